@@ -1,0 +1,17 @@
+"""Deep generative models, lecture by lecture.
+
+The package is a house of floors, and a file imports only from the floors below it:
+
+    0  tensors                                      time over data, device, seed, budget
+    1  distributions  nets  dynamics  fit           densities, networks, the solver, the training loop
+    2  paths  data  measures                        roads from noise to data, worlds, yardsticks
+    3  autoregressive vae vq gan flows path_models  one family a file; none knows its siblings
+       latent  pretrained
+    4  teach: laws verify draw play reveal          the judges of the mathematics, the pictures
+    5  teach: check homework                        what each exercise must satisfy
+    6  cli                                          `dgm lab`, `dgm doctor`, ...
+
+Floors 0 to 3 know torch and nothing of notebooks; `teach` knows the mathematics.
+"""
+
+__version__ = "0.1.0"
