@@ -1,0 +1,364 @@
+"""One training loop for the whole course.
+
+A model is trained by asking it for a loss: ``model.loss(*batch) -> scalar``.  A GAN is two such players who take turns;
+it offers ``players()``, and an ordinary model is the game with one player.  Everything else here is craft that every
+lecture needs and none is about: batches, a learning rate that warms up and decays, an average of the weights, a record
+of the loss, a place to stop and go on.
+
+Nothing is hidden in the state.  The order of the data is a function of (seed, step), fresh noise comes from torch's
+generator whose state is kept, so a run that was stopped at any step and resumed gives the very bits of a run that was
+not (on a CPU).  Press "stop" in a notebook: the step under way is finished, the model is usable, and
+``fit(..., resume=history)`` goes on.
+"""
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from . import checkpoints
+
+Schedule = Callable[[float], float]
+
+
+def constant(done: float) -> float:
+    """1 throughout."""
+    return 1.0
+
+
+def linear(done: float) -> float:
+    """1 − done: from the full learning rate to zero, which is worth more than most other tricks in a short run."""
+    return 1.0 - done
+
+
+def cosine(done: float) -> float:
+    """(1 + cos π·done) / 2."""
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the numbers one would write beside a result.
+
+    steps and batch; lr of AdamW, its warm-up in steps and its decay (a function of the done share, 0 to 1); ema: decay
+    of the weights' running average, 0 for none; clip: largest gradient norm; precision: dtype of autocast, or None."""
+
+    steps: int
+    batch: int = 128
+    lr: float = 1e-3
+    warmup: int = 0
+    decay: Schedule = constant
+    ema: float = 0.0
+    clip: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    precision: torch.dtype | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in (("steps", 0), ("batch", 1), ("lr", 0), ("warmup", 0), ("ema", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected at least {low}.")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: lr · min(1, (step + 1)/warmup) · decay(step/steps)."""
+        return self.lr * min(1.0, (step + 1) / max(1, self.warmup)) * self.decay(step / max(1, self.steps))
+
+
+@dataclass
+class Player:
+    """One side of a game: a module whose parameters move, and the loss it wants small, called with the batch."""
+
+    module: nn.Module
+    loss: Callable[..., Tensor]
+
+
+def players(model: nn.Module) -> dict[str, Player]:
+    """The sides of the game: what the model offers, or the model alone."""
+    return model.players() if hasattr(model, "players") else {"model": Player(model, model.loss)}
+
+
+class TrainingError(RuntimeError):
+    """A loss that is no number any more."""
+
+
+@dataclass
+class History:
+    """What a run leaves: the losses of each player, the time it took, and all that is needed to go on."""
+
+    recipe: Recipe
+    losses: dict[str, Tensor]
+    step: int = 0
+    seconds: float = 0.0
+    tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.recipe.steps
+
+    @property
+    def loss(self) -> Tensor:
+        """The losses so far of the first player.  (step,)"""
+        return next(iter(self.losses.values()))[:self.step]
+
+    def smooth(self, window: int = 50) -> Tensor:
+        """The losses averaged over the last ``window`` steps."""
+        total = torch.cat([torch.zeros(1), self.loss.cpu().cumsum(0)])
+        start = (torch.arange(1, len(total)) - window).clamp(min=0)
+        return (total[1:] - total[start]) / (torch.arange(1, len(total)) - start)
+
+    def __repr__(self) -> str:
+        last = f", loss {float(self.smooth()[0]):.3g} -> {float(self.smooth()[-1]):.3g}" if self.step else ""
+        left = "" if self.finished else f" of {self.recipe.steps} (stopped: fit(..., resume=history) goes on)"
+        return f"{self.step} steps{left} in {self.seconds:.0f} s{last}"
+
+
+def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | Path | None = None,
+        save: str | Path | None = None, report: Callable[[History], None] | None = None) -> History:
+    """Train ``model`` in place on ``data`` and return the History; with an EMA the averaged weights are in the model.
+
+    data: a tensor (N, *event), a tuple of them, an object with sample(n), or a function n -> batch.  resume: a History,
+    or the file an earlier ``save`` wrote; the recipe must be the same.  save: a file, written some twenty times.
+    TrainingError where a loss is NaN or infinite: the model then has the weights of its last good moment."""
+    run = _Run(model, recipe, resume)
+    batches, mark = feed(data, recipe, run.device), max(1, recipe.steps // 20)
+    try:
+        with _quiet_random(run), _patient_interrupt() as stopping, _threads(model):
+            start = time.perf_counter() - run.history.seconds
+            while not run.history.finished and not stopping:
+                run.step(batches(run.history.step))
+                run.history.seconds = time.perf_counter() - start
+                if run.history.step % mark == 0:
+                    run.remember(save)
+                if report:
+                    report(run.history)
+            run.remember(save)
+    finally:
+        run.finish()
+    return run.history
+
+
+class _Run:
+    """The moving parts of one call of ``fit``."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, resume: History | str | Path | None) -> None:
+        self.model, self.recipe, self.sides = model.train(), recipe, players(model)
+        self.device = next(model.parameters()).device
+        self.optimizers = {name: torch.optim.AdamW(
+            side.module.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay,
+            fused=self.device.type in ("cpu", "cuda")) for name, side in self.sides.items()}
+        self.average = AveragedModel(model, multi_avg_fn=warm_average(recipe.ema)) if recipe.ema else None
+        empty = {name: torch.full((recipe.steps,), float("nan"), device=self.device) for name in self.sides}
+        self.history = History(recipe, empty)
+        self.live = False  # whether torch's generators are this run's own at the moment
+        self.random = {kind: torch.Generator(kind).manual_seed(recipe.seed).get_state()
+                       for kind in {"cpu", self.device.type} & {"cpu", "cuda"}}
+        if resume is not None:
+            self.restore(resume if isinstance(resume, History) else read_history(resume, recipe))
+        self.remember()
+
+    def step(self, batch: tuple[Tensor, ...]) -> None:
+        """One turn of every player."""
+        now, rate = self.history.step, self.recipe.rate(self.history.step)
+        for name, side in self.sides.items():
+            optimizer = self.optimizers[name]
+            with torch.autocast(self.device.type, self.recipe.precision, enabled=self.recipe.precision is not None):
+                loss = side.loss(*batch)
+            self.history.losses[name][now] = loss.detach()
+            self.check(name, now, rate)
+            optimizer.zero_grad()
+            loss.backward()
+            if self.recipe.clip is not None:
+                nn.utils.clip_grad_norm_(side.module.parameters(), self.recipe.clip)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        self.history.step = now + 1
+
+    def check(self, name: str, now: int, rate: float) -> None:
+        """Stop at a loss that is no number.  On a GPU looked at now and then, since each look waits for the device."""
+        if self.device.type != "cpu" and now % 50 and now + 1 < self.recipe.steps:
+            return
+        seen = self.history.losses[name][:now + 1] if self.device.type != "cpu" else self.history.losses[name][now:now + 1]
+        if torch.isfinite(seen).all():
+            return
+        bad = now + 1 - len(seen) + int((~torch.isfinite(seen)).nonzero()[0])
+        value = float(self.history.losses[name][bad])
+        good = self.history
+        self.restore(good)
+        raise TrainingError(f"The loss of '{name}' became {value} at step {bad} of {self.recipe.steps} (learning rate "
+                            f"{rate:.2g}). The model is as it was at step {self.history.step}. A smaller learning rate, "
+                            "clip=1.0 or a look at the data usually helps.")
+
+    def remember(self, save: str | Path | None = None) -> None:
+        """Copy everything that the next step depends on into the history, and to a file if one is wanted."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            tensors |= {f"optimizer.{name}.{i}.{k}": v for i, state in optimizer.state_dict()["state"].items()
+                        for k, v in state.items()}
+        tensors |= {f"losses.{name}": losses for name, losses in self.history.losses.items()}
+        tensors["step"], tensors["seconds"] = torch.tensor(self.history.step), torch.tensor(self.history.seconds)
+        if self.live:
+            self.random = {kind: torch.cuda.get_rng_state(self.device) if kind == "cuda" else torch.get_rng_state()
+                           for kind in self.random}
+        tensors |= {f"random.{kind}": state for kind, state in self.random.items()}
+        self.history.tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        if save is not None:
+            checkpoints.write(save, self.history.tensors, {"recipe": _told(self.recipe)})
+
+    def restore(self, history: History) -> None:
+        """Take up a run where its history left it; ValueError where the recipe is another."""
+        if _told(history.recipe) != _told(self.recipe):
+            raise ValueError(f"The run to resume had {history.recipe}, this one has {self.recipe}: they must be equal.")
+        part = lambda prefix: {k.removeprefix(prefix): v.to(self.device) for k, v in history.tensors.items()  # noqa: E731
+                               if k.startswith(prefix)}
+        checkpoints.load_into(self.model, part("model."), "The checkpoint")
+        if self.average is not None:
+            checkpoints.load_into(self.average, part("average."), "The checkpoint's average")
+        for name, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in part(f"optimizer.{name}.").items():
+                index, what = key.split(".")
+                state.setdefault(int(index), {})[what] = value.cpu() if what == "step" else value.clone()
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        self.random = {kind: history.tensors[f"random.{kind}"].cpu() for kind in self.random}
+        self.history = History(self.recipe, part("losses."), int(history.tensors["step"]),
+                               float(history.tensors["seconds"]), history.tensors)
+
+    def finish(self) -> None:
+        """Leave the averaged weights in the model, ready to be used."""
+        if self.average is not None and self.history.step:
+            with torch.no_grad():
+                for own, mean in zip(self.model.parameters(), self.average.module.parameters()):
+                    own.copy_(mean)
+        self.model.eval()
+
+
+def warm_average(decay: float) -> Callable:
+    """The running average of weights, decay min(decay, (1 + n)/(10 + n)): young averages forget their start."""
+    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averages, currents, 1 - now)
+    return update
+
+
+def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], tuple[Tensor, ...]]:
+    """step -> batch, a function of (seed, step) alone, so that any step can be the first."""
+    if isinstance(data, Tensor):
+        data = (data,)
+    if isinstance(data, tuple):
+        return _shuffled(tuple(part.to(device) for part in data), recipe)
+    return _drawn(getattr(data, "sample", data), recipe, device)
+
+
+def _shuffled(data: tuple[Tensor, ...], recipe: Recipe) -> Callable[[int], tuple[Tensor, ...]]:
+    """Batches of a finite set: epochs in a new order each, every sample once an epoch."""
+    n, size = len(data[0]), min(recipe.batch, len(data[0]))
+    if n == 0 or any(len(part) != n for part in data):
+        raise ValueError(f"the data have {[len(part) for part in data]} samples: expected equal numbers, above 0.")
+    order: dict[int, Tensor] = {}
+
+    def batch(step: int) -> tuple[Tensor, ...]:
+        epoch, place = divmod(step, n // size)
+        if epoch not in order:
+            order.clear()
+            order[epoch] = torch.randperm(n, generator=_generator(recipe.seed, epoch)).to(data[0].device)
+        index = order[epoch][place * size:(place + 1) * size]
+        return tuple(part.index_select(0, index) for part in data)
+    return batch
+
+
+def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -> Callable[[int], tuple[Tensor, ...]]:
+    """Batches of an endless source, drawn 64 at a time: a small draw costs as much as a large one."""
+    block, held = 64, {}
+
+    def batch(step: int) -> tuple[Tensor, ...]:
+        number, place = divmod(step, block)
+        if number not in held:
+            held.clear()
+            with torch.random.fork_rng(devices=[]):
+                torch.set_rng_state(_generator(recipe.seed, number).get_state())
+                drawn = sample(block * recipe.batch)
+            drawn = drawn if isinstance(drawn, tuple) else (drawn,)
+            held[number] = list(zip(*[part.to(device).split(recipe.batch) for part in drawn]))
+        return held[number][place]
+    return batch
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 1_000_003 + number) * 2_147_483_629 % 2**63)
+
+
+@contextmanager
+def _quiet_random(run: _Run) -> Iterator[None]:
+    """The run's own random numbers: the notebook's stream is where it was, before and after."""
+    devices = [run.device] if run.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.set_rng_state(run.random["cpu"])
+        if devices:
+            torch.cuda.set_rng_state(run.random["cuda"], run.device)
+        run.live = True
+        try:
+            yield
+        finally:
+            run.live = False
+
+
+@contextmanager
+def _patient_interrupt() -> Iterator[list[int]]:
+    """An interrupt ends the loop after the step under way; a second one raises at once, as usual."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, usual)
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+@contextmanager
+def _threads(model: nn.Module) -> Iterator[None]:
+    """One thread for small networks: handing a 64-wide layer to two costs more than it saves."""
+    before = torch.get_num_threads()
+    if sum(p.numel() for p in model.parameters()) < 50_000:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _told(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON: functions and dtypes by name."""
+    return {k: getattr(v, "__name__", None) or (list(v) if isinstance(v, tuple) else str(v) if isinstance(v, torch.dtype)
+                                                else v) for k, v in asdict(recipe).items()}
+
+
+def read_history(path: str | Path, recipe: Recipe) -> History:
+    """The History that ``fit(save=path)`` wrote; CheckpointError where the file is damaged, ValueError where the
+    recipe in it is another."""
+    tensors, notes = checkpoints.read(path)
+    if notes.get("recipe") != _told(recipe):
+        raise ValueError(f"{path} was written by another recipe, {notes.get('recipe')}: expected {_told(recipe)}.")
+    losses = {k.removeprefix("losses."): v for k, v in tensors.items() if k.startswith("losses.")}
+    return History(recipe, losses, int(tensors["step"]), float(tensors["seconds"]), tensors)

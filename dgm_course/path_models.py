@@ -1,0 +1,141 @@
+"""Learned paths: a network, a Gaussian path, and what the network predicts.
+
+    L(θ) = E_t E_(x0, x1) ‖ a·x1 + b·x0 − net(x_t, t) ‖²
+
+One regression, four famous models.  With the conical path and the velocity it is flow matching; with VP and the noise
+it is DDPM; with VE and the noise (which is −sigma times the score) it is NCSN; with pairs (x0, x1) of any two
+distributions it is the lecture's linear interpolation.  At the minimum the network is the conditional expectation of
+its target given x_t, and ``guess`` turns that into whatever a sampler wants.
+
+The two choices besides path and prediction are objects as well: *when* to look (``times``) and *who travels with whom*
+(``coupling``).
+"""
+from __future__ import annotations
+
+from typing import Callable, Sequence
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from .dynamics import Method, heun
+from .paths import VE, VP, Conical, GaussianPath, Guess, PathField
+from .tensors import expect_batch, expect_some, expect_time
+
+Times = Callable[[Tensor], Tensor]
+Coupling = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def uniform(like: Tensor) -> Tensor:
+    """t ~ U[0, 1], one a sample.  (B, *event) -> (B,)"""
+    return torch.rand(len(like), dtype=like.dtype, device=like.device)
+
+
+def logit_normal(like: Tensor) -> Tensor:
+    """t = 1/(1 + exp(−n)), n ~ N(0, 1): most looks at the middle, where the task is hardest.  (Stable Diffusion 3)"""
+    return torch.randn(len(like), dtype=like.dtype, device=like.device).sigmoid()
+
+
+def independent(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
+    """p(x0) p(x1): the batch as it comes."""
+    return x0, x1
+
+
+def optimal_transport(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
+    """The pairing of the batch with the least Σ ‖x0 − x1‖², by exact assignment.
+
+    Both marginals stay; the roads hardly cross any more.  x0, x1 (B, *event), cost O(B³)"""
+    cost = torch.cdist(x0.flatten(1), x1.flatten(1)).square()
+    _, partner = linear_sum_assignment(cost.detach().cpu().numpy())
+    return x0, x1[torch.as_tensor(partner, device=x1.device)]
+
+
+class Pairs:
+    """Independent samples of two distributions as one source of batches (x1, x0), for ``fit``."""
+
+    def __init__(self, data, source) -> None:
+        self.data, self.source = data, source
+
+    def sample(self, n: int) -> tuple[Tensor, Tensor]:
+        return self.data.sample(n), self.source.sample(n)
+
+
+class PathModel(PathField):
+    """A trained path: ``loss`` to fit it, then everything that a perfect model can do.
+
+    net(x, t) or net(x, t, y) answers in the shape of x.  prediction: 'velocity', 'noise', 'data', 'v' or 'score'.
+    event: shape of one sample, wanted by ``sample(n)``."""
+
+    def __init__(self, net: nn.Module, path: GaussianPath, event: Sequence[int], prediction: str = "velocity",
+                 times: Times = uniform, coupling: Coupling = independent) -> None:
+        super().__init__()
+        if prediction not in ("velocity", "noise", "data", "v", "score"):
+            raise ValueError(f"prediction is {prediction!r}: expected velocity, noise, data, v or score.")
+        self.net, self.path, self.event, self.prediction = net, path, tuple(event), prediction
+        self.times_of, self.coupling, self.label = times, coupling, None
+
+    def loss(self, x1: Tensor, x0: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        """Mean over batch and coordinates of (target − net(x_t, t))².           (lecture 14, conditional flow matching)
+
+        x1 (B, *event); x0 the same, drawn and coupled here where not given; y (B,) labels, if the net takes them"""
+        expect_some(expect_batch(x1, self.event, "x1"), "x1")
+        if x0 is None:
+            x0, x1 = self.coupling(self.path.draw(x1), x1)
+        t = self.path.span[0] + (self.path.span[1] - self.path.span[0]) * self.times_of(x1)
+        xt, _ = self.path.corrupt(x1, t, x0)
+        target = getattr(self.path.pair(x1, x0, t), self.prediction)
+        return nn.functional.mse_loss(self._net(xt, t, y).to(target.dtype), target)
+
+    def _net(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        return self.net(xt, t) if y is None else self.net(xt, t, y)
+
+    def start(self, n: int) -> Tensor:
+        weight = next(self.net.parameters())
+        return self.path.draw(torch.empty(n, *self.event, dtype=weight.dtype, device=weight.device))
+
+    def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
+        """What the network says about x_t, as a pair (x̂1, x̂0).  xt (B, *event), t () or (B,)"""
+        t = expect_time(t, xt)
+        return self.path.guess(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt)).to(xt.dtype)})
+
+    def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """u_t(x); read off directly where the network predicts it."""
+        if self.prediction == "velocity":
+            return self._net(x, expect_time(t, x), self._labels(x)).to(x.dtype)
+        return self.guess(x, t).velocity
+
+    velocity = forward
+
+    def given(self, label: Tensor | int) -> PathModel:
+        """The same model with its class fixed: a label for all, or one a sample (B,).  Weights are shared."""
+        twin = PathModel(self.net, self.path, self.event, self.prediction, self.times_of, self.coupling)
+        twin.label = label
+        return twin
+
+    def _labels(self, x: Tensor) -> Tensor | None:
+        return None if self.label is None else torch.as_tensor(self.label, device=x.device).expand(len(x))
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.net.parameters())
+        return f"{self.path.name} path, {type(self.net).__name__} of {count:,} parameters predicts the {self.prediction}"
+
+
+def flow_matching(net: nn.Module, event: Sequence[int]) -> PathModel:
+    """Conical path, velocity prediction."""
+    return PathModel(net, Conical(), event, "velocity")
+
+
+def ddpm(net: nn.Module, event: Sequence[int]) -> PathModel:
+    """Variance-preserving path, noise prediction."""
+    return PathModel(net, VP(), event, "noise")
+
+
+def ncsn(net: nn.Module, event: Sequence[int]) -> PathModel:
+    """Variance-exploding path, noise prediction: the score times −sigma."""
+    return PathModel(net, VE(), event, "noise")
+
+
+def reflow_pairs(model: PathField, n: int, steps: int = 50, method: Method = heun) -> tuple[Tensor, Tensor]:
+    """(x1, x0) with x1 where the model's own flow takes x0: the pairs of rectified flow, in ``fit``'s order."""
+    x0 = model.start(n)
+    return model.sample(x0, steps, method), x0

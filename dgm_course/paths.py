@@ -1,0 +1,345 @@
+"""Gaussian paths: two functions of time, and everything that lecture 14 derives from them.
+
+    x_t = alpha(t) x1 + sigma(t) x0,        x1 data,  x0 source,  t = 0 noise,  t = 1 data
+
+That is all one chooses.  The conditional path is p_t(x | x1) = N(alpha x1, sigma² I) when x0 is standard normal, and
+its vector field is alpha' x1 + sigma' x0, with derivatives by automatic differentiation: there is no second formula
+to keep in step.  What a network may predict (the data, the noise, the score, the velocity, v) is in every case a row
+a·x1 + b·x0; together with x_t itself these are two equations for two unknowns, so one 2×2 solve turns any of them
+into any other.  The determinant of that solve says when a prediction is safe: it is 1 in size for the velocity of the
+conical path at every time, while noise fails where alpha = 0 and data fails where sigma = 0.
+
+DDPM, NCSN and flow matching are therefore one class with other arguments (``VP``, ``VE``, ``Conical``), and with a
+Gaussian mixture for data every expectation is closed: ``path.exact(mixture)`` is the perfect model, a drop-in for a
+network in every sampler, picture and law.
+
+Two clocks.  The slides on diffusion run from data at s = 0 to noise at s = 1; everything here runs the other way,
+t = 1 − s, as the slides on flow matching do.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Callable, Protocol
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor, nn
+
+from .distributions import Mixture, normal_log_prob
+from .dynamics import Method, divergence, euler, log_density, walk
+from .tensors import expect_alike, expect_batch, expect_time, over
+
+Schedule = Callable[[Tensor], Tensor]
+
+
+class Source(Protocol):
+    """Anything that samples: a distribution, a data set's sampler."""
+
+    def sample(self, n: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A pair (x̂1, x̂0) on a path at a time, and every other way to say it.
+
+    x1, x0 (B, *event); at = (alpha, sigma, alpha', sigma') laid over them."""
+
+    x1: Tensor
+    x0: Tensor
+    at: tuple[Tensor, Tensor, Tensor, Tensor]
+    gaussian: bool = True
+
+    @property
+    def data(self) -> Tensor:
+        return self.x1
+
+    @property
+    def noise(self) -> Tensor:
+        return self.x0
+
+    @property
+    def velocity(self) -> Tensor:
+        """u = alpha' x̂1 + sigma' x̂0                                                         (lecture 14)"""
+        _, _, dalpha, dsigma = self.at
+        return dalpha * self.x1 + dsigma * self.x0
+
+    @property
+    def score(self) -> Tensor:
+        """∇ log p_t = −x̂0 / sigma, for a standard normal source only."""
+        if not self.gaussian:
+            raise ValueError("score needs a standard normal source x0; this path starts from another distribution, "
+                             "where only data, noise, velocity and v are defined.")
+        return -self.x0 / self.at[1]
+
+    @property
+    def v(self) -> Tensor:
+        """v = alpha x̂0 − sigma x̂1, the rotated prediction."""
+        alpha, sigma, _, _ = self.at
+        return alpha * self.x0 - sigma * self.x1
+
+
+@dataclass(frozen=True)
+class GaussianPath:
+    """x_t = alpha(t) x1 + sigma(t) x0 (+ jitter · ε).
+
+    alpha, sigma: functions of t that torch can differentiate.  source: None for N(0, I), or anything that samples.
+    span: the times that samplers use, inside [0, 1]; paths whose sigma' explodes at the data stop just before."""
+
+    alpha: Schedule
+    sigma: Schedule
+    source: Source | None = None
+    name: str = "path"
+    span: tuple[float, float] = (0.0, 1.0)
+    jitter: float = 0.0
+
+    def at(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(alpha, sigma, alpha', sigma') at t, laid over x where x is given.  t () or (B,) in [0, 1]"""
+        t = expect_time(t, x)
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(t, torch.ones_like(t))
+            pairs = [forward_ad.unpack_dual(schedule(dual)) for schedule in (self.alpha, self.sigma)]
+        values = [value for value, _ in pairs] + [torch.zeros_like(t) if d is None else d for _, d in pairs]
+        values = [torch.broadcast_to(value, t.shape) for value in values]
+        return tuple(values if x is None else (over(value, x) for value in values))  # type: ignore[return-value]
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the source is N(0, I), so that a score exists."""
+        return self.source is None
+
+    def draw(self, like: Tensor) -> Tensor:
+        """A batch of the source x0, as many as ``like`` and in its shape, dtype and device."""
+        if self.source is None:
+            return torch.randn_like(like)
+        x0 = self.source.sample(len(like)).to(like)
+        expect_alike(x0, like, ("the source's sample", "x1"))
+        return x0
+
+    def corrupt(self, x1: Tensor, t: Tensor | float, x0: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x_t, x0) with x_t = alpha x1 + sigma x0.  x1 (B, *event), t () or (B,); x0 drawn where not given"""
+        expect_batch(x1, name="x1")
+        x0 = self.draw(x1) if x0 is None else x0
+        expect_alike(x0, x1, ("x0", "x1"))
+        alpha, sigma = (over(schedule(expect_time(t, x1)), x1) for schedule in (self.alpha, self.sigma))
+        xt = alpha * x1 + sigma * x0
+        return (xt + self.jitter * torch.randn_like(xt) if self.jitter else xt), x0
+
+    def pair(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> Guess:
+        """The known pair as a Guess: its .velocity is what conditional flow matching regresses on, alpha' x1 + sigma' x0."""
+        return Guess(x1, x0, self.at(t, x1), self.gaussian)
+
+    def velocity(self, x: Tensor, x1: Tensor, t: Tensor | float) -> Tensor:
+        """f(x, x1, t) = alpha' x1 + (sigma'/sigma)(x − alpha x1).      (lecture 14, conditional vector field)
+        x, x1 (B, *event), t () or (B,)  ->  (B, *event); for t where sigma > 0, that is t < 1 on most paths"""
+        alpha, sigma, dalpha, dsigma = self.at(t, x)
+        return dalpha * x1 + dsigma / sigma * (x - alpha * x1)
+
+    def score(self, x: Tensor, x1: Tensor, t: Tensor | float) -> Tensor:
+        """∇ log p_t(x | x1) = (alpha x1 − x) / sigma², for a standard normal source.  Shapes as ``velocity``"""
+        alpha, sigma, _, _ = self.at(t, x)
+        return Guess(x1, (x - alpha * x1) / sigma, self.at(t, x), self.gaussian).score
+
+    def rows(self, t: Tensor | float, x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Each prediction as a row (a, b): its value is a·x1 + b·x0."""
+        alpha, sigma, dalpha, dsigma = self.at(t, x)
+        one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
+        return {"data": (one, zero), "noise": (zero, one), "velocity": (dalpha, dsigma), "v": (-sigma, alpha),
+                "score": (zero, -1 / sigma)}
+
+    def guess(self, xt: Tensor, t: Tensor | float, **known: Tensor) -> Guess:
+        """The pair behind x_t and one known prediction: solve [alpha sigma; a b] (x̂1, x̂0) = (x_t, value).
+
+        ``path.guess(xt, t, velocity=u).score`` converts a velocity into a score, and likewise the other nineteen.
+        xt, value (B, *event), t () or (B,)"""
+        if len(known) != 1 or not known.keys() <= {"data", "noise", "velocity", "v", "score"}:
+            raise ValueError(f"guess was given {sorted(known) or 'nothing'}: expected exactly one of "
+                             "data=, noise=, velocity=, v=, score=.")
+        (kind, value), = known.items()
+        expect_alike(value, xt, (kind, "xt"))
+        if kind == "score" and not self.gaussian:
+            raise ValueError("score needs a standard normal source x0; this path starts from another distribution.")
+        alpha, sigma, dalpha, dsigma = self.at(t, xt)
+        a, b = self.rows(t, xt)[kind]
+        det = alpha * b - sigma * a
+        return Guess((b * xt - sigma * value) / det, (alpha * value - a * xt) / det,
+                     (alpha, sigma, dalpha, dsigma), self.gaussian)
+
+    def step(self, guess: Guess, s: Tensor | float, fresh: float | Tensor = 0.0) -> Tensor:
+        """Re-noise a guess at the next time: alpha_s x̂1 + √(sigma_s² − κ²) x̂0 + κ ε, with κ = ``fresh``.
+
+        κ = 0 is DDIM; κ = the posterior's deviation is DDPM's ancestral step.  -> (B, *event)"""
+        alpha, sigma, _, _ = self.at(s, guess.x1)
+        kept = (sigma**2 - fresh**2).clamp(min=0).sqrt()
+        return alpha * guess.x1 + kept * guess.x0 + fresh * torch.randn_like(guess.x0)
+
+    def marginal(self, data: Mixture, t: Tensor | float) -> Mixture:
+        """p_t when the data are a mixture: again a mixture, one component a pair of source and data component."""
+        weights, means, variances = self._blend(data, torch.as_tensor(t, dtype=data.means.dtype))
+        return Mixture(weights, means[0], variances[0].sqrt(), f"{self.name} path of {data.name} at t = {float(t):.2f}")
+
+    def _blend(self, data: Mixture, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights (K,), means and variances (B or 1, K, D) of the components of p_t, K = source × data components."""
+        origin = self._origin(data)
+        alpha, sigma = (schedule(expect_time(t)).reshape(-1, 1, 1, 1) for schedule in (self.alpha, self.sigma))
+        means = alpha * data.means + sigma * origin.means[:, None]  # (B, K0, K1, D)
+        variances = (alpha * data.stds) ** 2 + (sigma * origin.stds[:, None]) ** 2 + self.jitter**2
+        weights = origin.weights[:, None] * data.weights
+        return weights.flatten(), means.flatten(1, 2), variances.flatten(1, 2)
+
+    def _origin(self, data: Mixture) -> Mixture:
+        if self.source is None:
+            return Mixture(data.weights.new_ones(1), torch.zeros_like(data.means[:1]), 1.0, "N(0, I)")
+        if not isinstance(self.source, Mixture):
+            raise ValueError(f"the exact marginal needs a Mixture as source; this path starts from {self.source!r}.")
+        return self.source.to(data.means.dtype)
+
+    def exact(self, data: Mixture) -> ExactField:
+        """The perfect model of this path for these data."""
+        return ExactField(self, data)
+
+    def __repr__(self) -> str:
+        start = "N(0, I)" if self.source is None else repr(self.source)
+        return f"{self.name} path: x_t = alpha(t)·x1 + sigma(t)·x0, x0 from {start}, t in [{self.span[0]}, {self.span[1]}]"
+
+
+def Conical() -> GaussianPath:
+    """x_t = t x1 + (1 − t) x0, x0 ~ N(0, I).                       (lecture 14, conical Gaussian paths)"""
+    return GaussianPath(lambda t: t, lambda t: 1 - t, name="conical")
+
+
+def Linear(source: Source, jitter: float = 0.0) -> GaussianPath:
+    """x_t = t x1 + (1 − t) x0 + ε, any source x0, ε ~ N(0, jitter² I).      (lecture 14, linear interpolation)
+
+    The lecture's z = (x0, x1), mu = t x1 + (1 − t) x0, sigma = jitter: the velocity x1 − x0 is the conical one."""
+    return GaussianPath(lambda t: t, lambda t: 1 - t, source, "linear", jitter=jitter)
+
+
+def VP(beta_min: float = 0.1, beta_max: float = 20.0) -> GaussianPath:
+    """Variance preserving (DDPM): alpha² + sigma² = 1, alpha = exp(−½ ∫₀ˢ β), s = 1 − t, β linear.
+
+    0 < beta_min <= beta_max.  The data end has sigma' = ∞, so samplers stop at t = 0.999."""
+    if not 0 < beta_min <= beta_max:
+        raise ValueError(f"beta runs from {beta_min} to {beta_max}: expected 0 < beta_min <= beta_max.")
+
+    def integral(t: Tensor) -> Tensor:  # ∫₀ˢ β at s = 1 − t
+        return beta_min * (1 - t) + (beta_max - beta_min) * (1 - t) ** 2 / 2
+
+    return GaussianPath(lambda t: torch.exp(-integral(t) / 2), lambda t: torch.sqrt(-torch.expm1(-integral(t))),
+                        name="VP", span=(0.0, 1 - 1e-3))
+
+
+def VE(sigma_min: float = 0.01, sigma_max: float = 10.0) -> GaussianPath:
+    """Variance exploding (NCSN): alpha = 1, sigma² = σ²(s) − σ²(0), σ(s) = σ_min (σ_max/σ_min)ˢ, s = 1 − t.
+
+    Samplers start from N(0, sigma(0)²), which forgets the data's own mean and spread: a small bias of the VE path."""
+    if not 0 < sigma_min < sigma_max:
+        raise ValueError(f"sigma runs from {sigma_min} to {sigma_max}: expected 0 < sigma_min < sigma_max.")
+    ratio = 2 * math.log(sigma_max / sigma_min)
+    return GaussianPath(torch.ones_like, lambda t: sigma_min * torch.sqrt(torch.expm1(ratio * (1 - t))),
+                        name="VE", span=(0.0, 1 - 1e-3))
+
+
+def Cosine() -> GaussianPath:
+    """x_t = sin(πt/2) x1 + cos(πt/2) x0: variance preserving, and a rotation at constant speed."""
+    return GaussianPath(lambda t: torch.sin(math.pi / 2 * t), lambda t: torch.cos(math.pi / 2 * t), name="cosine")
+
+
+class PathField(nn.Module):
+    """What an exact answer and a trained network share: from ``guess`` follow velocity, score and samples.
+
+    A subclass gives ``guess(xt, t) -> Guess`` and ``start(n) -> x0 (n, *event)``.  Calling it is its velocity, so it can
+    be handed to every solver, player and law."""
+
+    path: GaussianPath
+
+    def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
+        raise NotImplementedError
+
+    def start(self, n: int) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """The marginal velocity u_t(x).  x (B, *event), t () or (B,) -> (B, *event)"""
+        return self.guess(x, t).velocity
+
+    velocity = forward
+
+    def score(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """The marginal score ∇ log p_t(x)."""
+        return self.guess(x, t).score
+
+    def drift(self, noise: float) -> Callable[[Tensor, Tensor], Tensor]:
+        """u_t + ½ noise² ∇ log p_t: with this drift and that noise an SDE has the very marginals of the ODE."""
+        def field(x: Tensor, t: Tensor) -> Tensor:
+            guess = self.guess(x, t)
+            return guess.velocity + noise**2 / 2 * guess.score
+        return field if noise else self
+
+    def times(self, steps: int, like: Tensor) -> Tensor:
+        """steps + 1 equal times over the path's span, in the dtype and on the device of ``like``."""
+        if steps < 1:
+            raise ValueError(f"steps is {steps}: expected at least one.")
+        return torch.linspace(*self.path.span, steps + 1, dtype=like.dtype, device=like.device)
+
+    def _walk(self, x0: Tensor | int, steps: int, method: Method, noise: float):
+        x0 = self.start(x0) if isinstance(x0, int) else x0
+        ts = self.times(steps, x0)
+        return walk(self.drift(noise), self.path.sigma(ts[0]) * x0, ts, noise, method)
+
+    @torch.no_grad()
+    def trajectory(self, x0: Tensor | int, steps: int = 50, method: Method = euler, noise: float = 0.0) -> Tensor:
+        """All points of the flow from source points, or from that many fresh ones.  -> (steps + 1, n, *event)"""
+        return torch.stack(list(self._walk(x0, steps, method, noise)))
+
+    @torch.no_grad()
+    def sample(self, n: int | Tensor, steps: int = 50, method: Method = euler, noise: float = 0.0) -> Tensor:
+        """Where the flow ends, without keeping the way.  n, or the source points themselves -> (n, *event)"""
+        for x in self._walk(n, steps, method, noise):
+            pass
+        return x
+
+    def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:
+        """log p_1(x) by the continuity equation, exact trace; for events (D,) and a standard normal source."""
+        ts = self.times(steps, x).flip(0)
+        alpha, sigma = self.path.alpha(ts[-1]), self.path.sigma(ts[-1])
+        base = lambda y: normal_log_prob(y, torch.zeros_like(alpha), sigma).flatten(1).sum(1)  # noqa: E731
+        return log_density(self, x, ts, base, divergence)
+
+
+class ExactField(PathField):
+    """The perfect model: E[x1 | x_t] and E[x0 | x_t] by Bayes' rule over the components of a mixture.
+
+    Both are closed because, given its component, (x1, x0, x_t) is jointly Gaussian:
+    E[x1 | x_t, k] = m_k + alpha s_k² (x_t − mean_k) / var_k, and likewise for x0."""
+
+    def __init__(self, path: GaussianPath, data: Mixture) -> None:
+        super().__init__()
+        self.path, self.data, self.origin = path, data, path._origin(data)
+
+    def start(self, n: int) -> Tensor:
+        return self.origin.sample(n)
+
+    def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
+        """E[(x1, x0) | x_t]: the average over all pairs that could have made x_t.  xt (B, D), t () or (B,)"""
+        expect_batch(xt, self.data.event, "xt")
+        t = expect_time(t, xt)
+        at = self.path.at(t, xt)
+        data, origin = (m.to(xt) for m in (self.data, self.origin))
+        weights, means, variances = self.path._blend(data, t)
+        joint = weights.log() + normal_log_prob(xt[:, None], means, variances.sqrt()).sum(-1)
+        pull = (xt[:, None] - means) / variances  # (B, K, D)
+        alpha, sigma = (value[..., None] for value in at[:2])
+        k1 = data.means.repeat(len(origin.means), 1), data.stds.repeat(len(origin.means), 1)
+        k0 = [p.repeat_interleave(len(data.means), 0) for p in (origin.means, origin.stds)]
+        share = joint.softmax(1)[..., None]
+        x1 = (share * (k1[0] + alpha * k1[1] ** 2 * pull)).sum(1)
+        x0 = (share * (k0[0] + sigma * k0[1] ** 2 * pull)).sum(1)
+        return Guess(x1, x0, at, self.path.gaussian)
+
+    def marginal(self, t: Tensor | float) -> Mixture:
+        """p_t itself."""
+        return self.path.marginal(self.data, t)
+
+    def __repr__(self) -> str:
+        return f"exact field of the {self.path.name} path for {self.data!r}"

@@ -1,0 +1,114 @@
+"""Where every other file stands: time over data, the seed, the device, the budget, and the guards.
+
+Three habits of the whole course begin here.
+
+*Time is broadcast in one place.*  A time t is a scalar () or one value a sample (B,); a batch of data is
+(B, *event) with any event.  ``over(t, x)`` gives t the trailing ones it needs, and nobody else reshapes it.
+
+*Tensors follow their inputs.*  Nothing in the library moves data to a device by itself: what it creates has the
+dtype and device of what it was given.  ``device()`` is for the notebook's set-up cell.
+
+*Wrong input is a sentence.*  The guards name what came and what was expected.
+"""
+from __future__ import annotations
+
+import os
+import random
+from typing import Sequence, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Choice = TypeVar("Choice")
+
+
+def over(t: Tensor | float, x: Tensor) -> Tensor:
+    """t laid over x: (B,) -> (B, 1, ..., 1), a scalar stays (); dtype and device of a floating x.
+
+    x (B, *event).  ValueError where t is neither a scalar nor one value a sample."""
+    t = torch.as_tensor(t, dtype=x.dtype if x.is_floating_point() else None, device=x.device)
+    if t.ndim == 0:
+        return t
+    if len(x) and t.shape[0] != len(x) or t.numel() != t.shape[0]:
+        raise ValueError(f"t of shape {tuple(t.shape)} does not fit x of shape {tuple(x.shape)}: "
+                         f"expected a scalar or one time a sample, ({len(x)},).")
+    return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def flat(x: Tensor) -> Tensor:
+    """(B, *event) -> (B, D), also for an empty batch."""
+    return x.reshape(len(x), -1) if x.numel() else x.new_zeros(len(x), int(np.prod(x.shape[1:])))
+
+
+def seed(value: int = 0) -> torch.Generator:
+    """Seed Python, numpy and torch (every device), and return a CPU generator of the same seed."""
+    random.seed(value)
+    np.random.seed(value)
+    return torch.manual_seed(value)
+
+
+def device() -> torch.device:
+    """The best device present: cuda, else mps, else cpu; the variable DGM_DEVICE decides otherwise."""
+    wanted = os.environ.get("DGM_DEVICE", "")
+    if wanted:
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def budget(*, quick: Choice, full: Choice) -> Choice:
+    """``quick`` on a CPU, ``full`` on a GPU; the variable DGM_BUDGET ('quick' or 'full') decides otherwise."""
+    wanted = os.environ.get("DGM_BUDGET") or ("full" if device().type == "cuda" else "quick")
+    if wanted not in ("quick", "full"):
+        raise ValueError(f"DGM_BUDGET is {wanted!r}: expected 'quick' or 'full'.")
+    return quick if wanted == "quick" else full
+
+
+def expect_batch(x: Tensor, event: Sequence[int] | None = None, name: str = "x") -> Tensor:
+    """x itself where it is a floating batch (B, *event) without NaN; otherwise a sentence.
+
+    An empty batch passes: what has no mean of nothing says so itself (``expect_some``)."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} is a {type(x).__name__}: expected a torch tensor (torch.as_tensor converts).")
+    if not x.is_floating_point():
+        raise TypeError(f"{name} has dtype {x.dtype}: expected floating point, such as torch.float32 "
+                        "(for pixels 0-255 divide first; for tokens use a discrete path).")
+    if event is not None and tuple(x.shape[1:]) != tuple(event) or x.ndim < 1:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B, {', '.join(map(str, event or ['...']))}).")
+    if x.device.type != "meta" and torch.isnan(x).any():
+        raise ValueError(f"{name} contains NaN in {int(torch.isnan(x).sum())} of {x.numel()} places.")
+    return x
+
+
+def expect_some(x: Tensor, name: str = "x") -> Tensor:
+    """x where it holds at least one sample; a mean over an empty batch would silently be NaN."""
+    if len(x) == 0:
+        raise ValueError(f"{name} is an empty batch of shape {tuple(x.shape)}: a mean needs at least one sample.")
+    return x
+
+
+def expect_alike(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> None:
+    """x and y of one shape, dtype and device, or a sentence that says which of them differs."""
+    for what in ("device", "dtype", "shape"):
+        left, right = getattr(x, what), getattr(y, what)
+        if left != right:
+            left, right = (tuple(s) if what == "shape" else s for s in (left, right))
+            raise ValueError(f"{names[0]} and {names[1]} differ in {what}: {left} and {right}.")
+
+
+def expect_time(t: Tensor | float, x: Tensor | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+    """t as a tensor () or (B,) within [span], or a sentence; the library's clock has noise at 0 and data at 1."""
+    t = torch.as_tensor(t, dtype=x.dtype if x is not None and x.is_floating_point() else None,
+                        device=None if x is None else x.device)
+    if not t.is_floating_point():
+        t = t.to(torch.get_default_dtype())
+    low, high = (float(end) for end in torch.aminmax(t.detach())) if t.numel() and t.device.type != "meta" else span
+    slack = 1e-6
+    if not (span[0] - slack <= low and high <= span[1] + slack):
+        raise ValueError(f"t runs from {low:.4g} to {high:.4g}: expected times in [{span[0]:g}, {span[1]:g}] "
+                         "(0 is noise, 1 is data; diffusion slides use 1 - t).")
+    if x is not None:
+        over(t, x)
+    return t
