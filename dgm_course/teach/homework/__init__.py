@@ -1,0 +1,126 @@
+"""Homework: what each exercise must satisfy, one file a lecture.
+
+An exercise is ``inputs(seed) -> observe(answer, inputs) -> judge(observed, expected)``.  ``observe`` touches the
+student's code and returns plain arrays, ``judge`` sees arrays only.  So one exercise serves the notebook's check,
+the tests, and a grader that runs the answer in another process:
+
+    task = exercise("fm.conditional_velocity")
+    cases = task.inputs(seed=7)                     # plain data, picklable; contains no answer
+    seen = task.observe(answer, cases)              # here or elsewhere: observe(answer, cases, task.watch)
+    task.judge(seen, task.expected(cases))          # a Verdict
+
+To add an exercise, write in the file of its lecture: a generator of cases (several of them, on fresh random numbers
+and sizes, so that an answer right on one and wrong on another is told apart), a reference built from the library,
+and a table ``hint -> wrong form`` of its usual slips.  To add a lecture, add a file with ``EXERCISES``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+
+from ._cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
+from ._judge import NOT_YET, PASS, WRONG, Expected, SameValues, Verdict, judge
+from ._observe import observe, values_of
+
+__all__ = ["Case", "Exercise", "Expected", "Field", "NOT_YET", "Network", "Observation", "OutOfTime", "PASS",
+           "SameValues", "Verdict", "WRONG", "Watch", "exercise", "exercises", "judge", "observe", "pack", "topics",
+           "unpack"]
+
+SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Exercise:
+    """One formula to be written: where it stands, how it is asked, and how an answer is judged.
+
+    cases: called with a numpy Generator, yields `Case`s.   reference: the library's own answer.
+    slips: hint -> the wrong form that earns it, with the answer's signature.   more: the second hint."""
+
+    id: str
+    number: str
+    title: str
+    asks: str
+    cases: Callable[[np.random.Generator], Iterator[Case]]
+    reference: Callable
+    slips: Mapping[str, Callable] = field(default_factory=dict)
+    points: int = 1
+    more: str = ""
+    watch: Watch = Watch()
+    law: SameValues = SameValues()
+
+    def inputs(self, seed: int) -> tuple[Case, ...]:
+        """Fresh cases, the same ones for the same seed on every machine."""
+        return tuple(self.cases(np.random.default_rng([seed, zlib.crc32(self.id.encode())])))
+
+    def observe(self, answer: Callable, inputs: Sequence[Case]) -> tuple[Observation, ...]:
+        """What the answer does on these cases, as plain arrays."""
+        return observe(answer, inputs, self.watch)
+
+    def expected(self, inputs: Sequence[Case]) -> Expected:
+        """What the reference does on them, and what each known slip would do."""
+        slips = tuple((hint, values_of(form, inputs, replace(self.watch, gradient=())))
+                      for hint, form in self.slips.items())
+        return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), slips)
+
+    def judge(self, observed: Sequence[Observation], expected: Expected) -> Verdict:
+        """The verdict, from arrays alone."""
+        verdict = judge(observed, expected, self.law)
+        return verdict if verdict.passed else replace(verdict, more=self.more)
+
+    def verdict(self, answer: Callable, seeds: Sequence[int] = SEEDS) -> Verdict:
+        """All of it at once, in this process."""
+        if answer is self.reference:
+            return Verdict(NOT_YET, "Not yet: this is the course's own function, which stood in for yours.",
+                           hint="Run the cell with your function again, and then this one.", more=self.more)
+        cases = [case for seed in seeds for case in self.inputs(seed)]
+        return self.judge(self.observe(answer, cases), _expected(self, tuple(seeds)))
+
+    @property
+    def topic(self) -> str:
+        """The part of the id before the point, shared by the exercises of one notebook."""
+        return self.id.partition(".")[0]
+
+    def __repr__(self) -> str:
+        return f"Exercise {self.number} {self.id} · {self.title} ({self.points} points): {self.asks}"
+
+    def __reduce__(self) -> tuple:
+        return exercise, (self.id,)
+
+
+@lru_cache(maxsize=256)
+def _expected(task: Exercise, seeds: tuple[int, ...]) -> Expected:
+    return task.expected([case for seed in seeds for case in task.inputs(seed)])
+
+
+def topics() -> tuple[str, ...]:
+    """The lectures that have exercises, by the names of their files."""
+    return tuple(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+@lru_cache(maxsize=None)
+def exercises(topic: str | None = None) -> tuple[Exercise, ...]:
+    """The exercises of a lecture, by file name ('flow_matching') or by the prefix of its ids ('fm'); or all."""
+    if topic in topics():
+        return tuple(importlib.import_module(f".{topic}", __name__).EXERCISES)
+    found = tuple(task for name in topics() for task in exercises(name))
+    chosen = tuple(task for task in found if topic in (None, task.topic))
+    if not chosen:
+        raise KeyError(f"No exercises on {topic!r}: expected one of {', '.join(topics())}.")
+    return chosen
+
+
+def exercise(id: str) -> Exercise:
+    """The exercise of that id; a KeyError names the nearest ids."""
+    known = {task.id: task for task in exercises()}
+    if id in known:
+        return known[id]
+    near = difflib.get_close_matches(str(id), known, n=3, cutoff=0.4) or list(known)[:3]
+    raise KeyError(f"There is no exercise {id!r}; the nearest are {', '.join(near)}.")

@@ -1,0 +1,161 @@
+"""What travels between the judge and the answer: questions, instructions, observations; all plain data.
+
+A `Case` is one question (arrays, numbers, and recipes for callables), a `Watch` says what to look at, an
+`Observation` is what one case brought.  Nothing here knows an answer, so a grader may send it anywhere and
+take observations back through `pack` and `unpack`: arrays and short texts, never a pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: a name the student will read, and the arguments in the order of the signature.
+
+    `args` holds arrays, numbers, or recipes (`Field`, `Network`) from which a callable is built on the spot;
+    `shown` holds what the card prints beside a wrong entry (by default the arguments).
+    """
+
+    name: str
+    args: dict[str, object]
+    shown: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """(B, D) of the first batch among the arguments; (1, 1) where there is none."""
+        batches = [v.shape for v in self.args.values() if isinstance(v, np.ndarray) and v.ndim >= 2]
+        return (batches[0][0], int(np.prod(batches[0][1:]))) if batches else (1, 1)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to look at: names of the outputs, arguments whose gradient counts, and what is allowed."""
+
+    outputs: tuple[str, ...] = ("result",)
+    gradient: tuple[str, ...] = ()
+    random: bool = False
+    detached: bool = False
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one case brought: arrays by name, or one `trouble` with its `detail`; and `manners` broken."""
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    gradients: dict[str, np.ndarray] = field(default_factory=dict)
+    trouble: str = ""
+    detail: str = ""
+    manners: tuple[str, ...] = ()
+
+
+class Trouble(Exception):
+    """The answer gave nothing that could be judged; `kind` says why, `detail` what was seen."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+
+class OutOfTime(BaseException):
+    """Raised by the alarm; not an Exception, so that `except Exception` in an answer does not swallow it."""
+
+
+# --- recipes: callables that travel as plain data ------------------------------------------------------------
+
+FIELDS: dict[str, Callable] = {
+    "u = 2": lambda x, t: 2 + 0 * x,
+    "u = −x": lambda x, t: -x,
+    "u = 4t": lambda x, t: 4 * t + 0 * x,
+    "u = 3t² − x": lambda x, t: 3 * t**2 - x,
+    "u = sin(3x) + t": lambda x, t: torch.sin(3 * x) + t,
+    "u = x cos(3t)": lambda x, t: x * torch.cos(3 * t),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A velocity field by its formula; called with (x, t), where t is a number, (), (B,) or (B, 1)."""
+
+    formula: str
+
+    def build(self, like: torch.Tensor) -> Callable:
+        def velocity(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+            return FIELDS[self.formula](x, _beside(t, x))
+
+        return velocity
+
+
+@dataclass(frozen=True)
+class Network:
+    """A small network tanh((x, t) W + b) V, its weights being arrays; t may be left out."""
+
+    weights: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, dim: int, width: int = 8) -> Network:
+        shapes = ((dim + 1, width), (width,), (width, dim))
+        return cls(tuple(rng.normal(size=shape) for shape in shapes))
+
+    def build(self, like: torch.Tensor) -> nn.Module:
+        return _Net([_tensor(w, like) for w in self.weights])
+
+
+class _Net(nn.Module):
+    def __init__(self, weights: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(nn.Parameter(w) for w in weights)
+
+    def forward(self, x: torch.Tensor, t: float | torch.Tensor = 0.0) -> torch.Tensor:
+        inner, bias, outer = self.weights
+        time = _beside(t, x).expand(len(x), 1)
+        return torch.tanh(torch.cat([x, time], dim=1) @ inner + bias) @ outer
+
+
+def _beside(t: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """t as (B, 1) or (1, 1), so that it multiplies x (B, D); as in torch, only a scalar may change device."""
+    t = torch.as_tensor(t, dtype=x.dtype)
+    return (t.to(x.device) if t.ndim == 0 else t).reshape(-1, 1)
+
+
+def _tensor(value: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    made = torch.tensor(value)
+    return made.to(device=like.device, dtype=like.dtype if made.is_floating_point() else None)
+
+
+# --- travelling home ------------------------------------------------------------------------------------------
+
+def pack(observations: Sequence[Observation]) -> dict[str, np.ndarray]:
+    """Observations as arrays for `np.savez`: numbers as float64, texts as unicode, readable without pickle."""
+    packed: dict[str, np.ndarray] = {}
+    for k, seen in enumerate(observations):
+        packed[f"{k}|text"] = np.array([seen.trouble, seen.detail, *seen.manners], dtype=str)
+        packed |= {f"{k}|value|{name}": array for name, array in seen.values.items()}
+        packed |= {f"{k}|gradient|{name}": array for name, array in seen.gradients.items()}
+    return packed
+
+
+def unpack(packed: dict[str, np.ndarray]) -> tuple[Observation, ...]:
+    """The way back; anything that is not a float64 array or short text is a ValueError."""
+    count = sum(key.endswith("|text") for key in packed)
+    seen = [Observation() for _ in range(count)]
+    for key, array in packed.items():
+        place, kind, *name = key.split("|", 2)
+        if not place.isdigit() or int(place) >= count or kind not in ("text", "value", "gradient"):
+            raise ValueError(f"an observation named {key!r} came; expected 'number|kind|name'.")
+        if type(array) is not np.ndarray or array.dtype.kind != ("U" if kind == "text" else "f"):
+            raise ValueError(f"observation {key!r} came as {type(array).__name__}; expected float64 or text.")
+        if kind != "text":
+            getattr(seen[int(place)], kind + "s")[name[0]] = array
+    return tuple(_with_text(one, packed[f"{k}|text"]) for k, one in enumerate(seen))
+
+
+def _with_text(seen: Observation, text: np.ndarray) -> Observation:
+    trouble, detail, *manners = (str(part)[:500] for part in text.ravel()[:12])
+    return Observation(seen.values, seen.gradients, trouble, detail, tuple(manners))

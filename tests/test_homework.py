@@ -1,0 +1,142 @@
+"""Every exercise of every lecture: the solution passes, the stub is 'not yet', each wrong answer earns its hint."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from dgm_course.teach.homework import NOT_YET, WRONG, Case, Exercise, exercise, exercises, topics
+
+from homework import Bank, cases
+
+BANKS: dict[str, Bank] = {}
+for topic in topics():
+    BANKS |= importlib.import_module(f"homework.{topic}").BANKS
+TASKS = [task.id for task in exercises()]
+MANY = tuple(range(100, 125))
+
+
+def test_every_exercise_has_answers_to_prove_it_and_every_answer_an_exercise():
+    assert sorted(BANKS) == sorted(TASKS)
+    for id, bank in BANKS.items():
+        assert len(bank.wrong) >= 3 and len(bank.correct) >= 2, id
+
+
+def test_ids_numbers_and_texts_are_in_order():
+    for topic in topics():
+        tasks = exercises(topic)
+        assert len({t.number for t in tasks}) == len(tasks) >= 3
+        assert len({t.topic for t in tasks}) == 1
+        for task in tasks:
+            assert task.title and task.asks and task.more and task.points in (1, 2)
+            assert task.id in repr(task) and pickle.loads(pickle.dumps(task)) is task
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_solution_passes_on_many_seeds(id):
+    for seed in MANY:
+        verdict = exercise(id).verdict(BANKS[id].solution, (seed,))
+        assert verdict.passed, (seed, verdict)
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_stub_is_not_yet(id):
+    assert exercise(id).verdict(BANKS[id].stub).status == NOT_YET
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_the_reference_that_stood_in_is_not_taken_for_an_answer(id):
+    assert exercise(id).verdict(exercise(id).reference).status == NOT_YET
+
+
+@pytest.mark.parametrize("id,name", cases(BANKS, "wrong"))
+def test_wrong_answer_is_refused_with_its_hint(id, name):
+    answer, fragment = BANKS[id].wrong[name]
+    for seeds in ((1, 2, 3), (50,), (51,), (52, 53)):
+        verdict = exercise(id).verdict(answer, seeds)
+        assert verdict.status == WRONG, verdict
+        assert verdict.law and verdict.hint and verdict.more
+        assert fragment in verdict.hint, (seeds, verdict)
+
+
+@pytest.mark.parametrize("id,name", cases(BANKS, "correct"))
+def test_correct_form_passes(id, name):
+    for seeds in ((1, 2, 3), (60,), (61,), (62,)):
+        verdict = exercise(id).verdict(BANKS[id].correct[name], seeds)
+        assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_the_wrong_answers_are_told_apart(id):
+    hints = {exercise(id).verdict(answer).hint for answer, _ in BANKS[id].wrong.values()}
+    assert len(hints) >= max(3, len(BANKS[id].wrong) * 2 // 3)
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_every_slip_of_the_table_is_wrong_and_recognised_on_every_seed(id):
+    task = exercise(id)
+    for seed in MANY[:8]:
+        for hint, form in task.slips.items():
+            verdict = task.verdict(form, (seed,))
+            assert verdict.status == WRONG and verdict.hint == hint, (seed, hint, verdict)
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_cases_are_plain_fresh_and_repeatable(id):
+    task = exercise(id)
+    one, again, other = task.inputs(5), task.inputs(5), task.inputs(6)
+    assert len(one) >= 2 and _flat(one) == _flat(again) != _flat(other)
+    assert _flat(pickle.loads(pickle.dumps(one))) == _flat(one)
+    sizes = {case.sizes for seed in MANY for case in task.inputs(seed)}
+    assert len(sizes) >= 5 and all(batch > 1 and dim > 1 and batch != dim for batch, dim in sizes)
+
+
+def _flat(batch: tuple[Case, ...]) -> str:
+    with np.printoptions(threshold=10_000, precision=17):
+        return repr(batch)
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_check_leaves_inputs_and_the_random_streams_alone_and_is_quick(id):
+    task, states = exercise(id), (torch.get_rng_state(), np.random.get_state()[1].copy())
+    given = task.inputs(9)
+    before = _flat(given)
+    start = time.perf_counter()
+    for answer in (BANKS[id].solution, BANKS[id].stub, next(iter(BANKS[id].wrong.values()))[0]):
+        task.verdict(answer)
+    assert (time.perf_counter() - start) / 3 < 2
+    task.observe(BANKS[id].solution, given)
+    assert _flat(given) == before
+    assert torch.equal(torch.get_rng_state(), states[0]) and np.array_equal(np.random.get_state()[1], states[1])
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_an_answer_frozen_on_one_example_is_refused(id):
+    """Hard-coded: whatever the solution gives on the first case, again and again."""
+    task = exercise(id)
+    first = task.observe(BANKS[id].solution, task.inputs(1)[:1])[0].values
+    frozen = [torch.tensor(value) for value in first.values()]
+    answer = _with_signature_of(BANKS[id].solution, frozen[0] if len(frozen) == 1 else tuple(frozen))
+    assert task.verdict(answer).status == WRONG
+
+
+def _with_signature_of(solution, value):
+    names = ", ".join(solution.__code__.co_varnames[: solution.__code__.co_argcount])
+    return eval(f"lambda {names}: value", {"value": value})
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_an_answer_right_by_shape_alone_is_refused(id):
+    """Zeros, ones and noise in the right shape."""
+    task: Exercise = exercise(id)
+    for fill in (torch.zeros_like, torch.ones_like, torch.rand_like):
+        def answer(*args, fill=fill):
+            result = BANKS[id].solution(*args)
+            return tuple(map(fill, result)) if isinstance(result, tuple) else fill(result)
+
+        assert task.verdict(answer).status == WRONG
