@@ -2,9 +2,9 @@
 
     play(draw, sigma=(0.1, 2.0), method=["euler", "heun"])
 
-calls `draw(sigma=..., method=...)` again as a control moves and shows the picture that it returns. The players
-(`TrajectoryPlayer`, `FramePlayer`) are sent once and then need no kernel; choose them wherever everything that
-can be seen is known beforehand.
+calls `draw(sigma=..., method=...)` again as a control moves and shows the picture that it returns. The
+players (`TrajectoryPlayer`, `FramePlayer`) are sent once and then need no kernel; choose them wherever
+everything that can be seen is known beforehand.
 """
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ __all__ = ["FramePlayer", "TrajectoryPlayer", "play"]
 
 DPI = 120      # pixels an inch on the wire; shown at 84, so that letters stay crisp on a dense screen
 SHOWN = 84
+ALERT = ('<div role="alert" style="border-left:4px solid #D55E00;padding:2px 10px">'
+         "draw({said}) did not draw: {why}</div>")
 
 
 def numeric(values: tuple[Any, ...]) -> bool:
@@ -37,8 +39,8 @@ def numeric(values: tuple[Any, ...]) -> bool:
 def slider(name: str, spec: tuple[Any, ...]) -> widgets.Widget:
     """A slider for (lo, hi), (lo, hi, step) or (lo, hi, step, start); whole numbers where all are whole."""
     if not 2 <= len(spec) <= 4 or not numeric(spec):
-        raise ValueError(f"{name} as a tuple must be (lo, hi), (lo, hi, step) or (lo, hi, step, start) of numbers; "
-                         f"{spec!r} came. For a choice between values use a list.")
+        raise ValueError(f"{name} as a tuple must be (lo, hi), (lo, hi, step) or (lo, hi, step, start) of "
+                         f"numbers; {spec!r} came. For a choice between values use a list.")
     whole = all(isinstance(v, int) for v in spec)
     lo, hi = spec[:2]
     step = spec[2] if len(spec) > 2 else 1 if whole else (hi - lo) / 50
@@ -69,8 +71,8 @@ def samples(widget: widgets.Widget) -> list[Any]:
     """At most five values that a control can take, for the filmstrip."""
     if isinstance(widget, widgets.Checkbox):
         return [False, True]
-    if hasattr(widget, "options"):
-        values = [v[1] if isinstance(v, tuple) else v for v in getattr(widget, "_options_full", widget.options)]
+    if hasattr(widget, "_options_full"):
+        values = [value for _, value in widget._options_full]
         return [values[i] for i in strip.some(len(values), 5)]
     if not hasattr(widget, "min"):
         return [widget.value]
@@ -79,14 +81,14 @@ def samples(widget: widgets.Widget) -> list[Any]:
 
 
 def release(figure: Figure) -> None:
-    """Take the figure out of pyplot's hands: else each redraw leaves one behind, and the cell shows it again."""
+    """Take the figure out of pyplot's hands: each redraw would leave one behind for the cell to show."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close(figure)
 
 
 def array_png(picture: Any) -> tuple[bytes, int]:
-    """PNG and width on the page of an image (H, W) or (H, W, 3): bytes, or floats in [0, 1] (or [-1, 1]); 1 is ink."""
+    """PNG and width of an image (H, W), 1 in ink, or (H, W, 3): bytes, or floats in [0, 1] (or [-1, 1])."""
     x = np.asarray(picture.detach().cpu() if isinstance(picture, torch.Tensor) else picture)
     grey = x.ndim == 2
     if not (grey or (x.ndim == 3 and x.shape[2] in (3, 4))):
@@ -102,7 +104,7 @@ def array_png(picture: Any) -> tuple[bytes, int]:
 
 def picture_of(drawn: Any) -> tuple[bytes, int]:
     """PNG bytes and width on the page of what a draw function returned."""
-    if isinstance(drawn, np.ndarray) and drawn.dtype == object:      # plt.subplots(1, 3) gives an array of axes
+    if isinstance(drawn, np.ndarray) and drawn.dtype == object:   # plt.subplots(1, 3) gives an array
         drawn = drawn.flat[0]
     if isinstance(drawn, (tuple, list)) and drawn:
         drawn = drawn[0]
@@ -154,8 +156,8 @@ class Play(widgets.VBox):
         if os.environ.get("DGM_STRICT") == "1":
             raise why
         said = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        self.note.value = (f'<div role="alert" style="border-left:4px solid #D55E00;padding:2px 10px">draw({html.escape(said)}) '
-                           f"did not draw: {html.escape(f'{type(why).__name__}: {why}'[:300])}</div>")
+        reason = f"{type(why).__name__}: {why}"[:300]
+        self.note.value = ALERT.format(said=html.escape(said), why=html.escape(reason))
 
     def strip(self) -> bytes:
         """The picture at five values of the first control, as one PNG."""
@@ -184,14 +186,15 @@ class Play(widgets.VBox):
 def play(draw: Callable[..., Any], **sliders: Any) -> Play:
     """Show `draw(**values)` with a control for each name, redrawn as they move.
 
-    draw      returns the Figure or Axes it drew on, or an image (H, W) / (H, W, 3); it is best kept under 0.1 s
-    sliders   (lo, hi), (lo, hi, step) or (lo, hi, step, start); a list or dict of choices; True / False; a widget
+    draw      returns the Figure or Axes it drew on, or an image (H, W) / (H, W, 3); best kept under 0.1 s
+    sliders   (lo, hi), (lo, hi, step) or (lo, hi, step, start); a list or dict of choices; a bool; a widget
 
     The first sentence of draw's docstring is the picture's alternative text. ValueError or TypeError in a
     sentence for a slider that cannot be; an error inside draw is shown in one sentence under the picture.
     """
     if not callable(draw):
-        raise TypeError(f"play needs a function that draws; {type(draw).__name__} came. Write play(draw, t=(0., 1.)).")
+        raise TypeError(f"play needs a function that draws; {type(draw).__name__} came. "
+                        "Write play(draw, t=(0., 1.)).")
     if not sliders:
         raise TypeError("play needs at least one slider, such as t=(0.0, 1.0).")
     said = (draw.__doc__ or "").strip().split("\n")[0]

@@ -18,8 +18,8 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[2]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -72,11 +72,12 @@ def settings(folder: Path, theme: str) -> Path:
 def lab(folder: Path, theme: str = "Light") -> Iterator[str]:
     """JupyterLab serving `folder` on loopback, as an address; ended with everything it started."""
     port = free_port()
-    env = dict(os.environ, JUPYTERLAB_SETTINGS_DIR=str(settings(folder / ".settings", theme)), OMP_NUM_THREADS="1",
+    chosen = str(settings(folder / ".settings", theme))
+    env = dict(os.environ, JUPYTERLAB_SETTINGS_DIR=chosen, OMP_NUM_THREADS="1",
                PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-               "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--expose-app-in-browser",
-               f"--ServerApp.root_dir={folder}"]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+               f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
+               "--expose-app-in-browser",                f"--ServerApp.root_dir={folder}"]
     with open(folder / "lab.log", "wb") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -101,7 +102,7 @@ def wait_for(url: str, seconds: float) -> None:
 
 @contextlib.contextmanager
 def browser_page(width: int = 1100, height: int = 1000, scale: float = 1) -> Iterator:
-    """A page of headless Chromium; `page.faults` collects console errors, `page.sent` counts messages to the kernel."""
+    """A page of headless Chromium; `page.faults` collects console errors, `page.sent` what is sent."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as p:
@@ -123,8 +124,8 @@ def run_notebook(page, address: str, name: str, seconds: float = 120) -> None:
     page.wait_for_timeout(2500)
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
     page.wait_for_timeout(1000)
-    page.wait_for_function("() => ![...document.querySelectorAll('.jp-InputPrompt')].some(e => /\\*/.test(e.textContent))",
-                           timeout=seconds * 1000)
+    busy = "[...document.querySelectorAll('.jp-InputPrompt')].some(e => e.textContent.includes('*'))"
+    page.wait_for_function(f"() => !{busy}", timeout=seconds * 1000)
     page.wait_for_timeout(1500)
 
 

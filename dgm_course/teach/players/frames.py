@@ -1,9 +1,9 @@
 """The frame player: images through time, or a plane of images under the cursor.
 
 `FramePlayer(frames)` plays (T, N, H, W): N pictures at each of T moments, such as digits that appear out of
-noise. `FramePlayer(frames, plane=(xs, ys))` takes (R, C, H, W), the picture decoded at each point (xs[c], ys[r])
-of a grid in a latent plane, and shows the one under the cursor. One byte a pixel, sent once: 64 digits at 50
-moments are 2.5 MB.
+noise. `FramePlayer(frames, plane=(xs, ys))` takes (R, C, H, W), the picture decoded at each point
+(xs[c], ys[r]) of a grid in a latent plane, and shows the one under the cursor. One byte a pixel, sent once:
+64 digits at 50 moments are 2.5 MB.
 """
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_range(frames: Array, given: Any, whole: bool) -> tuple[float, float]:
     try:
         lo, hi = (float(v) for v in given)
     except (TypeError, ValueError):
-        raise ValueError(f"range must be two numbers (paper, ink), such as (-1, 1); {given!r} came.") from None
+        raise ValueError(f"range must be two numbers, such as (-1, 1); {given!r} came.") from None
     if not lo < hi:
         raise ValueError(f"range must rise from paper to ink, such as (-1, 1); {given!r} came.")
     return lo, hi
@@ -50,7 +50,8 @@ def read_range(frames: Array, given: Any, whole: bool) -> tuple[float, float]:
 def read_captions(captions: Sequence[Any] | None, times: Any, count: int) -> list[str]:
     """A line for each moment: the captions, else the times, else the number of the frame."""
     if captions is not None and len(captions) != count:
-        raise ValueError(f"captions must have one entry for each of the {count} moments; {len(captions)} came.")
+        raise ValueError(f"captions must have one entry for each of the {count} moments; "
+                         f"{len(captions)} came.")
     if captions is not None:
         return [str(c) for c in captions]
     if times is None:
@@ -66,11 +67,11 @@ def read_plane(plane: Any, rows: int, columns: int) -> dict[str, list[float]]:
     try:
         xs, ys = plane
     except (TypeError, ValueError):
-        raise ValueError("plane must be a pair (xs, ys): the coordinate of each column and of each row.") from None
+        raise ValueError("plane must be a pair (xs, ys): a coordinate for each column and row.") from None
     xs, ys = array(xs, "xs"), array(ys, "ys")
     if xs.shape != (columns,) or ys.shape != (rows,):
-        raise ValueError(f"plane=(xs, ys) must have shapes ({columns},) and ({rows},) for frames of {rows} rows and "
-                         f"{columns} columns; {tuple(xs.shape)} and {tuple(ys.shape)} came.")
+        raise ValueError(f"plane=(xs, ys) must have shapes ({columns},) and ({rows},) for frames of {rows} "
+                         f"rows and {columns} columns; {tuple(xs.shape)} and {tuple(ys.shape)} came.")
     return {"xs": xs.tolist(), "ys": ys.tolist()}
 
 
@@ -86,15 +87,15 @@ def tile(pictures: Array, columns: int, gap: int = 1) -> Array:
 
 
 class FramePlayer(anywidget.AnyWidget):
-    """Grey pictures (T, N, H, W) or (T, H, W) played in the browser; with `plane`, (R, C, H, W) under the cursor.
+    """Grey pictures (T, N, H, W) or (T, H, W) played in the browser; with `plane`, (R, C, H, W).
 
     times, captions   (T,) each: what stands under each moment
-    range             (paper, ink), the values drawn white and black: (-1, 1) where any value is negative, else (0, 1);
+    range             (paper, ink), drawn white and black: (-1, 1) where any value is negative, else (0, 1);
                       (0, 255) for whole numbers; what lies outside is clipped
-    plane             (xs (C,), ys (R,)): the coordinates of the columns and rows of a latent plane; ys is drawn
-                      in the order of the rows, the first on top
+    plane             (xs (C,), ys (R,)): the coordinates of the columns and rows of a latent plane, the first
+                      row on top; the picture under the cursor is enlarged
     label             alternative text
-    columns           pictures in a row of the sheet (the square root of N); seconds: one run; size: width, pixels
+    columns           pictures in a row of the sheet; seconds: of one run; size: width in pixels
 
     ValueError in a sentence where a shape, a range or a caption is wrong.
     """
@@ -104,8 +105,8 @@ class FramePlayer(anywidget.AnyWidget):
     parcel = traitlets.Bytes().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, frames: Any, *, times: Any = None, captions: Sequence[Any] | None = None, range: Any = None,
-                 plane: Any = None, label: str = "", **layout: float) -> None:
+    def __init__(self, frames: Any, *, times: Any = None, captions: Sequence[Any] | None = None,
+                 range: Any = None, plane: Any = None, label: str = "", **layout: float) -> None:
         strange = sorted(set(layout) - {"columns", "seconds", "size"})
         if strange:
             raise TypeError(f"FramePlayer has no option {', '.join(strange)}; it has columns, seconds, size.")
@@ -121,15 +122,16 @@ class FramePlayer(anywidget.AnyWidget):
         self.label = label or self.guess_label()
         parcel = Parcel()
         spec = {"shape": list(self.pixels.shape), "at": parcel.add(self.pixels), "captions": self.captions,
-                "plane": self.plane, "columns": self.columns, "label": self.label, "size": layout.get("size", 0),
-                "seconds": layout.get("seconds", max(2.0, min(6.0, moments / 12)))}
+                "plane": self.plane, "columns": self.columns, "label": self.label,
+                "size": layout.get("size", 0), "seconds": layout.get("seconds", np.clip(moments / 12, 2, 6))}
         super().__init__(parcel=parcel.bytes(), spec=spec)
 
     def guess_label(self) -> str:
         """An alternative text made from the shapes."""
         moments, count, h, w = self.pixels.shape
         if self.plane:
-            return f"A plane of {moments} by {count} pictures, {h} by {w} pixels each; the one under the cursor is enlarged"
+            return (f"A plane of {moments} by {count} pictures, {h} by {w} pixels each; "
+                    "the one under the cursor is enlarged")
         return f"{count} picture{'s' if count > 1 else ''} of {h} by {w} pixels at {moments} moments"
 
     def strip(self) -> bytes:
@@ -138,10 +140,12 @@ class FramePlayer(anywidget.AnyWidget):
         if self.plane:
             row, column = strip.some(ink.shape[0], 11), strip.some(ink.shape[1], 11)
             chosen = ink[np.ix_(row, column)]
-            return strip.images([tile(chosen.reshape(-1, *ink.shape[2:]), len(column))], ["the whole plane"], 4.4)
+            sheet = tile(chosen.reshape(-1, *ink.shape[2:]), len(column))
+            return strip.images([sheet], ["the whole plane"], 4.4)
         keep, columns = (16, 4) if ink.shape[1] > 16 else (ink.shape[1], min(self.columns, 4))
         moments = strip.some(len(ink), 5)
-        return strip.images([tile(ink[i, :keep], columns) for i in moments], [self.captions[i] for i in moments])
+        sheets = [tile(ink[i, :keep], columns) for i in moments]
+        return strip.images(sheets, [self.captions[i] for i in moments])
 
     def __repr__(self) -> str:
         return f"FramePlayer({self.label}): run the cell to {'explore' if self.plane else 'play'}"

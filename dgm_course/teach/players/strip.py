@@ -1,4 +1,4 @@
-"""Still pictures of moving things: the strip of five that stands where no script runs (GitHub, printed pages)."""
+"""Still pictures of moving things: the strip of five for where no script runs (GitHub, printed pages)."""
 from __future__ import annotations
 
 import base64
@@ -46,13 +46,14 @@ def ramp(u: float) -> tuple[float, ...]:
 
 
 def images(pictures: Sequence[Array], captions: Sequence[str], width: float = 1.7) -> bytes:
-    """Pictures (H, W) in [0, 1], 1 in ink, or (H, W, 3) side by side, each under its caption; `width` in inches."""
+    """Pictures (H, W) in [0, 1], 1 in ink, or (H, W, 3) side by side under captions; `width` in inches."""
     height = max(p.shape[0] / p.shape[1] for p in pictures) * width
     figure = Figure(figsize=(width * len(pictures) + 0.1, height + 0.32))
     axes = figure.subplots(1, len(pictures), squeeze=False, gridspec_kw={
         "left": 0.005, "right": 0.995, "bottom": 0.01, "top": 1 - 0.30 / (height + 0.32), "wspace": 0.05})[0]
-    for ax, picture, caption in zip(axes, pictures, captions):
-        ax.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest" if picture.ndim == 2 else "antialiased")
+    for ax, picture, caption in zip(axes, pictures, captions, strict=True):
+        smooth = "nearest" if picture.ndim == 2 else "antialiased"
+        ax.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation=smooth)
         ax.set_title(caption, fontsize=9, color=INK, pad=4)
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_color("#d0d0d0")

@@ -132,9 +132,13 @@ function makePanel(raw, spec, whole) {
     pen.beginPath();
     pen.moveTo(0, size / 2); pen.lineTo(size, size / 2); pen.moveTo(size / 2, 0); pen.lineTo(size / 2, size);
     pen.stroke();
-    pen.fillStyle = "#a3a3a3"; pen.font = "10px system-ui, sans-serif";
-    pen.textAlign = "left"; pen.fillText(String(-frame).replace("-", "\u2212"), 4, size / 2 - 4);
-    pen.textAlign = "right"; pen.fillText(String(frame), size - 4, size / 2 - 4);
+  }
+  function drawScale() {
+    pen.font = "10px system-ui, sans-serif"; pen.lineWidth = 3; pen.strokeStyle = "#fff"; pen.fillStyle = "#8f8f8f";
+    for (const [text, side, place] of [[`\u2212${frame}`, "left", 5], [`${frame}`, "right", size - 5]]) {
+      pen.textAlign = side;
+      pen.strokeText(text, place, size / 2 - 4); pen.fillText(text, place, size / 2 - 4);
+    }
   }
   function drawArrows(t) {
     const count = size > 400 ? 17 : 13, cell = size / count;
@@ -206,6 +210,7 @@ function makePanel(raw, spec, whole) {
     if (spec.density && show.density) drawDensity(u);
     drawAxes();
     if (field && show.arrows) drawArrows(t);
+    drawScale();
     if (spec.data && show.data) drawData();
     if (show.trails !== "none") drawTrails(t, u, show.trails);
     if (show.cloud) drawCloud(t, u);

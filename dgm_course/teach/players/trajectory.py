@@ -7,7 +7,7 @@ particle of his own and step it with another solver or another number of steps,
     x <- x + dt f(x, t)     (Euler; Heun and RK4 beside it),
 
 computed in the browser on a grid of the field's values. The dashed green line is the same field followed in
-two hundred RK4 steps; what lies between it and the vermilion line is the solver's error.
+200 RK4 steps; what lies between it and the vermilion line is the solver's error.
 """
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from . import strip
 from .wire import Array, Parcel, array, quantise, sample_density, sample_field, script, style
 
 SOLVERS = ("euler", "heun", "rk4")
-CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#1a1a1a", "#8a8a8a", "#F0E442", "#5D3A9B")
+CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#1a1a1a", "#8a8a8a",
+         "#F0E442", "#5D3A9B")
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,9 @@ def read_times(times: Any, count: int) -> Array:
         raise ValueError(f"times must have one entry for each of the {count} frames, shape ({count},); "
                          f"{tuple(times.shape)} came.")
     if not (np.diff(times) > 0).all():
-        raise ValueError(f"times must increase; they go from {times[0]:g} to {times[-1]:g} with a step of "
-                         f"{np.diff(times).min():g}. A reversed run is shown with x.flip(0) and times.flip(0).")
+        raise ValueError(f"times must increase; they go from {times[0]:g} to {times[-1]:g} with a "
+                         f"step of {np.diff(times).min():g}. A run that goes "
+                         "backwards is shown with x.flip(0) and times.flip(0).")
     return times
 
 
@@ -110,7 +112,7 @@ def read_points(points: Any, name: str, most: int = 1000) -> Array:
 
 
 def read_colours(colour: Any, count: int) -> tuple[list[str], Array]:
-    """A palette of hex colours and, for each particle, its place in it; from one colour, N colours or N labels."""
+    """A palette of hex colours and each particle's place in it; from one colour, N colours or N labels."""
     names = [colour] * count if isinstance(colour, str) else list(np.asarray(colour).tolist())
     if len(names) != count:
         raise ValueError(f"color must be one colour, or one label or colour for each of {count} particles; "
@@ -171,15 +173,16 @@ def outside_note(panels: Sequence[Panel], limit: float) -> str:
     """A sentence where much of a cloud leaves the picture; else nothing."""
     share = max(float((np.abs(p.x) > limit).any(axis=2).mean(axis=1).max()) for p in panels)
     need = max(float(np.abs(p.x).max()) for p in panels)
-    return "" if share <= 0.1 else (f"At times {share:.0%} of the particles are outside the frame "
-                                    f"[-{limit:g}, {limit:g}]²; frame={np.ceil(need):g} would show them all.")
+    return "" if share <= 0.1 else (f"At times {share:.0%} of the particles are outside the "
+                                    f"frame [-{limit:g}, {limit:g}]²; "
+                                    f"frame={np.ceil(need):g} would show them all.")
 
 
 class TrajectoryPlayer(anywidget.AnyWidget):
     """Particles x (T, N, 2) played in the browser, with trails, background and particles of the reader's own.
 
     trajectory   (T, N, 2), or a list of such for panels side by side on one clock
-    field        the velocity (x (B, 2), t ()) -> (B, 2): a click drops a particle and steps it through the field
+    field        the velocity (x (B, 2), t ()) -> (B, 2): a click drops a particle and steps it through it
     times        (T,) increasing; evenly 0 to 1 where none are given
     data         points (M, 2) in ink; density: what `sample_density` takes, shaded in green; both behind
     color        a colour, or N labels or hex colours; else grey noise turns into model blue
@@ -232,8 +235,8 @@ class TrajectoryPlayer(anywidget.AnyWidget):
         drop = read_points(look.drop, "drop").tolist() if len(look.drop) else []
         return {"label": self.label, "note": self.note, "frame": float(look.frame), "span": [start, end],
                 "size": look.size or {1: 460, 2: 380}.get(len(self.panels), 290), "trails": look.trails,
-                "seconds": look.seconds, "clock": clock, "drop": drop, "solver": look.solver, "steps": look.steps,
-                "panels": [pack(p, parcel, float(look.frame)) for p in self.panels]}
+                "seconds": look.seconds, "clock": clock, "drop": drop, "solver": look.solver,
+                "steps": look.steps, "panels": [pack(p, parcel, float(look.frame)) for p in self.panels]}
 
     @property
     def span(self) -> tuple[float, float]:
@@ -245,21 +248,22 @@ class TrajectoryPlayer(anywidget.AnyWidget):
         """The alternative text: the one given, or what can be said from the shapes."""
         start, end = self.span
         names = ", ".join(p.title for p in self.panels if p.title)
-        return self.look.label or (f"{self.panels[0].x.shape[1]} particles moving in the plane from t = {start:g} "
-                                   f"to t = {end:g}" + (f": {names}" if names else ""))
+        count = self.panels[0].x.shape[1]
+        return self.look.label or (f"{count} particles moving in the plane from t = {start:g} to t = {end:g}"
+                                   + (f": {names}" if names else ""))
 
     def strip(self) -> bytes:
         """Five moments as a PNG, a row for each panel."""
         rows, moments = len(self.panels), np.linspace(*self.span, 5)
         figure = Figure(figsize=(8.6, 1.72 * rows + 0.3), dpi=80)
         axes = figure.subplots(rows, 5, squeeze=False, gridspec_kw={
-            "left": 0.03, "right": 0.995, "bottom": 0.01, "top": 1 - 0.3 / (1.72 * rows + 0.3), "wspace": 0.03,
-            "hspace": 0.03})
-        for row, panel in zip(axes, self.panels):
+            "left": 0.03, "right": 0.995, "bottom": 0.01, "top": 1 - 0.3 / (1.72 * rows + 0.3),
+            "wspace": 0.03, "hspace": 0.03})
+        for row, panel in zip(axes, self.panels, strict=True):
             row[0].set_ylabel(panel.title, fontsize=9)
-            for ax, t in zip(row, moments):
+            for ax, t in zip(row, moments, strict=True):
                 still(ax, panel, float(t), self.look.frame)
-        for ax, t in zip(axes[0], moments):
+        for ax, t in zip(axes[0], moments, strict=True):
             ax.set_title(f"t = {t:.2f}", fontsize=9, pad=4)
         return strip.small(strip.png(figure))
 
@@ -278,14 +282,14 @@ def still(ax: Axes, panel: Panel, t: float, limit: float) -> None:
     u = (t - panel.times[0]) / (panel.times[-1] - panel.times[0])
     if panel.density is not None:
         frame = panel.density[int(round(u * (len(panel.density) - 1)))]
-        ax.imshow(np.sqrt(frame), extent=(-limit, limit, -limit, limit), origin="lower", cmap="Greens", vmax=2.2)
+        ax.imshow(np.sqrt(frame), extent=(-limit, limit) * 2, origin="lower", cmap="Greens", vmax=2.2)
     if panel.data is not None:
         ax.plot(*panel.data.T, ".", color=strip.INK, ms=1.2, alpha=0.3, mew=0)
     index = np.clip(np.searchsorted(panel.times, t), 1, len(panel.times) - 1)
     a, b = panel.times[index - 1:index + 1]
     x = panel.x[index - 1] + (panel.x[index] - panel.x[index - 1]) * (t - a) / (b - a)
     keep = np.arange(0, len(x), -(-len(x) // 500))
-    colour = [panel.colours[0][c] for c in panel.colours[1][keep]] if panel.colours else [strip.ramp(float(u))]
-    ax.scatter(*x[keep].T, s=4, c=colour, alpha=0.7, linewidths=0)
+    names, codes = panel.colours or ([strip.ramp(float(u))], np.zeros(len(x), int))
+    ax.scatter(*x[keep].T, s=4, c=[names[c] for c in codes[keep]], alpha=0.7, linewidths=0)
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_color("#cccccc")

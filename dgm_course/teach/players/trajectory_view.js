@@ -67,9 +67,11 @@ function render({ model, el }) {
 /** What the reader's particles cost and how far they land from the fine path, panel by panel. */
 function sayGap(spec, panels, own) {
   if (!own.starts.length) return [make("span", { class: "dgm-hint", text: "Click in the picture: a particle of your own starts there at the first time." })];
-  const cost = SOLVERS[own.solver].cost * own.steps, rows = panels.map((panel, i) => [spec.panels[i].title, panel]).filter(([, panel]) => panel.field);
-  return [make("div", { text: `${cost} field evaluation${cost > 1 ? "s" : ""} a particle; it ends away from the exact way by` }),
-    ...rows.map(([title, panel]) => make("div", { class: "dgm-gap" }, make("b", { text: panel.gap().toFixed(3) }), make("span", { text: title ? ` ${title}` : "" })))];
+  const cost = SOLVERS[own.solver].cost * own.steps;
+  const rows = panels.map((panel, i) => [panel.field ? panel.gap().toFixed(3) : "", spec.panels[i].title]).filter(([gap]) => gap);
+  const alike = rows.every(([gap]) => gap === rows[0][0]);
+  return [make("div", { text: `${cost} field evaluation${cost > 1 ? "s" : ""} a particle; it ends away from the fine way by` }),
+    ...(alike ? [[rows[0][0], ""]] : rows).map(([gap, title]) => make("div", { class: "dgm-gap" }, make("b", { text: gap }), make("span", { text: title && ` ${title}` })))];
 }
 
 function dropGroup(own, { refollow, report, random, dropAt }) {
@@ -81,7 +83,7 @@ function dropGroup(own, { refollow, report, random, dropAt }) {
     choice("solver", solvers, own.solver, (value) => { own.solver = value; refollow(); }),
     make("label", { class: "dgm-field" }, make("span", { text: "steps" }), steps, count),
     make("div", { class: "dgm-key" }, make("span", { class: "dgm-chip dgm-line", style: `--chip:${COLOUR.red}` }), make("span", { text: "this solver" }),
-      make("span", { class: "dgm-chip dgm-dash", style: `--chip:${COLOUR.green}` }), make("span", { text: "exact way" })),
+      make("span", { class: "dgm-chip dgm-dash", style: `--chip:${COLOUR.green}` }), make("span", { text: "200 RK4 steps" })),
     report,
     make("div", { class: "dgm-buttons" }, make("button", { type: "button", text: "Drop one", onclick: () => dropAt(random()) }),
       make("button", { type: "button", text: "Clear", onclick: () => { own.starts = []; refollow(); } })));

@@ -5,7 +5,8 @@ vector fields travel as whole numbers of 8 or 16 bits,
 
     q = round((v - lo) / (hi - lo) * (2^bits - 1)),      |v - dequantise(q)| <= (hi - lo) / (2 (2^bits - 1)),
 
-far below what a screen can show: with 16 bits on [-8, 8] a position is right to 0.00013, a sixtieth of a pixel.
+far below what a screen can show: with 16 bits on [-8, 8] a position is right to 0.00013, a hundredth of a
+pixel.
 """
 from __future__ import annotations
 
@@ -32,12 +33,12 @@ def style() -> str:
 
 
 def array(x: Any, name: str) -> Array:
-    """A float64 (or, for whole numbers, an int) numpy array from a tensor, array, list; refuses NaN and infinity."""
+    """A numpy array (float64, or int for whole numbers) from a tensor or array; refuses NaN and infinity."""
     try:
         out = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
         out = out if out.dtype.kind in "iu" else out.astype(np.float64)
     except (TypeError, ValueError) as why:
-        raise TypeError(f"{name} must be a tensor or an array of numbers; {type(x).__name__} came ({why}).") from None
+        raise TypeError(f"{name} must be a tensor or array of numbers; {type(x).__name__} came.") from why
     bad = int((~np.isfinite(out)).sum())
     if bad:
         raise ValueError(f"{name} holds {bad} values that are NaN or infinite, of {out.size}; "
@@ -46,7 +47,7 @@ def array(x: Any, name: str) -> Array:
 
 
 def quantise(values: Array, lo: float | Array, hi: float | Array, dtype: str) -> Array:
-    """Whole numbers of `dtype` ("<u2" or "u1") for values in [lo, hi]; what lies outside goes to the nearer end."""
+    """Whole numbers of `dtype` ("<u2" or "u1") for values in [lo, hi]; what lies outside is clipped."""
     top = np.iinfo(dtype).max
     return np.clip(np.rint((values - lo) / (hi - lo) * top), 0, top).astype(dtype)
 
@@ -117,7 +118,7 @@ def sample_field(field: Any, limit: float, times: Array, count: int = 49) -> Arr
         if not np.isfinite(out).all():
             out = evaluate(function, grid, float(np.clip(t, times[0] + inside, times[-1] - inside)))
         if not np.isfinite(out).all():
-            raise ValueError(f"field(x, t) gives NaN or infinite velocities at t = {t:.3g}, inside the frame.")
+            raise ValueError(f"field(x, t) gives NaN or infinity at t = {t:.3g}, inside the frame.")
         return out.reshape(count, count, 2)
 
     return np.stack([at(float(t)) for t in times])
