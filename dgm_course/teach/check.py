@@ -47,8 +47,8 @@ def strict() -> bool:
 def _judged(task: Exercise, answer: Callable) -> Verdict:
     """The verdict; a failure of the judge itself becomes one as well, since a check never stops the notebook."""
     try:
-        with alarm(SECONDS), quiet():
-            return task.verdict(answer)
+        with quiet():
+            return task.verdict(answer, guard=lambda: alarm(SECONDS))
     except OutOfTime:
         return Verdict(WRONG, "Your function was still running when the time was up.",
                        hint="A loop that never ends, or far too many steps?", more=task.more)

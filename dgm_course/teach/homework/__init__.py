@@ -20,6 +20,7 @@ import difflib
 import importlib
 import pkgutil
 import zlib
+from contextlib import AbstractContextManager, nullcontext
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -75,13 +76,16 @@ class Exercise:
         verdict = judge(observed, expected, self.law)
         return verdict if verdict.passed else replace(verdict, more=self.more)
 
-    def verdict(self, answer: Callable, seeds: Sequence[int] = SEEDS) -> Verdict:
-        """All of it at once, in this process."""
+    def verdict(self, answer: Callable, seeds: Sequence[int] = SEEDS,
+                guard: Callable[[], AbstractContextManager] = nullcontext) -> Verdict:
+        """All of it at once, in this process; the student's code alone runs inside `guard()`."""
         if answer is self.reference:
             return Verdict(NOT_YET, "Not yet: this is the course's own function, which stood in for yours.",
                            hint="Run the cell with your function again, and then this one.", more=self.more)
-        cases = [case for seed in seeds for case in self.inputs(seed)]
-        return self.judge(self.observe(answer, cases), _expected(self, tuple(seeds)))
+        expected = _expected(self, tuple(seeds))
+        with guard():
+            seen = self.observe(answer, expected.cases)
+        return self.judge(seen, expected)
 
     @property
     def topic(self) -> str:

@@ -7,7 +7,7 @@ take observations back through `pack` and `unpack`: arrays and short texts, neve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -141,21 +141,26 @@ def pack(observations: Sequence[Observation]) -> dict[str, np.ndarray]:
     return packed
 
 
-def unpack(packed: dict[str, np.ndarray]) -> tuple[Observation, ...]:
-    """The way back; anything that is not a float64 array or short text is a ValueError."""
-    count = sum(key.endswith("|text") for key in packed)
-    seen = [Observation() for _ in range(count)]
+def unpack(packed: Mapping[str, np.ndarray]) -> tuple[Observation, ...]:
+    """The way back; anything but float arrays and short texts, under the names `pack` gives, is a ValueError."""
+    texts = [packed[f"{k}|text"] for k in range(len(packed)) if f"{k}|text" in packed]
+    seen = [_with_text(text) for text in texts]
     for key, array in packed.items():
-        place, kind, *name = key.split("|", 2)
-        if not place.isdigit() or int(place) >= count or kind not in ("text", "value", "gradient"):
-            raise ValueError(f"an observation named {key!r} came; expected 'number|kind|name'.")
-        if type(array) is not np.ndarray or array.dtype.kind != ("U" if kind == "text" else "f"):
-            raise ValueError(f"observation {key!r} came as {type(array).__name__}; expected float64 or text.")
-        if kind != "text":
-            getattr(seen[int(place)], kind + "s")[name[0]] = array
-    return tuple(_with_text(one, packed[f"{k}|text"]) for k, one in enumerate(seen))
+        place, _, rest = key.partition("|")
+        kind, _, name = rest.partition("|")
+        held = {"value": "values", "gradient": "gradients"}.get(kind)
+        if rest == "text" and place.isdigit() and int(place) < len(seen):
+            continue
+        if not held or not name or not place.isdigit() or int(place) >= len(seen):
+            raise ValueError(f"an observation named {key!r} came; expected 'number|value|name' and the like.")
+        if type(array) is not np.ndarray or array.dtype != np.float64:
+            raise ValueError(f"observation {key!r} came as {type(array).__name__}; expected an array of float64.")
+        getattr(seen[int(place)], held)[name] = array
+    return tuple(seen)
 
 
-def _with_text(seen: Observation, text: np.ndarray) -> Observation:
-    trouble, detail, *manners = (str(part)[:500] for part in text.ravel()[:12])
-    return Observation(seen.values, seen.gradients, trouble, detail, tuple(manners))
+def _with_text(text: np.ndarray) -> Observation:
+    if type(text) is not np.ndarray or text.dtype.kind != "U" or text.ndim != 1 or not 2 <= text.size <= 12:
+        raise ValueError("the text of an observation is not (trouble, detail, manners...).")
+    trouble, detail, *manners = (str(part)[:500] for part in text)
+    return Observation({}, {}, trouble, detail, tuple(manners))
