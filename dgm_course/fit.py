@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from . import checkpoints
+from .tensors import threads_for
 
 Schedule = Callable[[float], float]
 
@@ -126,13 +127,14 @@ def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | 
         save: str | Path | None = None, report: Callable[[History], None] | None = None) -> History:
     """Train ``model`` in place on ``data`` and return the History; with an EMA the averaged weights are in the model.
 
-    data: a tensor (N, *event), a tuple of them, an object with sample(n), or a function n -> batch.  resume: a History,
+    data: a tensor (N, *event), a tuple of them (None where the loss has an argument to leave out), an object with
+    sample(n), or a function n -> batch.  resume: a History,
     or the file an earlier ``save`` wrote; the recipe must be the same.  save: a file, written some twenty times.
     TrainingError where a loss is NaN or infinite: the model then has the weights of its last good moment."""
     run = _Run(model, recipe, resume)
     batches, mark = feed(data, recipe, run.device), max(1, recipe.steps // 20)
     try:
-        with _quiet_random(run), _patient_interrupt() as stopping, _threads(model):
+        with _quiet_random(run), _patient_interrupt() as stopping, threads_for(model):
             start = time.perf_counter() - run.history.seconds
             while not run.history.finished and not stopping:
                 run.step(batches(run.history.step))
@@ -260,15 +262,16 @@ def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], tup
     if isinstance(data, Tensor):
         data = (data,)
     if isinstance(data, tuple):
-        return _shuffled(tuple(part.to(device) for part in data), recipe)
+        return _shuffled(tuple(None if part is None else part.to(device) for part in data), recipe)
     return _drawn(getattr(data, "sample", data), recipe, device)
 
 
-def _shuffled(data: tuple[Tensor, ...], recipe: Recipe) -> Callable[[int], tuple[Tensor, ...]]:
+def _shuffled(data: tuple[Tensor | None, ...], recipe: Recipe) -> Callable[[int], tuple[Tensor, ...]]:
     """Batches of a finite set: epochs in a new order each, every sample once an epoch."""
-    n, size = len(data[0]), min(recipe.batch, len(data[0]))
-    if n == 0 or any(len(part) != n for part in data):
-        raise ValueError(f"the data have {[len(part) for part in data]} samples: expected equal numbers, above 0.")
+    counts = [len(part) for part in data if part is not None]
+    n, size = counts[0], min(recipe.batch, counts[0])
+    if n == 0 or set(counts) != {n}:
+        raise ValueError(f"the data have {counts} samples: expected equal numbers, above 0.")
     order: dict[int, Tensor] = {}
 
     def batch(step: int) -> tuple[Tensor, ...]:
@@ -277,7 +280,7 @@ def _shuffled(data: tuple[Tensor, ...], recipe: Recipe) -> Callable[[int], tuple
             order.clear()
             order[epoch] = torch.randperm(n, generator=_generator(recipe.seed, epoch)).to(data[0].device)
         index = order[epoch][place * size:(place + 1) * size]
-        return tuple(part.index_select(0, index) for part in data)
+        return tuple(None if part is None else part.index_select(0, index) for part in data)
     return batch
 
 
@@ -334,18 +337,6 @@ def _patient_interrupt() -> Iterator[list[int]]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-@contextmanager
-def _threads(model: nn.Module) -> Iterator[None]:
-    """One thread for small networks: handing a 64-wide layer to two costs more than it saves."""
-    before = torch.get_num_threads()
-    if sum(p.numel() for p in model.parameters()) < 50_000:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _told(recipe: Recipe) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .dynamics import Method, heun
 from .paths import VE, VP, Conical, GaussianPath, Guess, PathField
-from .tensors import expect_batch, expect_some, expect_time
+from .tensors import expect_batch, expect_some, expect_time, flat, over
 
 Times = Callable[[Tensor], Tensor]
 Coupling = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -42,12 +42,24 @@ def independent(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def optimal_transport(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
-    """The pairing of the batch with the least Σ ‖x0 − x1‖², by exact assignment.
+    """The pairing of the batch with the least Σ ‖x0 − x1‖², by exact assignment: x0 reordered, x1 (and labels) kept.
 
     Both marginals stay; the roads hardly cross any more.  x0, x1 (B, *event), cost O(B³)"""
-    cost = torch.cdist(x0.flatten(1), x1.flatten(1)).square()
+    cost = torch.cdist(flat(x1), flat(x0)).square()
     _, partner = linear_sum_assignment(cost.detach().cpu().numpy())
-    return x0, x1[torch.as_tensor(partner, device=x1.device)]
+    return x0[torch.as_tensor(partner, device=x0.device)], x1
+
+
+class Normalised(nn.Module):
+    """net(x / √(alpha² + sigma²), t): the input of a network at about unit size, on paths that leave it (VE)."""
+
+    def __init__(self, net: nn.Module, path: GaussianPath) -> None:
+        super().__init__()
+        self.net, self.path = net, path
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        size = over((self.path.alpha(t) ** 2 + self.path.sigma(t) ** 2).sqrt(), x)
+        return self.net(x / size, t) if y is None else self.net(x / size, t, y)
 
 
 class Pairs:
@@ -77,10 +89,9 @@ class PathModel(PathField):
     def loss(self, x1: Tensor, x0: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """Mean over batch and coordinates of (target − net(x_t, t))².           (lecture 14, conditional flow matching)
 
-        x1 (B, *event); x0 the same, drawn and coupled here where not given; y (B,) labels, if the net takes them"""
+        x1 (B, *event); x0 the same, drawn here where not given; y (B,) labels, if the net takes them"""
         expect_some(expect_batch(x1, self.event, "x1"), "x1")
-        if x0 is None:
-            x0, x1 = self.coupling(self.path.draw(x1), x1)
+        x0, x1 = self.coupling(self.path.draw(x1) if x0 is None else x0, x1)
         t = self.path.span[0] + (self.path.span[1] - self.path.span[0]) * self.times_of(x1)
         xt, _ = self.path.corrupt(x1, t, x0)
         target = getattr(self.path.pair(x1, x0, t), self.prediction)
@@ -132,7 +143,7 @@ def ddpm(net: nn.Module, event: Sequence[int]) -> PathModel:
 
 def ncsn(net: nn.Module, event: Sequence[int]) -> PathModel:
     """Variance-exploding path, noise prediction: the score times −sigma."""
-    return PathModel(net, VE(), event, "noise")
+    return PathModel(Normalised(net, VE()), VE(), event, "noise")
 
 
 def reflow_pairs(model: PathField, n: int, steps: int = 50, method: Method = heun) -> tuple[Tensor, Tensor]:

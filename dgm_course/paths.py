@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Protocol
+from typing import Callable, Iterator, Protocol
 
 import torch
 import torch.autograd.forward_ad as forward_ad
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from .distributions import Mixture, normal_log_prob
 from .dynamics import Method, divergence, euler, log_density, walk
-from .tensors import expect_alike, expect_batch, expect_time, over
+from .tensors import expect_alike, expect_batch, expect_time, over, threads_for
 
 Schedule = Callable[[Tensor], Tensor]
 
@@ -282,10 +282,11 @@ class PathField(nn.Module):
             raise ValueError(f"steps is {steps}: expected at least one.")
         return torch.linspace(*self.path.span, steps + 1, dtype=like.dtype, device=like.device)
 
-    def _walk(self, x0: Tensor | int, steps: int, method: Method, noise: float):
+    def _walk(self, x0: Tensor | int, steps: int, method: Method, noise: float) -> Iterator[Tensor]:
         x0 = self.start(x0) if isinstance(x0, int) else x0
         ts = self.times(steps, x0)
-        return walk(self.drift(noise), self.path.sigma(ts[0]) * x0, ts, noise, method)
+        with threads_for(self):
+            yield from walk(self.drift(noise), self.path.sigma(ts[0]) * x0, ts, noise, method)
 
     @torch.no_grad()
     def trajectory(self, x0: Tensor | int, steps: int = 50, method: Method = euler, noise: float = 0.0) -> Tensor:

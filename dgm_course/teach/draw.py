@@ -1,0 +1,285 @@
+"""House pictures: one call, one picture, colours that mean things.
+
+    data ink · source noise grey · model blue · error vermilion · exact answer green, dashed · time from grey to ink
+
+Each function takes data, and ``ax=`` if it is to draw into a panel of somebody else's figure; then it returns the axes.
+Without ``ax`` it returns a ``Picture``, which shows itself in a notebook with its alternative text.  Plane worlds share
+one frame, [-4, 4]², without ticks: what matters there is shape.
+"""
+from __future__ import annotations
+
+import base64
+import functools
+import inspect
+import io
+import math
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+INK, GREY, BLUE, VERMILION, GREEN = "#1a1a1a", "#8a8a8a", "#0072B2", "#D55E00", "#009E73"
+SERIES = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", INK)
+TIME = LinearSegmentedColormap.from_list("time", ["#c9c9c9", "#7d8ea3", INK])
+FOG = LinearSegmentedColormap.from_list("fog", ["#ffffff", "#cfe3f1", "#8fbfe0", "#3d8fc4", "#0b4f80"])
+FRAME, DPI, PANEL = 4.0, 110, 2.4
+
+
+class Picture:
+    """A figure with its alternative text; as a cell's last value it shows itself."""
+
+    def __init__(self, figure: Figure, alt: str) -> None:
+        self.figure, self.alt = figure, alt
+
+    def png(self) -> bytes:
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        bundle = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+        return bundle, {"image/png": {"alt": self.alt}}
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+def picture(width: float = PANEL, height: float = PANEL) -> Callable:
+    """Turn draw(data, ax=...) into one that makes its own figure, in inches, where no axes are given."""
+    def wrap(draw: Callable[..., Axes]) -> Callable[..., Axes | Picture]:
+        first = inspect.cleandoc(draw.__doc__ or draw.__name__).splitlines()[0]
+
+        @functools.wraps(draw)
+        def drawn(*args: Any, ax: Axes | None = None, title: str = "", alt: str = "", **options: Any) -> Axes | Picture:
+            figure = None if ax is not None else Figure((width, height), DPI, layout="constrained")
+            axes = draw(*args, ax=ax if figure is None else figure.subplots(), **options)
+            if title:
+                axes.set_title(title, fontsize=10, color=INK)
+            return axes if figure is None else Picture(figure, alt or f"{title}: {first}" if title else alt or first)
+        return drawn
+    return wrap
+
+
+def panels(count: int, size: float = PANEL, columns: int | None = None, height: float | None = None) -> list[Axes]:
+    """A row (or rows) of empty panels of one figure; ``shown(axes, alt)`` makes the picture."""
+    columns = columns or count
+    rows = math.ceil(count / columns)
+    figure = Figure((size * columns, (height or size * 1.08) * rows), DPI, layout="constrained")
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+    return axes
+
+
+def shown(axes: Sequence[Axes] | Axes, alt: str) -> Picture:
+    """The picture that panels belong to."""
+    return Picture((axes[0] if isinstance(axes, Sequence) else axes).figure, alt)
+
+
+def frame(ax: Axes, limit: float = FRAME) -> Axes:
+    """The plane that all toy worlds share."""
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
+    for side in ax.spines.values():
+        side.set_color("#d0d0d0")
+    return ax
+
+
+def _plain(ax: Axes, xlabel: str, ylabel: str) -> Axes:
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(color="#ececec")
+    ax.set_axisbelow(True)
+    return ax
+
+
+@picture()
+def points(x: Tensor, ax: Axes, color: str = INK, size: float = 2.0, limit: float = FRAME) -> Axes:
+    """Points of the plane."""
+    ax.scatter(*x.detach().cpu().T, s=size, c=color, alpha=0.45 if len(x) > 100 else 1.0, linewidths=0, zorder=3)
+    return frame(ax, limit)
+
+
+@picture()
+def density(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME) -> Axes:
+    """A density as a fog: the darker, the likelier."""
+    line = torch.linspace(-limit, limit, 121, dtype=torch.float64)
+    nodes = torch.cartesian_prod(line, line)
+    p = log_prob(nodes).exp().view(121, 121).T.detach()
+    ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=FOG, interpolation="bilinear", vmin=0)
+    return frame(ax, limit)
+
+
+@picture()
+def heat(values: Tensor, ax: Axes, limit: float = FRAME, size: float | None = None) -> Axes:
+    """A signed quantity on a square grid of the plane, red above zero and blue below."""
+    n = math.isqrt(values.numel())
+    size = size or float(values.abs().max())
+    image = ax.imshow(values.detach().view(n, n).T, origin="lower", extent=(-limit, limit) * 2, cmap="RdBu_r", vmin=-size,
+                      vmax=size, interpolation="bilinear")
+    ax.figure.colorbar(image, ax=ax, shrink=0.75, format="%.1g").outline.set_visible(False)
+    return frame(ax, limit)
+
+
+@picture()
+def arrows(field: Callable[[Tensor, Tensor], Tensor], t: float, ax: Axes, color: str = BLUE, limit: float = FRAME,
+           weight: Callable[[Tensor], Tensor] | None = None) -> Axes:
+    """A vector field at one time; with ``weight`` its arrows fade where no particles are."""
+    line = torch.linspace(-limit, limit, 23)[1:-1]
+    nodes = torch.cartesian_prod(line, line)
+    with torch.no_grad():
+        u = field(nodes, torch.tensor(t))
+    strength = torch.ones(len(nodes)) if weight is None else (weight(nodes.double()).exp() ** 0.35).float()
+    alpha = (strength / strength.max()).clamp(0.06, 1)
+    ax.quiver(*nodes.T, *u.T, color=color, alpha=alpha.numpy(), angles="xy", scale_units="xy", scale=9, width=0.006)
+    return frame(ax, limit)
+
+
+@picture(3.4, 3.4)
+def flow(field: Any, t: float, ax: Axes, limit: float = FRAME) -> Axes:
+    """Where the particles are (fog) and where they are heading (arrows).  field: an exact field"""
+    now = field.marginal(t)
+    density(now.log_prob, ax=ax, limit=limit)
+    return arrows(field, t, ax=ax, color=INK, weight=now.log_prob, limit=limit)
+
+
+@picture(3.4, 3.4)
+def vote(x: Tensor, targets: Tensor, weights: Tensor, ax: Axes, scale: float = 0.35) -> Axes:
+    """One point's many possible partners (ink, by their weight), the pull of each, and their average (green).
+
+    x (2,), targets (N, 2) with the weights (N,) of their votes, summing to one; arrows are (target − x) · scale"""
+    strength = (weights / weights.max()).clamp(0.1, 1).numpy()
+    ax.quiver(*x.expand_as(targets).T, *(targets - x).T, alpha=strength * 0.5, color=BLUE, angles="xy", scale_units="xy",
+              scale=1 / scale, width=0.005)
+    ax.scatter(*targets.T, s=10, c=INK, alpha=strength, linewidths=0)
+    mean = weights @ (targets - x)
+    ax.quiver(*x, *mean, color=GREEN, angles="xy", scale_units="xy", scale=1 / scale, width=0.014, zorder=4)
+    ax.scatter(*x, s=45, c=VERMILION, zorder=5)
+    return frame(ax)
+
+
+@picture(3.4, 3.4)
+def conditional_paths(x0: Tensor, x1: Tensor, ax: Axes) -> Axes:
+    """Straight roads from noise (grey) to data (ink)."""
+    ax.add_collection(LineCollection(torch.stack([x0, x1], 1).numpy(), colors=BLUE, linewidths=0.7, alpha=0.5))
+    ax.scatter(*x0.T, s=9, c=GREY, zorder=2, linewidths=0)
+    ax.scatter(*x1.T, s=9, c=INK, zorder=3, linewidths=0)
+    return frame(ax)
+
+
+@picture(3.4, 3.4)
+def roads(trajectory: Tensor, ax: Axes, color: str = BLUE, shown: int = 60, limit: float = FRAME, ticks: int = 0) -> Axes:
+    """Trajectories of particles from their start (grey) to their end (ink); ``ticks`` dots at equal times on each.
+
+    trajectory (T, N, 2)"""
+    some = trajectory[:, :shown].detach().cpu()
+    if ticks:
+        stops = some[torch.linspace(0, len(some) - 1, ticks + 2).round().long()[1:-1]]
+        ax.scatter(*stops.flatten(0, 1).T, s=6, c=VERMILION, zorder=2, linewidths=0)
+    ax.add_collection(LineCollection(some.transpose(0, 1).numpy(), colors=color, linewidths=0.8, alpha=0.55))
+    ax.scatter(*some[0].T, s=7, c=GREY, zorder=2, linewidths=0)
+    ax.scatter(*some[-1].T, s=7, c=INK, zorder=3, linewidths=0)
+    return frame(ax, limit)
+
+
+def film(trajectory: Tensor, times: Sequence[float], alt: str, exact: Callable[[float], Any] | None = None) -> Picture:
+    """A cloud at five moments of its way; behind it, where given, the exact marginal.  trajectory (T, N, 2)"""
+    moments = [round(k * (len(trajectory) - 1) / 4) for k in range(5)]
+    axes = panels(5, 2.05)
+    for ax, k in zip(axes, moments):
+        if exact is not None:
+            density(exact(float(times[k])).log_prob, ax=ax)
+        points(trajectory[k, :1500], ax=ax, color=GREY if k == 0 else BLUE, size=1.6, title=f"$t={float(times[k]):.2f}$")
+    return shown(axes, alt)
+
+
+@picture(6.2, 3.1)
+def curves(series: Mapping[str, Any], ax: Axes, xlabel: str, ylabel: str, log: str = "") -> Axes:
+    """Named curves with their spread: name -> (x, y) or (x, y, spread); a name starting with 'exact' or 'floor' is dashed.
+
+    log: 'x', 'y' or 'xy' for logarithmic axes."""
+    for k, (name, (x, y, *spread)) in enumerate(series.items()):
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        reference = name.startswith(("exact", "floor"))
+        color = GREEN if reference else SERIES[k % len(SERIES)]
+        ax.plot(x, y, color=color, ls="--" if reference else "-", label=name, lw=1.6,
+                marker="" if reference or len(x) > 30 else "o", ms=3.5)
+        if spread:
+            ax.fill_between(x, y - np.asarray(spread[0]), y + np.asarray(spread[0]), color=color, alpha=0.18, lw=0)
+    ax.set(xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
+    if len(series) > 1:
+        ax.legend(frameon=False, fontsize=8)
+    return _plain(ax, xlabel, ylabel)
+
+
+@picture(6.2, 3.1)
+def bars(heights: Mapping[str, float], ax: Axes, ylabel: str, spread: Sequence[float] | None = None) -> Axes:
+    """Named bars, their value written above."""
+    places = range(len(heights))
+    values = [float(v) for v in heights.values()]
+    ax.bar(places, values, yerr=spread, color=[GREEN if n.startswith(("exact", "floor")) else BLUE for n in heights],
+           width=0.62, ecolor=INK, capsize=3)
+    for place, value in zip(places, values):
+        ax.annotate(f"{value:.3g}", (place, value), ha="center", va="bottom", fontsize=8, xytext=(0, 2),
+                    textcoords="offset points")
+    ax.set_xticks(list(places), list(heights), fontsize=8)
+    return _plain(ax, "", ylabel)
+
+
+@picture(4.6, 2.8)
+def losses(*histories: Any, ax: Axes, names: Sequence[str] = ("loss",)) -> Axes:
+    """Training losses, smoothed over fifty steps."""
+    for k, (history, name) in enumerate(zip(histories, names)):
+        ax.plot(history.smooth().numpy(), color=SERIES[k % len(SERIES)], lw=1.3, label=name)
+    if len(histories) > 1:
+        ax.legend(frameon=False, fontsize=8)
+    return _plain(ax, "step", "loss (mean of 50)")
+
+
+def tiles(images: Tensor, columns: int = 10) -> Tensor:
+    """(N, 1, H, W) in [-1, 1] as one picture in [0, 1], ink on paper, with a hair of space between.  -> (R, C)"""
+    n, _, h, w = images.shape
+    rows = math.ceil(n / columns)
+    sheet = images.new_full((rows * columns, h + 2, w + 2), -1.0)
+    sheet[:n, 1:-1, 1:-1] = images[:, 0].clamp(-1, 1)
+    return 0.5 - sheet.view(rows, columns, h + 2, w + 2).transpose(1, 2).reshape(rows * (h + 2), -1) / 2
+
+
+@picture(5.6, 2.9)
+def images(x: Tensor, ax: Axes, columns: int = 10) -> Axes:
+    """Images in rows, ink on paper.  x (N, 1, H, W) in [-1, 1]"""
+    ax.imshow(tiles(x.detach().float().cpu(), columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.axis("off")
+    return ax
+
+
+def gallery(rows: Mapping[str, Tensor], alt: str, columns: int = 12) -> Picture:
+    """Named rows of images under one another, each ``columns`` wide."""
+    first = next(iter(rows.values()))
+    tall = [math.ceil(len(x) / columns) for x in rows.values()]
+    figure = Figure((columns * 0.55, sum(tall) * 0.55 + 0.27 * len(rows)), DPI, layout="constrained")
+    for ax, (name, x) in zip(figure.subplots(len(rows), 1, height_ratios=tall, squeeze=False)[:, 0], rows.items()):
+        images(x, ax=ax, columns=columns, title=name)
+        ax.title.set_horizontalalignment("left")
+        ax.title.set_x(0.0)
+    assert first.ndim == 4
+    return Picture(figure, alt)
+
+
+def schedules(paths: Mapping[str, Any], alt: str) -> Picture:
+    """alpha and sigma of several paths over the library's clock, the slides' diffusion clock above."""
+    axes = panels(2, 3.4, height=3.0)
+    t = torch.linspace(0, 0.999, 200)
+    for k, (name, path) in enumerate(paths.items()):
+        alpha, sigma, _, _ = path.at(t)
+        for ax, y in zip(axes, (alpha, sigma)):
+            ax.plot(t, y, color=SERIES[k], lw=1.6, label=name)
+    for ax, name in zip(axes, (r"$\alpha_t$, the share of data", r"$\sigma_t$, the share of noise")):
+        _plain(ax, "$t$: 0 noise, 1 data", "").set_title(name, fontsize=10)
+        ax.set_ylim(-0.05, 1.3)
+        ax.secondary_xaxis(-0.3, functions=(lambda s: 1 - s, lambda s: 1 - s)).set_xlabel("$1-t$: the diffusion slides' time")
+    axes[0].legend(frameon=False, fontsize=8)
+    return shown(axes, alt)
