@@ -23,7 +23,7 @@ import struct
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,13 +238,13 @@ def _in_short(why: Exception) -> str:
     return str(why) if isinstance(why, DataError) else f"{type(why).__name__}: {str(why)[:160]}."
 
 
-def _kept(file: IdxFile, folder: Path) -> np.ndarray | None:
+def _kept(file: IdxFile, folder: Path, say: Callable[[str], None] = print) -> np.ndarray | None:
     """The array from the cache; None, with a line that says so, where the file there is damaged."""
     place = folder / (file.name + ".gz")
     try:
         return read(place, file) if place.is_file() else None
     except DataError as why:
-        print(f"MNIST: the cached copy is not usable and will be fetched again: {why}")
+        say(f"MNIST: the cached copy is not usable and will be fetched again: {why}")
         return None
 
 
@@ -284,7 +284,7 @@ def official(mirrors: Sequence[str] = MIRRORS) -> tuple[Arrays, str]:
         _sweep(folder)
         for key, file in FILES.items():
             if arrays[key] is None:  # look again: another process may have brought it while this one waited
-                arrays[key] = _kept(file, folder)
+                arrays[key] = _kept(file, folder, say=lambda line: None)
             if arrays[key] is None:
                 arrays[key] = fetch(file, folder, mirrors)
     return arrays, "a download, now in the cache"
