@@ -30,7 +30,7 @@ def small(picture: bytes, colours: int = 64) -> bytes:
 
     out = io.BytesIO()
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    image.quantize(colours, dither=Image.Dither.NONE).save(out, format="png", optimize=True)
+    image.quantize(colours, kmeans=2, dither=Image.Dither.NONE).save(out, format="png", optimize=True)
     return out.getvalue()
 
 

@@ -19,14 +19,15 @@ import anywidget
 import numpy as np
 import traitlets
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from . import strip
 from .wire import Array, Parcel, array, quantise, sample_density, sample_field, script, style
 
 SOLVERS = ("euler", "heun", "rk4")
-CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#1a1a1a", "#8a8a8a",
-         "#F0E442", "#5D3A9B")
+CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#5D3A9B", "#9A8B00", "#8C4A2F",
+         "#1B998B", "#D55E00")
 
 
 @dataclass(frozen=True)
@@ -282,7 +283,9 @@ def still(ax: Axes, panel: Panel, t: float, limit: float) -> None:
     u = (t - panel.times[0]) / (panel.times[-1] - panel.times[0])
     if panel.density is not None:
         frame = panel.density[int(round(u * (len(panel.density) - 1)))]
-        ax.imshow(np.sqrt(frame), extent=(-limit, limit) * 2, origin="lower", cmap="Greens", vmax=2.2)
+        fog = np.full((*frame.shape, 4), to_rgba(strip.GREEN)) * np.append(np.ones(3), 0.5)
+        fog[..., 3] *= np.sqrt(frame)
+        ax.imshow(fog, extent=(-limit, limit) * 2, origin="lower")
     if panel.data is not None:
         ax.plot(*panel.data.T, ".", color=strip.INK, ms=1.2, alpha=0.3, mew=0)
     index = np.clip(np.searchsorted(panel.times, t), 1, len(panel.times) - 1)

@@ -77,7 +77,8 @@ function sayGap(spec, panels, own) {
 function dropGroup(own, { refollow, report, random, dropAt }) {
   const count = make("output", { class: "dgm-count", text: String(own.steps) });
   const steps = make("input", { type: "range", min: 1, max: 100, value: own.steps, "aria-label": "number of steps",
-    oninput: () => { own.steps = Number(steps.value); count.textContent = steps.value; refollow(); } });
+    style: `--done:${own.steps}%`,
+    oninput: () => { own.steps = Number(steps.value); count.textContent = steps.value; steps.style.setProperty("--done", `${own.steps}%`); refollow(); } });
   const solvers = Object.entries(SOLVERS).map(([key, { name }]) => [key, name]);
   return group("Drop a particle",
     choice("solver", solvers, own.solver, (value) => { own.solver = value; refollow(); }),
