@@ -32,12 +32,12 @@ from dgm_course.teach.homework import (
     exercise,
     exercises,
     observe,
-    pack,
     unpack,
 )
-from dgm_course.teach.homework._judge import MANNERS, TROUBLES
+from dgm_course.teach.homework._observe import USUAL
+from dgm_course.teach.homework._sentences import MANNERS, TROUBLES
 
-desk = importlib.import_module("dgm_course.teach.check")     # the name in the package is the function
+desk = importlib.import_module("dgm_course.teach.check")  # the name in the package is the function
 ROOT = Path(__file__).parent.parent
 ID = "fm.conditional_velocity"
 
@@ -55,7 +55,8 @@ def slipped(x, x1, alpha, sigma, dalpha, dsigma):
     return dalpha * x1 + dsigma / sigma * (x - x1)
 
 
-# --- a small exercise of our own, to try the engine on -----------------------------------------------------------
+# --- a small exercise of our own, to try the engine on
+
 
 def _cases(rng):
     for name in ("first", "second", "third"):
@@ -63,8 +64,8 @@ def _cases(rng):
         yield Case(name, {"x": rng.normal(size=(size, dim)) + 3, "w": rng.normal(size=(size, dim)) + 3})
 
 
-def toy(reference, watch=Watch(), **slips):
-    return Exercise("toy.task", "0.1", "a toy", "a formula", _cases, reference, slips, 1, "think", watch)
+def toy(reference, watch=USUAL):
+    return Exercise("toy.task", "0.1", "a toy", "a formula", _cases, reference, (), 1, "think", watch)
 
 
 def table(x, w):
@@ -75,14 +76,14 @@ def total(x, w):
     return (x * w).mean()
 
 
-# --- T5: what students hand in --------------------------------------------------------------------------------------
+# --- T5: what students hand in
+
 
 def only_docstring(x, w):
     """Words."""
 
 
-def only_dots(x, w):
-    ...
+def only_dots(x, w): ...
 
 
 def only_pass(x, w):
@@ -102,7 +103,9 @@ def raises_stub(x, w):
     raise NotImplementedError
 
 
-@pytest.mark.parametrize("stub", [only_docstring, only_dots, only_pass, returns_dots, dots_inside, raises_stub, ...])
+@pytest.mark.parametrize(
+    "stub", [only_docstring, only_dots, only_pass, returns_dots, dots_inside, raises_stub, ...]
+)
 def test_unfilled_in_every_style_is_not_yet(stub):
     assert toy(table).verdict(stub).status == NOT_YET
 
@@ -115,77 +118,111 @@ def test_forgotten_return_is_named():
     assert verdict.status == WRONG and "`return`" in verdict.hint and "None" in verdict.law
 
 
-@pytest.mark.parametrize("convert", [
-    lambda y: y.float(), lambda y: y.bfloat16().double() * 0 + y, lambda y: y.numpy(), lambda y: y.tolist(),
-    lambda y: nn.Parameter(y), lambda y: y[None], lambda y: y[..., None], lambda y: list(y), lambda y: tuple(y.numpy()),
-    lambda y: y.to_sparse(), lambda y: y.T.contiguous().T, lambda y: y.numpy().astype(np.float32),
-])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda y: y.float(),
+        lambda y: y.bfloat16().double() * 0 + y,
+        lambda y: y.numpy(),
+        lambda y: y.tolist(),
+        lambda y: nn.Parameter(y),
+        lambda y: y[None],
+        lambda y: y[..., None],
+        lambda y: list(y),
+        lambda y: tuple(y.numpy()),
+        lambda y: y.to_sparse(),
+        lambda y: y.T.contiguous().T,
+        lambda y: y.numpy().astype(np.float32),
+    ],
+)
 def test_every_readable_form_of_the_right_values_passes(convert):
     assert toy(table).verdict(lambda x, w: convert(table(x, w))).passed
 
 
-@pytest.mark.parametrize("convert", [
-    lambda y: y, lambda y: y.item(), lambda y: y.reshape(1), lambda y: y.reshape(1, 1), lambda y: y.numpy()[()],
-    lambda y: np.float32(y), lambda y: [y.item()],
-])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda y: y,
+        lambda y: y.item(),
+        lambda y: y.reshape(1),
+        lambda y: y.reshape(1, 1),
+        lambda y: y.numpy()[()],
+        lambda y: np.float32(y),
+        lambda y: [y.item()],
+    ],
+)
 def test_every_readable_form_of_one_number_passes(convert):
     assert toy(total).verdict(lambda x, w: convert(total(x, w))).passed
 
 
-@pytest.mark.parametrize("answer,fragment", [
-    (lambda x, w: -table(x, w), "sign is reversed"),
-    (lambda x, w: 2 * table(x, w), "twice"),
-    (lambda x, w: table(x, w) / 2, "half"),
-    (lambda x, w: -table(x, w) / 2, "−½"),
-    (lambda x, w: table(x, w) / np.log(2), "base 2"),
-    (lambda x, w: 3.5 * table(x, w), "3.5 times"),
-    (lambda x, w: table(x, w) + 1, "plus 1"),
-    (lambda x, w: table(x, w) ** 2, "is the square of"),
-    (lambda x, w: table(x, w) ** 0.5, "square root of"),
-    (lambda x, w: 1 / table(x, w), "one over"),
-    (lambda x, w: table(x, w).log(), "logarithm too many"),
-    (lambda x, w: table(x, w).exp(), "logarithm is missing"),
-    (lambda x, w: table(x, w).flip(0), "reversed along the first axis"),
-    (lambda x, w: table(x, w) * float("nan"), "NaN"),
-    (lambda x, w: table(x, w) / 0, "infinite"),
-    (lambda x, w: 0 * x, "zero everywhere"),
-    (lambda x, w: 0 * x + 5, "same number comes out"),
-    (lambda x, w: w, "argument w itself"),
-    (lambda x, w: table(x, w[:1]), "first row"),
-    (lambda x, w: table(x, w) * (1 + 0.004 * torch.linspace(0, 1, x.numel(), dtype=x.dtype).reshape(x.shape)), "Close"),
-    (lambda x, w: torch.sin(x), "Compute one entry by hand"),
-])
+@pytest.mark.parametrize(
+    "answer,fragment",
+    [
+        (lambda x, w: -table(x, w), "sign is reversed"),
+        (lambda x, w: 2 * table(x, w), "twice"),
+        (lambda x, w: table(x, w) / 2, "half"),
+        (lambda x, w: -table(x, w) / 2, "−½"),
+        (lambda x, w: table(x, w) / np.log(2), "base 2"),
+        (lambda x, w: 3.5 * table(x, w), "3.5 times"),
+        (lambda x, w: table(x, w) + 1, "plus 1"),
+        (lambda x, w: table(x, w) ** 2, "is the square of"),
+        (lambda x, w: table(x, w) ** 0.5, "square root of"),
+        (lambda x, w: 1 / table(x, w), "one over"),
+        (lambda x, w: table(x, w).log(), "logarithm too many"),
+        (lambda x, w: table(x, w).exp(), "logarithm is missing"),
+        (lambda x, w: table(x, w).flip(0), "reversed along the first axis"),
+        (lambda x, w: table(x, w) * float("nan"), "NaN"),
+        (lambda x, w: table(x, w) / 0, "infinite"),
+        (lambda x, w: 0 * x, "zero everywhere"),
+        (lambda x, w: 0 * x + 5, "same number comes out"),
+        (lambda x, w: w, "argument w itself"),
+        (lambda x, w: table(x, w[:1]), "first row"),
+        (
+            lambda x, w: (
+                table(x, w) * (1 + 0.004 * torch.linspace(0, 1, x.numel(), dtype=x.dtype).reshape(x.shape))
+            ),
+            "Close",
+        ),
+        (lambda x, w: torch.sin(x), "Compute one entry by hand"),
+    ],
+)
 def test_anybodys_slip_is_recognised_by_value(answer, fragment):
     verdict = toy(table).verdict(answer)
     assert verdict.status == WRONG and fragment in verdict.hint, verdict
 
 
-@pytest.mark.parametrize("answer,fragment", [
-    (lambda x, w: (x * w).mean(1).sum(), "sum over the batch"),
-    (lambda x, w: (x * w).sum(1).mean(), "sum over the coordinates"),
-    (lambda x, w: (x * w).sum(), "sum over everything"),
-    (lambda x, w: (x * w).mean() / len(x), "divided by B:"),
-    (lambda x, w: (x * w).mean() / x.shape[1], "divided by D:"),
-    (lambda x, w: (x * w).mean() / x.numel(), "divided by B·D"),
-    (lambda x, w: (x * w).mean(1), "mean over them is missing (and would be right)"),
-    (lambda x, w: x * w, "mean over them is missing (and would be right)"),
-])
+@pytest.mark.parametrize(
+    "answer,fragment",
+    [
+        (lambda x, w: (x * w).mean(1).sum(), "sum over the batch"),
+        (lambda x, w: (x * w).sum(1).mean(), "sum over the coordinates"),
+        (lambda x, w: (x * w).sum(), "sum over everything"),
+        (lambda x, w: (x * w).mean() / len(x), "divided by B:"),
+        (lambda x, w: (x * w).mean() / x.shape[1], "divided by D:"),
+        (lambda x, w: (x * w).mean() / x.numel(), "divided by B·D"),
+        (lambda x, w: (x * w).mean(1), "mean is missing (it would be right)"),
+        (lambda x, w: x * w, "mean is missing (it would be right)"),
+    ],
+)
 def test_sum_and_mean_are_told_apart(answer, fragment):
     verdict = toy(total).verdict(answer)
     assert verdict.status == WRONG and fragment in verdict.hint, verdict
 
 
-@pytest.mark.parametrize("answer,fragment", [
-    (lambda x, w: table(x, w).T, "transpose the result"),
-    (lambda x, w: x.T, "Rows and columns"),
-    (lambda x, w: table(x, w).sum(1), "A sum too many: over the coordinates"),
-    (lambda x, w: table(x, w).mean(0), "A mean too many: over the batch"),
-    (lambda x, w: table(x, w)[:2], "(B"),
-    (lambda x, w: torch.stack([x, table(x, w)]), "the last (which is right)"),
-    (lambda x, w: table(x, w).flatten(), "the numbers are right"),
-    (lambda x, w: x @ w.T, "made all pairs"),
-    (lambda x, w: x[0, 0], "Too few numbers"),
-])
+@pytest.mark.parametrize(
+    "answer,fragment",
+    [
+        (lambda x, w: table(x, w).T, "transpose the result"),
+        (lambda x, w: x.T, "Rows and columns"),
+        (lambda x, w: table(x, w).sum(1), "A sum too many: over the coordinates"),
+        (lambda x, w: table(x, w).mean(0), "A mean too many: over the batch"),
+        (lambda x, w: table(x, w)[:2], "(B"),
+        (lambda x, w: torch.stack([x, table(x, w)]), "the last (which is right)"),
+        (lambda x, w: table(x, w).flatten(), "the numbers are right"),
+        (lambda x, w: x @ w.T, "made all pairs"),
+        (lambda x, w: x[0, 0], "Too few numbers"),
+    ],
+)
 def test_wrong_shapes_are_named_with_the_right_values_they_hide(answer, fragment):
     verdict = toy(table).verdict(answer)
     assert verdict.status == WRONG
@@ -193,17 +230,20 @@ def test_wrong_shapes_are_named_with_the_right_values_they_hide(answer, fragment
     assert fragment in verdict.hint or fragment == "(B", verdict
 
 
-@pytest.mark.parametrize("answer,manner", [
-    (lambda x, w: x.mul_(w) + x / w, "mutated"),
-    (lambda x, w: (table(x, w), w.zero_())[0], "mutated"),
-    (lambda x, w: (table(x, w), x.squeeze_(), x.unsqueeze_(0))[0], "mutated"),
-    (lambda x, w: table(x, w) + 0 * torch.rand(1), "random"),
-    (lambda x, w: table(x, w) + 0 * np.random.rand(), "random"),
-    (lambda x, w: table(x, w) + 0 * random.random(), "random"),
-    (lambda x, w: (torch.manual_seed(0), table(x, w))[1], "random"),
-    (lambda x, w: table(x, w) + torch.zeros(x.shape, dtype=x.dtype), "device"),
-    (lambda x, w: table(x, w) * torch.tensor([1.0] * x.shape[1]), "device"),
-])
+@pytest.mark.parametrize(
+    "answer,manner",
+    [
+        (lambda x, w: x.mul_(w) + x / w, "mutated"),
+        (lambda x, w: (table(x, w), w.zero_())[0], "mutated"),
+        (lambda x, w: (table(x, w), x.squeeze_(), x.unsqueeze_(0))[0], "mutated"),
+        (lambda x, w: table(x, w) + 0 * torch.rand(1), "random"),
+        (lambda x, w: table(x, w) + 0 * np.random.rand(), "random"),
+        (lambda x, w: table(x, w) + 0 * random.random(), "random"),
+        (lambda x, w: (torch.manual_seed(0), table(x, w))[1], "random"),
+        (lambda x, w: table(x, w) + torch.zeros(x.shape, dtype=x.dtype), "device"),
+        (lambda x, w: table(x, w) * torch.tensor([1.0] * x.shape[1]), "device"),
+    ],
+)
 def test_bad_manners_fail_although_the_value_is_right(answer, manner):
     verdict = toy(table).verdict(answer)
     assert (verdict.law, verdict.hint) == MANNERS[manner], verdict
@@ -220,14 +260,19 @@ def test_a_second_call_must_agree():
     assert verdict.law == MANNERS["unstable"][0]
 
 
-@pytest.mark.parametrize("answer", [
-    lambda x, w: table(x, w) + torch.tensor(0.0),
-    lambda x, w: table(x, w) * torch.as_tensor(1.0),
-    lambda x, w: torch.from_numpy(table(x, w).numpy()),
-    lambda x, w: torch.tensor((table(x, w)).tolist()),
-    lambda x, w: table(x.clone().mul_(1), w),
-    lambda x, w: table(x, w) + 0 * torch.rand(1, generator=torch.Generator().manual_seed(1), dtype=x.dtype).item(),
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x, w: table(x, w) + torch.tensor(0.0),
+        lambda x, w: table(x, w) * torch.as_tensor(1.0),
+        lambda x, w: torch.from_numpy(table(x, w).numpy()),
+        lambda x, w: torch.tensor((table(x, w)).tolist()),
+        lambda x, w: table(x.clone().mul_(1), w),
+        lambda x, w: (
+            table(x, w) + 0 * torch.rand(1, generator=torch.Generator().manual_seed(1), dtype=x.dtype).item()
+        ),
+    ],
+)
 def test_good_manners_are_not_mistaken(answer):
     assert toy(table).verdict(answer).passed
 
@@ -238,12 +283,18 @@ def test_random_exercises_may_draw_and_get_the_same_stream_each_time():
     assert toy(table, Watch(random=True)).verdict(lambda x, w: x).status == WRONG
 
 
-@pytest.mark.parametrize("answer,hint", [
-    (lambda net, x: net(x).detach().square().mean(), "cut the graph"),
-    (lambda net, x: net(x).square().mean().item(), "cut the graph"),
-    (lambda net, x: net(x.detach()).detach().square().mean() + 0 * net(x).mean(), "cut the graph"),
-    (lambda net, x: 0.5 * net(x).square().mean() + 0.5 * net(x).detach().square().mean(), "Part of the graph"),
-])
+@pytest.mark.parametrize(
+    "answer,hint",
+    [
+        (lambda net, x: net(x).detach().square().mean(), "cut the graph"),
+        (lambda net, x: net(x).square().mean().item(), "cut the graph"),
+        (lambda net, x: net(x.detach()).detach().square().mean() + 0 * net(x).mean(), "cut the graph"),
+        (
+            lambda net, x: 0.5 * net(x).square().mean() + 0.5 * net(x).detach().square().mean(),
+            "Part of the graph",
+        ),
+    ],
+)
 def test_gradients_are_compared_where_they_are_the_point(answer, hint):
     def cases(rng):
         for name in ("a", "b"):
@@ -252,7 +303,9 @@ def test_gradients_are_compared_where_they_are_the_point(answer, hint):
     def reference(net, x):
         return net(x).square().mean()
 
-    task = Exercise("toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=Watch(gradient=("net", "x")))
+    task = Exercise(
+        "toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=Watch(gradient=("net", "x"))
+    )
     assert task.verdict(lambda net, x: (net(x) ** 2).sum() / x.numel()).passed
     verdict = task.verdict(answer)
     assert verdict.status == WRONG and hint in verdict.hint and "right" in verdict.law
@@ -262,8 +315,10 @@ def test_gradients_of_the_engine_agree_with_finite_differences():
     watch, x = Watch(gradient=("x",)), np.array([[0.3, -0.7], [1.1, 0.2]])
     seen = observe(lambda x: x.sin().sum(), [Case("c", {"x": x})], watch)[0]
     step = 1e-6
-    ramps = [(np.sin(x + step * unit).sum() - np.sin(x - step * unit).sum()) / (2 * step)
-             for unit in np.eye(4).reshape(4, 2, 2)]
+    ramps = [
+        (np.sin(x + step * unit).sum() - np.sin(x - step * unit).sum()) / (2 * step)
+        for unit in np.eye(4).reshape(4, 2, 2)
+    ]
     assert np.allclose(seen.gradients["x"], ramps, atol=1e-8)
 
 
@@ -273,20 +328,25 @@ def test_values_that_serve_as_data_must_not_carry_a_gradient():
     assert task.verdict(lambda x, w: table(x, w).requires_grad_()).law == MANNERS["tracks"][0]
 
 
-@pytest.mark.parametrize("answer,word", [
-    (lambda x, w: x @ w, "matrix product"),
-    (lambda x, w: x * w[:3], "t[:, None]"),
-    (lambda x, w: x @ torch.eye(x.shape[1]), "float32 meets float64"),
-    (lambda x, w: undefined_name * x, "typing slip"),  # noqa: F821
-    (lambda x, w: x.shape[0](x), "`*`"),
-    (lambda x, w: sys.exit(0), "Read the error"),
-    (lambda x, w: (_ for _ in ()).throw(GeneratorExit), "Read the error"),
-    (lambda x, w: 1 / 0, "Read the error"),
-])
+@pytest.mark.parametrize(
+    "answer,word",
+    [
+        (lambda x, w: x @ w, "matrix product"),
+        (lambda x, w: x * w[:3], "t[:, None]"),
+        (lambda x, w: x @ torch.eye(x.shape[1]), "float32 meets float64"),
+        (lambda x, w: undefined_name * x, "typing slip"),  # noqa: F821
+        (lambda x, w: x.shape[0](x), "`*`"),
+        (lambda x, w: sys.exit(0), "Read the error"),
+        (lambda x, w: (_ for _ in ()).throw(GeneratorExit), "Read the error"),
+        (lambda x, w: 1 / 0, "Read the error"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
 def test_errors_come_back_as_a_sentence(answer, word):
     verdict = toy(table).verdict(answer)
-    assert verdict.status == WRONG and "stopped with an error" in verdict.law and word in verdict.hint, verdict
+    assert verdict.status == WRONG and "stopped with an error" in verdict.law and word in verdict.hint, (
+        verdict
+    )
 
 
 def test_an_error_names_the_line_but_no_address_and_no_path():
@@ -299,25 +359,40 @@ def test_an_error_names_the_line_but_no_address_and_no_path():
     assert "raise ValueError" in law and "0x…" in law and "test_check" not in law
 
 
-@pytest.mark.parametrize("answer,kind", [
-    (None, "uncallable"), (3, "uncallable"), (torch.zeros(3), "uncallable"), (lambda x: x, "signature"),
-    (lambda: 1, "signature"), (lambda x, w: "text", "type"), (lambda x, w: {"y": x}, "type"), (lambda x, w: x + 1j, "type"),
-    (lambda x, w: (x, "w"), "type"), (lambda x, w: [x, x[0]], "type"), (lambda x, w: table, "type"),
-    (lambda x, w: torch.zeros(1).expand(10**9), "type"),
-    (lambda x, w: np.array([None, 1]), "type"), (lambda x, w: (i for i in range(3)), "type"),
-])
+@pytest.mark.parametrize(
+    "answer,kind",
+    [
+        (None, "uncallable"),
+        (3, "uncallable"),
+        (torch.zeros(3), "uncallable"),
+        (lambda x: x, "signature"),
+        (lambda: 1, "signature"),
+        (lambda x, w: "text", "type"),
+        (lambda x, w: {"y": x}, "type"),
+        (lambda x, w: x + 1j, "type"),
+        (lambda x, w: (x, "w"), "type"),
+        (lambda x, w: [x, x[0]], "type"),
+        (lambda x, w: table, "type"),
+        (lambda x, w: torch.zeros(1).expand(10**9), "type"),
+        (lambda x, w: np.array([None, 1]), "type"),
+        (lambda x, w: (i for i in range(3)), "type"),
+    ],
+)
 def test_what_cannot_be_judged_is_named(answer, kind):
     verdict = toy(table).verdict(answer)
     assert verdict.status == WRONG and verdict.law.startswith(TROUBLES[kind][1]), verdict
 
 
-@pytest.mark.parametrize("answer", [lambda x, w: x, lambda x, w: (x,), lambda x, w: (x, w, x), lambda x, w: x[0, 0]])
+@pytest.mark.parametrize(
+    "answer", [lambda x, w: x, lambda x, w: (x,), lambda x, w: (x, w, x), lambda x, w: x[0, 0]]
+)
 def test_a_wrong_number_of_outputs_is_named(answer):
     verdict = toy(lambda x, w: (x, w), Watch(outputs=("x", "w"))).verdict(answer)
     assert "number of things" in verdict.law and "(x, w)" in verdict.law
 
 
-# --- hostile results -------------------------------------------------------------------------------------------------
+# --- hostile results
+
 
 class AlwaysEqual:
     shape, dtype = (5, 2), np.float64
@@ -362,12 +437,21 @@ def angry(x, w):
     raise Wrathful
 
 
-@pytest.mark.parametrize("answer", [
-    lambda x, w: AlwaysEqual(), lambda x, w: x.as_subclass(Chameleon), lambda x, w: x.numpy().view(Lenient),
-    lambda x, w: np.matrix(x.numpy()), angry, lambda x, w: torch.empty(3, device="meta"),
-    lambda x, w: np.ma.masked_array(x.numpy(), True), type("Odd", (), {"__call__": lambda self, x, w: 1})(),
-    lambda x, w: [[[[[[1.0]]]]]], lambda x, w: [],
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x, w: AlwaysEqual(),
+        lambda x, w: x.as_subclass(Chameleon),
+        lambda x, w: x.numpy().view(Lenient),
+        lambda x, w: np.matrix(x.numpy()),
+        angry,
+        lambda x, w: torch.empty(3, device="meta"),
+        lambda x, w: np.ma.masked_array(x.numpy(), True),
+        type("Odd", (), {"__call__": lambda self, x, w: 1})(),
+        lambda x, w: [[[[[[1.0]]]]]],
+        lambda x, w: [],
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
 def test_hostile_objects_are_refused(answer):
     assert toy(table).verdict(answer).status == WRONG
@@ -381,7 +465,10 @@ def test_a_hostile_tuple_is_refused():
 def test_what_is_observed_is_exactly_arrays_and_text():
     for answer in (right, slipped, unfilled, lambda *a: [row.tolist() for row in right(*a)]):
         for seen in exercise(ID).observe(answer, exercise(ID).inputs(1)):
-            assert all(type(v) is np.ndarray and v.dtype == np.float64 and v.base is None for v in seen.values.values())
+            assert all(
+                type(v) is np.ndarray and v.dtype == np.float64 and v.base is None
+                for v in seen.values.values()
+            )
             assert type(seen.trouble) is str and type(seen.detail) is str
 
 
@@ -405,17 +492,22 @@ def test_the_judge_trusts_nothing_that_comes_home():
     cases = task.inputs(1)
     expected, good = task.expected(cases), task.observe(right, cases)
     assert task.judge(good, expected).status == PASS
-    wrong = [good[:1], (), (Observation(),) * len(good), good[::-1],
-             tuple(Observation({"result": np.array("1")}) for _ in good),
-             tuple(Observation({"result": s.values["result"].view(Lenient)}) for s in good),
-             tuple(Observation({"result": AlwaysEqual()}) for _ in good),
-             tuple(Observation({"result": np.full_like(s.values["result"], np.nan)}) for s in good),
-             tuple(Observation({"other": s.values["result"]}) for s in good)]
+    wrong = [
+        good[:1],
+        (),
+        (Observation(),) * len(good),
+        good[::-1],
+        tuple(Observation({"result": np.array("1")}) for _ in good),
+        tuple(Observation({"result": s.values["result"].view(Lenient)}) for s in good),
+        tuple(Observation({"result": AlwaysEqual()}) for _ in good),
+        tuple(Observation({"result": np.full_like(s.values["result"], np.nan)}) for s in good),
+        tuple(Observation({"other": s.values["result"]}) for s in good),
+    ]
     for observed in wrong:
         assert task.judge(observed, expected).status == WRONG
 
 
-# --- elsewhere ---------------------------------------------------------------------------------------------------------
+# --- elsewhere
 
 CHILD = """
 import pickle, sys, numpy as np
@@ -432,13 +524,26 @@ np.savez(sys.stdout.buffer, **home)
 
 def test_observing_in_another_process():
     """Cases go out, only arrays and texts come home (no pickle), and the verdicts are the same as here."""
-    formulas = {"dalpha * x1 + dsigma / sigma * (x - alpha * x1)": PASS, "...": NOT_YET, "x[99]": WRONG,
-                "dalpha * x1 + dsigma / sigma * (x - x1)": WRONG, "print(x)": WRONG}
+    formulas = {
+        "dalpha * x1 + dsigma / sigma * (x - alpha * x1)": PASS,
+        "...": NOT_YET,
+        "x[99]": WRONG,
+        "dalpha * x1 + dsigma / sigma * (x - x1)": WRONG,
+        "print(x)": WRONG,
+    }
     task = exercise(ID)
     cases = task.inputs(77)
-    sources = [f"def answer(x, x1, alpha, sigma, dalpha, dsigma):\n    return {formula}" for formula in formulas]
-    child = subprocess.run([sys.executable, "-c", CHILD], input=pickle.dumps((cases, task.watch, sources)),
-                           capture_output=True, check=True, timeout=60, cwd=ROOT)
+    sources = [
+        f"def answer(x, x1, alpha, sigma, dalpha, dsigma):\n    return {formula}" for formula in formulas
+    ]
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        input=pickle.dumps((cases, task.watch, sources)),
+        capture_output=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+    )
     with np.load(io.BytesIO(child.stdout), allow_pickle=False) as home:
         packed = dict(home)
     for number, status in enumerate(formulas.values()):
@@ -446,13 +551,21 @@ def test_observing_in_another_process():
         assert task.judge(unpack(mine), task.expected(cases)).status == status
 
 
-@pytest.mark.parametrize("forged", [
-    {"x|text": np.array(["", ""])}, {"0|text": np.array(["", ""]), "5|value|result": np.zeros(1)},
-    {"0|text": np.array([1.0, 2.0])}, {"0|text": np.array(["", ""]), "0|value|result": np.array(["a"])},
-    {"0|text": np.array(["", ""]), "0|manners|x": np.zeros(1)}, {"0|text": np.array([""])},
-    {"0|text": np.array(["", ""]), "0|value|result": AlwaysEqual()}, {"0|text": np.array(["", ""]), "0|value": np.ones(1)},
-    {"0|text": np.array(["", ""]), "0": np.ones(1)}, {"1|text": np.array(["", ""])},
-])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"x|text": np.array(["", ""])},
+        {"0|text": np.array(["", ""]), "5|value|result": np.zeros(1)},
+        {"0|text": np.array([1.0, 2.0])},
+        {"0|text": np.array(["", ""]), "0|value|result": np.array(["a"])},
+        {"0|text": np.array(["", ""]), "0|manners|x": np.zeros(1)},
+        {"0|text": np.array([""])},
+        {"0|text": np.array(["", ""]), "0|value|result": AlwaysEqual()},
+        {"0|text": np.array(["", ""]), "0|value": np.ones(1)},
+        {"0|text": np.array(["", ""]), "0": np.ones(1)},
+        {"1|text": np.array(["", ""])},
+    ],
+)
 def test_forged_observations_are_refused(forged):
     with pytest.raises(ValueError, match="observation"):
         unpack(forged)
@@ -467,7 +580,8 @@ def test_everything_that_travels_is_plain_and_picklable():
     assert all(type(value) is str for value in asdict(verdict).values())
 
 
-# --- the check cell ------------------------------------------------------------------------------------------------------
+# --- the check cell
+
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
@@ -504,13 +618,19 @@ def test_progress_counts_each_exercise_once_and_takes_back(capsys):
         assert line in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("variable,value", [("DGM_STRICT", "1"), ("NBGRADER_EXECUTION", "autograde"),
-                                            ("NBGRADER_EXECUTION", "validate")])
+@pytest.mark.parametrize(
+    "variable,value",
+    [("DGM_STRICT", "1"), ("NBGRADER_EXECUTION", "autograde"), ("NBGRADER_EXECUTION", "validate")],
+)
 def test_strict_raises_the_words_of_the_card(monkeypatch, capsys, variable, value):
     monkeypatch.setenv(variable, value)
     assert check(ID, right) is right
-    for id, answer, words in ((ID, slipped, "compared with x1"), (ID, unfilled, "Not yet"), ("fm.nothing", right, "nearest"),
-                              (ID, None, "function was expected")):
+    for id, answer, words in (
+        (ID, slipped, "compared with x1"),
+        (ID, unfilled, "Not yet"),
+        ("fm.nothing", right, "nearest"),
+        (ID, None, "function was expected"),
+    ):
         with pytest.raises(AssertionError, match=words):
             check(id, answer)
     assert capsys.readouterr().err == ""
@@ -536,7 +656,14 @@ def test_the_card_shows_which_law_the_two_values_and_the_hints():
     verdict = exercise(ID).verdict(slipped)
     card = Card(exercise(ID), verdict, "2 of 8 done")
     bundle = card._repr_mimebundle_()
-    for part in ("Right on VE, wrong on conical", "you gave", "expected", "compared with x1", "2 of 8 done", "Hint 2"):
+    for part in (
+        "Right on VE, wrong on conical",
+        "you gave",
+        "expected",
+        "compared with x1",
+        "2 of 8 done",
+        "Hint 2",
+    ):
         assert part in bundle["text/plain"] and (part in bundle["text/html"] or part == "you gave"), part
     assert "<details>" in bundle["text/html"] and "#D55E00" in bundle["text/html"]
     assert repr(card) == bundle["text/plain"]
@@ -553,8 +680,16 @@ def test_the_numbers_on_the_card_are_the_formulas_own():
 
 def test_the_card_is_the_same_on_every_run():
     def words():
-        return [Card(t, t.verdict(answer)).text for t in exercises() for answer in
-                (unfilled, slipped, *t.slips.values(), lambda *a: print(object()) or 1 / 0)]
+        return [
+            Card(t, t.verdict(answer)).text
+            for t in exercises()
+            for answer in (
+                unfilled,
+                slipped,
+                *(form for _, form in t.slips),
+                lambda *a: print(object()) or 1 / 0,
+            )
+        ]
 
     first = words()
     torch.manual_seed(99)
@@ -652,12 +787,20 @@ def test_in_a_real_kernel():
     import nbformat
 
     head = "def f(x, x1, alpha, sigma, dalpha, dsigma):\n    "
-    cells = ["import sys\nfrom dgm_course.teach.check import check\nsys.modules['dgm_course.teach.check'].SECONDS = 1"]
-    for body in ("raise NotImplementedError", "return dalpha * x1 + dsigma / sigma * (x - x1)",
-                 "while True: pass", "return dalpha * x1 + dsigma / sigma * (x - alpha * x1)"):
+    cells = [
+        "import sys\nfrom dgm_course.teach import check\nsys.modules['dgm_course.teach.check'].SECONDS = 1"
+    ]
+    for body in (
+        "raise NotImplementedError",
+        "return dalpha * x1 + dsigma / sigma * (x - x1)",
+        "while True: pass",
+        "return dalpha * x1 + dsigma / sigma * (x - alpha * x1)",
+    ):
         cells += [head + body, f"f = check({ID!r}, f)"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
+    nbclient.NotebookClient(
+        book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
+    ).execute()
     outputs = [cell.outputs for cell in book.cells[2::2]]
     assert [len(out) for out in outputs] == [1, 1, 1, 1]
     assert all(set(out[0].data) == {"text/plain", "text/html"} for out in outputs)

@@ -1,18 +1,18 @@
-"""Every exercise of every lecture: the solution passes, the stub is 'not yet', each wrong answer earns its hint."""
+"""Every exercise of every lecture: solutions pass, stubs are 'not yet', wrong answers earn their hints."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import pickle
 import time
 
 import numpy as np
 import pytest
 import torch
+from homework import Bank, cases
 
 from dgm_course.teach.homework import NOT_YET, WRONG, Case, Exercise, exercise, exercises, topics
-
-from homework import Bank, cases
 
 BANKS: dict[str, Bank] = {}
 for topic in topics():
@@ -81,7 +81,7 @@ def test_the_wrong_answers_are_told_apart(id):
 def test_every_slip_of_the_table_is_wrong_and_recognised_on_every_seed(id):
     task = exercise(id)
     for seed in MANY[:8]:
-        for hint, form in task.slips.items():
+        for hint, form in task.slips:
             verdict = task.verdict(form, (seed,))
             assert verdict.status == WRONG and verdict.hint == hint, (seed, hint, verdict)
 
@@ -112,7 +112,9 @@ def test_check_leaves_inputs_and_the_random_streams_alone_and_is_quick(id):
     assert (time.perf_counter() - start) / 3 < 2
     task.observe(BANKS[id].solution, given)
     assert _flat(given) == before
-    assert torch.equal(torch.get_rng_state(), states[0]) and np.array_equal(np.random.get_state()[1], states[1])
+    assert torch.equal(torch.get_rng_state(), states[0]) and np.array_equal(
+        np.random.get_state()[1], states[1]
+    )
 
 
 @pytest.mark.parametrize("id", TASKS)
@@ -135,8 +137,75 @@ def test_an_answer_right_by_shape_alone_is_refused(id):
     """Zeros, ones and noise in the right shape."""
     task: Exercise = exercise(id)
     for fill in (torch.zeros_like, torch.ones_like, torch.rand_like):
+
         def answer(*args, fill=fill):
             result = BANKS[id].solution(*args)
             return tuple(map(fill, result)) if isinstance(result, tuple) else fill(result)
 
         assert task.verdict(answer).status == WRONG
+
+
+# --- the references of lecture 14, held to oracles of another kind
+
+
+def test_the_best_pairing_against_all_permutations():
+    task = exercise("fm.ot_coupling")
+    for seed in (1, 2):
+        for case in task.inputs(seed):
+            x0, x1 = case.args["x0"][:6], case.args["x1"][:6]
+            a, b = task.reference(torch.tensor(x0), torch.tensor(x1))
+            orders = itertools.permutations(range(6))
+            best = min(((x0 - x1[list(order)]) ** 2).sum() for order in orders)
+            assert ((a - b) ** 2).sum().item() == pytest.approx(best)
+
+
+def test_the_slides_field_of_the_vp_path_is_the_rate_of_change_of_its_points():
+    """x_t = alpha(1 − t) x1 + sqrt(1 − alpha(1 − t)²) x0, differentiated by t."""
+    generator = torch.Generator().manual_seed(0)
+    x0, x1 = torch.randn(2, 5, 3, dtype=torch.float64, generator=generator)
+    t = torch.rand(5, 1, dtype=torch.float64, generator=generator) * 0.8 + 0.1
+
+    def point(t):
+        s = 1 - t
+        alpha = torch.exp(-(0.1 * s + 19.9 * s**2 / 2) / 2)
+        return alpha * x1 + (1 - alpha**2).sqrt() * x0
+
+    x, rate = torch.func.jvp(point, (t,), (torch.ones_like(t),))
+    field = exercise("fm.vp_field_reversed_time").reference(x, x1, t, 0.1, 20.0)
+    assert torch.allclose(field, rate, atol=1e-10)
+    assert torch.allclose(BANKS["fm.vp_field_reversed_time"].solution(x, x1, t, 0.1, 20.0), rate, atol=1e-10)
+
+
+def test_the_score_from_the_velocity_is_the_gradient_of_the_log_density():
+    """Two Gaussians, conical path: the marginal velocity goes in, ∇ log p_t by autograd must come out."""
+    means = torch.tensor([[-2.0, 0.5], [1.5, 1.0]], dtype=torch.float64)
+    x, t = torch.randn(7, 2, dtype=torch.float64).requires_grad_(), torch.tensor(0.6, dtype=torch.float64)
+    log_parts = -((x[:, None] - t * means) ** 2).sum(-1) / (2 * (1 - t) ** 2)
+    score = torch.autograd.grad(log_parts.logsumexp(1).sum(), x)[0]
+    data = log_parts.softmax(1).detach() @ means
+    velocity = (data - x.detach()) / (1 - t)
+    scales = [torch.full((7, 1), v, dtype=torch.float64) for v in (0.6, 0.4, 1.0, -1.0)]
+    for answer in (BANKS["fm.score_from_velocity"].solution, exercise("fm.score_from_velocity").reference):
+        assert torch.allclose(answer(velocity, x.detach(), *scales), score, atol=1e-10)
+
+
+def test_heun_is_of_second_order_and_euler_of_first():
+    """dx/dt = t x has the solution x exp(t²/2): halving the step divides the error by four, by two."""
+    x = torch.tensor([[1.0, -0.5]], dtype=torch.float64)
+    exact = x * np.exp(0.5)
+
+    def field(x, t):
+        return t * x
+
+    def by_heun(steps):
+        y = x
+        for k in range(steps):
+            y = exercise("fm.heun_step").reference(field, y, torch.tensor(k / steps), torch.tensor(1 / steps))
+        return y
+
+    def by_euler(steps):
+        return exercise("fm.euler_sampler").reference(lambda x, t: t[:, None] * x, x, steps)
+
+    for method, ratio in ((by_euler, 2), (by_heun, 4)):
+        errors = [(method(steps) - exact).abs().max().item() for steps in (64, 128)]
+        assert errors[0] / errors[1] == pytest.approx(ratio, rel=0.05)

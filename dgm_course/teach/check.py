@@ -1,11 +1,13 @@
-"""The check cell: ``answer = check("fm.conditional_velocity", answer)`` shows a card and never stops the notebook.
+"""The check cell: ``answer = check("fm.cfm_loss", answer)`` shows a card and never stops the notebook.
 
-✓ passed, ○ not yet, ✗ with the law that failed, your value beside the expected one, a hint, and a second one folded.
-Back comes the student's function where it passes and the course's own where it does not, so all that follows runs.
+✓ passed, ○ not yet, ✗ with the law that failed, your value beside the expected one, a hint, and a second one
+folded.  Back comes the student's function where it passes and the course's own where it does not, so all that
+follows runs.
 
 Under DGM_STRICT=1, and when nbgrader executes the notebook (NBGRADER_EXECUTION), anything but ✓ raises an
-AssertionError with the words of the card.  Nothing is ever written to stderr, which nbgrader would score as zero.
-The check runs in the reader's own kernel: it teaches, it does not guard; marks belong to a grader in another process.
+AssertionError with the words of the card.  Nothing is ever written to stderr, which nbgrader would score as
+zero.  The check runs in the reader's own kernel: it teaches, it does not guard; marks belong to a grader in
+another process.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def check(id: str, answer: Callable) -> Callable:
     try:
         task = exercise(id)
     except KeyError as unknown:
-        return _conclude(Card(None, Verdict(WRONG, str(unknown.args[0]), hint="A typing slip in the id?")), answer)
+        return _conclude(
+            Card(None, Verdict(WRONG, str(unknown.args[0]), hint="A typing slip in the id?")), answer
+        )
     verdict = _judged(task, answer)
     passed[task.id] = verdict.passed
     return _conclude(Card(task, verdict, _progress(task)), answer if verdict.passed else task.reference)
@@ -45,16 +49,24 @@ def strict() -> bool:
 
 
 def _judged(task: Exercise, answer: Callable) -> Verdict:
-    """The verdict; a failure of the judge itself becomes one as well, since a check never stops the notebook."""
+    """The verdict; a failure of the judge itself becomes one too, since a check never stops the notebook."""
     try:
         with quiet():
             return task.verdict(answer, guard=lambda: alarm(SECONDS))
     except OutOfTime:
-        return Verdict(WRONG, "Your function was still running when the time was up.",
-                       hint="A loop that never ends, or far too many steps?", more=task.more)
+        return Verdict(
+            WRONG,
+            "Your function was still running when the time was up.",
+            hint="A loop that never ends, or far too many steps?",
+            more=task.more,
+        )
     except Exception as error:
-        return Verdict(WRONG, f"The check could not read what your function does ({type(error).__name__}).",
-                       hint="Return a plain torch tensor.", more=task.more)
+        return Verdict(
+            WRONG,
+            f"The check could not read what your function does ({type(error).__name__}).",
+            hint="Return a plain torch tensor.",
+            more=task.more,
+        )
 
 
 def _progress(task: Exercise) -> str:
@@ -83,7 +95,7 @@ def _show(card: Card) -> None:
 
 @contextlib.contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """Raise OutOfTime inside the block after so many seconds, and each second again, where signals are to be had."""
+    """Raise OutOfTime in the block after so many seconds, then each second, where signals are to be had."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
@@ -121,8 +133,11 @@ class Card:
 
     @property
     def footnote(self) -> str:
-        stands_in = "" if self.verdict.passed or not self.task else \
-            "The course's own function stands in for yours, so everything below runs."
+        stands_in = (
+            ""
+            if self.verdict.passed or not self.task
+            else "The course's own function stands in for yours, so everything below runs."
+        )
         return " ".join(part for part in (f"{self.progress}." if self.progress else "", stands_in) if part)
 
     @property
@@ -132,7 +147,9 @@ class Card:
         asked = f"Asked: {self.task.asks}." if self.task and not verdict.passed else ""
         second = verdict.more if verdict.status == WRONG else ""
         hints = [f"Hint: {verdict.hint}" if verdict.hint else "", f"Hint 2: {second}" if second else ""]
-        return "\n  ".join(line for line in (f"{self.title} — {self.body}", asked, *hints, self.footnote) if line)
+        return "\n  ".join(
+            line for line in (f"{self.title} — {self.body}", asked, *hints, self.footnote) if line
+        )
 
     @property
     def html(self) -> str:
@@ -150,11 +167,15 @@ class Card:
         if verdict.hint:
             rows.append(f"<strong>Hint:</strong> {say(verdict.hint)}")
         if verdict.more:
-            rows.append(f"<details><summary>Hint{' 2' * bool(verdict.hint)}</summary>{say(verdict.more)}</details>")
+            rows.append(
+                f"<details><summary>Hint{' 2' * bool(verdict.hint)}</summary>{say(verdict.more)}</details>"
+            )
         rows.append(f'<small style="opacity:.75">{say(self.footnote)}</small>')
         inner = "".join(f'<div style="margin:.25em 0">{row}</div>' for row in rows)
-        return (f'<div role="status" style="border-left:4px solid {colour};padding:.2em .8em;margin:.4em 0;'
-                f'max-width:50em">{inner}</div>')
+        return (
+            f'<div role="status" style="border-left:4px solid {colour};padding:.2em .8em;margin:.4em 0;'
+            f'max-width:50em">{inner}</div>'
+        )
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": self.text, "text/html": self.html}
@@ -166,5 +187,7 @@ class Card:
 def _values_table(verdict: Verdict) -> str:
     cell = '<td style="padding:0 1em 0 0;text-align:left">'
     rows = (("you gave", verdict.given), ("expected", verdict.expected))
-    body = "".join(f"<tr>{cell}{name}</td>{cell}<code>{html.escape(value)}</code></td></tr>" for name, value in rows)
+    body = "".join(
+        f"<tr>{cell}{name}</td>{cell}<code>{html.escape(value)}</code></td></tr>" for name, value in rows
+    )
     return f"{html.escape(verdict.where)}<table style='margin:.2em 0'>{body}</table>"

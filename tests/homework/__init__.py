@@ -1,4 +1,4 @@
-"""What the exercises are proven against: for each, a solution, wrong answers with the hint they earn, odd correct forms."""
+"""What the exercises are proven against: a solution, wrong answers with their hints, odd correct forms."""
 
 from __future__ import annotations
 

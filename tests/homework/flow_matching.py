@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from . import Bank
 
-# --- 8.1 conditional velocity --------------------------------------------------------------------------------
+# --- 8.1 conditional velocity
 
 
 def conditional_velocity(x, x1, alpha, sigma, dalpha, dsigma):
@@ -43,7 +43,9 @@ def velocity_by_numpy(x, x1, alpha, sigma, dalpha, dsigma):
 
 def velocity_by_einsum(x, x1, alpha, sigma, dalpha, dsigma):
     ratio = (dsigma / sigma)[:, 0]
-    return torch.einsum("b,bd->bd", ratio, x) + torch.einsum("b,bd->bd", dalpha[:, 0] - ratio * alpha[:, 0], x1)
+    return torch.einsum("b,bd->bd", ratio, x) + torch.einsum(
+        "b,bd->bd", dalpha[:, 0] - ratio * alpha[:, 0], x1
+    )
 
 
 def velocity_in_float(x, x1, alpha, sigma, dalpha, dsigma):
@@ -51,7 +53,7 @@ def velocity_in_float(x, x1, alpha, sigma, dalpha, dsigma):
 
 
 def velocity_by_list(x, x1, alpha, sigma, dalpha, dsigma):
-    return [row for row in conditional_velocity(x, x1, alpha, sigma, dalpha, dsigma)]
+    return list(conditional_velocity(x, x1, alpha, sigma, dalpha, dsigma))
 
 
 def velocity_by_jvp(x, x1, alpha, sigma, dalpha, dsigma):
@@ -59,7 +61,8 @@ def velocity_by_jvp(x, x1, alpha, sigma, dalpha, dsigma):
     return torch.func.jvp(lambda a, s: a * x1 + s * x0, (alpha, sigma), (dalpha, dsigma))[1]
 
 
-# --- 8.2 the loss ----------------------------------------------------------------------------------------------
+# --- 8.2 the loss
+
 
 def cfm_loss(net, x1, x0, t):
     xt = t[:, None] * x1 + (1 - t[:, None]) * x0
@@ -98,7 +101,8 @@ def _xt(x1, x0, t):
     return t[:, None] * x1 + (1 - t[:, None]) * x0
 
 
-# --- 8.3 Euler -------------------------------------------------------------------------------------------------
+# --- 8.3 Euler
+
 
 def euler_sampler(field, x0, steps):
     x = x0
@@ -109,7 +113,7 @@ def euler_sampler(field, x0, steps):
 
 def euler_sampler_stub(field, x0, steps):
     x = ...
-    for k in range(steps):
+    for _ in range(steps):
         x = ...
     return x
 
@@ -132,7 +136,7 @@ def euler_float_time(field, x0, steps):
 def euler_by_linspace(field, x0, steps):
     ts = torch.linspace(0, 1, steps + 1).to(x0)
     x = x0
-    for now, then in zip(ts[:-1], ts[1:]):
+    for now, then in zip(ts[:-1], ts[1:], strict=False):
         x = x + (then - now) * field(x, now.expand(len(x), 1))
     return x
 
@@ -151,7 +155,9 @@ def _euler(time, dt=None, count=None):
     def sampler(field, x0, steps):
         x = x0
         for k in range(steps if count is None else count(steps)):
-            x = x + (1 / steps if dt is None else dt(steps)) * field(x, x0.new_full((len(x0),), time(k, steps)))
+            x = x + (1 / steps if dt is None else dt(steps)) * field(
+                x, x0.new_full((len(x0),), time(k, steps))
+            )
         return x
 
     return sampler
@@ -177,7 +183,8 @@ def euler_trajectory(field, x0, steps):
     return torch.stack(way)
 
 
-# --- 8.4 Heun --------------------------------------------------------------------------------------------------
+# --- 8.4 Heun
+
 
 def heun_step(field, x, t, dt):
     k1 = field(x, t)
@@ -209,7 +216,8 @@ def heun_by_trapezoid(field, x, t, dt):
     return x + torch.trapezoid(torch.stack(slopes), dx=1.0, dim=0) * dt
 
 
-# --- 8.5 optimal coupling ----------------------------------------------------------------------------------------
+# --- 8.5 optimal coupling
+
 
 def ot_coupling(x0, x1):
     cost = ((x0[:, None] - x1[None]) ** 2).sum(-1)
@@ -239,7 +247,7 @@ def coupling_by_inner_product(x0, x1):
 
 
 def coupling_by_swaps(x0, x1):
-    """All exchanges of two and three partners until none helps, from many starts; numpy's own stream is untouched."""
+    """Exchanges of two and three partners until none helps, from many starts; no global stream is used."""
     cost, rng, best = (torch.cdist(x0, x1) ** 2).numpy(), np.random.default_rng(0), None
     for _ in range(60):
         j = rng.permutation(len(cost))
@@ -252,7 +260,9 @@ def coupling_by_swaps(x0, x1):
 
 def _exchange(cost, j):
     now = cost[np.arange(len(j)), j].sum()
-    for chosen in itertools.chain(itertools.combinations(range(len(j)), 2), itertools.permutations(range(len(j)), 3)):
+    for chosen in itertools.chain(
+        itertools.combinations(range(len(j)), 2), itertools.permutations(range(len(j)), 3)
+    ):
         other = j.copy()
         other[list(chosen)] = j[list(chosen[1:] + chosen[:1])]
         if cost[np.arange(len(j)), other].sum() < now - 1e-9:
@@ -299,7 +309,8 @@ def coupling_greedy(x0, x1):
     return x0, x1[j]
 
 
-# --- 8.6 rectified flow --------------------------------------------------------------------------------------------
+# --- 8.6 rectified flow
+
 
 def reflow_pairs(sampler, x0):
     with torch.no_grad():
@@ -341,7 +352,8 @@ def _free(pairs):
     return answer
 
 
-# --- 8.7 score from velocity -----------------------------------------------------------------------------------------
+# --- 8.7 score from velocity
+
 
 def score_from_velocity(u, x, alpha, sigma, dalpha, dsigma):
     return (alpha * u - dalpha * x) / (sigma * (dalpha * sigma - alpha * dsigma))
@@ -372,7 +384,8 @@ def score_other_sign(u, x, alpha, sigma, dalpha, dsigma):
     return (dalpha * x - alpha * u) / sigma / (alpha * dsigma - dalpha * sigma)
 
 
-# --- 8.8 the VP field ------------------------------------------------------------------------------------------------
+# --- 8.8 the VP field
+
 
 def vp_field(x, x1, t, beta_min, beta_max):
     s = 1 - t
@@ -417,7 +430,13 @@ def vp_by_quadrature(x, x1, t, beta_min, beta_max):
 def vp_by_expm1(x, x1, t, beta_min, beta_max):
     s = 1 - t
     area = beta_min * s + (beta_max - beta_min) * s**2 / 2
-    return (beta_min + (beta_max - beta_min) * s) / 2 * (torch.exp(-area / 2)) * (alpha_x(area, x) - x1) / torch.expm1(-area)
+    return (
+        (beta_min + (beta_max - beta_min) * s)
+        / 2
+        * (torch.exp(-area / 2))
+        * (alpha_x(area, x) - x1)
+        / torch.expm1(-area)
+    )
 
 
 def alpha_x(area, x):
@@ -437,7 +456,8 @@ def _vp(clock=lambda t: 1 - t, sign=1, below=lambda a: 1 - a**2, half=0.5, inner
 
 BANKS = {
     "fm.conditional_velocity": Bank(
-        conditional_velocity, conditional_velocity_stub,
+        conditional_velocity,
+        conditional_velocity_stub,
         {
             "x − x1": (lambda x, x1, a, s, da, ds: da * x1 + ds / s * (x - x1), "compared with x1"),
             "ratio": (lambda x, x1, a, s, da, ds: da * x1 + ds * s * (x - a * x1), "divided by σ, not times"),
@@ -445,42 +465,95 @@ BANKS = {
             "sign": (lambda x, x1, a, s, da, ds: da * x1 - ds / s * (x - a * x1), "pushed away"),
             "no dalpha": (lambda x, x1, a, s, da, ds: ds / s * (x - a * x1), "mean moves too"),
             "clock": (lambda x, x1, a, s, da, ds: -da * x1 - ds / s * (x - a * x1), "diffusion clock"),
-            "no division": (lambda x, x1, a, s, da, ds: da * x1 + ds * (x - a * x1), "division by σ is missing"),
+            "no division": (
+                lambda x, x1, a, s, da, ds: da * x1 + ds * (x - a * x1),
+                "division by σ is missing",
+            ),
             "epsilon": (lambda x, x1, a, s, da, ds: da * x1 + ds / (s + 1e-3) * (x - a * x1), "an epsilon"),
-            "first row": (lambda x, x1, a, s, da, ds: da[0] * x1 + ds[0] / s[0] * (x - a[0] * x1), "first row"),
+            "first row": (
+                lambda x, x1, a, s, da, ds: da[0] * x1 + ds[0] / s[0] * (x - a[0] * x1),
+                "first row",
+            ),
         },
-        {"noise": velocity_through_noise, "loop": velocity_by_loop, "numpy": velocity_by_numpy,
-         "einsum": velocity_by_einsum, "float32": velocity_in_float, "list": velocity_by_list, "jvp": velocity_by_jvp},
+        {
+            "noise": velocity_through_noise,
+            "loop": velocity_by_loop,
+            "numpy": velocity_by_numpy,
+            "einsum": velocity_by_einsum,
+            "float32": velocity_in_float,
+            "list": velocity_by_list,
+            "jvp": velocity_by_jvp,
+        },
     ),
     "fm.cfm_loss": Bank(
-        cfm_loss, cfm_loss_stub,
+        cfm_loss,
+        cfm_loss_stub,
         {
             "x1 fed": (lambda net, x1, x0, t: ((net(x1, t) - (x1 - x0)) ** 2).mean(), "shown the data x1"),
-            "backwards": (lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x0 - x1)) ** 2).mean(), "backwards"),
-            "target x1": (lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - x1) ** 2).mean(), "target is the data"),
-            "not broadcast": (lambda net, x1, x0, t: ((net(t * x1 + (1 - t) * x0, t) - (x1 - x0)) ** 2).mean(),
-                              "t[:, None]"),
-            "sum": (lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).sum(), "over batch and coordinates"),
-            "sum of coordinates": (lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).sum(1).mean(),
-                                   "divide by D"),
-            "per example": (lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).mean(1),
-                            "the mean over them is missing"),
-            "exchanged": (lambda net, x1, x0, t: ((net(_xt(x0, x1, t), t) - (x1 - x0)) ** 2).mean(), "exchanged"),
-            "no square": (lambda net, x1, x0, t: (net(_xt(x1, x0, t), t) - (x1 - x0)).mean(), "square is missing"),
-            "half": (lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).mean() / 2, "½ too many"),
+            "backwards": (
+                lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x0 - x1)) ** 2).mean(),
+                "backwards",
+            ),
+            "target x1": (
+                lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - x1) ** 2).mean(),
+                "target is the data",
+            ),
+            "not broadcast": (
+                lambda net, x1, x0, t: ((net(t * x1 + (1 - t) * x0, t) - (x1 - x0)) ** 2).mean(),
+                "t[:, None]",
+            ),
+            "sum": (
+                lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).sum(),
+                "over batch and coordinates",
+            ),
+            "sum of coordinates": (
+                lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).sum(1).mean(),
+                "divide by D",
+            ),
+            "per example": (
+                lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).mean(1),
+                "their mean is missing",
+            ),
+            "exchanged": (
+                lambda net, x1, x0, t: ((net(_xt(x0, x1, t), t) - (x1 - x0)) ** 2).mean(),
+                "exchanged",
+            ),
+            "no square": (
+                lambda net, x1, x0, t: (net(_xt(x1, x0, t), t) - (x1 - x0)).mean(),
+                "square is missing",
+            ),
+            "half": (
+                lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t) - (x1 - x0)) ** 2).mean() / 2,
+                "½ too many",
+            ),
             "no gradient": (lambda net, x1, x0, t: cfm_loss(net, x1, x0, t).item(), "cut the graph"),
-            "net detached": (lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t).detach() - (x1 - x0)) ** 2).mean(),
-                             "cut the graph"),
-            "half a gradient": (lambda net, x1, x0, t: cfm_loss(net, x1, x0, t) / 2
-                                + cfm_loss(net, x1, x0, t).detach() / 2, "Part of the graph is cut"),
-            "own noise": (lambda net, x1, x0, t: cfm_loss(net, x1, torch.randn_like(x1), t), "comes in as an argument"),
-            "own times": (lambda net, x1, x0, t: cfm_loss(net, x1, x0, torch.rand(len(x1)).to(t)),
-                          "comes in as an argument"),
+            "net detached": (
+                lambda net, x1, x0, t: ((net(_xt(x1, x0, t), t).detach() - (x1 - x0)) ** 2).mean(),
+                "cut the graph",
+            ),
+            "half a gradient": (
+                lambda net, x1, x0, t: cfm_loss(net, x1, x0, t) / 2 + cfm_loss(net, x1, x0, t).detach() / 2,
+                "Part of the graph is cut",
+            ),
+            "own noise": (
+                lambda net, x1, x0, t: cfm_loss(net, x1, torch.randn_like(x1), t),
+                "comes in as an argument",
+            ),
+            "own times": (
+                lambda net, x1, x0, t: cfm_loss(net, x1, x0, torch.rand(len(x1)).to(t)),
+                "comes in as an argument",
+            ),
         },
-        {"mse": loss_by_mse, "target detached": loss_target_detached, "loop": loss_by_loop, "field": loss_through_field},
+        {
+            "mse": loss_by_mse,
+            "target detached": loss_target_detached,
+            "loop": loss_by_loop,
+            "field": loss_through_field,
+        },
     ),
     "fm.euler_sampler": Bank(
-        euler_sampler, euler_sampler_stub,
+        euler_sampler,
+        euler_sampler_stub,
         {
             "reversed": (_euler(lambda k, n: 1 - k / n), "field is asked at 1 − t"),
             "late": (_euler(lambda k, n: (k + 1) / n), "One tick late"),
@@ -489,30 +562,45 @@ BANKS = {
             "too few": (_euler(lambda k, n: k / n, count=lambda n: n - 1), "One step too few"),
             "from one": (_euler(lambda k, n: 1 - k / n, lambda n: -1 / n), "walks backwards"),
             "linspace": (_euler(lambda k, n: k / (n - 1)), "k/(steps − 1)"),
-            "gaps": (_euler(lambda k, n: k / (n - 1), lambda n: 1 / (n - 1), lambda n: n - 1), "steps − 1 gaps"),
+            "gaps": (
+                _euler(lambda k, n: k / (n - 1), lambda n: 1 / (n - 1), lambda n: n - 1),
+                "steps − 1 gaps",
+            ),
             "integer time": (_euler(lambda k, n: float(k)), "not at k/steps"),
             "trajectory": (euler_trajectory, "the last (which is right)"),
             "in place": (euler_mutates, "in-place"),
             "cpu": (euler_on_cpu, "device=x.device"),
         },
-        {"scalar time": euler_scalar_time, "float time": euler_float_time, "linspace": euler_by_linspace,
-         "recursion": euler_by_recursion},
+        {
+            "scalar time": euler_scalar_time,
+            "float time": euler_float_time,
+            "linspace": euler_by_linspace,
+            "recursion": euler_by_recursion,
+        },
     ),
     "fm.heun_step": Bank(
-        heun_step, heun_step_stub,
+        heun_step,
+        heun_step_stub,
         {
             "midpoint": (lambda f, x, t, dt: x + dt * f(x + dt / 2 * f(x, t), t + dt / 2), "midpoint"),
             "euler": (lambda f, x, t, dt: x + dt * f(x, t), "one Euler step"),
-            "no half": (lambda f, x, t, dt: x + dt * (f(x, t) + f(x + dt * f(x, t), t + dt)), "half is missing"),
+            "no half": (
+                lambda f, x, t, dt: x + dt * (f(x, t) + f(x + dt * f(x, t), t + dt)),
+                "half is missing",
+            ),
             "old time": (lambda f, x, t, dt: x + dt / 2 * (f(x, t) + f(x + dt * f(x, t), t)), "at time t"),
             "old point": (lambda f, x, t, dt: x + dt / 2 * (f(x, t) + f(x, t + dt)), "old point"),
             "predictor": (lambda f, x, t, dt: x + dt / 2 * (f(x, t) + f(x + f(x, t), t + dt)), "forgets dt"),
-            "increment": (lambda f, x, t, dt: dt / 2 * (f(x, t) + f(x + dt * f(x, t), t + dt)), "add it to x"),
+            "increment": (
+                lambda f, x, t, dt: dt / 2 * (f(x, t) + f(x + dt * f(x, t), t + dt)),
+                "add it to x",
+            ),
         },
         {"corrected": heun_corrected, "batch of times": heun_batch_time, "trapezoid": heun_by_trapezoid},
     ),
     "fm.ot_coupling": Bank(
-        ot_coupling, ot_coupling_stub,
+        ot_coupling,
+        ot_coupling_stub,
         {
             "unchanged": (lambda x0, x1: (x0, x1), "independent"),
             "distance": (coupling_by_distance, "squared distance"),
@@ -523,13 +611,21 @@ BANKS = {
             "nearest, other side": (coupling_nearest_other, "exactly once"),
             "columns sorted": (coupling_sorted_columns, "exactly once"),
             "greedy": (coupling_greedy, "optimal"),
-            "permutation returned": (lambda x0, x1: linear_sum_assignment(torch.cdist(x0, x1) ** 2)[1], "`return`"),
+            "permutation returned": (
+                lambda x0, x1: linear_sum_assignment(torch.cdist(x0, x1) ** 2)[1],
+                "`return`",
+            ),
         },
-        {"cdist": coupling_by_cdist, "shuffled": coupling_shuffled, "inner product": coupling_by_inner_product,
-         "swaps": coupling_by_swaps},
+        {
+            "cdist": coupling_by_cdist,
+            "shuffled": coupling_shuffled,
+            "inner product": coupling_by_inner_product,
+            "swaps": coupling_by_swaps,
+        },
     ),
     "fm.reflow_pairs": Bank(
-        reflow_pairs, reflow_pairs_stub,
+        reflow_pairs,
+        reflow_pairs_stub,
         {
             "fresh noise": (_free(lambda f, x0: (torch.randn_like(x0), f(x0))), "put beside the image"),
             "fresh sent": (_free(lambda f, x0: (x0, f(torch.randn_like(x0)))), "Send x0 itself"),
@@ -543,21 +639,33 @@ BANKS = {
         {"detached": reflow_detached, "rows": reflow_rows, "numpy": reflow_numpy},
     ),
     "fm.score_from_velocity": Bank(
-        score_from_velocity, score_from_velocity_stub,
+        score_from_velocity,
+        score_from_velocity_stub,
         {
             "noise": (lambda u, x, a, s, da, ds: (a * u - da * x) / (a * ds - da * s), "noise x̂0 itself"),
-            "sign": (lambda u, x, a, s, da, ds: (a * u - da * x) / (s * (a * ds - da * s)), "sign is reversed"),
-            "no sigma": (lambda u, x, a, s, da, ds: (a * u - da * x) / (da * s - a * ds), "division by σ is missing"),
+            "sign": (
+                lambda u, x, a, s, da, ds: (a * u - da * x) / (s * (a * ds - da * s)),
+                "sign is reversed",
+            ),
+            "no sigma": (
+                lambda u, x, a, s, da, ds: (a * u - da * x) / (da * s - a * ds),
+                "division by σ is missing",
+            ),
             "conical": (lambda u, x, a, s, da, ds: (a * u - x) / s, "conical path alone"),
             "conical in t": (lambda u, x, a, s, da, ds: (a * u - x) / (1 - a), "1 − α for σ"),
             "data": (lambda u, x, a, s, da, ds: (s * u - ds * x) / (da * s - a * ds), "data x̂1"),
             "plus": (lambda u, x, a, s, da, ds: (a * u - da * x) / (s * (da * s + a * ds)), "minus"),
         },
-        {"noise": score_through_noise, "inverse": score_by_inverse, "data": score_through_data,
-         "signs": score_other_sign},
+        {
+            "noise": score_through_noise,
+            "inverse": score_by_inverse,
+            "data": score_through_data,
+            "signs": score_other_sign,
+        },
     ),
     "fm.vp_field_reversed_time": Bank(
-        vp_field, vp_field_stub,
+        vp_field,
+        vp_field_stub,
         {
             "not reversed": (_vp(lambda t: t), "not reversed"),
             "derivative by t": (_vp(sign=-1), "derivative is taken by t"),
@@ -567,7 +675,11 @@ BANKS = {
             "inner": (_vp(inner=False), "inner α is missing"),
             "bracket": (lambda x, x1, t, low, high: -_vp()(x1, x, t, low, high), "multiplies x, not x1"),
         },
-        {"autograd": vp_by_autograd, "library clock": vp_in_library_clock, "quadrature": vp_by_quadrature,
-         "expm1": vp_by_expm1},
+        {
+            "autograd": vp_by_autograd,
+            "library clock": vp_in_library_clock,
+            "quadrature": vp_by_quadrature,
+            "expm1": vp_by_expm1,
+        },
     ),
 }

@@ -1,7 +1,7 @@
 """Homework: what each exercise must satisfy, one file a lecture.
 
-An exercise is ``inputs(seed) -> observe(answer, inputs) -> judge(observed, expected)``.  ``observe`` touches the
-student's code and returns plain arrays, ``judge`` sees arrays only.  So one exercise serves the notebook's check,
+An exercise is ``inputs(seed) -> observe(answer, inputs) -> judge(observed, expected)``.  ``observe`` calls
+the student's code and returns plain arrays, ``judge`` sees arrays only.  So one exercise serves the check cell,
 the tests, and a grader that runs the answer in another process:
 
     task = exercise("fm.conditional_velocity")
@@ -9,9 +9,10 @@ the tests, and a grader that runs the answer in another process:
     seen = task.observe(answer, cases)              # here or elsewhere: observe(answer, cases, task.watch)
     task.judge(seen, task.expected(cases))          # a Verdict
 
-To add an exercise, write in the file of its lecture: a generator of cases (several of them, on fresh random numbers
-and sizes, so that an answer right on one and wrong on another is told apart), a reference built from the library,
-and a table ``hint -> wrong form`` of its usual slips.  To add a lecture, add a file with ``EXERCISES``.
+To add an exercise, write in the file of its lecture: a generator of cases (several of them, on fresh random
+numbers and sizes, so that an answer right on one and wrong on another is told apart), a reference built from
+the library, and a table of its usual slips, pairs (hint, wrong form).  To add a lecture, add a file with
+``EXERCISES``; files that begin with an underscore are not lectures.
 """
 
 from __future__ import annotations
@@ -20,20 +21,40 @@ import difflib
 import importlib
 import pkgutil
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 import numpy as np
 
 from ._cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
-from ._judge import NOT_YET, PASS, WRONG, Expected, SameValues, Verdict, judge
+from ._judge import Expected, SameValues, Verdict, judge
 from ._observe import observe, values_of
+from ._sentences import NOT_YET, PASS, WRONG
 
-__all__ = ["Case", "Exercise", "Expected", "Field", "NOT_YET", "Network", "Observation", "OutOfTime", "PASS",
-           "SameValues", "Verdict", "WRONG", "Watch", "exercise", "exercises", "judge", "observe", "pack", "topics",
-           "unpack"]
+__all__ = [
+    "Case",
+    "Exercise",
+    "Expected",
+    "Field",
+    "NOT_YET",
+    "Network",
+    "Observation",
+    "OutOfTime",
+    "PASS",
+    "SameValues",
+    "Verdict",
+    "WRONG",
+    "Watch",
+    "exercise",
+    "exercises",
+    "judge",
+    "observe",
+    "pack",
+    "topics",
+    "unpack",
+]
 
 SEEDS = (1, 2, 3)
 
@@ -43,7 +64,7 @@ class Exercise:
     """One formula to be written: where it stands, how it is asked, and how an answer is judged.
 
     cases: called with a numpy Generator, yields `Case`s.   reference: the library's own answer.
-    slips: hint -> the wrong form that earns it, with the answer's signature.   more: the second hint."""
+    slips: (hint, the wrong form that earns it, of the answer's signature).   more: the second hint."""
 
     id: str
     number: str
@@ -51,7 +72,7 @@ class Exercise:
     asks: str
     cases: Callable[[np.random.Generator], Iterator[Case]]
     reference: Callable
-    slips: Mapping[str, Callable] = field(default_factory=dict)
+    slips: tuple[tuple[str, Callable], ...] = ()
     points: int = 1
     more: str = ""
     watch: Watch = Watch()
@@ -67,8 +88,9 @@ class Exercise:
 
     def expected(self, inputs: Sequence[Case]) -> Expected:
         """What the reference does on them, and what each known slip would do."""
-        slips = tuple((hint, values_of(form, inputs, replace(self.watch, gradient=())))
-                      for hint, form in self.slips.items())
+        slips = tuple(
+            (hint, values_of(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.slips
+        )
         return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), slips)
 
     def judge(self, observed: Sequence[Observation], expected: Expected) -> Verdict:
@@ -76,12 +98,20 @@ class Exercise:
         verdict = judge(observed, expected, self.law)
         return verdict if verdict.passed else replace(verdict, more=self.more)
 
-    def verdict(self, answer: Callable, seeds: Sequence[int] = SEEDS,
-                guard: Callable[[], AbstractContextManager] = nullcontext) -> Verdict:
+    def verdict(
+        self,
+        answer: Callable,
+        seeds: Sequence[int] = SEEDS,
+        guard: Callable[[], AbstractContextManager] = nullcontext,
+    ) -> Verdict:
         """All of it at once, in this process; the student's code alone runs inside `guard()`."""
         if answer is self.reference:
-            return Verdict(NOT_YET, "Not yet: this is the course's own function, which stood in for yours.",
-                           hint="Run the cell with your function again, and then this one.", more=self.more)
+            return Verdict(
+                NOT_YET,
+                "Not yet: this is the course's own function, which stood in for yours.",
+                hint="Run the cell with your function again, and then this one.",
+                more=self.more,
+            )
         expected = _expected(self, tuple(seeds))
         with guard():
             seen = self.observe(answer, expected.cases)
@@ -109,9 +139,9 @@ def topics() -> tuple[str, ...]:
     return tuple(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def exercises(topic: str | None = None) -> tuple[Exercise, ...]:
-    """The exercises of a lecture, by file name ('flow_matching') or by the prefix of its ids ('fm'); or all."""
+    """The exercises of a lecture, by file name ('flow_matching') or prefix of the ids ('fm'); or all."""
     if topic in topics():
         return tuple(importlib.import_module(f".{topic}", __name__).EXERCISES)
     found = tuple(task for name in topics() for task in exercises(name))

@@ -67,7 +67,7 @@ class OutOfTime(BaseException):
     """Raised by the alarm; not an Exception, so that `except Exception` in an answer does not swallow it."""
 
 
-# --- recipes: callables that travel as plain data ------------------------------------------------------------
+# --- recipes: callables that travel as plain data
 
 FIELDS: dict[str, Callable] = {
     "u = 2": lambda x, t: 2 + 0 * x,
@@ -129,10 +129,11 @@ def _tensor(value: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     return made.to(device=like.device, dtype=like.dtype if made.is_floating_point() else None)
 
 
-# --- travelling home ------------------------------------------------------------------------------------------
+# --- travelling home
+
 
 def pack(observations: Sequence[Observation]) -> dict[str, np.ndarray]:
-    """Observations as arrays for `np.savez`: numbers as float64, texts as unicode, readable without pickle."""
+    """Observations as arrays for `np.savez`: numbers as float64, texts as unicode, no pickle needed."""
     packed: dict[str, np.ndarray] = {}
     for k, seen in enumerate(observations):
         packed[f"{k}|text"] = np.array([seen.trouble, seen.detail, *seen.manners], dtype=str)
@@ -142,7 +143,7 @@ def pack(observations: Sequence[Observation]) -> dict[str, np.ndarray]:
 
 
 def unpack(packed: Mapping[str, np.ndarray]) -> tuple[Observation, ...]:
-    """The way back; anything but float arrays and short texts, under the names `pack` gives, is a ValueError."""
+    """The way back; anything but float arrays and short texts under the names of `pack` is a ValueError."""
     texts = [packed[f"{k}|text"] for k in range(len(packed)) if f"{k}|text" in packed]
     seen = [_with_text(text) for text in texts]
     for key, array in packed.items():
@@ -154,7 +155,9 @@ def unpack(packed: Mapping[str, np.ndarray]) -> tuple[Observation, ...]:
         if not held or not name or not place.isdigit() or int(place) >= len(seen):
             raise ValueError(f"an observation named {key!r} came; expected 'number|value|name' and the like.")
         if type(array) is not np.ndarray or array.dtype != np.float64:
-            raise ValueError(f"observation {key!r} came as {type(array).__name__}; expected an array of float64.")
+            raise ValueError(
+                f"observation {key!r} came as {type(array).__name__}; expected an array of float64."
+            )
         getattr(seen[int(place)], held)[name] = array
     return tuple(seen)
 

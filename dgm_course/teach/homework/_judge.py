@@ -15,14 +15,13 @@ import numpy as np
 
 from . import _slips
 from ._cases import Case, Observation
+from ._sentences import ERROR_HINTS, MANNERS, NOT_YET, PASS, TROUBLES, WRONG, place_of
 from ._slips import Pair, close, fitted
-
-PASS, NOT_YET, WRONG = "pass", "not yet", "wrong"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the card says: status, the law that failed, where, the two values, one hint and `more` on demand."""
+    """What the card says: status, the law that failed, where, the two values, a hint and `more` on demand."""
 
     status: str
     law: str = ""
@@ -39,7 +38,9 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """Law, place and values in one line."""
-        values = f"{self.where}: you gave {self.given}, expected {self.expected}." if self.given else self.where
+        values = (
+            f"{self.where}: you gave {self.given}, expected {self.expected}." if self.given else self.where
+        )
         return " ".join(part for part in (self.law, values) if part)
 
 
@@ -59,75 +60,34 @@ class SameValues:
         """Equivalent answers brought to one form; here there is only one."""
         return values
 
-    def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
+    def broken(
+        self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case
+    ) -> Verdict | None:
         """None where the law holds, otherwise a verdict that names it."""
         wrong = [name for name in right if not close(values[name], right[name])]
         if not wrong:
             return None
         name = wrong[0]
-        where, given, expected = _place(values[name], right[name], case)
+        where, given, expected = place_of(values[name], right[name], case)
         fine = [other for other in right if other not in wrong]
         law = f"{name} is wrong while {' and '.join(fine)} is right." if fine else ""
         return Verdict(WRONG, law, where, given, expected)
 
 
-TROUBLES = {
-    "unfilled": (NOT_YET, "Not yet: the function is still to be written.", ""),
-    "none": (WRONG, "Your function returned None.", "Forgot `return`? Without it Python gives None back."),
-    "timeout": (WRONG, "Your function was still running when the time was up.",
-                "A loop that never ends, or far too many steps: does the loop's condition ever become false?"),
-    "raised": (WRONG, "Your function stopped with an error:", ""),
-    "type": (WRONG, "What your function returned is not plain numbers, but:",
-             "Return a torch tensor (a numpy array or a number will do as well)."),
-    "count": (WRONG, "Your function returned the wrong number of things:", "Look at what follows `return`."),
-    "signature": (WRONG, "Your function takes other arguments than the exercise gives:",
-                  "Keep the first line of the stub as it is."),
-    "uncallable": (WRONG, "A function was expected; what came is:",
-                   "Hand over the function itself, by its name without parentheses."),
-}
-
-MANNERS = {
-    "mutated": ("It changes its arguments.",
-                "An in-place operation (`x += …`, `x[i] = …`, a method ending in `_`) writes into the caller's "
-                "tensor: write `x = x + …`, or work on a clone."),
-    "random": ("It uses the global random stream although nothing random was asked for.",
-               "Every random number the exercise needs comes in as an argument: use that one."),
-    "unstable": ("A second call with the same arguments gives another result.",
-                 "Something outlives the call: a global variable, a list that grows, a counter."),
-    "tracks": ("The result still carries a gradient.",
-               "These values serve as data: compute them under torch.no_grad(), or call .detach() on them."),
-    "detached": ("The value is right, but no gradient flows through it.",
-                 "`.item()`, `.detach()`, `.data`, numpy or torch.no_grad() cut the graph: stay in torch tensors."),
-    "device": ("It works on the CPU only.",
-               "A tensor is created on the CPU whatever the input: give it the input's device, "
-               "torch.zeros(…, device=x.device), or use zeros_like, new_zeros and the like."),
-}
-
-ERROR_HINTS = (
-    ("must match the size", "Shapes do not fit: times of shape (B,) do not multiply points of shape (B, D); lay them "
-                            "over with t[:, None] or `over(t, x)`."),
-    ("shapes cannot be multiplied", "Inner sizes of a matrix product differ: is one factor to be transposed?"),
-    ("size mismatch", "Shapes do not fit: print x.shape and t.shape just before this line."),
-    ("same dtype", "float32 meets float64: created tensors should follow the input's dtype, dtype=x.dtype."),
-    ("expected scalar type", "float32 meets float64: created tensors should follow the input's dtype, dtype=x.dtype."),
-    ("numpy() on tensor that requires grad", "numpy cuts the gradient: stay in torch here."),
-    ("nameerror", "A name that is not known inside the function: a typing slip, or a variable of another cell?"),
-    ("unboundlocalerror", "A variable is read before anything was put into it."),
-    ("in-place operation", "An in-place operation writes into a tensor that the gradient needs: write x = x + …"),
-    ("not callable", "Something is called like a function that is none: a missing `*` before a parenthesis?"),
-    ("recursion", "The function calls itself without end."),
-)
-
-
 def judge(observed: Sequence[Observation], expected: Expected, law: SameValues) -> Verdict:
-    """The verdict on what was observed.  Observations may come from another process: nothing in them is trusted."""
-    for seen, case in zip(observed, expected.cases):
+    """The verdict on what was observed; that may come from another process, and nothing in it is trusted."""
+    for seen, case in zip(observed, expected.cases, strict=False):
         if seen.trouble:
             return _trouble(seen, case)
     if len(observed) != len(expected.cases):
         return Verdict(WRONG, "Some results are missing.", hint="Did the function stop the program?")
-    return (_shapes(observed, expected) or _values(observed, expected, law)
-            or _gradient(observed, expected) or _manners(observed) or Verdict(PASS, _praise(expected)))
+    return (
+        _shapes(observed, expected)
+        or _values(observed, expected, law)
+        or _gradient(observed, expected)
+        or _manners(observed)
+        or Verdict(PASS, _praise(expected))
+    )
 
 
 def _trouble(seen: Observation, case: Case) -> Verdict:
@@ -136,8 +96,10 @@ def _trouble(seen: Observation, case: Case) -> Verdict:
     if status == NOT_YET:
         return Verdict(status, law if "ellipsis" not in detail else "Not yet: a `...` is still in the code.")
     words = seen.detail.lower()
-    hint = hint or next((h for key, h in ERROR_HINTS if key in words),
-                        "Read the error from its end: which line, which shapes?")
+    hint = hint or next(
+        (h for key, h in ERROR_HINTS if key in words),
+        "Read the error from its end: which line, which shapes?",
+    )
     place = f"Case: {case.name}." if seen.trouble in ("raised", "timeout") else ""
     return Verdict(status, f"{law}{detail}", place, hint=hint)
 
@@ -147,32 +109,44 @@ def _praise(expected: Expected) -> str:
 
 
 def _shapes(observed: Sequence[Observation], expected: Expected) -> Verdict | None:
-    for seen, right, case in zip(observed, expected.right, expected.cases):
+    for seen, right, case in zip(observed, expected.right, expected.cases, strict=False):
         for name, wanted in right.values.items():
             given = seen.values.get(name)
             if type(given) is not np.ndarray or given.dtype != np.float64:
                 return Verdict(WRONG, "Some results are missing.", hint=f"Nothing readable came for {name}.")
             if fitted(given, wanted) is None:
-                return Verdict(WRONG, f"The shape of {name} is wrong.", f"Case {case.name}",
-                               f"shape {given.shape}", f"shape {wanted.shape}",
-                               _slips.shape_hint(given, wanted, case))
+                return Verdict(
+                    WRONG,
+                    f"The shape of {name} is wrong.",
+                    f"Case {case.name}",
+                    f"shape {given.shape}",
+                    f"shape {wanted.shape}",
+                    _slips.shape_hint(given, wanted, case),
+                )
     return None
 
 
 def _values(observed: Sequence[Observation], expected: Expected, law: SameValues) -> Verdict | None:
-    came = [_fit(seen, right) for seen, right in zip(observed, expected.right)]
-    rows = list(zip(came, expected.right, expected.cases))
-    broken = {k: found for k, (values, right, case) in enumerate(rows)
-              if (found := law.broken(values, right.values, case))}
+    came = [_fit(seen, right) for seen, right in zip(observed, expected.right, strict=False)]
+    rows = list(zip(came, expected.right, expected.cases, strict=False))
+    broken = {
+        k: found
+        for k, (values, right, case) in enumerate(rows)
+        if (found := law.broken(values, right.values, case))
+    }
     if not broken:
         return None
     first = next(iter(broken.values()))
     drew = MANNERS["random"][1] if any("random" in seen.manners for seen in observed) else ""
-    hint = (_known_slip(came, expected, law) or drew or first.hint
-            or _anybodys_slip(came, expected, list(broken)))
+    hint = (
+        _known_slip(came, expected, law) or drew or first.hint or _anybodys_slip(came, expected, list(broken))
+    )
     share = _share(expected.cases, broken)
-    return replace(first, law=" ".join(part for part in (share, first.law) if part),
-                   hint=hint or "Compute one entry by hand, with the numbers above, and compare term by term.")
+    return replace(
+        first,
+        law=" ".join(part for part in (share, first.law) if part),
+        hint=hint or "Compute one entry by hand, with the numbers above, and compare term by term.",
+    )
 
 
 def _fit(seen: Observation, right: Observation) -> dict[str, np.ndarray]:
@@ -196,8 +170,9 @@ def _listed(names: Sequence[str]) -> str:
 def _known_slip(came: Sequence[dict], expected: Expected, law: SameValues) -> str:
     for hint, slipped in expected.slips:
         if len(slipped) == len(came) and all(
-                _alike(law.canonical(values, case), slip, law, case)
-                for values, slip, case in zip(came, slipped, expected.cases)):
+            _alike(law.canonical(values, case), slip, law, case)
+            for values, slip, case in zip(came, slipped, expected.cases, strict=False)
+        ):
             return hint
     return ""
 
@@ -218,17 +193,22 @@ def _anybodys_slip(came: Sequence[dict], expected: Expected, broken: list[int]) 
 
 
 def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | None:
-    for seen, right, case in zip(observed, expected.right, expected.cases):
+    for seen, right, case in zip(observed, expected.right, expected.cases, strict=False):
         if "detached" in seen.manners:
             return _manner("detached")
         for name, wanted in right.gradients.items():
             given = seen.gradients.get(name)
             if type(given) is not np.ndarray or given.shape != wanted.shape or not close(given, wanted):
                 zero = given is not None and not np.any(given)
-                return Verdict(WRONG, f"The value is right, but its gradient with respect to {name} is not.",
-                               f"Case: {case.name}.",
-                               hint=MANNERS["detached"][1] if zero else "Part of the graph is cut, or counted "
-                               "twice: look for .detach(), .data, torch.no_grad() or numpy on the way.")
+                return Verdict(
+                    WRONG,
+                    f"The value is right, but its gradient with respect to {name} is not.",
+                    f"Case: {case.name}.",
+                    hint=MANNERS["detached"][1]
+                    if zero
+                    else "Part of the graph is cut, or counted "
+                    "twice: look for .detach(), .data, torch.no_grad() or numpy on the way.",
+                )
     return None
 
 
@@ -240,26 +220,3 @@ def _manners(observed: Sequence[Observation]) -> Verdict | None:
 def _manner(name: str) -> Verdict:
     law, hint = MANNERS[name]
     return Verdict(WRONG, law, hint=hint)
-
-
-# --- one entry, in words ---------------------------------------------------------------------------------------
-
-def _place(given: np.ndarray, right: np.ndarray, case: Case) -> tuple[str, str, str]:
-    """Where the difference is largest: 'conical, t = 0.3, x = 0.5, x1 = 1', and the two values there."""
-    gap = np.nan_to_num(np.abs(given - right), nan=np.inf, posinf=np.inf)
-    index = np.unravel_index(int(np.argmax(gap)), gap.shape) if gap.ndim else ()
-    shown = case.shown or case.args
-    parts = [f"{name} = {text}" for name, value in shown.items() if (text := _entry(value, index))]
-    a, b = float(given[index]), float(right[index])
-    digits = 4 if f"{a:.4g}" != f"{b:.4g}" else 8
-    return ", ".join([case.name, *parts]), f"{a:.{digits}g}", f"{b:.{digits}g}"
-
-
-def _entry(value: object, index: tuple[int, ...]) -> str:
-    """The entry of an argument that belongs to an entry of the result; empty where there is none."""
-    if isinstance(value, (int, float)):
-        return f"{value:.4g}"
-    if not isinstance(value, np.ndarray) or value.ndim > len(index):
-        return ""
-    at = tuple(0 if size == 1 else i for i, size in zip(index, value.shape))
-    return f"{float(value[at]):.4g}" if all(i < size for i, size in zip(at, value.shape)) else ""

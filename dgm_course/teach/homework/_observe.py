@@ -17,7 +17,6 @@ import inspect
 import io
 import linecache
 import random
-import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +26,13 @@ import torch
 from torch import nn
 
 from ._cases import Case, Observation, OutOfTime, Trouble, Watch
+from ._plain import named, plain, text_of, tracks_gradient
 
-MOST_NUMBERS = 10_000_000
-PLAIN_SCALARS = (bool, int, float)
 STREAM = 20_240_214
+USUAL = Watch()
 
 
-def observe(answer: Callable, cases: Sequence[Case], watch: Watch = Watch()) -> tuple[Observation, ...]:
+def observe(answer: Callable, cases: Sequence[Case], watch: Watch = USUAL) -> tuple[Observation, ...]:
     """Call the answer on every case and write down what it does; stops at the first case it cannot answer."""
     seen: list[Observation] = []
     with quiet(), _random_state_kept():
@@ -52,7 +51,7 @@ def values_of(answer: Callable, cases: Sequence[Case], watch: Watch) -> tuple[Ob
 
 def _trusted_case(answer: Callable, case: Case, watch: Watch) -> Observation:
     try:
-        values = _named(_call(answer, _built(case))[0], watch)
+        values = named(_call(answer, _built(case))[0], watch)
         gradients = _gradients(answer, case, watch) if watch.gradient else {}
         return Observation(values, gradients or {})
     except Trouble as trouble:
@@ -63,12 +62,12 @@ def _observe_case(answer: Callable, case: Case, watch: Watch, thorough: bool) ->
     try:
         _check_signature(answer, case)
         result, manners = _call(answer, _built(case))
-        values = _named(result, watch)
+        values = named(result, watch)
         if watch.random:
             manners.discard("random")
-        if watch.detached and _tracks_gradient(result):
+        if watch.detached and tracks_gradient(result):
             manners.add("tracks")
-        again = _named(_call(answer, _built(case))[0], watch)
+        again = named(_call(answer, _built(case))[0], watch)
         if not all(_same(values[name], again[name]) for name in values):
             manners.add("unstable")
         gradients = _gradients(answer, case, watch) if watch.gradient else {}
@@ -82,7 +81,7 @@ def _observe_case(answer: Callable, case: Case, watch: Watch, thorough: bool) ->
         return Observation(trouble="unfilled" if stub else trouble.kind, detail=trouble.detail)
     except OutOfTime:
         return Observation(trouble="timeout")
-    except Exception as error:                      # whatever a strange result does while it is being read
+    except Exception as error:  # whatever a strange result does while it is being read
         return Observation(trouble="raised", detail=_told(error, answer))
 
 
@@ -91,7 +90,7 @@ def _built(case: Case, device: str = "cpu", leaves: Sequence[str] = ()) -> list[
     kinds = [v.dtype for v in case.args.values() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     like = torch.from_numpy(np.empty(0, kinds[0] if kinds else np.float32)).to(device)
     built = [_build_one(value, like, device) for value in case.args.values()]
-    for name, value in zip(case.args, built):
+    for name, value in zip(case.args, built, strict=False):
         if name in leaves and isinstance(value, torch.Tensor):
             value.requires_grad_(True)
     return built
@@ -110,7 +109,7 @@ def _call(answer: Callable, args: list[object]) -> tuple[object, set[str]]:
     stream = _streams()
     result = _run(answer, args)
     manners = set() if _same_stream(stream, _streams()) else {"random"}
-    if not all(_same_contents(old, _contents(new)) for old, new in zip(before, args)):
+    if not all(_same_contents(old, _contents(new)) for old, new in zip(before, args, strict=False)):
         manners.add("mutated")
     return result, manners
 
@@ -127,29 +126,23 @@ def _run(answer: Callable, args: Sequence[object]) -> object:
 
 
 def _kind(error: BaseException) -> str:
-    words = _text(error).lower()
-    if isinstance(error, NotImplementedError) and ("not implemented for" not in words and "meta" not in words):
+    words = text_of(error).lower()
+    if isinstance(error, NotImplementedError) and (
+        "not implemented for" not in words and "meta" not in words
+    ):
         return "unfilled"
     return "unfilled" if "ellipsis" in words else "raised"
 
 
 def _told(error: BaseException, answer: Callable) -> str:
     """'ValueError: ..., in line 3: `x = y`', the line taken from the answer's own file."""
-    home = getattr(getattr(answer, "__code__", None), "co_filename", None)
-    said = f"{type(error).__name__}: {_text(error)}"
+    home = getattr(getattr(inspect.unwrap(answer), "__code__", None), "co_filename", None)
+    said = f"{type(error).__name__}: {text_of(error)}"
     frames = [f for f in traceback.extract_tb(error.__traceback__, limit=50) if f.filename == home]
     if not frames:
         return said
     line = (frames[-1].line or linecache.getline(frames[-1].filename, frames[-1].lineno or 0)).strip()
     return f"{said}  ·  at `{line[:120]}`" if line else said
-
-
-def _text(error: BaseException) -> str:
-    try:
-        said = str(error)
-    except BaseException:
-        said = "(no message)"
-    return re.sub(r"0x[0-9a-f]+", "0x…", said.strip().split("\n")[0])[:300]
 
 
 def _check_signature(answer: Callable, case: Case) -> None:
@@ -171,72 +164,14 @@ def _check_signature(answer: Callable, case: Case) -> None:
 def is_stub(answer: Callable) -> bool:
     """True where the body is nothing but a docstring, `pass` or `...`."""
     idle = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP", "COPY_FREE_VARS", "MAKE_CELL"}
-    code = getattr(answer, "__code__", None)
+    code = getattr(inspect.unwrap(answer), "__code__", None)
     if code is None or any(i.opname not in idle for i in dis.get_instructions(code)):
         return False
     return all(const is None or const is Ellipsis or isinstance(const, str) for const in code.co_consts)
 
 
-# --- from whatever came back to plain arrays ------------------------------------------------------------------
+# --- gradients, devices
 
-def _named(result: object, watch: Watch) -> dict[str, np.ndarray]:
-    names = watch.outputs
-    if len(names) == 1:
-        return {names[0]: plain(result)}
-    parts = list(result) if type(result) in (tuple, list) or isinstance(result, tuple) else plain(result)
-    if isinstance(parts, np.ndarray) and parts.ndim == 0 or len(parts) != len(names):
-        came = f"an array of shape {parts.shape}" if isinstance(parts, np.ndarray) else f"{len(parts)} values"
-        raise Trouble("count", f"{came} came, expected {len(names)}: ({', '.join(names)})")
-    return {name: plain(part) for name, part in zip(names, parts)}
-
-
-def plain(value: object, depth: int = 0) -> np.ndarray:
-    """A float64 copy, of exactly the type ndarray.  Tensors, arrays, numbers and lists of them; no subclasses."""
-    if value is None:
-        raise Trouble("none")
-    if value is Ellipsis:
-        raise Trouble("unfilled")
-    if type(value) in (torch.Tensor, nn.Parameter):
-        return _from_tensor(value)
-    if type(value) is np.ndarray:
-        return _from_array(value)
-    if type(value) in PLAIN_SCALARS or (isinstance(value, np.generic) and type(value).__module__ == "numpy"):
-        return _from_array(np.array(value))
-    if type(value) in (list, tuple) and depth < 3 and 0 < len(value) <= 10_000:
-        return _stacked([plain(part, depth + 1) for part in value])
-    raise Trouble("type", type(value).__name__)
-
-
-def _from_tensor(value: torch.Tensor) -> np.ndarray:
-    if value.is_complex():
-        raise Trouble("type", "complex tensor")
-    if value.numel() > MOST_NUMBERS:
-        raise Trouble("type", f"tensor of {value.numel()} numbers")
-    try:
-        dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()
-        return np.array(dense.to(device="cpu", dtype=torch.float64).numpy(), dtype=np.float64, copy=True)
-    except (RuntimeError, NotImplementedError) as error:
-        raise Trouble("type", f"tensor that cannot be read ({_text(error)})") from None
-
-
-def _from_array(value: np.ndarray) -> np.ndarray:
-    if value.dtype.kind not in "biuf" or value.size > MOST_NUMBERS:
-        raise Trouble("type", f"array of {value.dtype} with {value.size} entries")
-    return np.array(value, dtype=np.float64, copy=True)
-
-
-def _stacked(parts: list[np.ndarray]) -> np.ndarray:
-    if len({part.shape for part in parts}) > 1:
-        raise Trouble("type", f"list of arrays with shapes {[part.shape for part in parts][:4]}")
-    return np.stack(parts)
-
-
-def _tracks_gradient(result: object) -> bool:
-    parts = result if isinstance(result, (tuple, list)) else [result]
-    return any(type(part) in (torch.Tensor, nn.Parameter) and part.requires_grad for part in parts)
-
-
-# --- gradients, devices ---------------------------------------------------------------------------------------
 
 def _gradients(answer: Callable, case: Case, watch: Watch) -> dict[str, np.ndarray] | None:
     """Gradient of a fixed weighting of the outputs, by each watched argument; None where nothing flows."""
@@ -247,14 +182,17 @@ def _gradients(answer: Callable, case: Case, watch: Watch) -> dict[str, np.ndarr
     if not parts:
         return None
     total = sum((part * _ramp(part)).sum() for part in parts)
-    watched = {name: _leaves(value) for name, value in zip(case.args, args) if name in watch.gradient}
+    named = dict(zip(case.args, args, strict=True))
+    watched = {name: _leaves(named[name]) for name in watch.gradient}
     flat = [leaf for leaves in watched.values() for leaf in leaves]
     try:
         found = iter(torch.autograd.grad(total, flat, allow_unused=True))
     except RuntimeError as error:
-        raise Trouble("raised", f"RuntimeError in the backward pass: {_text(error)}") from None
-    return {name: np.concatenate([_flat(next(found), leaf) for leaf in leaves])
-            for name, leaves in watched.items()}
+        raise Trouble("raised", f"RuntimeError in the backward pass: {text_of(error)}") from None
+    return {
+        name: np.concatenate([_flat(next(found), leaf) for leaf in leaves])
+        for name, leaves in watched.items()
+    }
 
 
 def _ramp(part: torch.Tensor) -> torch.Tensor:
@@ -274,7 +212,7 @@ def _leaves_device(answer: Callable, case: Case) -> bool:
     try:
         answer(*_built(case, device="meta"))
     except (RuntimeError, ValueError, TypeError) as error:
-        said = _text(error).lower()
+        said = text_of(error).lower()
         return "on the same device, but" in said or "not on the expected device" in said
     except KeyboardInterrupt:
         raise
@@ -285,7 +223,8 @@ def _leaves_device(answer: Callable, case: Case) -> bool:
     return False
 
 
-# --- watching -------------------------------------------------------------------------------------------------
+# --- watching
+
 
 def _contents(value: object) -> list[np.ndarray]:
     if isinstance(value, nn.Module):
@@ -294,7 +233,7 @@ def _contents(value: object) -> list[np.ndarray]:
 
 
 def _same_contents(old: list[np.ndarray], new: list[np.ndarray]) -> bool:
-    return len(old) == len(new) and all(_same(a, b) for a, b in zip(old, new))
+    return len(old) == len(new) and all(_same(a, b) for a, b in zip(old, new, strict=False))
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
@@ -312,7 +251,11 @@ def _streams() -> tuple:
 
 
 def _same_stream(a: tuple, b: tuple) -> bool:
-    return np.array_equal(a[0], b[0]) and all(np.array_equal(p, q) for p, q in zip(a[1], b[1])) and a[2] == b[2]
+    return (
+        np.array_equal(a[0], b[0])
+        and all(np.array_equal(p, q) for p, q in zip(a[1], b[1], strict=True))
+        and a[2] == b[2]
+    )
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The slips that anybody makes, recognised by value: sign, factor, sum or mean, square, transposition, shape.
 
-Each compares the arrays that came with the right ones, over all wrong cases at once: a slip is named only where
-it explains every number.
+Each compares the arrays that came with the right ones, over all wrong cases at once: a slip is named only
+where it explains every number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ._cases import Case
 
-TOLERANCE = 2e-4        # of the entry and of the array's size: float32 on the way is welcome, a slip is far larger
+TOLERANCE = 2e-4  # of the entry and of the array's size: float32 on the way is welcome, a slip is far larger
 
 
 @dataclass(frozen=True)
@@ -35,46 +35,85 @@ def close(given: np.ndarray, right: np.ndarray, nan: bool = False) -> bool:
 
 
 def fitted(given: np.ndarray, right: np.ndarray) -> np.ndarray | None:
-    """given in the shape of right where only axes of length one differ, (B,) against (B, 1); None otherwise."""
+    """given in the shape of right where only axes of length one differ, (B,) and (B, 1); else None."""
+
     def long(shape: tuple[int, ...]) -> list[int]:
         return [n for n in shape if n != 1]
 
     return given.reshape(right.shape) if long(given.shape) == long(right.shape) else None
 
 
-# --- values ------------------------------------------------------------------------------------------------------
+# --- values
 
 Form = Callable[[np.ndarray, int, int], np.ndarray]
 
 FORMS: tuple[tuple[str, Form], ...] = (
     ("The sign is reversed: your value is exactly minus the expected one.", lambda r, B, D: -r),
-    ("Your value is exactly twice the expected one: a factor ½ is missing, or one 2 too many.", lambda r, B, D: 2 * r),
-    ("Your value is exactly half the expected one: a factor 2 is missing, or one ½ too many.", lambda r, B, D: r / 2),
+    (
+        "Your value is exactly twice the expected one: a factor ½ is missing, or one 2 too many.",
+        lambda r, B, D: 2 * r,
+    ),
+    (
+        "Your value is exactly half the expected one: a factor 2 is missing, or one ½ too many.",
+        lambda r, B, D: r / 2,
+    ),
     ("Your value is −2 times the expected one: the sign, and a factor 2.", lambda r, B, D: -2 * r),
     ("Your value is −½ times the expected one: the sign, and a factor ½.", lambda r, B, D: -r / 2),
     ("Logarithm to base 2 where the natural one is meant (a factor 1/ln 2).", lambda r, B, D: r / np.log(2)),
     ("A factor ln 2: nats and bits are exchanged.", lambda r, B, D: r * np.log(2)),
-    ("Your value is B times the expected one: a sum over the batch where the mean is asked.", lambda r, B, D: B * r),
-    ("Your value is the expected one divided by B: a mean over the batch where the sum is asked.",
-     lambda r, B, D: r / B),
-    ("Your value is D times the expected one: a sum over the coordinates where the mean is asked.",
-     lambda r, B, D: D * r),
-    ("Your value is the expected one divided by D: a mean over the coordinates where the sum is asked.",
-     lambda r, B, D: r / D),
-    ("Your value is B·D times the expected one: a sum over everything where the mean is asked.",
-     lambda r, B, D: B * D * r),
-    ("Your value is the expected one divided by B·D: a mean over everything where the sum is asked.",
-     lambda r, B, D: r / (B * D)),
-    ("Your value is the square of the expected one: a square too many, or a root forgotten.", lambda r, B, D: r**2),
-    ("Your value is the square root of the expected one: a root too many, or a square forgotten.",
-     lambda r, B, D: np.sqrt(np.abs(r))),
-    ("Your value is one over the expected one: numerator and denominator are exchanged.", lambda r, B, D: 1 / r),
+    (
+        "Your value is B times the expected one: a sum over the batch where the mean is asked.",
+        lambda r, B, D: B * r,
+    ),
+    (
+        "Your value is the expected one divided by B: a mean over the batch where the sum is asked.",
+        lambda r, B, D: r / B,
+    ),
+    (
+        "Your value is D times the expected one: a sum over the coordinates where the mean is asked.",
+        lambda r, B, D: D * r,
+    ),
+    (
+        "Your value is the expected one divided by D: a mean over the coordinates where the sum is asked.",
+        lambda r, B, D: r / D,
+    ),
+    (
+        "Your value is B·D times the expected one: a sum over everything where the mean is asked.",
+        lambda r, B, D: B * D * r,
+    ),
+    (
+        "Your value is the expected one divided by B·D: a mean over everything where the sum is asked.",
+        lambda r, B, D: r / (B * D),
+    ),
+    (
+        "Your value is the square of the expected one: a square too many, or a root forgotten.",
+        lambda r, B, D: r**2,
+    ),
+    (
+        "Your value is the square root of the expected one: a root too many, or a square forgotten.",
+        lambda r, B, D: np.sqrt(np.abs(r)),
+    ),
+    (
+        "Your value is one over the expected one: numerator and denominator are exchanged.",
+        lambda r, B, D: 1 / r,
+    ),
     ("Your value is the exponential of the expected one: a logarithm is missing.", lambda r, B, D: np.exp(r)),
-    ("Your value is the logarithm of the expected one: a logarithm too many.", lambda r, B, D: np.log(np.abs(r))),
-    ("Only the sign is lost: your value is the absolute value of the expected one.", lambda r, B, D: np.abs(r)),
-    ("Transposed: rows and columns are exchanged.", lambda r, B, D: np.swapaxes(r, -1, -2) if r.ndim > 1 else r * np.nan),
-    ("The order is reversed along the first axis: does the time run the other way?", lambda r, B, D: r[::-1] if r.ndim
-     else r * np.nan),
+    (
+        "Your value is the logarithm of the expected one: a logarithm too many.",
+        lambda r, B, D: np.log(np.abs(r)),
+    ),
+    (
+        "Only the sign is lost: your value is the absolute value of the expected one.",
+        lambda r, B, D: np.abs(r),
+    ),
+    (
+        "Transposed: rows and columns are exchanged.",
+        lambda r, B, D: np.swapaxes(r, -1, -2) if r.ndim > 1 else r * np.nan,
+    ),
+    (
+        "The order is reversed along the first axis: does the time run the other way?",
+        lambda r, B, D: r[::-1] if r.ndim else r * np.nan,
+    ),
 )
 
 
@@ -83,36 +122,49 @@ def value_hint(pairs: Sequence[Pair], everywhere: bool = True) -> str:
     if not all(np.isfinite(p.given).all() for p in pairs):
         return _not_finite(pairs)
     with np.errstate(all="ignore"):
-        return (_constant_answer(pairs, everywhere) or _an_argument(pairs) or _a_form(pairs) or _any_factor(pairs)
-                or _any_offset(pairs) or _first_row_only(pairs) or _nearly(pairs))
+        return (
+            _constant_answer(pairs, everywhere)
+            or _an_argument(pairs)
+            or _a_form(pairs)
+            or _any_factor(pairs)
+            or _any_offset(pairs)
+            or _first_row_only(pairs)
+            or _nearly(pairs)
+        )
 
 
 def _not_finite(pairs: Sequence[Pair]) -> str:
     kind = "NaN" if any(np.isnan(p.given).any() for p in pairs) else "an infinite value"
-    return f"Your result holds {kind}: a division by zero, a logarithm or root of something not positive, an overflow?"
+    return f"Your result holds {kind}: a division by zero, log or root of a negative number, an overflow?"
 
 
 def _constant_answer(pairs: Sequence[Pair], everywhere: bool) -> str:
     if not any(np.any(p.given) for p in pairs):
         return "Your result is zero everywhere: is something computed and then not used?"
     first = pairs[0].given
-    same = everywhere and len(pairs) > 2 and all(p.given.ravel()[0] == first.ravel()[0] and np.ptp(p.given) == 0
-                                                 for p in pairs)
+    same = (
+        everywhere
+        and len(pairs) > 2
+        and all(p.given.ravel()[0] == first.ravel()[0] and np.ptp(p.given) == 0 for p in pairs)
+    )
     return "The same number comes out whatever goes in: is it computed from the arguments?" if same else ""
 
 
 def _an_argument(pairs: Sequence[Pair]) -> str:
     for name in pairs[0].case.args:
         values = [p.case.args.get(name) for p in pairs]
-        if all(isinstance(v, np.ndarray) and v.size > 1 and close(p.given, v.astype(float))
-               for v, p in zip(values, pairs)):
+        if all(
+            isinstance(v, np.ndarray) and v.size > 1 and close(p.given, v.astype(float))
+            for v, p in zip(values, pairs, strict=False)
+        ):
             return f"Your result is the argument {name} itself, unchanged."
     return ""
 
 
 def _a_form(pairs: Sequence[Pair]) -> str:
-    return next((hint for hint, form in FORMS
-                 if all(close(p.given, form(p.right, *p.case.sizes)) for p in pairs)), "")
+    return next(
+        (hint for hint, form in FORMS if all(close(p.given, form(p.right, *p.case.sizes)) for p in pairs)), ""
+    )
 
 
 def _any_factor(pairs: Sequence[Pair]) -> str:
@@ -120,41 +172,60 @@ def _any_factor(pairs: Sequence[Pair]) -> str:
     if given.size < 3 or not np.any(right):
         return ""
     factor = float(given @ right / (right @ right))
-    return (f"Your value is {factor:.4g} times the expected one, everywhere: a constant factor."
-            if all(close(p.given, factor * p.right) for p in pairs) and abs(factor) > 1e-3 else "")
+    return (
+        f"Your value is {factor:.4g} times the expected one, everywhere: a constant factor."
+        if all(close(p.given, factor * p.right) for p in pairs) and abs(factor) > 1e-3
+        else ""
+    )
 
 
 def _any_offset(pairs: Sequence[Pair]) -> str:
     given, right = _flat(pairs)
     offset = float(np.mean(given - right))
-    return (f"Your value is the expected one plus {offset:.4g}, everywhere: a constant too many or too few."
-            if given.size >= 3 and np.ptp(given - right) <= 1e-3 * abs(offset) else "")
+    return (
+        f"Your value is the expected one plus {offset:.4g}, everywhere: a constant too many or too few."
+        if given.size >= 3 and np.ptp(given - right) <= 1e-3 * abs(offset)
+        else ""
+    )
 
 
 def _first_row_only(pairs: Sequence[Pair]) -> str:
     tall = [p for p in pairs if p.right.ndim > 0 and len(p.right) > 1]
-    return ("Only the first row of the batch is right: is an index [0] left, or a value of one example used for all?"
-            if tall and all(close(p.given[:1], p.right[:1]) for p in tall) else "")
+    return (
+        "Only the first row of the batch is right: is an index [0] left, or one example's value used for all?"
+        if tall and all(close(p.given[:1], p.right[:1]) for p in tall)
+        else ""
+    )
 
 
 def _nearly(pairs: Sequence[Pair]) -> str:
     given, right = _flat(pairs)
     off = float(np.median(np.abs(given - right) / np.maximum(np.abs(right), 1e-12)))
-    return (f"Close, but typically {off:.1%} off, more than rounding: an epsilon added somewhere, an approximation, "
-            "or a rounded constant?" if 0 < off < 0.02 else "")
+    return (
+        f"Close, but typically {off:.1%} off, more than rounding: an epsilon added somewhere, an "
+        "approximation, or a rounded constant?"
+        if 0 < off < 0.02
+        else ""
+    )
 
 
 def _flat(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    return (np.concatenate([p.given.ravel() for p in pairs]), np.concatenate([p.right.ravel() for p in pairs]))
+    return (
+        np.concatenate([p.given.ravel() for p in pairs]),
+        np.concatenate([p.right.ravel() for p in pairs]),
+    )
 
 
-# --- shapes ------------------------------------------------------------------------------------------------------
+# --- shapes
+
 
 def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
     """A sentence for a wrong shape: which right values are hidden in what came."""
     rules = (_scalar_asked, _transposed, _whole_way, _table_of_pairs, _reduced, _same_count)
-    return next((hint for rule in rules if (hint := rule(given, right))),
-                f"The result should have the shape {right.shape}: print the shapes of the pieces.")
+    return next(
+        (hint for rule in rules if (hint := rule(given, right))),
+        f"The result should have the shape {right.shape}: print the shapes of the pieces.",
+    )
 
 
 def _scalar_asked(given: np.ndarray, right: np.ndarray) -> str:
@@ -162,7 +233,7 @@ def _scalar_asked(given: np.ndarray, right: np.ndarray) -> str:
         return ""
     for name, value in (("mean", given.mean()), ("sum", given.sum())):
         if given.size and close(value.reshape(right.shape), right):
-            return f"One number is asked, {given.size} came: the {name} over them is missing (and would be right)."
+            return f"One number is asked, {given.size} came: their {name} is missing (it would be right)."
     return f"One number is asked, {given.size} came: the mean or sum over them is missing."
 
 
@@ -181,8 +252,10 @@ def _whole_way(given: np.ndarray, right: np.ndarray) -> str:
 
 def _table_of_pairs(given: np.ndarray, right: np.ndarray) -> str:
     if right.ndim and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)):
-        return ("A (B, B) table came: shapes (B,) and (B, 1) were combined and torch made all pairs. Lay the times "
-                "over the points with t[:, None] or `over(t, x)`.")
+        return (
+            "A (B, B) table came: shapes (B,) and (B, 1) were combined and torch made all pairs. Lay the "
+            "times over the points with t[:, None] or `over(t, x)`."
+        )
     return ""
 
 

@@ -1,0 +1,117 @@
+"""What the judge says: one law and one hint for each thing that can go wrong around a value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._cases import Case
+
+PASS, NOT_YET, WRONG = "pass", "not yet", "wrong"
+
+TROUBLES = {
+    "unfilled": (NOT_YET, "Not yet: the function is still to be written.", ""),
+    "none": (WRONG, "Your function returned None.", "Forgot `return`? Without it Python gives None back."),
+    "timeout": (
+        WRONG,
+        "Your function was still running when the time was up.",
+        "A loop that never ends, or far too many steps: does the loop's condition ever become false?",
+    ),
+    "raised": (WRONG, "Your function stopped with an error:", ""),
+    "type": (
+        WRONG,
+        "What your function returned is not plain numbers, but:",
+        "Return a torch tensor (a numpy array or a number will do as well).",
+    ),
+    "count": (WRONG, "Your function returned the wrong number of things:", "Look at what follows `return`."),
+    "signature": (
+        WRONG,
+        "Your function takes other arguments than the exercise gives:",
+        "Keep the first line of the stub as it is.",
+    ),
+    "uncallable": (
+        WRONG,
+        "A function was expected; what came is:",
+        "Hand over the function itself, by its name without parentheses.",
+    ),
+}
+
+MANNERS = {
+    "mutated": (
+        "It changes its arguments.",
+        "An in-place operation (`x += …`, `x[i] = …`, a method ending in `_`) writes into the caller's "
+        "tensor: write `x = x + …`, or work on a clone.",
+    ),
+    "random": (
+        "It uses the global random stream although nothing random was asked for.",
+        "Every random number the exercise needs comes in as an argument: use that one.",
+    ),
+    "unstable": (
+        "A second call with the same arguments gives another result.",
+        "Something outlives the call: a global variable, a list that grows, a counter.",
+    ),
+    "tracks": (
+        "The result still carries a gradient.",
+        "These values serve as data: compute them under torch.no_grad(), or call .detach() on them.",
+    ),
+    "detached": (
+        "The value is right, but no gradient flows through it.",
+        "`.item()`, `.detach()`, `.data`, numpy or torch.no_grad() cut the graph: stay in torch tensors.",
+    ),
+    "device": (
+        "It works on the CPU only.",
+        "A tensor is created on the CPU whatever the input: give it the input's device, "
+        "torch.zeros(…, device=x.device), or use zeros_like, new_zeros and the like.",
+    ),
+}
+
+ERROR_HINTS = (
+    (
+        "must match the size",
+        "Shapes do not fit: times of shape (B,) do not multiply points of shape (B, D); lay them "
+        "over with t[:, None] or `over(t, x)`.",
+    ),
+    (
+        "shapes cannot be multiplied",
+        "Inner sizes of a matrix product differ: is one factor to be transposed?",
+    ),
+    ("size mismatch", "Shapes do not fit: print x.shape and t.shape just before this line."),
+    ("same dtype", "float32 meets float64: created tensors should follow the input's dtype, dtype=x.dtype."),
+    (
+        "expected scalar type",
+        "float32 meets float64: created tensors should follow the input's dtype, dtype=x.dtype.",
+    ),
+    ("numpy() on tensor that requires grad", "numpy cuts the gradient: stay in torch here."),
+    (
+        "nameerror",
+        "A name that is not known inside the function: a typing slip, or a variable of another cell?",
+    ),
+    ("unboundlocalerror", "A variable is read before anything was put into it."),
+    (
+        "in-place operation",
+        "An in-place operation writes into a tensor that the gradient needs: write x = x + …",
+    ),
+    ("not callable", "Something is called like a function that is none: a missing `*` before a parenthesis?"),
+    ("recursion", "The function calls itself without end."),
+)
+
+
+def place_of(given: np.ndarray, right: np.ndarray, case: Case) -> tuple[str, str, str]:
+    """Where the difference is largest: 'conical, t = 0.3, x = 0.5, x1 = 1', and the two values there."""
+    gap = np.nan_to_num(np.abs(given - right), nan=np.inf, posinf=np.inf)
+    index = np.unravel_index(int(np.argmax(gap)), gap.shape) if gap.ndim else ()
+    shown = case.shown or case.args
+    parts = [f"{name} = {text}" for name, value in shown.items() if (text := _entry(value, index))]
+    a, b = float(given[index]), float(right[index])
+    digits = 4 if f"{a:.4g}" != f"{b:.4g}" else 8
+    return ", ".join([case.name, *parts]), f"{a:.{digits}g}", f"{b:.{digits}g}"
+
+
+def _entry(value: object, index: tuple[int, ...]) -> str:
+    """The entry of an argument that belongs to an entry of the result; empty where there is none."""
+    if isinstance(value, (int, float)):
+        return f"{value:.4g}"
+    if not isinstance(value, np.ndarray) or value.ndim > len(index):
+        return ""
+    at = tuple(0 if size == 1 else i for i, size in zip(index, value.shape, strict=False))
+    inside = all(i < size for i, size in zip(at, value.shape, strict=True))
+    return f"{float(value[at]):.4g}" if inside else ""
