@@ -1,14 +1,15 @@
 """Networks, and nothing but networks: no loss, no sampling, no training loop.
 
-Every continuous-time model of the course asks one question of a network: *given a noisy point and how noisy it
-is, what do you make of it?* The answer is a tensor of the same shape as the point (a velocity, a score, the
-noise, the clean data: `paths.py` turns each into the others), so all networks here share one signature,
+Every continuous-time model of the course asks one question of a network: *given a noisy point and how noisy
+it is, what do you make of it?* The answer has the shape of the point (a velocity, a score, the noise, the
+clean data: `paths` turns each into the others), so all networks here are called alike,
 
     net(x, t, y=None)      x (B, *event),  t () or (B,) in [0, 1],  y an optional condition.
 
 * `MLP` for points of a plane: time is one more input column. Small tensors are bound by the number of
   operations and not by arithmetic, so nothing cleverer than `cat` is done.
-* `UNet` for 28 x 28 digits: convolutions at three resolutions, the time tells every block how to rescale itself.
+* `UNet` for 28 x 28 digits: convolutions at two resolutions, all of them told the time and the class.
+* `Guided` turns a network that knows classes into one that exaggerates them.
 * `DigitClassifier`: ten classes, and the 128 features in which generated digits are compared with real ones.
 
 The last layer of `MLP` and `UNet` starts at zero: the untrained field stands still, x(t) = x0, which is a
@@ -23,27 +24,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .tensors import over
 
-def _times(t: Tensor | float, x: Tensor) -> Tensor:
-    """One time per sample: () or (B,) -> (B,), in the dtype and on the device of x."""
-    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
-    if t.dim() > 1 or (t.dim() == 1 and len(t) not in (1, len(x))):
-        raise ValueError(f"t has shape {tuple(t.shape)}; expected () or ({len(x)},), one time for each of the "
-                         f"{len(x)} samples in x.")
-    return t.expand(len(x))
+
+def _column(t: Tensor | float, x: Tensor) -> Tensor:
+    """One time a sample, () or (B,) -> (B, 1), in the dtype and on the device of x."""
+    return over(t, x.flatten(1)).expand(len(x), 1)
 
 
 class TimeFeatures(nn.Module):
     """sin and cos of t at width/2 frequencies, geometric from 1 to 1000 rad: (B,) -> (B, width).
 
-    A bare number t is hard for a network to be precise about; slow waves tell noise from data, fast waves tell
-    neighbouring times apart (lecture on diffusion: the sinusoidal embedding of the Transformer, for real t)."""
+    A bare number t is hard for a network to be precise about; slow waves tell noise from data, fast waves
+    tell neighbouring times apart (the sinusoidal embedding of the Transformer, for real t)."""
 
     def __init__(self, width: int):
         super().__init__()
         if width < 2 or width % 2:
-            raise ValueError(f"TimeFeatures(width={width}): expected an even width of at least 2, half sines and "
-                             "half cosines.")
+            raise ValueError(f"width is {width}: expected an even number of at least 2, half sines, half "
+                             "cosines.")
         self.width = width
         self.register_buffer("frequencies", torch.logspace(0, 3, width // 2), persistent=False)
 
@@ -69,13 +68,13 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         if x.dim() != 2 or x.shape[1] != self.dim:
-            raise ValueError(f"x has shape {tuple(x.shape)}; this MLP expects (batch, {self.dim}).")
-        parts = [x, _times(t, x)[:, None]]
+            raise ValueError(f"x has shape {tuple(x.shape)}: this MLP expects (B, {self.dim}).")
+        parts = [x, _column(t, x)]
         if self.context:
             parts.append(x.new_zeros(len(x), self.context) if y is None else y)
         elif y is not None:
-            raise ValueError("y was given, but this MLP was built without a condition; build MLP(..., context=C) "
-                             "for conditions of shape (batch, C).")
+            raise ValueError("y was given, but this MLP knows no condition: build MLP(..., context=C) "
+                             "for y of shape (B, C).")
         return self.layers(torch.cat(parts, 1))
 
     def extra_repr(self) -> str:
@@ -84,9 +83,9 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """h -> h + SiLU(GroupNorm(conv(h)) + W c): a residual convolution told the time by c.  (B, i, H, W) -> (B, o, H, W)
+    """h -> skip(h) + SiLU(GroupNorm(conv(h)) + W c): a residual convolution that is told c.
 
-    c (B, k) holds what the network knows besides the image: the time, and the class where there is one."""
+    h (B, i, H, W); c (B, k), all the network knows besides the image; returns (B, o, H, W)."""
 
     def __init__(self, inputs: int, outputs: int, condition: int):
         super().__init__()
@@ -100,49 +99,76 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """A field on 28 x 28 images, as a U: down to 14 x 14 and 7 x 7, and up again with shortcuts across.
+    """A field on 28 x 28 images, shaped as a U: to 14 x 14 at once, to 7 x 7, and back up.
 
     x (B, 1, 28, 28), t () or (B,), y (B,) class numbers or None for "any class"; returns (B, 1, 28, 28).
-    With `classes` = K the embedding has K + 1 rows: row K is the "no class" token that guidance needs."""
+    `place`, one learned number per channel and position, tells the convolutions where on the page they are:
+    digits are centred, and a convolution alone treats every place alike. With `classes` = K the embedding has
+    K + 1 rows; row K means "any class". In training a share `forget` of the labels becomes "any class", so
+    one network learns v(x, t | y) and v(x, t), the two that classifier-free guidance needs (`Guided`)."""
+
+    forget = 0.1
 
     def __init__(self, channels: int = 32, classes: int = 0):
         super().__init__()
         self.channels, self.classes = channels, classes
-        a, b, c, k = channels, 2 * channels, 4 * channels, 4 * channels
+        wide, wider, k = 2 * channels, 4 * channels, 4 * channels
         self.time = nn.Sequential(TimeFeatures(64), nn.Linear(64, k), nn.SiLU())
         self.label = nn.Embedding(classes + 1, k) if classes else None
-        self.enter = nn.Conv2d(1, a, 3, padding=1)
-        self.down1, self.half1 = Block(a, a, k), nn.Conv2d(a, b, 3, stride=2, padding=1)
-        self.down2, self.half2 = Block(b, b, k), nn.Conv2d(b, c, 3, stride=2, padding=1)
-        self.mid1, self.mid2 = Block(c, c, k), Block(c, c, k)
-        self.up2, self.up1 = Block(c + b, b, k), Block(b + a, a, k)
-        self.leave = _zero(nn.Conv2d(a, 1, 3, padding=1))
+        self.enter = nn.Conv2d(1, wide, 6, stride=2, padding=2)
+        self.place = nn.Parameter(torch.zeros(1, wide, 14, 14))
+        self.down, self.halve = Block(wide, wide, k), nn.Conv2d(wide, wider, 3, stride=2, padding=1)
+        self.middle = nn.ModuleList(Block(wider, wider, k) for _ in range(2))
+        self.up = Block(wider + wide, wide, k)
+        self.leave = _zero(nn.ConvTranspose2d(wide, 1, 6, stride=2, padding=2))
         self.to(memory_format=torch.channels_last)
 
     def condition(self, x: Tensor, t: Tensor | float, y: Tensor | None) -> Tensor:
         """What every block is told: features of t, plus the embedding of the class. (B, 4 * channels)"""
-        c = self.time(_times(t, x))
+        c = self.time(_column(t, x)[:, 0])
         if self.label is None:
             if y is not None:
-                raise ValueError("y was given, but this UNet was built without classes; build UNet(classes=10).")
+                raise ValueError("y was given, but this UNet knows no classes: build UNet(classes=10).")
             return c
+        anything = torch.full((len(x),), self.classes, device=x.device)
         if y is None:
-            y = torch.full((len(x),), self.classes, device=x.device)
+            y = anything
+        elif self.training:
+            y = torch.where(torch.rand(len(x), device=x.device) < self.forget, anything, y)
         return c + self.label(y)
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         _expect_images(x, "UNet")
         c = self.condition(x, t, y)
-        h1 = self.down1(self.enter(x), c)
-        h2 = self.down2(self.half1(h1), c)
-        h = self.mid2(self.mid1(self.half2(h2), c), c)
-        h = self.up2(torch.cat([_double(h), h2], 1), c)
-        h = self.up1(torch.cat([_double(h), h1], 1), c)
+        fine = self.down(self.enter(x) + self.place, c)
+        h = self.halve(fine)
+        for block in self.middle:
+            h = block(h, c)
+        h = self.up(torch.cat([F.interpolate(h, scale_factor=2.0), fine], 1), c)
         return self.leave(h)
 
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""
         return f"(x in R^(1x28x28), t in [0, 1]{given}) -> R^(1x28x28), {_count(self):,} parameters"
+
+
+class Guided(nn.Module):
+    """Classifier-free guidance: v(x, t) + weight * (v(x, t | y) - v(x, t)).
+
+    weight 1 is the conditional field itself; more than 1 exaggerates what makes the class: clearer digits,
+    less variety. The result is the field of no known path: its samples follow no stated density. Without y it
+    is v(x, t)."""
+
+    def __init__(self, net: nn.Module, weight: float = 2.0):
+        super().__init__()
+        self.net, self.weight = net, weight
+
+    def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
+        free = self.net(x, t)
+        return free if y is None else free + self.weight * (self.net(x, t, y) - free)
+
+    def extra_repr(self) -> str:
+        return f"v(x, t) + {self.weight:g} (v(x, t | y) - v(x, t))"
 
 
 class DigitClassifier(nn.Module):
@@ -166,20 +192,15 @@ class DigitClassifier(nn.Module):
         return self.head(self.features(x))
 
     def extra_repr(self) -> str:
-        return f"(B, 1, 28, 28) in [-1, 1] -> features (B, 128) -> logits (B, 10), {_count(self):,} parameters"
+        return f"(B, 1, 28, 28) -> features (B, 128) -> logits (B, 10), {_count(self):,} parameters"
 
 
 def _expect_images(x: Tensor, who: str) -> None:
     if x.dim() != 4 or x.shape[1:] != (1, 28, 28):
-        raise ValueError(f"x has shape {tuple(x.shape)}; {who} expects grey images of shape (batch, 1, 28, 28).")
+        raise ValueError(f"x has shape {tuple(x.shape)}: {who} expects grey images, (B, 1, 28, 28).")
 
 
-def _double(h: Tensor) -> Tensor:
-    """Twice as high and wide, each pixel repeated: (B, C, H, W) -> (B, C, 2H, 2W)."""
-    return F.interpolate(h, scale_factor=2.0, mode="nearest")
-
-
-def _zero(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+def _zero(layer: nn.Linear | nn.ConvTranspose2d) -> nn.Module:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
