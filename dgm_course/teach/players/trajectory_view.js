@@ -66,11 +66,11 @@ function render({ model, el }) {
 
 /** What the reader's particles cost and how far they land from the fine path, panel by panel. */
 function sayGap(spec, panels, own) {
-  if (!own.starts.length) return [make("span", { class: "dgm-hint", text: "Click in the picture: a particle of your own starts there at the first time." })];
+  if (!own.starts.length) return [make("span", { class: "dgm-hint", text: `Click in the picture: a particle of your own starts there at t = ${spec.span[0]}.` })];
   const cost = SOLVERS[own.solver].cost * own.steps;
   const rows = panels.map((panel, i) => [panel.field ? panel.gap().toFixed(3) : "", spec.panels[i].title]).filter(([gap]) => gap);
   const alike = rows.every(([gap]) => gap === rows[0][0]);
-  return [make("div", { text: `${cost} field evaluation${cost > 1 ? "s" : ""} a particle; it ends away from the fine way by` }),
+  return [make("div", { text: `${cost} field evaluation${cost > 1 ? "s" : ""} a particle; it lands this far from the fine steps:` }),
     ...(alike ? [[rows[0][0], ""]] : rows).map(([gap, title]) => make("div", { class: "dgm-gap" }, make("b", { text: gap }), make("span", { text: title && ` ${title}` })))];
 }
 
