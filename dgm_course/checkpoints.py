@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -43,11 +44,21 @@ def write(path: str | Path, tensors: dict[str, Tensor], notes: dict | None = Non
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
         if path.exists():
-            os.replace(path, previous(path))
+            _keep(path)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _keep(path: Path) -> None:
+    """The file as its own previous one, without taking it away: at every moment one of the two can be read."""
+    older = previous(path)
+    older.unlink(missing_ok=True)
+    try:
+        os.link(path, older)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, older)
 
 
 def previous(path: str | Path) -> Path:
@@ -59,16 +70,17 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """The tensors and notes of a file; CheckpointError where it is missing, damaged or of another kind."""
     path = Path(path)
     if not path.exists():
-        raise CheckpointError(f"There is no file {path}.")
+        raise CheckpointError(f"There is no file {path}.{_hint(path)}")
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
+            notes = json.loads(header.get("notes", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}).{_hint(path)}") from None
     if header.get("sha256") not in (None, digest(tensors)):
         raise CheckpointError(f"{path} is damaged: its content does not match its checksum.{_hint(path)}")
-    return tensors, json.loads(header.get("notes", "{}"))
+    return tensors, notes
 
 
 def _hint(path: Path) -> str:
@@ -78,6 +90,12 @@ def _hint(path: Path) -> str:
 
 def load_into(module: torch.nn.Module, tensors: dict[str, Tensor], name: str = "the file") -> None:
     """Copy tensors into a module of the same names and shapes; nothing is copied where anything differs."""
+    expect_fit(module, tensors, name)
+    module.load_state_dict({k: tensors[k].to(v) for k, v in module.state_dict().items()})
+
+
+def expect_fit(module: torch.nn.Module, tensors: dict[str, Tensor], name: str = "the file") -> None:
+    """CheckpointError where the tensors are not the module's own in names and shapes: five of each kind are told."""
     own = module.state_dict()
     missing, foreign = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     misfit = [f"{k} {tuple(tensors[k].shape)} for {tuple(own[k].shape)}" for k in own.keys() & tensors.keys()
@@ -87,4 +105,3 @@ def load_into(module: torch.nn.Module, tensors: dict[str, Tensor], name: str = "
                          for what, keys in (("missing", missing), ("unexpected", foreign), ("of another shape", misfit))
                          if keys)
         raise CheckpointError(f"{name} does not fit {type(module).__name__}: {told}.")
-    module.load_state_dict({k: tensors[k].to(own[k]) for k in own})

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from .tensors import expect_batch, expect_some
+from .tensors import expect_batch, expect_some, flat
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -45,12 +45,12 @@ class Gaussian:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log N(x; mean, std² I), summed over the event.  x (B, *event) -> (B,)"""
-        expect_batch(x, self.event)
-        return normal_log_prob(x, self.mean, self.std).flatten(1).sum(1)
+        expect_batch(x, self.event, on=self.mean.device)
+        return flat(normal_log_prob(x, self.mean, self.std)).sum(1)
 
     def score(self, x: Tensor) -> Tensor:
         """∇ log N = (mean − x) / std².  x (B, *event) -> (B, *event)"""
-        return (self.mean - expect_batch(x, self.event)) / self.std**2
+        return (self.mean - expect_batch(x, self.event, on=self.mean.device)) / self.std**2
 
     def __repr__(self) -> str:
         return f"Gaussian over {tuple(self.event)}: mean {self.mean.mean():.3g}, std {self.std.mean():.3g} (averages)"
@@ -71,15 +71,17 @@ class Mixture:
         if means.ndim != 2 or weights.shape != means.shape[:1]:
             raise ValueError(f"weights of shape {tuple(weights.shape)} and means of shape {tuple(means.shape)}: "
                              "expected (K,) and (K, D).")
+        expect_batch(means, name="means")
         if not (weights > 0).all():
             raise ValueError(f"a weight is {float(weights.min()):.4g}: expected all of them above 0.")
         self.weights = (weights / weights.sum()).to(means)
         self.means = means
         stds = torch.as_tensor(stds).to(means)
-        self.stds = stds.expand(means.shape) if stds.ndim < 2 or stds.shape[1] == 1 else stds
-        if self.stds.shape != means.shape or not (self.stds > 0).all():
+        fits = stds.ndim == 0 or tuple(stds.shape) in ((len(means), 1), tuple(means.shape))
+        if not fits or not (stds > 0).all():
             raise ValueError(f"stds of shape {tuple(stds.shape)}: expected a number, (K, 1) or {tuple(means.shape)}, "
                              "all above 0.")
+        self.stds = stds.expand(means.shape)
         self.name = name
 
     @property
@@ -112,7 +114,7 @@ class Mixture:
         Distances between finite samples are mostly noise of those counts; use this for the reference side."""
         edges = (self.weights.cumsum(0) * n).round().long().diff(prepend=torch.zeros(1).long().to(self.means.device))
         k = torch.repeat_interleave(torch.arange(len(edges), device=edges.device), edges)
-        return self._from(k[torch.randperm(len(k), generator=generator)], generator)
+        return self._from(k[torch.randperm(len(k), generator=generator, device=k.device)], generator)
 
     def _from(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
         eps = torch.randn(len(k), *self.event, dtype=self.means.dtype, device=self.means.device, generator=generator)
@@ -120,7 +122,7 @@ class Mixture:
 
     def joint_log_prob(self, x: Tensor) -> Tensor:
         """log w_k + log N(x; m_k, s_k²).  x (B, D) -> (B, K)"""
-        expect_batch(x, self.event)
+        expect_batch(x, self.event, on=self.means.device)
         return self.weights.log() + normal_log_prob(x[:, None], self.means, self.stds).sum(-1)
 
     def log_prob(self, x: Tensor) -> Tensor:

@@ -52,9 +52,11 @@ def walk(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], 
     """x at each time of ts, in turn: the loop under ``solve``, for when only the last point is wanted.
 
     x (B, *event), ts (T,) monotone; ValueError where ts is not."""
-    gaps = ts.diff()
-    if ts.ndim != 1 or len(ts) < 2 or not ((gaps > 0).all() or (gaps < 0).all()):
-        raise ValueError(f"ts has shape {tuple(ts.shape)} and is not a strictly monotone grid of two or more times.")
+    gaps = ts.diff() if isinstance(ts, Tensor) and ts.ndim == 1 else torch.zeros(0)
+    if not len(gaps) or not ((gaps > 0).all() or (gaps < 0).all()):
+        what = f"has shape {tuple(ts.shape)} and" if isinstance(ts, Tensor) else f"is a {type(ts).__name__} and"
+        raise ValueError(f"ts {what} is not a strictly monotone grid of two or more times: expected a tensor (T,), "
+                         "such as torch.linspace(0, 1, 51).")
     yield x
     for t, dt in zip(ts, gaps):
         x = method(field, x, t, dt)
@@ -90,11 +92,20 @@ class Counted:
         return f"field evaluated {self.calls} times"
 
 
+def _traced(field: Field, x: Tensor, t: Tensor) -> Tensor:
+    """field(x, t), still tied to x."""
+    f = field(x, t)
+    if not f.requires_grad:
+        raise ValueError("the field's answer is not tied to x by automatic differentiation (it is constant, or was "
+                         "computed under no_grad): expected a differentiable field, whose divergence can be taken.")
+    return f
+
+
 def divergence(field: Field, x: Tensor, t: Tensor) -> Tensor:
     """div f = tr ∂f/∂x, exactly: one backward pass a coordinate.  x (B, D) -> (B,), differentiable"""
     with torch.enable_grad():
         x = x if x.requires_grad else x.detach().requires_grad_()
-        f = field(x, t)
+        f = _traced(field, x, t)
         rows = [torch.autograd.grad(f[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(x.shape[1])]
     return torch.stack(rows).sum(0)
 
@@ -104,10 +115,11 @@ def hutchinson(field: Field, x: Tensor, t: Tensor) -> Tensor:
     with torch.enable_grad():
         x = x if x.requires_grad else x.detach().requires_grad_()
         eps = torch.randint_like(x, 2) * 2 - 1
-        product = torch.autograd.grad((field(x, t) * eps).sum(), x, create_graph=True)[0]
+        product = torch.autograd.grad((_traced(field, x, t) * eps).sum(), x, create_graph=True)[0]
     return (product * eps).flatten(1).sum(1)
 
 
+@torch.no_grad()
 def log_density(field: Field, x: Tensor, ts: Tensor, log_base: Callable[[Tensor], Tensor],
                 trace: Callable[[Field, Tensor, Tensor], Tensor] = divergence) -> Tensor:
     """log p_1(x) = log p_0(x_0) − ∫ div f dt, along the flow backwards from x.       (lecture 14, KFP theorem)
@@ -116,10 +128,10 @@ def log_density(field: Field, x: Tensor, ts: Tensor, log_base: Callable[[Tensor]
     x (B, D) -> (B,)"""
     total, traces = torch.zeros_like(x[:, 0]), None
     for t, point in zip(ts, walk(field, x, ts, method=heun)):
-        now = trace(field, point, t).detach()
+        now = trace(field, point, t).detach()  # the trace switches gradients on for itself alone
         if traces is not None:
             total = total + (t - before) / 2 * (now + traces)
-        traces, before, last = now, t, point.detach()
+        traces, before, last = now, t, point
     return log_base(last) + total
 
 

@@ -113,9 +113,9 @@ class History:
 
     def smooth(self, window: int = 50) -> Tensor:
         """The losses averaged over the last ``window`` steps."""
-        total = torch.cat([torch.zeros(1), self.loss.cpu().cumsum(0)])
+        total = torch.cat([torch.zeros(1).double(), self.loss.cpu().double().cumsum(0)])
         start = (torch.arange(1, len(total)) - window).clamp(min=0)
-        return (total[1:] - total[start]) / (torch.arange(1, len(total)) - start)
+        return ((total[1:] - total[start]) / (torch.arange(1, len(total)) - start)).float()
 
     def __repr__(self) -> str:
         last = f", loss {float(self.smooth()[0]):.3g} -> {float(self.smooth()[-1]):.3g}" if self.step else ""
@@ -130,7 +130,7 @@ def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | 
     data: a tensor (N, *event), a tuple of them (None where the loss has an argument to leave out), an object with
     sample(n), or a function n -> batch.  resume: a History,
     or the file an earlier ``save`` wrote; the recipe must be the same.  save: a file, written some twenty times.
-    TrainingError where a loss is NaN or infinite: the model then has the weights of its last good moment."""
+    TrainingError where a loss or a weight is NaN or infinite: the model then has the weights of its last good moment."""
     run = _Run(model, recipe, resume)
     batches, mark = feed(data, recipe, run.device), max(1, recipe.steps // 20)
     try:
@@ -154,7 +154,10 @@ class _Run:
 
     def __init__(self, model: nn.Module, recipe: Recipe, resume: History | str | Path | None) -> None:
         self.model, self.recipe, self.sides = model.train(), recipe, players(model)
-        self.device = next(model.parameters()).device
+        weights = list(model.parameters())
+        if not weights:
+            raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
+        self.device = weights[0].device
         self.optimizers = {name: torch.optim.AdamW(
             side.module.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay,
             fused=self.device.type in ("cpu", "cuda")) for name, side in self.sides.items()}
@@ -174,9 +177,9 @@ class _Run:
         for name, side in self.sides.items():
             optimizer = self.optimizers[name]
             with torch.autocast(self.device.type, self.recipe.precision, enabled=self.recipe.precision is not None):
-                loss = side.loss(*batch)
+                loss = _scalar(side.loss(*batch), name)
             self.history.losses[name][now] = loss.detach()
-            self.check(name, now, rate)
+            self.check(name, now)
             optimizer.zero_grad()
             loss.backward()
             if self.recipe.clip is not None:
@@ -188,7 +191,7 @@ class _Run:
             self.average.update_parameters(self.model)
         self.history.step = now + 1
 
-    def check(self, name: str, now: int, rate: float) -> None:
+    def check(self, name: str, now: int) -> None:
         """Stop at a loss that is no number.  On a GPU looked at now and then, since each look waits for the device."""
         if self.device.type != "cpu" and now % 50 and now + 1 < self.recipe.steps:
             return
@@ -197,14 +200,26 @@ class _Run:
             return
         bad = now + 1 - len(seen) + int((~torch.isfinite(seen)).nonzero()[0])
         value = float(self.history.losses[name][bad])
-        good = self.history
-        self.restore(good)
-        raise TrainingError(f"The loss of '{name}' became {value} at step {bad} of {self.recipe.steps} (learning rate "
-                            f"{rate:.2g}). The model is as it was at step {self.history.step}. A smaller learning rate, "
-                            "clip=1.0 or a look at the data usually helps.")
+        self.fail(f"The loss of '{name}' became {value} at step {bad} of {self.recipe.steps}" if self.sound() else
+                  f"The gradient of step {max(0, bad - 1)} of {self.recipe.steps} was no number: the weights are broken, "
+                  f"and the loss of '{name}' at step {bad} is {value}")
+
+    def sound(self) -> bool:
+        """Whether every weight is a number: a broken gradient shows in the weights first."""
+        return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+
+    def fail(self, what: str) -> None:
+        """Back to the last good moment, and say so."""
+        now = min(self.history.step, self.recipe.steps - 1)
+        self.restore(self.history)
+        raise TrainingError(f"{what} (learning rate {self.recipe.rate(now):.2g}). The model is as it was at step "
+                            f"{self.history.step}. A smaller learning rate, clip=1.0 or a look at the data usually helps.")
 
     def remember(self, save: str | Path | None = None) -> None:
         """Copy everything that the next step depends on into the history, and to a file if one is wanted."""
+        if self.history.tensors and not self.sound():
+            self.fail(f"The weights became NaN or infinite by step {self.history.step} of {self.recipe.steps}: the "
+                      f"gradient of step {self.history.step - 1} or one shortly before was no number")
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
@@ -225,17 +240,24 @@ class _Run:
         """Take up a run where its history left it; ValueError where the recipe is another."""
         if _told(history.recipe) != _told(self.recipe):
             raise ValueError(f"The run to resume had {history.recipe}, this one has {self.recipe}: they must be equal.")
-        part = lambda prefix: {k.removeprefix(prefix): v.to(self.device) for k, v in history.tensors.items()  # noqa: E731
-                               if k.startswith(prefix)}
-        checkpoints.load_into(self.model, part("model."), "The checkpoint")
-        if self.average is not None:
-            checkpoints.load_into(self.average, part("average."), "The checkpoint's average")
-        for name, optimizer in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
+        part = lambda prefix: {k.removeprefix(prefix): v.to(self.device, copy=True) for k, v in history.tensors.items()
+                               if k.startswith(prefix)}  # copies: what was remembered can be resumed from twice
+        wanted = ["step", "seconds", *(f"random.{kind}" for kind in self.random), *(f"losses.{name}" for name in self.sides)]
+        if lost := [name for name in wanted if name not in history.tensors]:
+            raise checkpoints.CheckpointError(f"The checkpoint lacks {', '.join(lost)}: it cannot be resumed from.")
+        states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
+        for name, state in states.items():
             for key, value in part(f"optimizer.{name}.").items():
                 index, what = key.split(".")
-                state.setdefault(int(index), {})[what] = value.cpu() if what == "step" else value.clone()
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+                state.setdefault(int(index), {})[what] = value.cpu() if what == "step" else value
+            if int(history.tensors["step"]) and not state:
+                raise checkpoints.CheckpointError(f"The checkpoint lacks the optimizer of '{name}': it cannot be resumed from.")
+        checkpoints.expect_fit(self.model, part("model."), "The checkpoint")  # all is looked at before anything is loaded
+        if self.average is not None:
+            checkpoints.load_into(self.average, part("average."), "The checkpoint's average")
+        checkpoints.load_into(self.model, part("model."), "The checkpoint")
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": states[name]})
         self.random = {kind: history.tensors[f"random.{kind}"].cpu() for kind in self.random}
         self.history = History(self.recipe, part("losses."), int(history.tensors["step"]),
                                float(history.tensors["seconds"]), history.tensors)
@@ -267,7 +289,7 @@ def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], tup
 
 
 def _shuffled(data: tuple[Tensor | None, ...], recipe: Recipe) -> Callable[[int], tuple[Tensor, ...]]:
-    """Batches of a finite set: epochs in a new order each, every sample once an epoch."""
+    """Batches of a finite set: epochs in a new order each, every sample at most once an epoch (whole batches only)."""
     counts = [len(part) for part in data if part is not None]
     n, size = counts[0], min(recipe.batch, counts[0])
     if n == 0 or set(counts) != {n}:
@@ -296,6 +318,9 @@ def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -
                 torch.set_rng_state(_generator(recipe.seed, number).get_state())
                 drawn = sample(block * recipe.batch)
             drawn = drawn if isinstance(drawn, tuple) else (drawn,)
+            if any(len(part) != block * recipe.batch for part in drawn):
+                raise ValueError(f"the data were asked for {block * recipe.batch} samples and gave "
+                                 f"{[len(part) for part in drawn]}: expected sample(n) to give n.")
             held[number] = list(zip(*[part.to(device).split(recipe.batch) for part in drawn]))
         return held[number][place]
     return batch
@@ -337,6 +362,13 @@ def _patient_interrupt() -> Iterator[list[int]]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def _scalar(loss: Any, name: str) -> Tensor:
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        came = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+        raise ValueError(f"The loss of '{name}' is {came}: expected one number as a tensor, such as a mean over the batch.")
+    return loss
 
 
 def _told(recipe: Recipe) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .dynamics import Method, heun
 from .paths import VE, VP, Conical, GaussianPath, Guess, PathField
-from .tensors import expect_batch, expect_some, expect_time, flat, over
+from .tensors import expect_alike, expect_batch, expect_some, expect_time, flat, over
 
 Times = Callable[[Tensor], Tensor]
 Coupling = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -90,15 +90,17 @@ class PathModel(PathField):
         """Mean over batch and coordinates of (target − net(x_t, t))².           (lecture 14, conditional flow matching)
 
         x1 (B, *event); x0 the same, drawn here where not given; y (B,) labels, if the net takes them"""
-        expect_some(expect_batch(x1, self.event, "x1"), "x1")
+        expect_some(expect_batch(x1, self.event, "x1", next(self.net.parameters(), x1).device), "x1")
         x0, x1 = self.coupling(self.path.draw(x1) if x0 is None else x0, x1)
         t = self.path.span[0] + (self.path.span[1] - self.path.span[0]) * self.times_of(x1)
         xt, _ = self.path.corrupt(x1, t, x0)
         target = getattr(self.path.pair(x1, x0, t), self.prediction)
-        return nn.functional.mse_loss(self._net(xt, t, y).to(target.dtype), target)
+        return nn.functional.mse_loss(self._net(xt, t, y), target)
 
     def _net(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        return self.net(xt, t) if y is None else self.net(xt, t, y)
+        answer = (self.net(xt, t) if y is None else self.net(xt, t, y)).to(xt.dtype)
+        expect_alike(answer, xt, ("the net's answer", "its input"))  # else (B, 1) would be spread over (B, D)
+        return answer
 
     def start(self, n: int) -> Tensor:
         weight = next(self.net.parameters())
@@ -107,12 +109,12 @@ class PathModel(PathField):
     def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
         """What the network says about x_t, as a pair (x̂1, x̂0).  xt (B, *event), t () or (B,)"""
         t = expect_time(t, xt)
-        return self.path.guess(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt)).to(xt.dtype)})
+        return self.path.guess(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt))})
 
     def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
         """u_t(x); read off directly where the network predicts it."""
         if self.prediction == "velocity":
-            return self._net(x, expect_time(t, x), self._labels(x)).to(x.dtype)
+            return self._net(x, expect_time(t, x), self._labels(x))
         return self.guess(x, t).velocity
 
     velocity = forward
@@ -124,7 +126,12 @@ class PathModel(PathField):
         return twin
 
     def _labels(self, x: Tensor) -> Tensor | None:
-        return None if self.label is None else torch.as_tensor(self.label, device=x.device).expand(len(x))
+        if self.label is None:
+            return None
+        label = torch.as_tensor(self.label, device=x.device)
+        if label.shape not in ((), x.shape[:1]):
+            raise ValueError(f"label has shape {tuple(label.shape)} for a batch of {len(x)}: expected one for all or one a sample.")
+        return label.expand(len(x))
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.net.parameters())

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Callable, Iterator, Protocol
 
 import torch
-import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
 from .distributions import Mixture, normal_log_prob
@@ -79,6 +78,21 @@ class Guess:
         return alpha * self.x0 - sigma * self.x1
 
 
+def _value_and_slope(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
+    """schedule(t) and its derivative, by one backward pass; differentiable again where t is.
+
+    Forward differentiation reads better, but with plain numbers in a formula torch takes milliseconds for it."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # inside torch.func, which wants its own kind
+        return torch.func.jvp(schedule, (t,), (torch.ones_like(t),))
+    with torch.inference_mode(False), torch.enable_grad():
+        time = t if t.requires_grad else t.clone().requires_grad_()
+        value = schedule(time)
+        if not value.requires_grad:  # a constant
+            return value, torch.zeros_like(t)
+        slope, = torch.autograd.grad(value.sum(), time, create_graph=t.requires_grad)
+    return (value, slope) if t.requires_grad else (value.detach(), slope)
+
+
 @dataclass(frozen=True)
 class GaussianPath:
     """x_t = alpha(t) x1 + sigma(t) x0 (+ jitter · ε).
@@ -96,11 +110,8 @@ class GaussianPath:
     def at(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(alpha, sigma, alpha', sigma') at t, laid over x where x is given.  t () or (B,) in [0, 1]"""
         t = expect_time(t, x)
-        with forward_ad.dual_level():
-            dual = forward_ad.make_dual(t, torch.ones_like(t))
-            pairs = [forward_ad.unpack_dual(schedule(dual)) for schedule in (self.alpha, self.sigma)]
-        values = [value for value, _ in pairs] + [torch.zeros_like(t) if d is None else d for _, d in pairs]
-        values = [torch.broadcast_to(value, t.shape) for value in values]
+        (alpha, dalpha), (sigma, dsigma) = (_value_and_slope(schedule, t) for schedule in (self.alpha, self.sigma))
+        values = [torch.broadcast_to(value, t.shape) for value in (alpha, sigma, dalpha, dsigma)]
         return tuple(values if x is None else (over(value, x) for value in values))  # type: ignore[return-value]
 
     @property
@@ -132,11 +143,13 @@ class GaussianPath:
     def velocity(self, x: Tensor, x1: Tensor, t: Tensor | float) -> Tensor:
         """f(x, x1, t) = alpha' x1 + (sigma'/sigma)(x − alpha x1).      (lecture 14, conditional vector field)
         x, x1 (B, *event), t () or (B,)  ->  (B, *event); for t where sigma > 0, that is t < 1 on most paths"""
+        expect_alike(x, x1, ("x", "x1"))
         alpha, sigma, dalpha, dsigma = self.at(t, x)
         return dalpha * x1 + dsigma / sigma * (x - alpha * x1)
 
     def score(self, x: Tensor, x1: Tensor, t: Tensor | float) -> Tensor:
         """∇ log p_t(x | x1) = (alpha x1 − x) / sigma², for a standard normal source.  Shapes as ``velocity``"""
+        expect_alike(x, x1, ("x", "x1"))
         alpha, sigma, _, _ = self.at(t, x)
         return Guess(x1, (x - alpha * x1) / sigma, self.at(t, x), self.gaussian).score
 
@@ -162,6 +175,10 @@ class GaussianPath:
         alpha, sigma, dalpha, dsigma = self.at(t, xt)
         a, b = self.rows(t, xt)[kind]
         det = alpha * b - sigma * a
+        if det.device.type != "meta" and not (torch.isfinite(det) & (det != 0)).all():
+            raise ValueError(f"{kind} does not determine the pair at some t in [{float(torch.as_tensor(t).min()):.4g}, "
+                             f"{float(torch.as_tensor(t).max()):.4g}]: noise and score say nothing where alpha = 0, data "
+                             "nothing where sigma = 0; expected other times, or another prediction, such as velocity.")
         return Guess((b * xt - sigma * value) / det, (alpha * value - a * xt) / det,
                      (alpha, sigma, dalpha, dsigma), self.gaussian)
 
@@ -175,7 +192,10 @@ class GaussianPath:
 
     def marginal(self, data: Mixture, t: Tensor | float) -> Mixture:
         """p_t when the data are a mixture: again a mixture, one component a pair of source and data component."""
-        weights, means, variances = self._blend(data, torch.as_tensor(t, dtype=data.means.dtype))
+        t = torch.as_tensor(t, dtype=data.means.dtype, device=data.means.device)
+        if t.numel() != 1:
+            raise ValueError(f"t has shape {tuple(t.shape)}: expected one time, since the marginal is one distribution.")
+        weights, means, variances = self._blend(data, t)
         return Mixture(weights, means[0], variances[0].sqrt(), f"{self.name} path of {data.name} at t = {float(t):.2f}")
 
     def _blend(self, data: Mixture, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,7 +212,7 @@ class GaussianPath:
             return Mixture(data.weights.new_ones(1), torch.zeros_like(data.means[:1]), 1.0, "N(0, I)")
         if not isinstance(self.source, Mixture):
             raise ValueError(f"the exact marginal needs a Mixture as source; this path starts from {self.source!r}.")
-        return self.source.to(data.means.dtype)
+        return self.source.to(data.means)
 
     def exact(self, data: Mixture) -> ExactField:
         """The perfect model of this path for these data."""
@@ -283,10 +303,14 @@ class PathField(nn.Module):
         return torch.linspace(*self.path.span, steps + 1, dtype=like.dtype, device=like.device)
 
     def _walk(self, x0: Tensor | int, steps: int, method: Method, noise: float) -> Iterator[Tensor]:
-        x0 = self.start(x0) if isinstance(x0, int) else x0
+        fresh = isinstance(x0, int)
+        x0 = self.start(x0) if fresh else x0
         ts = self.times(steps, x0)
+        x = self.path.sigma(ts[0]) * x0
+        if fresh and self.path.jitter:  # p_0 is the blurred source
+            x = x + self.path.jitter * torch.randn_like(x)
         with threads_for(self):
-            yield from walk(self.drift(noise), self.path.sigma(ts[0]) * x0, ts, noise, method)
+            yield from walk(self.drift(noise), x, ts, noise, method)
 
     @torch.no_grad()
     def trajectory(self, x0: Tensor | int, steps: int = 50, method: Method = euler, noise: float = 0.0) -> Tensor:
@@ -302,9 +326,12 @@ class PathField(nn.Module):
 
     def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:
         """log p_1(x) by the continuity equation, exact trace; for events (D,) and a standard normal source."""
+        if not self.path.gaussian:
+            raise ValueError(f"log_prob needs a standard normal source x0; this path starts from {self.path.source!r}: "
+                             "expected its density as log_base= of dynamics.log_density.")
         ts = self.times(steps, x).flip(0)
-        alpha, sigma = self.path.alpha(ts[-1]), self.path.sigma(ts[-1])
-        base = lambda y: normal_log_prob(y, torch.zeros_like(alpha), sigma).flatten(1).sum(1)  # noqa: E731
+        sigma = self.path.sigma(ts[-1])
+        base = lambda y: normal_log_prob(y, torch.zeros_like(sigma), sigma).flatten(1).sum(1)
         return log_density(self, x, ts, base, divergence)
 
 

@@ -27,13 +27,14 @@ Choice = TypeVar("Choice")
 def over(t: Tensor | float, x: Tensor) -> Tensor:
     """t laid over x: (B,) -> (B, 1, ..., 1), a scalar stays (); dtype and device of a floating x.
 
-    x (B, *event).  ValueError where t is neither a scalar nor one value a sample."""
+    x (B, *event).  ValueError where t is neither a scalar nor one value a sample, or lies on another device."""
+    _expect_near(t, x)
     t = torch.as_tensor(t, dtype=x.dtype if x.is_floating_point() else None, device=x.device)
     if t.ndim == 0:
         return t
-    if len(x) and t.shape[0] != len(x) or t.numel() != t.shape[0]:
+    if t.shape[:1] != x.shape[:1] or t.numel() != t.shape[0]:
         raise ValueError(f"t of shape {tuple(t.shape)} does not fit x of shape {tuple(x.shape)}: "
-                         f"expected a scalar or one time a sample, ({len(x)},).")
+                         f"expected a scalar or one time a sample, {tuple(x.shape[:1])}.")
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -90,8 +91,9 @@ def threads_for(module: Any) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def expect_batch(x: Tensor, event: Sequence[int] | None = None, name: str = "x") -> Tensor:
-    """x itself where it is a floating batch (B, *event) without NaN; otherwise a sentence.
+def expect_batch(x: Tensor, event: Sequence[int] | None = None, name: str = "x",
+                 on: torch.device | None = None) -> Tensor:
+    """x itself where it is a floating batch (B, *event) without NaN, on the device ``on``; otherwise a sentence.
 
     An empty batch passes: what has no mean of nothing says so itself (``expect_some``)."""
     if not isinstance(x, Tensor):
@@ -100,7 +102,10 @@ def expect_batch(x: Tensor, event: Sequence[int] | None = None, name: str = "x")
         raise TypeError(f"{name} has dtype {x.dtype}: expected floating point, such as torch.float32 "
                         "(for pixels 0-255 divide first; for tokens use a discrete path).")
     if event is not None and tuple(x.shape[1:]) != tuple(event) or x.ndim < 1:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B, {', '.join(map(str, event or ['...']))}).")
+        sizes = ["B", *map(str, ["..."] if event is None else event)]
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: expected ({', '.join(sizes)}{',' * (len(sizes) == 1)}).")
+    if on is not None and x.device != on:
+        raise ValueError(f"{name} is on the device {x.device}: expected {on}.")
     if x.device.type != "meta" and torch.isnan(x).any():
         raise ValueError(f"{name} contains NaN in {int(torch.isnan(x).sum())} of {x.numel()} places.")
     return x
@@ -115,6 +120,9 @@ def expect_some(x: Tensor, name: str = "x") -> Tensor:
 
 def expect_alike(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> None:
     """x and y of one shape, dtype and device, or a sentence that says which of them differs."""
+    for value, name in zip((x, y), names, strict=True):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__}: expected a torch tensor.")
     for what in ("device", "dtype", "shape"):
         left, right = getattr(x, what), getattr(y, what)
         if left != right:
@@ -122,8 +130,16 @@ def expect_alike(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> N
             raise ValueError(f"{names[0]} and {names[1]} differ in {what}: {left} and {right}.")
 
 
+def _expect_near(t: Tensor | float, x: Tensor) -> None:
+    """A scalar t goes anywhere; times one a sample, and whatever holds no value at all, must be where x is."""
+    if isinstance(t, Tensor) and t.device != x.device and (t.ndim or t.device.type == "meta"):
+        raise ValueError(f"t is on the device {t.device} and x on {x.device}: expected one device.")
+
+
 def expect_time(t: Tensor | float, x: Tensor | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
     """t as a tensor () or (B,) within [span], or a sentence; the library's clock has noise at 0 and data at 1."""
+    if x is not None:
+        _expect_near(t, x)
     t = torch.as_tensor(t, dtype=x.dtype if x is not None and x.is_floating_point() else None,
                         device=None if x is None else x.device)
     if not t.is_floating_point():

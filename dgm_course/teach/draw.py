@@ -151,6 +151,7 @@ def vote(x: Tensor, targets: Tensor, weights: Tensor, ax: Axes, scale: float = 0
     """One point's many possible partners (ink, by their weight), the pull of each, and their average (green).
 
     x (2,), targets (N, 2) with the weights (N,) of their votes, summing to one; arrows are (target − x) · scale"""
+    x, targets, weights = (some.detach().cpu() for some in (x, targets, weights))
     strength = (weights / weights.max()).clamp(0.1, 1).numpy()
     ax.quiver(*x.expand_as(targets).T, *(targets - x).T, alpha=strength * 0.5, color=BLUE, angles="xy", scale_units="xy",
               scale=1 / scale, width=0.005)
@@ -164,6 +165,7 @@ def vote(x: Tensor, targets: Tensor, weights: Tensor, ax: Axes, scale: float = 0
 @picture(3.4, 3.4)
 def conditional_paths(x0: Tensor, x1: Tensor, ax: Axes) -> Axes:
     """Straight roads from noise (grey) to data (ink)."""
+    x0, x1 = x0.detach().cpu(), x1.detach().cpu()
     ax.add_collection(LineCollection(torch.stack([x0, x1], 1).numpy(), colors=BLUE, linewidths=0.7, alpha=0.5))
     ax.scatter(*x0.T, s=9, c=GREY, zorder=2, linewidths=0)
     ax.scatter(*x1.T, s=9, c=INK, zorder=3, linewidths=0)
@@ -230,9 +232,10 @@ def bars(heights: Mapping[str, float], ax: Axes, ylabel: str, spread: Sequence[f
 
 
 @picture(4.6, 2.8)
-def losses(*histories: Any, ax: Axes, names: Sequence[str] = ("loss",)) -> Axes:
-    """Training losses, smoothed over fifty steps."""
-    for k, (history, name) in enumerate(zip(histories, names)):
+def losses(*histories: Any, ax: Axes, names: Sequence[str] = ()) -> Axes:
+    """Training losses, smoothed over fifty steps; names: one a history, for the legend."""
+    names = names or [f"run {k + 1}" for k in range(len(histories))]
+    for k, (history, name) in enumerate(zip(histories, names, strict=True)):
         ax.plot(history.smooth().numpy(), color=SERIES[k % len(SERIES)], lw=1.3, label=name)
     if len(histories) > 1:
         ax.legend(frameon=False, fontsize=8)
@@ -241,6 +244,8 @@ def losses(*histories: Any, ax: Axes, names: Sequence[str] = ("loss",)) -> Axes:
 
 def tiles(images: Tensor, columns: int = 10) -> Tensor:
     """(N, 1, H, W) in [-1, 1] as one picture in [0, 1], ink on paper, with a hair of space between.  -> (R, C)"""
+    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise ValueError(f"images have shape {tuple(images.shape)}: expected (N, 1, H, W), N at least one.")
     n, _, h, w = images.shape
     rows = math.ceil(n / columns)
     sheet = images.new_full((rows * columns, h + 2, w + 2), -1.0)
@@ -258,14 +263,12 @@ def images(x: Tensor, ax: Axes, columns: int = 10) -> Axes:
 
 def gallery(rows: Mapping[str, Tensor], alt: str, columns: int = 12) -> Picture:
     """Named rows of images under one another, each ``columns`` wide."""
-    first = next(iter(rows.values()))
     tall = [math.ceil(len(x) / columns) for x in rows.values()]
     figure = Figure((columns * 0.55, sum(tall) * 0.55 + 0.27 * len(rows)), DPI, layout="constrained")
     for ax, (name, x) in zip(figure.subplots(len(rows), 1, height_ratios=tall, squeeze=False)[:, 0], rows.items()):
         images(x, ax=ax, columns=columns, title=name)
         ax.title.set_horizontalalignment("left")
         ax.title.set_x(0.0)
-    assert first.ndim == 4
     return Picture(figure, alt)
 
 

@@ -42,23 +42,33 @@ def verify(item: str, left: Tensor | Estimate, right: Tensor | Estimate | float,
 
     item: the lecture item's id; what: the equation in a few signs; tolerance: largest difference relative to ``scale``,
     which is the largest size of the right side unless given (give it where the right side is zero)."""
-    if left is right:
+    if _same(left, right):
         raise ValueError(f"{item}: both sides are the same object, which proves nothing.")
     sides = [side if isinstance(side, Estimate) else torch.as_tensor(side).detach() for side in (left, right)]
     l, r = (side.mean if isinstance(side, Estimate) else side.double() for side in sides)  # noqa: E741
     if l.shape != r.shape and r.numel() > 1:
         raise ValueError(f"{item}: the sides have shapes {tuple(l.shape)} and {tuple(r.shape)}: expected the same.")
+    if not l.numel() or not r.numel():
+        raise ValueError(f"{item}: the sides have shapes {tuple(l.shape)} and {tuple(r.shape)}: nothing to compare.")
+    if tolerance > 0.5:
+        raise ValueError(f"{item}: tolerance is {tolerance:g} of the size: expected one that can tell right from wrong.")
     size = float(r.abs().max()) if scale is None else scale
     if not size > 0:
         raise ValueError(f"{item}: the right side is {size}: give scale=, the size that a difference is to be judged by.")
     errors = [side.error for side in sides if isinstance(side, Estimate)]
     allowed = _allowed(item, errors, size) if errors else torch.full_like(l, tolerance * size)
-    _compare(item, what, l, r.expand_as(l), allowed)
+    _compare(item, what, l, r if r.shape == l.shape else r.reshape(()).expand_as(l), allowed)
     n = max((side.n for side in sides if isinstance(side, Estimate)), default=l.numel())
     dtype = str(next((s.dtype for s in sides if isinstance(s, Tensor)), torch.float64)).removeprefix("torch.")
     how = (f"within five standard errors ({n:,} samples, the largest error is {_percent(allowed, size)} of the size)"
            if errors else f"to {tolerance:.0e} ({dtype}, {n:,} values)")
     print(f"✓ {item} — {what} agrees {how}")
+
+
+def _same(left: object, right: object) -> bool:
+    """One object, or two views of the same numbers."""
+    views = isinstance(left, Tensor) and isinstance(right, Tensor) and left.shape == right.shape and left.numel() > 1
+    return left is right or views and left.data_ptr() == right.data_ptr() and left.stride() == right.stride()
 
 
 def _allowed(item: str, errors: list[Tensor], size: float) -> Tensor:
