@@ -190,4 +190,4 @@ def _values_table(verdict: Verdict) -> str:
     body = "".join(
         f"<tr>{cell}{name}</td>{cell}<code>{html.escape(value)}</code></td></tr>" for name, value in rows
     )
-    return f"{html.escape(verdict.where)}<table style='margin:.2em 0'>{body}</table>"
+    return f"{html.escape(verdict.where)}<table style='margin:.2em 0;font-size:1em'>{body}</table>"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
+import ot
 import torch
 from scipy.optimize import linear_sum_assignment
 
@@ -205,7 +204,7 @@ def heun_corrected(field, x, t, dt):
 
 
 def heun_batch_time(field, x, t, dt):
-    start, end = t.expand(len(x)), (t + dt).expand(len(x))
+    start, end = t[:, None], t[:, None] + dt
     k1 = field(x, start)
     return x + dt / 2 * k1 + dt / 2 * field(x + dt * k1, end)
 
@@ -246,28 +245,10 @@ def coupling_by_inner_product(x0, x1):
     return [x0.numpy()[rows], x1.numpy()[columns]]
 
 
-def coupling_by_swaps(x0, x1):
-    """Exchanges of two and three partners until none helps, from many starts; no global stream is used."""
-    cost, rng, best = (torch.cdist(x0, x1) ** 2).numpy(), np.random.default_rng(0), None
-    for _ in range(60):
-        j = rng.permutation(len(cost))
-        while (better := _exchange(cost, j)) is not None:
-            j = better
-        total = cost[np.arange(len(j)), j].sum()
-        best = (total, j) if best is None or total < best[0] else best
-    return x0, x1[torch.from_numpy(best[1].copy())]
-
-
-def _exchange(cost, j):
-    now = cost[np.arange(len(j)), j].sum()
-    for chosen in itertools.chain(
-        itertools.combinations(range(len(j)), 2), itertools.permutations(range(len(j)), 3)
-    ):
-        other = j.copy()
-        other[list(chosen)] = j[list(chosen[1:] + chosen[:1])]
-        if cost[np.arange(len(j)), other].sum() < now - 1e-9:
-            return other
-    return None
+def coupling_by_transport_plan(x0, x1):
+    """The transport plan between equal weights is a permutation: the partner is where the mass goes."""
+    plan = ot.emd([], [], ot.dist(x0.numpy(), x1.numpy()))
+    return x0, x1[plan.argmax(1)]
 
 
 def coupling_by_distance(x0, x1):
@@ -620,7 +601,7 @@ BANKS = {
             "cdist": coupling_by_cdist,
             "shuffled": coupling_shuffled,
             "inner product": coupling_by_inner_product,
-            "swaps": coupling_by_swaps,
+            "transport plan": coupling_by_transport_plan,
         },
     ),
     "fm.reflow_pairs": Bank(

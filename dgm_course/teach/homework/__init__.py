@@ -1,8 +1,8 @@
 """Homework: what each exercise must satisfy, one file a lecture.
 
 An exercise is ``inputs(seed) -> observe(answer, inputs) -> judge(observed, expected)``.  ``observe`` calls
-the student's code and returns plain arrays, ``judge`` sees arrays only.  So one exercise serves the check cell,
-the tests, and a grader that runs the answer in another process:
+the student's code and returns plain arrays, ``judge`` sees arrays only.  So one exercise serves the check
+cell, the tests, and a grader that runs the answer in another process:
 
     task = exercise("fm.conditional_velocity")
     cases = task.inputs(seed=7)                     # plain data, picklable; contains no answer

@@ -90,10 +90,8 @@ def _sampler_cases(rng: np.random.Generator) -> Iterator[Case]:
 def _step_cases(rng: np.random.Generator) -> Iterator[Case]:
     size, dim = _sizes(rng)
     for name, recipe in _fields(rng, dim):
-        t, dt = np.round(rng.uniform(0.1, 0.6), 2), np.round(rng.uniform(0.2, 0.4), 2)
-        yield Case(
-            name, {"field": recipe, "x": _points(rng, size, dim), "t": np.array(t), "dt": np.array(dt)}
-        )
+        t, dt = np.round(rng.uniform(0.1, 0.6, size=size), 2), round(float(rng.uniform(0.2, 0.4)), 2)
+        yield Case(name, {"field": recipe, "x": _points(rng, size, dim), "t": t, "dt": dt})
 
 
 def _batch_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -316,7 +314,7 @@ EXERCISES = (
         _reversed_cases,
         vp_field,
         slips.REVERSED,
-        2,
+        1,
         "With s = 1 − t: ∫₀ˢ β = β_min s + (β_max − β_min) s²/2 and α' = −½ β(s) α(s).",
     ),
 )
