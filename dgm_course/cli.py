@@ -36,48 +36,62 @@ SENTENCES = (Trouble, LookupError, ValueError, OSError, RuntimeError)
 
 def lab(options: argparse.Namespace) -> int:
     """JupyterLab on this machine only, behind a token, with one notebook open; returns when it is stopped."""
-    first, arguments = _lab_arguments(options)
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
-        filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]))
+    address, arguments = _lab_arguments(options)
     if util.find_spec("jupyterlab") is None:
         raise Trouble(f"JupyterLab is not installed here: {HOW}.")
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
+        filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]))
     from jupyterlab.labapp import LabApp
 
-    print(f"Opening {first}; stop with Ctrl-C.", flush=True)
+    print(f"The course opens at {address}\nStop it with Ctrl-C.", flush=True)
     LabApp.launch_instance(arguments)
     return 0
 
 
 def _lab_arguments(options: argparse.Namespace) -> tuple[str, list[str]]:
-    """The notebook's name and JupyterLab's options; the token is ours, so no user setting turns it off."""
+    """The address to open and JupyterLab's options.
+
+    Port and token are chosen here: no setting of the user turns the token off, and the printed address holds
+    it, which the server's own log leaves out."""
     where = folders.notebooks()
     all_of_them = sorted(where.glob("[0-9][0-9]_*.ipynb"))
     notebook = folders.find(where, options.name) if options.name else all_of_them[0]
-    if options.port is not None:
-        _need_free(options.port)
-    chosen = [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"] if options.port else []
-    return notebook.name, [
+    port, token = _port(options.port), secrets.token_hex(24)
+    path = f"/lab/tree/{where.name}/{notebook.name}"
+    return f"http://127.0.0.1:{port}{path}?token={token}", [
         f"--ServerApp.root_dir={where.parent}",
         "--ServerApp.ip=127.0.0.1",
-        f"--IdentityProvider.token={secrets.token_hex(24)}",
-        f"--LabApp.default_url=/lab/tree/{where.name}/{notebook.name}",
-        *chosen,
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+        f"--LabApp.default_url={path}",
         *(["--no-browser"] if options.no_browser else []),
         *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),
     ]
 
 
-def _need_free(port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise Trouble(f"A port is a number from 1 to 65535, not {port}.")
+def _port(wanted: int | None) -> int:
+    """The port asked for, or the first free one from 8888 on."""
+    if wanted is None:
+        return next(filter(lambda port: not _in_the_way(port), range(8888, 9888)))
+    if not 1 <= wanted <= 65535:
+        raise Trouble(f"A port is a number from 1 to 65535, not {wanted}.")
+    if reason := _in_the_way(wanted):
+        raise Trouble(f"Port {wanted} cannot be used ({reason}): name another, such as --port "
+                      f"{wanted % 65535 + 1}, or leave --port out and a free one is taken.")
+    return wanted
+
+
+def _in_the_way(port: int) -> str:
+    """Why this machine's port cannot be had; empty where it can."""
     with socket.socket() as probe:
         if os.name == "posix":  # where it means: a port just given back is free; on Windows it means: share
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as wrong:
-            raise Trouble(f"Port {port} cannot be used ({wrong.strerror}): name another, such as --port "
-                          f"{port % 65535 + 1}, or leave --port out and a free one is taken.") from None
+            return wrong.strerror or str(wrong)
+    return ""
 
 
 # --- dgm doctor

@@ -1,0 +1,25 @@
+"""Every test starts from the same seeds and draws on no screen."""
+
+from __future__ import annotations
+
+import random
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+matplotlib.use("Agg")  # not by MPLBACKEND, which the kernels of executed notebooks would inherit
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    """A generator of the test's own, for code that takes one."""
+    return torch.Generator().manual_seed(0)

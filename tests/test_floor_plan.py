@@ -1,0 +1,131 @@
+"""The house stands: imports go downwards, in no circle, and the mathematics knows nothing of notebooks."""
+
+from __future__ import annotations
+
+import ast
+from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
+# From the ground up. In the mathematics a file imports strictly from below, so the families of one row never
+# know each other; in the classroom neighbours on one floor may, as long as there is no circle.
+MATHEMATICS = [
+    ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
+    ("distributions", "nets", "dynamics", "fit"),
+    ("paths", "data", "measures"),
+    ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
+    ("pretrained",),
+]
+CLASSROOM = [
+    ("teach.laws", "teach.verify", "teach.draw", "teach.play", "teach.players", "teach.players.*",
+     "teach.reveal", "teach.progress", "teach.exercise_cells", "teach.tidy", "teach.build"),
+    ("teach.check", "teach.homework", "teach.homework.*"),
+    ("teach",),  # the package itself: the names that notebooks use
+]
+PLAN = [*MATHEMATICS, *CLASSROOM, ("cli",)]
+PICTURES = {"matplotlib", "IPython", "ipywidgets", "anywidget", "ipykernel", "traitlets"}
+
+MODULES = {
+    ".".join(p.relative_to(HOUSE).with_suffix("").parts).removesuffix("__init__").rstrip("."): p
+    for p in sorted(HOUSE.rglob("*.py")) if "__pycache__" not in p.parts
+}
+
+
+def floor(module: str) -> int:
+    """The row of the plan that a module stands on."""
+    for number, row in enumerate(PLAN):
+        if any(fnmatch(module, name) for name in row):
+            return number
+    raise AssertionError(f"dgm_course/{module.replace('.', '/')}.py is not on the floor plan: "
+                         f"decide its floor in {Path(__file__).name} and say why in the commit.")
+
+
+def absolute(module: str, node: ast.ImportFrom) -> list[str]:
+    """What `from ..x import a, b` in a module names, counted from the package: x, x.a, x.b."""
+    inside = MODULES[module].name == "__init__.py"
+    package = module.split(".") if module else []
+    base = package[: len(package) - node.level + inside] + (node.module.split(".") if node.module else [])
+    return [".".join(base), *(".".join([*base, alias.name]) for alias in node.names)]
+
+
+def imports(module: str) -> set[str]:
+    """The package's own modules that this one imports, anywhere in its text."""
+    nodes = [n for n in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+             if isinstance(n, ast.ImportFrom) and n.level]
+    found = {name for n in nodes for name in absolute(module, n)} & set(MODULES)
+    # `from .homework import x` names homework too where x is a module; one's own package is no neighbour
+    return {name for name in found - {module, ""} if not module.startswith(f"{name}.")}
+
+
+def outside(module: str) -> set[str]:
+    """The other packages it imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    return [(f"{module}.{node.name}", node) for module, path in MODULES.items()
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m])
+def test_imports_go_downwards(module):
+    for other in imports(module):
+        lower = floor(other) < floor(module)
+        neighbours = floor(other) == floor(module) >= len(MATHEMATICS)
+        assert lower or neighbours, (f"{module} (floor {floor(module)}) imports {other} ({floor(other)}); "
+                                     f"a file imports only from the floors below it.")
+
+
+def test_there_is_no_circle():
+    try:
+        order = list(TopologicalSorter({m: imports(m) for m in MODULES}).static_order())
+    except CycleError as circle:
+        pytest.fail(f"These files import each other in a circle: {' -> '.join(circle.args[1])}.")
+    assert set(order) == set(MODULES)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m and not m.startswith("teach") and m != "cli"])
+def test_the_mathematics_draws_nothing(module):
+    assert not outside(module) & PICTURES, f"{module} belongs to the mathematics and imports what draws."
+
+
+def test_the_package_itself_imports_nothing():
+    assert not imports("") and not outside(""), "`import dgm_course` must stay light: dgm lab waits for it."
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_package_calls_itself_by_relative_names(module):
+    assert "dgm_course" not in outside(module), f"{module}: write `from .x import y`."
+
+
+def test_functions_are_short():
+    lengths = {name: node.end_lineno - node.lineno + 1 for name, node in functions()}
+    long = {name: lines for name, lines in lengths.items() if lines > 40}
+    assert not long, f"Over 40 lines: {long}."
+
+
+def test_functions_take_at_most_seven_parameters():
+    def count(node):
+        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        return len([n for n in names if n not in ("self", "cls")])
+
+    many = {name: count(node) for name, node in functions() if count(node) > 7}
+    assert not many, f"Over seven parameters: {many}; some of them belong together in an object."
+
+
+def test_the_plan_would_notice():
+    """The rules above can fail: a sideways, an upward and an unknown import are told apart."""
+    assert floor("vae") == floor("gan") < floor("pretrained") < floor("teach.draw") < floor("cli")
+    assert floor("teach.homework.flow_matching") == floor("teach.check")
+    with pytest.raises(AssertionError, match="not on the floor plan"):
+        floor("attic")
