@@ -71,7 +71,10 @@ class MLP(nn.Module):
             raise ValueError(f"x has shape {tuple(x.shape)}: this MLP expects (B, {self.dim}).")
         parts = [x, _column(t, x)]
         if self.context:
-            parts.append(x.new_zeros(len(x), self.context) if y is None else y)
+            y = x.new_zeros(len(x), self.context) if y is None else y
+            if y.shape != (len(x), self.context):
+                raise ValueError(f"y has shape {tuple(y.shape)}: expected {(len(x), self.context)}.")
+            parts.append(y)
         elif y is not None:
             raise ValueError("y was given, but this MLP knows no condition: build MLP(..., context=C) "
                              "for y of shape (B, C).")
@@ -111,6 +114,8 @@ class UNet(nn.Module):
 
     def __init__(self, channels: int = 32, classes: int = 0):
         super().__init__()
+        if channels < 4 or channels % 4:
+            raise ValueError(f"channels is {channels}: expected a multiple of 4, for norms in 8 groups.")
         self.channels, self.classes = channels, classes
         wide, wider, k = 2 * channels, 4 * channels, 4 * channels
         self.time = nn.Sequential(TimeFeatures(64), nn.Linear(64, k), nn.SiLU())
@@ -130,12 +135,22 @@ class UNet(nn.Module):
             if y is not None:
                 raise ValueError("y was given, but this UNet knows no classes: build UNet(classes=10).")
             return c
+        return c + self.label(self._classes(x, y))
+
+    def _classes(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """y as row numbers of the embedding, (B,); "any class" for None and, in training, for a few."""
         anything = torch.full((len(x),), self.classes, device=x.device)
         if y is None:
-            y = anything
-        elif self.training:
-            y = torch.where(torch.rand(len(x), device=x.device) < self.forget, anything, y)
-        return c + self.label(y)
+            return anything
+        if y.shape != (len(x),) or y.is_floating_point():
+            what = f"shape {tuple(y.shape)}" if y.shape != (len(x),) else f"dtype {y.dtype}"
+            raise ValueError(f"y has {what}: expected class numbers, integers of shape ({len(x)},).")
+        low, high = (int(y.min()), int(y.max())) if y.device.type == "cpu" and len(y) else (0, 0)
+        if low < 0 or high > self.classes:
+            raise ValueError(f"y runs from {low} to {high}: expected 0 to {self.classes - 1}.")
+        if self.training:
+            return torch.where(torch.rand(len(x), device=x.device) < self.forget, anything, y)
+        return y
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         _expect_images(x, "UNet")

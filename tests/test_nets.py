@@ -1,0 +1,254 @@
+"""Networks: shapes, dtypes, what depends on what, and sentences for wrong input.
+
+The oracles are properties a network must have whatever its weights are: every weight receives a gradient, time
+and class change the answer, samples of a batch do not see each other, guidance is the formula, features make the
+logits.
+"""
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from dgm_course.nets import MLP, DigitClassifier, Guided, TimeFeatures, UNet
+
+
+def stirred(net: nn.Module, amount: float = 0.1) -> nn.Module:
+    """The net with every weight moved a little, so that a last layer of zeros hides nothing."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(amount * torch.randn(p.shape, generator=generator).to(p))
+    return net.eval()
+
+
+def images(n: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(n, 1, 28, 28, generator=torch.Generator().manual_seed(2)).to(dtype)
+
+
+FIELDS = {
+    "mlp": (lambda: MLP(2, width=16), lambda n: torch.randn(n, 2)),
+    "unet": (lambda: UNet(channels=8), images),
+    "unet with classes": (lambda: UNet(channels=8, classes=10), images),
+}
+
+
+@pytest.fixture(params=FIELDS)
+def field(request):
+    return FIELDS[request.param]
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+@pytest.mark.parametrize("time", ["number", "scalar", "per sample"])
+def test_the_answer_has_the_shape_of_the_question(field, n, time):
+    make, draw = field
+    t = {"number": 0.3, "scalar": torch.tensor(0.3), "per sample": torch.full((n,), 0.3)}[time]
+    net, x = stirred(make()), draw(n)
+    assert net(x, t).shape == x.shape
+    torch.testing.assert_close(net(x, t), net(x, 0.3))
+
+
+def test_an_untrained_field_stands_still(field):
+    make, draw = field
+    assert torch.equal(make()(draw(3), 0.5), torch.zeros_like(draw(3)))
+
+
+def test_a_gradient_reaches_every_weight(field):
+    make, draw = field
+    net = stirred(make()).train()
+    x, y = draw(40), torch.arange(40) % 10
+    out = net(x, torch.rand(40), y) if getattr(net, "classes", 0) else net(x, torch.rand(40))
+    out.square().mean().backward()
+    silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_gradients_agree_with_finite_differences_in_float64():
+    net = stirred(MLP(2, width=8)).double()
+    x, t = torch.randn(3, 2, dtype=torch.float64, requires_grad=True), torch.rand(3, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: net(x, t), x)
+
+
+def test_time_changes_the_answer(field):
+    make, draw = field
+    net, x = stirred(make()), draw(3)
+    assert (net(x, 0.2) - net(x, 0.8)).abs().max() > 1e-3
+
+
+def test_each_sample_has_its_own_time_and_sees_no_other_sample(field):
+    make, draw = field
+    net, x, t = stirred(make()), draw(4), torch.tensor([0.0, 0.3, 0.7, 1.0])
+    alone = torch.cat([net(x[i:i + 1], t[i]) for i in range(4)])
+    torch.testing.assert_close(net(x, t), alone, atol=1e-5, rtol=1e-4)
+
+
+def test_float64_in_float64_out(field):
+    make, draw = field
+    net, x = stirred(make()).double(), draw(2).double()
+    for t in (0.5, torch.tensor(0.5), torch.rand(2)):  # a float32 time is no reason to fail
+        assert net(x, t).dtype == torch.float64
+
+
+def test_bfloat16_autocast_stays_close(field):
+    make, draw = field
+    net, x = stirred(make(), 0.02), draw(2)
+    exact = net(x, 0.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = net(x, 0.5).float()
+    assert (rough - exact).norm() < 0.05 * exact.norm() + 1e-3
+
+
+def test_a_copy_by_state_dict_is_the_same_function(field):
+    make, draw = field
+    net, other, x = stirred(make()), make().eval(), draw(2)
+    other.load_state_dict({k: v.clone() for k, v in net.state_dict().items()})
+    assert torch.equal(net(x, 0.4), other(x, 0.4))
+
+
+def test_functional_transforms_pass_through_the_mlp():
+    net = stirred(MLP(2, width=8)).double()
+    x = torch.randn(5, 2, dtype=torch.float64)
+    one = lambda point: net(point[None], torch.tensor(0.5, dtype=torch.float64))[0]
+    jacobian = torch.func.vmap(torch.func.jacrev(one))(x)
+    by_hand = torch.stack([torch.autograd.functional.jacobian(one, point) for point in x])
+    torch.testing.assert_close(jacobian, by_hand)
+
+
+def test_mlp_context_is_a_column_and_none_is_zero():
+    net, x = stirred(MLP(2, width=8, context=3)), torch.randn(4, 2)
+    assert torch.equal(net(x, 0.5), net(x, 0.5, torch.zeros(4, 3)))
+    assert (net(x, 0.5, torch.ones(4, 3)) - net(x, 0.5)).abs().max() > 1e-3
+
+
+def test_mlp_has_the_layers_it_promises():
+    widths = [layer.out_features for layer in MLP(5, width=7, depth=4).layers if isinstance(layer, nn.Linear)]
+    assert widths == [7, 7, 7, 7, 5]
+
+
+def test_time_features_are_sines_and_cosines():
+    t = torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
+    features = TimeFeatures(8)(t)
+    assert features.shape == (3, 8) and features.dtype == torch.float64
+    torch.testing.assert_close(features[:, :4] ** 2 + features[:, 4:] ** 2, torch.ones(3, 4).double())
+    torch.testing.assert_close(features[:, 0], t.sin())
+    torch.testing.assert_close(features[0], torch.tensor([0.0] * 4 + [1.0] * 4, dtype=torch.float64))
+
+
+def test_time_features_tell_neighbouring_times_apart():
+    near = TimeFeatures(64)(torch.tensor([0.500, 0.501]))
+    assert (near[0] - near[1]).norm() > 0.5
+
+
+def test_unet_class_changes_the_answer_and_none_is_the_last_row():
+    net, x = stirred(UNet(channels=8, classes=10)), images(2)
+    assert (net(x, 0.5, torch.tensor([1, 1])) - net(x, 0.5, torch.tensor([7, 7]))).abs().max() > 1e-3
+    assert torch.equal(net(x, 0.5), net(x, 0.5, torch.tensor([10, 10])))
+
+
+def test_unet_forgets_a_share_of_the_labels_in_training_and_none_after():
+    net, x, y = stirred(UNet(channels=8, classes=10)), images(1).expand(300, 1, 28, 28), torch.full((300,), 3)
+    told, free = net.condition(x, 0.5, y), net.condition(x, 0.5, None)
+    torch.testing.assert_close(told, told[:1].expand_as(told))
+    torch.manual_seed(0)
+    mixed = net.train().condition(x, 0.5, y)
+    forgot = (mixed - free).abs().amax(1) < 1e-6
+    assert 10 <= forgot.sum() <= 60  # 300 draws at 0.1: mean 30, five standard deviations are 26
+    torch.testing.assert_close(mixed[~forgot], told[~forgot])
+
+
+def test_unet_knows_where_on_the_page_it_is():
+    """Without `place` the interior commutes with shifts by 4 pixels (both strides); with it, it does not."""
+    net = stirred(UNet(channels=8)).double()
+    dot, moved = torch.zeros(1, 1, 28, 28).double(), torch.zeros(1, 1, 28, 28).double()
+    dot[..., 12:14, 12:14], moved[..., 16:18, 12:14] = 1.0, 1.0
+    for block in (net.down, *net.middle, net.up):
+        block.norm = nn.Identity()  # GroupNorm looks at the whole image
+    inner = lambda x, down: net(x, 0.5)[..., 13 + down:15 + down, 13:15]
+    with_place = (inner(dot, 0) - inner(moved, 4)).abs().max()
+    nn.init.zeros_(net.place)
+    without = (inner(dot, 0) - inner(moved, 4)).abs().max()
+    assert without < 0.2 * with_place
+
+
+def test_unet_sees_the_whole_image():
+    net, x = stirred(UNet(channels=8)), images(1).requires_grad_()
+    net(x, 0.5)[0, 0, 13:15, 13:15].sum().backward()
+    assert (x.grad[0, 0] != 0).all()
+
+
+def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field():
+    net, x, y = stirred(UNet(channels=8, classes=10)), images(3), torch.tensor([0, 4, 9])
+    free, told = net(x, 0.5), net(x, 0.5, y)
+    torch.testing.assert_close(Guided(net, 1.0)(x, 0.5, y), told)
+    torch.testing.assert_close(Guided(net, 0.0)(x, 0.5, y), free)
+    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5, y), 3 * told - 2 * free)
+    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5), free)
+
+
+def test_classifier_logits_come_from_its_features():
+    net, x = stirred(DigitClassifier()), images(4)
+    features = net.features(x)
+    assert features.shape == (4, 128) and (features >= 0).all()
+    torch.testing.assert_close(net(x), features @ net.head.weight.T + net.head.bias)
+    assert net(images(0)).shape == (0, 10)
+
+
+def test_classifier_learns_a_trivial_task():
+    torch.manual_seed(0)
+    net, x, y = DigitClassifier(), images(32), torch.arange(32) % 2
+    x[y == 1] += 1.0
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    for _ in range(15):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.2
+
+
+def flat(n, *event):
+    return torch.randn(n, *event)
+
+
+def unet(y):
+    return lambda: UNet(8, classes=10)(images(2), 0.5, y)
+
+
+WRONG = {
+    "mlp dim": (lambda: MLP(2)(flat(4, 3), 0.5), r"\(4, 3\).*expects \(B, 2\)"),
+    "mlp without batch": (lambda: MLP(2)(flat(2), 0.5), r"\(2,\).*expects \(B, 2\)"),
+    "mlp time": (lambda: MLP(2)(flat(4, 2), torch.rand(3)), r"t of shape \(3,\).*\(4,\)"),
+    "mlp unasked y": (lambda: MLP(2)(flat(4, 2), 0.5, flat(4, 1)), "knows no condition"),
+    "mlp context": (lambda: MLP(2, context=3)(flat(4, 2), 0.5, flat(4, 1)), r"y has shape \(4, 1\).*\(4, 3\)"),
+    "unet size": (lambda: UNet(8)(flat(4, 1, 32, 32), 0.5), r"\(4, 1, 32, 32\).*\(B, 1, 28, 28\)"),
+    "unet without channel": (lambda: UNet(8)(flat(4, 28, 28), 0.5), r"\(4, 28, 28\).*\(B, 1, 28, 28\)"),
+    "unet unasked y": (lambda: UNet(8)(images(2), 0.5, torch.tensor([1, 2])), "knows no classes"),
+    "unet one-hot y": (unet(torch.zeros(2, 10)), r"y has shape \(2, 10\).*class numbers"),
+    "unet float y": (unet(torch.rand(2)), r"y has dtype torch.float32.*class numbers"),
+    "unet y too large": (unet(torch.tensor([3, 11])), r"y runs from 3 to 11.*0 to 9"),
+    "unet channels": (lambda: UNet(channels=6), "channels is 6.*multiple of 4"),
+    "classifier": (lambda: DigitClassifier()(flat(4, 784)), r"\(4, 784\).*\(B, 1, 28, 28\)"),
+    "odd features": (lambda: TimeFeatures(7), "width is 7.*even"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_a_sentence(case):
+    call, words = WRONG[case]
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_repr_teaches():
+    assert "x in R^2, t in [0, 1]" in repr(MLP(2)) and "parameters" in repr(MLP(2))
+    assert "y in 0..9" in repr(UNet(8, 10))
+    assert "features (B, 128)" in repr(DigitClassifier())
+    assert "2 (v(x, t | y) - v(x, t))" in repr(Guided(UNet(8, 10), 2.0))
+
+
+def test_a_deep_copy_is_independent():
+    net = stirred(UNet(channels=8))
+    twin = copy.deepcopy(net)
+    with torch.no_grad():
+        twin.place.add_(1.0)
+    assert not torch.equal(net(images(1), 0.5), twin(images(1), 0.5))
