@@ -1,8 +1,8 @@
 """Networks: shapes, dtypes, what depends on what, and sentences for wrong input.
 
-The oracles are properties a network must have whatever its weights are: every weight receives a gradient, time
-and class change the answer, samples of a batch do not see each other, guidance is the formula, features make the
-logits.
+The oracles are properties of a network with any weights: every weight receives a gradient, time
+and class change the answer, samples of a batch do not see each other, guidance is the formula, features make
+the logits.
 """
 import copy
 
@@ -219,7 +219,7 @@ WRONG = {
     "mlp without batch": (lambda: MLP(2)(flat(2), 0.5), r"\(2,\).*expects \(B, 2\)"),
     "mlp time": (lambda: MLP(2)(flat(4, 2), torch.rand(3)), r"t of shape \(3,\).*\(4,\)"),
     "mlp unasked y": (lambda: MLP(2)(flat(4, 2), 0.5, flat(4, 1)), "knows no condition"),
-    "mlp context": (lambda: MLP(2, context=3)(flat(4, 2), 0.5, flat(4, 1)), r"y has shape \(4, 1\).*\(4, 3\)"),
+    "mlp context": (lambda: MLP(2, 64, 3, 3)(flat(4, 2), 0.5, flat(4, 1)), r"y has shape \(4, 1\).*\(4, 3\)"),
     "unet size": (lambda: UNet(8)(flat(4, 1, 32, 32), 0.5), r"\(4, 1, 32, 32\).*\(B, 1, 28, 28\)"),
     "unet without channel": (lambda: UNet(8)(flat(4, 28, 28), 0.5), r"\(4, 28, 28\).*\(B, 1, 28, 28\)"),
     "unet unasked y": (lambda: UNet(8)(images(2), 0.5, torch.tensor([1, 2])), "knows no classes"),
