@@ -16,7 +16,7 @@ import math
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -176,7 +176,7 @@ class _Run:
         now, rate = self.history.step, self.recipe.rate(self.history.step)
         for name, side in self.sides.items():
             optimizer = self.optimizers[name]
-            with torch.autocast(self.device.type, self.recipe.precision, enabled=self.recipe.precision is not None):
+            with self.precision():
                 loss = _scalar(side.loss(*batch), name)
             self.history.losses[name][now] = loss.detach()
             self.check(name, now)
@@ -190,6 +190,10 @@ class _Run:
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.history.step = now + 1
+
+    def precision(self) -> AbstractContextManager:
+        """Autocast where the recipe names a dtype; it costs too much to enter for nothing."""
+        return torch.autocast(self.device.type, self.recipe.precision) if self.recipe.precision else nullcontext()
 
     def check(self, name: str, now: int) -> None:
         """Stop at a loss that is no number.  On a GPU looked at now and then, since each look waits for the device."""

@@ -93,9 +93,8 @@ class PathModel(PathField):
         expect_some(expect_batch(x1, self.event, "x1", next(self.net.parameters(), x1).device), "x1")
         x0, x1 = self.coupling(self.path.draw(x1) if x0 is None else x0, x1)
         t = self.path.span[0] + (self.path.span[1] - self.path.span[0]) * self.times_of(x1)
-        xt, _ = self.path.corrupt(x1, t, x0)
-        target = getattr(self.path.pair(x1, x0, t), self.prediction)
-        return nn.functional.mse_loss(self._net(xt, t, y), target)
+        pair = self.path.pair(x1, x0, t)
+        return nn.functional.mse_loss(self._net(self.path.place(pair), t, y), getattr(pair, self.prediction))
 
     def _net(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         answer = (self.net(xt, t) if y is None else self.net(xt, t, y)).to(xt.dtype)

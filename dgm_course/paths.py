@@ -132,9 +132,13 @@ class GaussianPath:
         expect_batch(x1, name="x1")
         x0 = self.draw(x1) if x0 is None else x0
         expect_alike(x0, x1, ("x0", "x1"))
-        alpha, sigma = (over(schedule(expect_time(t, x1)), x1) for schedule in (self.alpha, self.sigma))
-        xt = alpha * x1 + sigma * x0
-        return (xt + self.jitter * torch.randn_like(xt) if self.jitter else xt), x0
+        return self.place(self.pair(x1, x0, t)), x0
+
+    def place(self, pair: Guess) -> Tensor:
+        """x_t = alpha x1 + sigma x0 (+ jitter · ε): where the pair stands at its time."""
+        alpha, sigma, _, _ = pair.at
+        xt = alpha * pair.x1 + sigma * pair.x0
+        return xt + self.jitter * torch.randn_like(xt) if self.jitter else xt
 
     def pair(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> Guess:
         """The known pair as a Guess: its .velocity is what conditional flow matching regresses on, alpha' x1 + sigma' x0."""

@@ -714,7 +714,7 @@ def euler_sampler(field, x0, steps):
     ### BEGIN SOLUTION
     x = x0
     for k in range(steps):
-        x = x + field(x, torch.full((len(x),), k / steps, dtype=x.dtype)) / steps
+        x = x + field(x, x.new_full((len(x),), k / steps)) / steps
     return x
     ### END SOLUTION
 
