@@ -131,7 +131,6 @@ class GaussianPath:
         """(x_t, x0) with x_t = alpha x1 + sigma x0.  x1 (B, *event), t () or (B,); x0 drawn where not given"""
         expect_batch(x1, name="x1")
         x0 = self.draw(x1) if x0 is None else x0
-        expect_alike(x0, x1, ("x0", "x1"))
         return self.place(self.pair(x1, x0, t)), x0
 
     def place(self, pair: Guess) -> Tensor:
@@ -142,6 +141,7 @@ class GaussianPath:
 
     def pair(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> Guess:
         """The known pair as a Guess: its .velocity is what conditional flow matching regresses on, alpha' x1 + sigma' x0."""
+        expect_alike(x0, x1, ("x0", "x1"))
         return Guess(x1, x0, self.at(t, x1), self.gaussian)
 
     def velocity(self, x: Tensor, x1: Tensor, t: Tensor | float) -> Tensor:
