@@ -100,14 +100,14 @@ def wasserstein(x: Tensor, y: Tensor, p: float = 2) -> float:
     """W_p = (min over couplings of E‖x − y‖^p)^{1/p}, exact for the two samples (POT's network simplex).
 
     In units of length; n and m may differ.  Biased upwards as an estimate between distributions, by about the
-    ``floor`` of the same n.  ValueError beyond 10,000 points a side: the matrix grows with n·m."""
+    ``floor`` of the same n.  Half a second at n = 2,000, 20 s and 4 GB at 10,000; ValueError beyond."""
     import ot
 
     a, b = _two(x, y)
     _refuse_large(a, b)
     if not p >= 1:
         raise ValueError(f"p is {p}: expected 1 (earth mover), 2, or more.")
-    cost = (_distances(a, b) ** p).cpu().numpy()
+    cost = _distances(a, b).pow_(p).cpu().numpy()
     value, log = ot.emd2([], [], cost, numItermax=100_000_000, log=True)
     if log["warning"] is not None:
         raise RuntimeError(f"the transport solver stopped early: {log['warning']}")

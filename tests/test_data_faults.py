@@ -1,4 +1,4 @@
-"""What can go wrong between a mirror and a tensor, served from loopback, small files in place of the official.
+"""What can go wrong between a mirror and a tensor, served from loopback with small files.
 
 After each fault: a sentence, no half-written file, and what was good before is still good."""
 import contextlib
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ FAULTS = {
     "1 cut, length unsaid": (always(200, PACKED[:400]), "damaged gzip file of 400 bytes"),
     "2 one bit flipped": (always(200, gzip.compress(bytes(FLIPPED))), "SHA-256 .*, expected " + CARD.sha256),
     "2 damaged gzip": (always(200, PACKED[:-9] + b"x" * 9), "damaged gzip file"),
-    "3 a login page": (always(200, b"<html>Please log in to the hotel network.</html>"), "looks like an HTML page"),
+    "3 a login page": (always(200, b"<html>Please log in to the network.</html>"), "looks like an HTML page"),
     "3 nothing at all": (always(200, b""), "starts with nothing"),
     "10 cut when raw": (always(200, RAW[:-100]), r"holds 6,972 bytes when decoded, expected 7,072"),
     "10 wrong magic": (always(200, b"\0\0\x0d" + RAW[3:]), "starts with 00000d03"),
@@ -312,13 +313,23 @@ def test_a_damaged_cache_is_said_and_fetched_again(damage, serve, cache, capsys)
     ("images.gz", GOOD["images.gz"][:900], "damaged gzip file of 900 bytes"),
     ("images.gz", gzip.compress(bytes(10_000_000)), "unpacks to more than"),
 ])
-def test_a_damaged_file_of_the_readers_own_is_refused_and_left_alone(name, damage, words, tmp_path, monkeypatch):
+def test_a_damaged_file_of_the_readers_own_is_refused(name, damage, words, tmp_path, monkeypatch):
     (tmp_path / name).write_bytes(damage)
     (tmp_path / "labels.gz").write_bytes(GOOD["labels.gz"])
     monkeypatch.setenv("DGM_DATA", str(tmp_path))
     with pytest.raises(DataError, match=words):
         mnist_files.official(())
     assert (tmp_path / name).read_bytes() == damage
+
+
+def test_a_gzip_bomb_is_not_unpacked_to_see_how_large_it_is(tmp_path):
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(40_000_000), 1))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="unpacks to more than the 1,000 bytes"):
+        mnist_files.decoded(tmp_path / "bomb.gz", 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_000_000
 
 
 def test_the_cache_of_another_version_is_not_touched(serve, cache):

@@ -14,11 +14,6 @@ F64 = torch.float64
 TWO_SETS = [m.energy_distance, m.mmd, m.wasserstein, m.frechet_distance, m.precision_recall_coverage]
 
 
-@pytest.fixture
-def rng():
-    return torch.Generator().manual_seed(7)
-
-
 def normal(rng, *shape):
     return torch.randn(*shape, dtype=F64, generator=rng)
 
