@@ -85,7 +85,11 @@ class Player:
 
 def players(model: nn.Module) -> dict[str, Player]:
     """The sides of the game: what the model offers, or the model alone."""
-    return model.players() if hasattr(model, "players") else {"model": Player(model, model.loss)}
+    if hasattr(model, "players"):
+        return model.players()
+    if not hasattr(model, "loss"):
+        raise TypeError(f"{type(model).__name__} has no loss: expected a module with loss(*batch) -> scalar, or players().")
+    return {"model": Player(model, model.loss)}
 
 
 class TrainingError(RuntimeError):
@@ -388,4 +392,4 @@ def read_history(path: str | Path, recipe: Recipe) -> History:
     if notes.get("recipe") != _told(recipe):
         raise ValueError(f"{path} was written by another recipe, {notes.get('recipe')}: expected {_told(recipe)}.")
     losses = {k.removeprefix("losses."): v for k, v in tensors.items() if k.startswith("losses.")}
-    return History(recipe, losses, int(tensors["step"]), float(tensors["seconds"]), tensors)
+    return History(recipe, losses, int(tensors.get("step", 0)), float(tensors.get("seconds", 0)), tensors)
