@@ -6,6 +6,7 @@ no timestamps, no random ids, no path and no warning of the machine that made th
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -59,9 +60,9 @@ def run(notebook: NotebookNode, timeout: int, env: dict[str, str], folder: Path)
     # Fonts are found here, for where that takes long its notice would land in a cell's stderr.
     import matplotlib.font_manager  # noqa: F401
 
-    notebook = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
+    notebook = copy.deepcopy(notebook)
     with tempfile.TemporaryDirectory(prefix="dgm-") as private:
-        client = Client(notebook, timeout=timeout, record_timing=False, coalesce_streams=True,
+        client = Client(notebook, timeout=timeout, record_timing=False,
                         resources={"metadata": {"path": str(folder)}})
         client.private = private
         try:
@@ -73,7 +74,26 @@ def run(notebook: NotebookNode, timeout: int, env: dict[str, str], folder: Path)
             raise MasterError(f"{_failed(notebook)} was still running after {timeout} seconds.") from None
         except DeadKernelError:
             raise MasterError(f"{_failed(notebook)} killed the kernel.") from None
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     return notebook
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of one stream as one output, each line as a terminal leaves it after its last CR.
+
+    Pieces are cut by chance. (nbclient would join them too, in a time quadratic in the longest line.)"""
+    whole: list[NotebookNode] = []
+    for output in outputs:
+        if whole and output.output_type == "stream" and whole[-1].get("name") == output.name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    for output in whole:
+        if output.output_type == "stream":
+            output.text = "\n".join(line.rstrip("\r").split("\r")[-1] for line in output.text.split("\n"))
+    return whole
 
 
 def tidy(notebook: NotebookNode) -> NotebookNode:
