@@ -86,29 +86,30 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """h -> skip(h) + SiLU(GroupNorm(conv(h)) + W c): a residual convolution that is told c.
+    """h -> skip(h) + SiLU((1 + a) * GroupNorm(conv(h)) + b), (a, b) = W c: a convolution that is told c.
 
     h (B, i, H, W); c (B, k), all the network knows besides the image; returns (B, o, H, W)."""
 
     def __init__(self, inputs: int, outputs: int, condition: int):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm = nn.GroupNorm(8, outputs)
-        self.shift = nn.Linear(condition, outputs)
+        self.norm = nn.GroupNorm(8, outputs, affine=False)
+        self.told = nn.Linear(condition, 2 * outputs)
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
-        return self.skip(h) + F.silu(self.norm(self.conv(h)) + self.shift(c)[:, :, None, None])
+        a, b = self.told(c)[:, :, None, None].chunk(2, 1)
+        return self.skip(h) + F.silu((1 + a) * self.norm(self.conv(h)) + b)
 
 
 class UNet(nn.Module):
     """A field on 28 x 28 images, shaped as a U: to 14 x 14 at once, to 7 x 7, and back up.
 
     x (B, 1, 28, 28), t () or (B,), y (B,) class numbers or None for "any class"; returns (B, 1, 28, 28).
-    `place`, one learned number per channel and position, tells the convolutions where on the page they are:
-    digits are centred, and a convolution alone treats every place alike. With `classes` = K the embedding has
-    K + 1 rows; row K means "any class". In training a share `forget` of the labels becomes "any class", so
-    one network learns v(x, t | y) and v(x, t), the two that classifier-free guidance needs (`Guided`)."""
+    A class is told twice: `label`, one vector for all blocks, and `place`, a number per channel and position:
+    where on the page strokes tend to be, which convolutions cannot know, treating all places alike. Both
+    tables have K + 1 rows for `classes` = K; row K means "any class". In training a share `forget` of the
+    labels becomes "any class": one network learns v(x, t | y) and v(x, t), as guidance needs (`Guided`)."""
 
     forget = 0.1
 
@@ -119,29 +120,22 @@ class UNet(nn.Module):
         self.channels, self.classes = channels, classes
         wide, wider, k = 2 * channels, 4 * channels, 4 * channels
         self.time = nn.Sequential(TimeFeatures(64), nn.Linear(64, k), nn.SiLU())
-        self.label = nn.Embedding(classes + 1, k) if classes else None
+        self.label = nn.Embedding(classes + 1, k)
+        self.place = _zero(nn.Embedding(classes + 1, 14 * 14 * wide))
         self.enter = nn.Conv2d(1, wide, 6, stride=2, padding=2)
-        self.place = nn.Parameter(torch.zeros(1, wide, 14, 14))
         self.down, self.halve = Block(wide, wide, k), nn.Conv2d(wide, wider, 3, stride=2, padding=1)
         self.middle = nn.ModuleList(Block(wider, wider, k) for _ in range(2))
         self.up = Block(wider + wide, wide, k)
         self.leave = _zero(nn.ConvTranspose2d(wide, 1, 6, stride=2, padding=2))
         self.to(memory_format=torch.channels_last)
 
-    def condition(self, x: Tensor, t: Tensor | float, y: Tensor | None) -> Tensor:
-        """What every block is told: features of t, plus the embedding of the class. (B, 4 * channels)"""
-        c = self.time(_column(t, x)[:, 0])
-        if self.label is None:
-            if y is not None:
-                raise ValueError("y was given, but this UNet knows no classes: build UNet(classes=10).")
-            return c
-        return c + self.label(self._classes(x, y))
-
-    def _classes(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """y as row numbers of the embedding, (B,); "any class" for None and, in training, for a few."""
+    def rows(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """y as rows of the tables, (B,): the last for None and, in training, for a share of the labels."""
         anything = torch.full((len(x),), self.classes, device=x.device)
         if y is None:
             return anything
+        if not self.classes:
+            raise ValueError("y was given, but this UNet knows no classes: build UNet(classes=10).")
         if y.shape != (len(x),) or y.is_floating_point():
             what = f"shape {tuple(y.shape)}" if y.shape != (len(x),) else f"dtype {y.dtype}"
             raise ValueError(f"y has {what}: expected class numbers, integers of shape ({len(x)},).")
@@ -154,8 +148,10 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         _expect_images(x, "UNet")
-        c = self.condition(x, t, y)
-        fine = self.down(self.enter(x) + self.place, c)
+        row = self.rows(x, y)
+        c = self.time(_column(t, x)[:, 0]) + self.label(row)
+        place = self.place(row).view(len(x), 14, 14, 2 * self.channels).permute(0, 3, 1, 2)
+        fine = self.down(self.enter(x) + place, c)
         h = self.halve(fine)
         for block in self.middle:
             h = block(h, c)
@@ -215,9 +211,10 @@ def _expect_images(x: Tensor, who: str) -> None:
         raise ValueError(f"x has shape {tuple(x.shape)}: {who} expects grey images, (B, 1, 28, 28).")
 
 
-def _zero(layer: nn.Linear | nn.ConvTranspose2d) -> nn.Module:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+def _zero(layer: nn.Module) -> nn.Module:
+    """The layer with all its numbers at zero."""
+    for p in layer.parameters():
+        nn.init.zeros_(p)
     return layer
 
 
