@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from .dynamics import Method, heun
+from .nets import Guided
 from .paths import VE, VP, Conical, GaussianPath, Guess, PathField
 from .tensors import expect_alike, expect_batch, expect_some, expect_time, flat, over
 
@@ -118,11 +119,14 @@ class PathModel(PathField):
 
     velocity = forward
 
-    def given(self, label: Tensor | int) -> PathModel:
-        """The same model with its class fixed: a label for all, or one a sample (B,).  Weights are shared."""
-        twin = PathModel(self.net, self.path, self.event, self.prediction, self.times_of, self.coupling)
+    def given(self, label: Tensor | int, guidance: float = 1.0) -> PathModel:
+        """The same model with its class fixed: a label for all, or one a sample (B,).  Weights are shared.
+
+        guidance above 1 exaggerates what makes the class (``nets.Guided``): clearer samples, less variety."""
+        net = self.net if guidance == 1 else Guided(self.net, guidance)
+        twin = PathModel(net, self.path, self.event, self.prediction, self.times_of, self.coupling)
         twin.label = label
-        return twin
+        return twin.train(self.training)
 
     def _labels(self, x: Tensor) -> Tensor | None:
         if self.label is None:

@@ -343,15 +343,15 @@ TrajectoryPlayer([learned.trajectory(start, steps=60), perfect.trajectory(start,
 # *Press play. Both clouds start from the same noise. Click anywhere to drop a particle of your own, then change the solver from
 # Euler to Heun and the number of steps from 100 to 4: the particle takes the road that this solver sees.*
 #
-# How good is it? Never by eye alone. The **energy distance** between two sets of samples is 0 exactly when their distributions are
-# equal; because samples are finite it has a floor, which is what two sets of *true* samples give.
+# How good is it? Never by eye alone. The **energy distance** between two sets of samples estimates a number that is 0 only when their distributions
+# are equal. The estimate has no bias, so samples of the *truth* scatter around 0; how far is the floor, and nothing below it can be told from perfect.
 
 # %%
 reference = moons.stratified(2000)
-floor, spread = measures.floor(lambda n: moons.sample(n), measures.energy_distance, 2000, repeats=4)
-distance = {"learned": measures.energy_distance(learned.sample(2000), reference),
-            "exact": measures.energy_distance(perfect.sample(2000), reference), "floor": floor}
-print({name: round(float(value), 4) for name, value in distance.items()}, "energy distance to 2,000 true samples")
+floor = 2 * measures.floor(moons, measures.energy_distance, 2000, repeats=6).sd
+for name, model in {"learned": learned, "exact": perfect}.items():
+    print(f"{name:8} energy distance {measures.energy_distance(model.sample(2000, steps=60), reference):7.4f} to 2,000 true samples")
+print(f"floor    {floor:23.4f} (two deviations of true samples against true samples)")
 
 # %% [markdown]
 # ### Is the straight path the optimal one?
@@ -541,7 +541,7 @@ quality = {}
 for name, models in family.items():
     rows = torch.tensor([[measures.energy_distance(m.sample(2000, steps=n), reference) for n in nfe] for m in models])
     quality[name] = (nfe, rows.mean(0), rows.std(0))
-quality["floor: true samples"] = (nfe, [floor] * len(nfe))
+quality["floor (true samples)"] = (nfe, [floor] * len(nfe))
 draw.curves(quality, xlabel="evaluations of the network (Euler steps)", ylabel="energy distance to the data", log="xy",
             alt="Quality against number of function evaluations for four paths, three seeds each, above the sampling floor")
 
