@@ -39,6 +39,7 @@ class Picture:
     def png(self) -> bytes:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        self.figure.set_layout_engine("none")  # laid out once: a second showing has the same bytes
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
@@ -117,8 +118,9 @@ def density(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME
 def heat(values: Tensor, ax: Axes, limit: float = FRAME, size: float | None = None) -> Axes:
     """A signed quantity on a square grid of the plane, red above zero and blue below."""
     n = math.isqrt(values.numel())
+    values = values.detach().cpu()
     size = size or float(values.abs().max())
-    image = ax.imshow(values.detach().view(n, n).T, origin="lower", extent=(-limit, limit) * 2, cmap="RdBu_r", vmin=-size,
+    image = ax.imshow(values.view(n, n).T, origin="lower", extent=(-limit, limit) * 2, cmap="RdBu_r", vmin=-size,
                       vmax=size, interpolation="bilinear")
     ax.figure.colorbar(image, ax=ax, shrink=0.75, format="%.1g").outline.set_visible(False)
     return frame(ax, limit)
@@ -242,11 +244,15 @@ def losses(*histories: Any, ax: Axes, names: Sequence[str] = ()) -> Axes:
     return _plain(ax, "step", "loss (mean of 50)")
 
 
+def _expect_images(x: Tensor) -> Tensor:
+    if x.ndim != 4 or x.shape[1] != 1 or not len(x):
+        raise ValueError(f"images have shape {tuple(x.shape)}: expected (N, 1, H, W), N at least one.")
+    return x
+
+
 def tiles(images: Tensor, columns: int = 10) -> Tensor:
     """(N, 1, H, W) in [-1, 1] as one picture in [0, 1], ink on paper, with a hair of space between.  -> (R, C)"""
-    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
-        raise ValueError(f"images have shape {tuple(images.shape)}: expected (N, 1, H, W), N at least one.")
-    n, _, h, w = images.shape
+    n, _, h, w = _expect_images(images).shape
     rows = math.ceil(n / columns)
     sheet = images.new_full((rows * columns, h + 2, w + 2), -1.0)
     sheet[:n, 1:-1, 1:-1] = images[:, 0].clamp(-1, 1)
@@ -263,7 +269,7 @@ def images(x: Tensor, ax: Axes, columns: int = 10) -> Axes:
 
 def gallery(rows: Mapping[str, Tensor], alt: str, columns: int = 12) -> Picture:
     """Named rows of images under one another, each ``columns`` wide."""
-    tall = [math.ceil(len(x) / columns) for x in rows.values()]
+    tall = [math.ceil(len(_expect_images(x)) / columns) for x in rows.values()]
     figure = Figure((columns * 0.55, sum(tall) * 0.55 + 0.27 * len(rows)), DPI, layout="constrained")
     for ax, (name, x) in zip(figure.subplots(len(rows), 1, height_ratios=tall, squeeze=False)[:, 0], rows.items()):
         images(x, ax=ax, columns=columns, title=name)

@@ -1,0 +1,85 @@
+"""Laws hold for the exact field and break for a field that is slightly wrong."""
+import math
+
+import pytest
+import torch
+
+from dgm_course.distributions import Mixture
+from dgm_course.paths import VE, VP, Conical, Cosine, ExactField, GaussianPath
+from dgm_course.teach import laws
+from dgm_course.teach.verify import LawBroken, verify
+
+F64 = torch.float64
+DATA = Mixture(torch.tensor([1.0, 2.0]), torch.tensor([[-1.5, 0.5], [1.0, 1.0]], dtype=F64),
+               torch.tensor([[0.4, 0.6], [0.7, 0.5]]), "data")
+PATHS = [Conical(), VP(), VE(), Cosine(), GaussianPath(lambda t: t * (2 - t), lambda t: 1.1 - t, name="home-made")]
+paths = pytest.mark.parametrize("path", PATHS, ids=[p.name for p in PATHS])
+
+
+class Slow(ExactField):
+    """The exact field, one per cent too slow."""
+
+    def forward(self, x, t):
+        return 0.99 * super().forward(x, t)
+
+
+def test_the_grid_goes_row_by_row():
+    nodes = laws.grid(-1, 2, 4)
+    assert nodes.shape == (16, 2) and nodes.dtype == F64
+    assert nodes[:5].tolist() == [[-1, -1], [-1, 0], [-1, 1], [-1, 2], [0, -1]]
+
+
+@paths
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.8])
+def test_continuity_holds_and_notices_one_per_cent(path, t):
+    x = path.marginal(DATA, t).sample(200, torch.Generator().manual_seed(0))
+    left, right = laws.continuity(path.exact(DATA), x, t)
+    assert left.shape == right.shape == (200,) and float(left.abs().max()) > 1e-4
+    verify("law", left, right, "∂p/∂t = −div(f p)", tolerance=1e-8)
+    with pytest.raises(LawBroken):
+        verify("law", *laws.continuity(Slow(path, DATA), x, t), "∂p/∂t = −div(f p)", tolerance=1e-3)
+
+
+def test_continuity_is_the_change_of_the_density():
+    """The left side once more, by differences of the library's own marginal."""
+    x = laws.grid(-2, 2, 5)
+    left, _ = laws.continuity(Conical().exact(DATA), x, 0.6)
+    change = laws.time_derivative(lambda t: Conical().marginal(DATA, float(t)).log_prob(x).exp(), torch.tensor(0.6, dtype=F64))
+    assert torch.allclose(left, change, atol=1e-8)
+
+
+@paths
+@pytest.mark.parametrize("t", [0.2, 0.5])
+def test_the_theorem_taken_literally_is_the_exact_field(path, t):
+    x, nodes = DATA.sample(6, torch.Generator().manual_seed(1)), laws.grid(-5, 5, 121)
+    by_sum = laws.field_by_quadrature(path, DATA, x, t, nodes)
+    verify("law", by_sum, path.exact(DATA)(x, t), "f = Σ f p(z | x)", tolerance=1e-6)
+    with pytest.raises(LawBroken):
+        verify("law", by_sum, Slow(path, DATA)(x, t), "f = Σ f p(z | x)", tolerance=1e-3)
+
+
+def test_the_objective_by_quadrature_is_the_expectation():
+    """For model = f + c the objective is c² exactly; for another, the mean over samples."""
+    field, ts, nodes = Conical().exact(DATA), (torch.arange(10, dtype=F64) + 0.5) / 10, laws.grid(-7, 7, 81)
+    area = (14 / 80) ** 2
+    shifted = laws.objective_by_quadrature(field, lambda x, t: field(x, t) + torch.tensor([0.6, 0.8]), ts, nodes, area)
+    assert float(shifted) == pytest.approx(1, abs=1e-6)
+    ours = laws.objective_by_quadrature(field, lambda x, t: -x * t, ts, nodes, area)
+    torch.manual_seed(0)
+    values = torch.stack([(field(x, t) + x * t).square().sum(1) for t in ts
+                          for x in [field.marginal(t).sample(20_000)]])
+    error = float(values.var(1).mean().sqrt()) / math.sqrt(values.numel())
+    assert abs(float(ours) - float(values.mean())) < 5 * error
+
+
+def test_the_time_derivative_is_of_fourth_order():
+    t = torch.tensor([0.3, 1.2], dtype=F64)
+    errors = [float((laws.time_derivative(torch.sin, t, h) - torch.cos(t)).abs().max()) for h in (0.2, 0.1)]
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.1)
+    assert torch.allclose(laws.time_derivative(torch.exp, t), torch.exp(t), rtol=1e-10)
+
+
+def test_gradients_are_rows_of_independent_samples():
+    a, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([[3.0]], requires_grad=True)
+    rows = laws.gradients(lambda i: (a * a).sum() * (i + 1) + 5 * b.sum(), [a, b], 3)
+    assert rows.tolist() == [[2, 4, 5], [4, 8, 5], [6, 12, 5]] and not rows.requires_grad
