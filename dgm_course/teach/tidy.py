@@ -31,6 +31,7 @@ MOST_BYTES, MOST_LINES = 1_500_000, 20
 # A folder of somebody's machine; the look-behind spares addresses such as https://example.org/home/x.
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|opt|var|mnt|private)/[\w.-]+"
                           r"|\b[A-Z]:\\\\?\w+")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
@@ -62,14 +63,14 @@ def run(notebook: NotebookNode, timeout: int, env: dict[str, str], folder: Path)
 
     notebook = copy.deepcopy(notebook)
     with tempfile.TemporaryDirectory(prefix="dgm-") as private:
-        client = Client(notebook, timeout=timeout, record_timing=False,
+        client = Client(notebook, timeout=timeout, record_timing=False, extra_arguments=["--log-level=ERROR"],
                         resources={"metadata": {"path": str(folder)}})
         client.private = private
         try:
             client.execute(env=quiet_environment(private, **env))
         except CellExecutionError as error:
             what = f"{_failed(notebook)} raised {error.ename}: {error.evalue}"
-            raise MasterError(f"{what}\n{error.traceback}") from None
+            raise MasterError(f"{what}\n{COLOUR.sub('', error.traceback)}") from None
         except CellTimeoutError:
             raise MasterError(f"{_failed(notebook)} was still running after {timeout} seconds.") from None
         except DeadKernelError:
