@@ -159,8 +159,8 @@ def vote(x: Tensor, targets: Tensor, weights: Tensor, ax: Axes, scale: float = 0
               scale=1 / scale, width=0.005)
     ax.scatter(*targets.T, s=10, c=INK, alpha=strength, linewidths=0)
     mean = weights @ (targets - x)
-    ax.quiver(*x, *mean, color=GREEN, angles="xy", scale_units="xy", scale=1 / scale, width=0.014, zorder=4)
-    ax.scatter(*x, s=45, c=VERMILION, zorder=5)
+    ax.quiver(*x, *mean, color=GREEN, angles="xy", scale_units="xy", scale=1 / scale, width=0.014, zorder=5)
+    ax.scatter(*x, s=26, c=VERMILION, zorder=4)
     return frame(ax)
 
 

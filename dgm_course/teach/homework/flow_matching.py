@@ -229,11 +229,11 @@ EXERCISES = (
         "fm.conditional_velocity",
         "8.1",
         "the conditional velocity",
-        "f = α' x1 + (σ'/σ)(x − α x1)",
+        "the field that moves the conditional path of x1: μ' + (σ'/σ)(x − μ) with μ = α x1",
         _on_paths("x", "x1"),
         conditional_velocity,
         slips.VELOCITY,
-        2,
+        1,
         "Ask first which noise brought x1 to x: x0 = (x − α x1)/σ. Then differentiate α x1 + σ x0 by t.",
     ),
     Exercise(
@@ -314,7 +314,7 @@ EXERCISES = (
         _reversed_cases,
         vp_field,
         slips.REVERSED,
-        1,
+        2,
         "With s = 1 − t: ∫₀ˢ β = β_min s + (β_max − β_min) s²/2 and α' = −½ β(s) α(s).",
     ),
 )
