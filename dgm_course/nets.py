@@ -151,7 +151,8 @@ class UNet(nn.Module):
         row = self.rows(x, y)
         c = self.time(_column(t, x)[:, 0]) + self.label(row)
         place = self.place(row).view(len(x), 14, 14, 2 * self.channels).permute(0, 3, 1, 2)
-        fine = self.down(self.enter(x) + place, c)
+        h = self.enter(x)
+        fine = self.down(h + place.to(h.dtype), c)  # a float32 term would make all that follows float32
         h = self.halve(fine)
         for block in self.middle:
             h = block(h, c)
