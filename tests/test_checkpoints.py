@@ -1,4 +1,5 @@
 """A file is whole or refused: killed, cut, flipped, foreign, hostile."""
+
 import json
 import os
 import pickle
@@ -13,22 +14,40 @@ from torch import nn
 from dgm_course import checkpoints
 from dgm_course.checkpoints import CheckpointError, load_into, previous, read, write
 
-OLD, NEW = {"w": torch.arange(6.0).view(2, 3), "k": torch.tensor(1)}, {"w": torch.ones(500, 40), "k": torch.tensor(2)}
+OLD, NEW = (
+    {"w": torch.arange(6.0).view(2, 3), "k": torch.tensor(1)},
+    {"w": torch.ones(500, 40), "k": torch.tensor(2)},
+)
 
 
 def same(one, other):
     return one.keys() == other.keys() and all(
-        torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one)
+        torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one
+    )
 
 
 # --- round trips ---
 
 
 def test_every_kind_of_tensor_comes_back(tmp_path):
-    tensors = {f"t{i}": torch.ones(2, 3).to(dtype) for i, dtype in enumerate((
-        torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool))}
+    tensors = {
+        f"t{i}": torch.ones(2, 3).to(dtype)
+        for i, dtype in enumerate(
+            (
+                torch.float64,
+                torch.float32,
+                torch.float16,
+                torch.bfloat16,
+                torch.int64,
+                torch.uint8,
+                torch.bool,
+            )
+        )
+    }
     tensors |= {"scalar": torch.tensor(3.5), "empty": torch.zeros(0, 4), "nan": torch.tensor([1.0, -0.0])}
-    file = write(tmp_path / "deep" / "folder" / "Gewichte für alle.safetensors", tensors, {"steps": 3, "who": "ü"})
+    file = write(
+        tmp_path / "deep" / "folder" / "Gewichte für alle.safetensors", tensors, {"steps": 3, "who": "ü"}
+    )
     back, notes = read(file)
     assert same(back, tensors) and notes == {"steps": 3, "who": "ü"}
     assert [f.name for f in file.parent.iterdir()] == [file.name]  # nothing else is left lying about
@@ -36,8 +55,13 @@ def test_every_kind_of_tensor_comes_back(tmp_path):
 
 def test_strided_tied_and_trained_weights_come_back(tmp_path):
     weight = nn.Parameter(torch.randn(4, 3))
-    tensors = {"turned": weight.T, "again": weight, "tied": weight, "slice": torch.randn(6, 6)[::2, 1::2],
-               "spread": torch.zeros(1).expand(5)}
+    tensors = {
+        "turned": weight.T,
+        "again": weight,
+        "tied": weight,
+        "slice": torch.randn(6, 6)[::2, 1::2],
+        "spread": torch.zeros(1).expand(5),
+    }
     back, _ = read(write(tmp_path / "w.safetensors", tensors))
     assert same(back, {k: v.detach() for k, v in tensors.items()}) and not back["turned"].requires_grad
 
@@ -67,6 +91,7 @@ def test_the_file_before_is_kept(tmp_path):
 def test_the_file_before_is_kept_where_there_are_no_links(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no links here")
+
     monkeypatch.setattr(os, "link", refuse)
     test_the_file_before_is_kept(tmp_path)
 
@@ -81,8 +106,9 @@ def half_then(action):
     def save(tensors, path, notes):
         real(tensors, path, notes)
         whole = path.read_bytes()
-        path.write_bytes(whole[:len(whole) // 2])
+        path.write_bytes(whole[: len(whole) // 2])
         action()
+
     return save
 
 
@@ -135,7 +161,7 @@ def test_a_truncated_file_is_named_and_the_previous_one_offered(share, older, tm
     if older:
         write(file, OLD)
     whole = write(file, NEW).read_bytes()
-    file.write_bytes(whole[:int(share * len(whole))])
+    file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(CheckpointError, match="w.safetensors is damaged or not a safetensors file") as told:
         read(file)
     assert (f"The one before it is {previous(file)}." in str(told.value)) == older
@@ -252,7 +278,10 @@ CHANGES = [
     (lambda t: t.pop("3.bias"), "does not fit Sequential: missing 3.bias"),
     (lambda t: t.update(extra=torch.zeros(2)), "unexpected extra"),
     (lambda t: t.update({"0.weight": torch.zeros(3, 4)}), r"of another shape 0.weight \(3, 4\) for \(3, 3\)"),
-    (lambda t: [t.pop(f"{i}.weight") for i in range(7)], r"missing 0.weight, 1.weight, 2.weight, 3.weight, 4.weight \.\.\.\."),
+    (
+        lambda t: [t.pop(f"{i}.weight") for i in range(7)],
+        r"missing 0.weight, 1.weight, 2.weight, 3.weight, 4.weight \.\.\.\.",
+    ),
     (lambda t: t.clear(), "missing 0.bias, 0.weight, 1.bias, 1.weight, 2.bias ..."),
     (lambda t: (t.pop("0.bias"), t.update(x=torch.zeros(1))), "missing 0.bias; unexpected x"),
 ]
@@ -271,13 +300,19 @@ def test_weights_that_do_not_fit_are_listed_and_none_is_loaded(change, told):
 def test_weights_take_the_modules_precision():
     module = net().double()
     load_into(module, {k: v + 1 for k, v in net().state_dict().items()})
-    assert torch.equal(module[0].bias, net()[0].bias.double() + 1) or torch.allclose(module[0].bias.float(), net()[0].bias + 1)
+    assert torch.equal(module[0].bias, net()[0].bias.double() + 1) or torch.allclose(
+        module[0].bias.float(), net()[0].bias + 1
+    )
     assert module[0].bias.dtype == torch.float64
 
 
 def test_the_checksum_sees_names_types_shapes_and_values():
     base = checkpoints.digest(OLD)
-    others = [{"v": OLD["w"], "k": OLD["k"]}, {"w": OLD["w"].double(), "k": OLD["k"]},
-              {"w": OLD["w"].view(3, 2), "k": OLD["k"]}, {"w": OLD["w"] + 1e-6, "k": OLD["k"]}]
+    others = [
+        {"v": OLD["w"], "k": OLD["k"]},
+        {"w": OLD["w"].double(), "k": OLD["k"]},
+        {"w": OLD["w"].view(3, 2), "k": OLD["k"]},
+        {"w": OLD["w"] + 1e-6, "k": OLD["k"]},
+    ]
     assert base == checkpoints.digest(dict(reversed(OLD.items())))
     assert len({base, *map(checkpoints.digest, others)}) == 5

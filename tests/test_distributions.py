@@ -1,4 +1,5 @@
 """Densities against scipy, quadrature and autograd; samples against moments."""
+
 import math
 
 import numpy as np
@@ -18,12 +19,17 @@ def rng():
 
 def lopsided() -> Mixture:
     """Unequal weights and widths in every direction: no symmetry hides a slip."""
-    return Mixture(torch.tensor([1.0, 2.0, 5.0]), torch.tensor([[-2.0, 0.5], [1.0, 1.5], [0.5, -1.0]], dtype=F64),
-                   torch.tensor([[0.3, 0.9], [0.7, 0.4], [0.5, 0.6]]))
+    return Mixture(
+        torch.tensor([1.0, 2.0, 5.0]),
+        torch.tensor([[-2.0, 0.5], [1.0, 1.5], [0.5, -1.0]], dtype=F64),
+        torch.tensor([[0.3, 0.9], [0.7, 0.4], [0.5, 0.6]]),
+    )
 
 
 def wide() -> Gaussian:
-    return Gaussian(torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=F64), torch.tensor([[0.5, 2.0], [1.5, 0.1]], dtype=F64))
+    return Gaussian(
+        torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=F64), torch.tensor([[0.5, 2.0], [1.5, 0.1]], dtype=F64)
+    )
 
 
 def by_autograd(distribution, x):
@@ -40,8 +46,10 @@ def test_gaussian_log_prob_is_scipys_summed_over_the_event(rng):
 
 def test_mixture_log_prob_is_the_weighted_sum_of_densities(rng):
     p, x = lopsided(), torch.randn(9, 2, dtype=F64, generator=rng)
-    density = sum(float(w) * stats.multivariate_normal(m.numpy(), np.diag(s.numpy() ** 2)).pdf(x.numpy())
-                  for w, m, s in zip(torch.tensor([1, 2, 5]) / 8, p.means, p.stds, strict=True))
+    density = sum(
+        float(w) * stats.multivariate_normal(m.numpy(), np.diag(s.numpy() ** 2)).pdf(x.numpy())
+        for w, m, s in zip(torch.tensor([1, 2, 5]) / 8, p.means, p.stds, strict=True)
+    )
     assert np.allclose(p.log_prob(x).exp().numpy(), density, rtol=1e-6)  # weights were given in float32
 
 
@@ -68,7 +76,9 @@ def test_score_and_log_prob_far_away_stay_finite():
 
 def test_responsibilities_are_bayes_rule(rng):
     p, x = lopsided(), torch.randn(6, 2, dtype=F64, generator=rng)
-    each = torch.stack([w * Gaussian(m, s).log_prob(x).exp() for w, m, s in zip(p.weights, p.means, p.stds, strict=True)], 1)
+    each = torch.stack(
+        [w * Gaussian(m, s).log_prob(x).exp() for w, m, s in zip(p.weights, p.means, p.stds, strict=True)], 1
+    )
     assert torch.allclose(p.responsibilities(x), each / each.sum(1, keepdim=True), rtol=1e-10)
 
 
@@ -126,7 +136,9 @@ def test_inputs_that_want_gradients_are_unharmed():
 
 
 def test_numbers_without_event_dimensions_are_samples_too():
-    assert torch.allclose(standard_normal().log_prob(torch.zeros(4)), torch.full((4,), -0.5 * math.log(2 * math.pi)))
+    assert torch.allclose(
+        standard_normal().log_prob(torch.zeros(4)), torch.full((4,), -0.5 * math.log(2 * math.pi))
+    )
 
 
 def test_sample_mean_carries_its_standard_error():
@@ -143,13 +155,33 @@ SENTENCES = [
     (lambda: Gaussian(torch.zeros(2), 0.0), ValueError, "deviation is 0: expected all of them above 0"),
     (lambda: Gaussian(torch.zeros(2), float("nan")), ValueError, "deviation is nan: expected"),
     (lambda: wide().log_prob(torch.zeros(3, 4, dtype=F64)), ValueError, r"\(3, 4\): expected \(B, 2, 2\)"),
-    (lambda: wide().score(torch.zeros(3, 2, 2, device="meta", dtype=F64)), ValueError, "device meta: expected cpu"),
-    (lambda: Mixture(torch.ones(3), TWO, 1.0), ValueError, r"\(3,\) and means of shape \(2, 2\): expected \(K,\) and"),
+    (
+        lambda: wide().score(torch.zeros(3, 2, 2, device="meta", dtype=F64)),
+        ValueError,
+        "device meta: expected cpu",
+    ),
+    (
+        lambda: Mixture(torch.ones(3), TWO, 1.0),
+        ValueError,
+        r"\(3,\) and means of shape \(2, 2\): expected \(K,\) and",
+    ),
     (lambda: Mixture(torch.ones(2), torch.zeros(2), 1.0), ValueError, r"expected \(K,\) and \(K, D\)"),
-    (lambda: Mixture(torch.tensor([1.0, 0.0]), TWO, 1.0), ValueError, "a weight is 0: expected all of them above 0"),
-    (lambda: Mixture(torch.ones(2), TWO.long(), 1.0), TypeError, "means has dtype torch.int64: expected floating"),
+    (
+        lambda: Mixture(torch.tensor([1.0, 0.0]), TWO, 1.0),
+        ValueError,
+        "a weight is 0: expected all of them above 0",
+    ),
+    (
+        lambda: Mixture(torch.ones(2), TWO.long(), 1.0),
+        TypeError,
+        "means has dtype torch.int64: expected floating",
+    ),
     (lambda: Mixture(torch.ones(2), TWO, 0.0), ValueError, "stds of shape .*all above 0"),
-    (lambda: Mixture(torch.ones(2), TWO, torch.ones(2)), ValueError, r"stds of shape \(2,\): expected a number, \(K, 1\)"),
+    (
+        lambda: Mixture(torch.ones(2), TWO, torch.ones(2)),
+        ValueError,
+        r"stds of shape \(2,\): expected a number, \(K, 1\)",
+    ),
     (lambda: Mixture(torch.ones(2), TWO, torch.ones(3, 1)), ValueError, r"stds of shape \(3, 1\): expected"),
     (lambda: lopsided().log_prob(torch.zeros(3, 3, dtype=F64)), ValueError, r"\(3, 3\): expected \(B, 2\)"),
     (lambda: lopsided().log_prob(torch.full((3, 2), float("nan"))), ValueError, "NaN in 6 of 6"),

@@ -1,4 +1,5 @@
 """Every drawing: into given axes, as a picture with words, the same bytes for the same data."""
+
 import base64
 
 import numpy as np
@@ -27,19 +28,28 @@ INTO_AXES = {
     "density": lambda **k: draw.density(DATA.to(torch.float64).log_prob, **k),
     "heat": lambda **k: draw.heat(torch.arange(-12.0, 13.0), **k),
     "arrows": lambda **k: draw.arrows(lambda x, t: -x * t, 0.5, **k),
-    "weighted arrows": lambda **k: draw.arrows(Conical().exact(DATA), 0.5, weight=DATA.to(torch.float64).log_prob, **k),
+    "weighted arrows": lambda **k: draw.arrows(
+        Conical().exact(DATA), 0.5, weight=DATA.to(torch.float64).log_prob, **k
+    ),
     "flow": lambda **k: draw.flow(Conical().exact(DATA.to(torch.float64)), 0.5, **k),
     "vote": lambda **k: draw.vote(torch.zeros(2), CLOUD, torch.softmax(CLOUD[:, 0], 0), **k),
     "conditional_paths": lambda **k: draw.conditional_paths(CLOUD, OTHER, **k),
     "roads": lambda **k: draw.roads(TRAJECTORY, **k),
-    "curves": lambda **k: draw.curves({"a": ([1, 2, 4], [3, 2, 1], [0.1, 0.2, 0.1]), "floor": ([1, 4], [1, 1])},
-                                      xlabel="steps", ylabel="distance", log="x", **k),
+    "curves": lambda **k: draw.curves(
+        {"a": ([1, 2, 4], [3, 2, 1], [0.1, 0.2, 0.1]), "floor": ([1, 4], [1, 1])},
+        xlabel="steps",
+        ylabel="distance",
+        log="x",
+        **k,
+    ),
     "bars": lambda **k: draw.bars({"one": 1.0, "exact": 2.0}, ylabel="cost", spread=[0.1, 0.2], **k),
     "losses": lambda **k: draw.losses(RUN, RUN, **k),
     "images": lambda **k: draw.images(DIGITS, columns=3, **k),
 }
 WHOLE = {
-    "film": lambda: draw.film(TRAJECTORY, torch.linspace(0, 1, 9), "a film", exact=Conical().exact(DATA.to(torch.float64)).marginal),
+    "film": lambda: draw.film(
+        TRAJECTORY, torch.linspace(0, 1, 9), "a film", exact=Conical().exact(DATA.to(torch.float64)).marginal
+    ),
     "gallery": lambda: draw.gallery({"ours": DIGITS, "real": DIGITS[:3]}, "a gallery", columns=4),
     "schedules": lambda: draw.schedules({"conical": Conical(), "VP": VP()}, "two schedules"),
     "shown": lambda: draw.shown(draw.panels(3), "three empty panels"),
@@ -85,9 +95,15 @@ def test_colours_mean_what_they_say():
     lines, source, data = draw.roads(TRAJECTORY, ax=axes()).collections[:3]
     assert to_hex(lines.get_color()[0]) == draw.BLUE.lower()
     assert (to_hex(source.get_facecolor()[0]), to_hex(data.get_facecolor()[0])) == (draw.GREY, draw.INK)
-    assert np.allclose(source.get_offsets(), TRAJECTORY[0]) and np.allclose(data.get_offsets(), TRAJECTORY[-1])
-    plain, exact = draw.curves({"a": ([0, 1], [0, 1]), "exact one": ([0, 1], [1, 1])}, ax=axes(), xlabel="", ylabel="").lines
-    assert (plain.get_linestyle(), exact.get_linestyle()) == ("-", "--") and to_hex(exact.get_color()) == draw.GREEN.lower()
+    assert np.allclose(source.get_offsets(), TRAJECTORY[0]) and np.allclose(
+        data.get_offsets(), TRAJECTORY[-1]
+    )
+    plain, exact = draw.curves(
+        {"a": ([0, 1], [0, 1]), "exact one": ([0, 1], [1, 1])}, ax=axes(), xlabel="", ylabel=""
+    ).lines
+    assert (plain.get_linestyle(), exact.get_linestyle()) == ("-", "--") and to_hex(
+        exact.get_color()
+    ) == draw.GREEN.lower()
 
 
 def test_planes_share_one_frame():
@@ -97,7 +113,7 @@ def test_planes_share_one_frame():
 
 
 def test_a_density_is_drawn_the_right_way_round():
-    """Mass at the lower right of the plane is at the first rows and last columns of an image with origin below."""
+    """Mass at the lower right of the plane is in the first rows and last columns, as the origin is below."""
     corner = Mixture(torch.ones(1), torch.tensor([[3.0, -2.0]], dtype=torch.float64), 0.3)
     image = np.asarray(draw.density(corner.log_prob, ax=axes()).images[0].get_array())
     row, column = np.unravel_index(image.argmax(), image.shape)
@@ -108,7 +124,9 @@ def test_a_density_is_drawn_the_right_way_round():
 
 
 def test_arrows_point_where_the_field_does():
-    quiver = draw.arrows(lambda x, t: torch.stack([x[:, 1], t + 0 * x[:, 0]], 1), 0.25, ax=axes()).collections[0]
+    quiver = draw.arrows(
+        lambda x, t: torch.stack([x[:, 1], t + 0 * x[:, 0]], 1), 0.25, ax=axes()
+    ).collections[0]
     assert np.allclose(quiver.U, quiver.Y) and np.allclose(quiver.V, 0.25)
 
 
@@ -126,7 +144,10 @@ def test_tiles_are_ink_on_paper_in_reading_order():
 
 def test_every_run_has_its_curve():
     assert len(draw.losses(RUN, RUN, RUN, ax=axes()).lines) == 3
-    assert [line.get_label() for line in draw.losses(RUN, RUN, names=("a", "b"), ax=axes()).lines] == ["a", "b"]
+    assert [line.get_label() for line in draw.losses(RUN, RUN, names=("a", "b"), ax=axes()).lines] == [
+        "a",
+        "b",
+    ]
     with pytest.raises(ValueError):
         draw.losses(RUN, RUN, names=("a",), ax=axes())
 
@@ -139,7 +160,9 @@ def test_what_wants_gradients_can_be_drawn():
     draw.arrows(lambda x, t: cloud[:1] + x, 0.5, ax=axes())
 
 
-@pytest.mark.parametrize("images", [torch.zeros(3, 8, 8), torch.zeros(3, 3, 8, 8), torch.zeros(0, 1, 8, 8), torch.zeros(784)])
+@pytest.mark.parametrize(
+    "images", [torch.zeros(3, 8, 8), torch.zeros(3, 3, 8, 8), torch.zeros(0, 1, 8, 8), torch.zeros(784)]
+)
 def test_what_is_no_batch_of_images_is_told(images):
     for show in (draw.images, lambda x: draw.gallery({"row": x}, "alt")):
         with pytest.raises(ValueError, match=r"images have shape .*: expected \(N, 1, H, W\)"):
@@ -157,4 +180,8 @@ def test_progress_ends_as_one_plain_line():
     assert _line("flow", RUN) == {"text/plain": "flow: 100 steps done"}
     half = History(Recipe(2000), {"model": torch.full((2000,), 0.25)}, step=1000)
     line = _line("flow", half)
-    assert line["text/plain"] == "flow: 1,000 of 2,000" and 'value="1000"' in line["text/html"] and "0.250" in line["text/html"]
+    assert (
+        line["text/plain"] == "flow: 1,000 of 2,000"
+        and 'value="1000"' in line["text/html"]
+        and "0.250" in line["text/html"]
+    )

@@ -1,4 +1,5 @@
 """Solvers by their measured order, SDEs by their exact discrete moments, divergences by the Jacobian."""
+
 import math
 
 import pytest
@@ -6,7 +7,19 @@ import torch
 
 from dgm_course import dynamics
 from dgm_course.distributions import Gaussian
-from dgm_course.dynamics import Counted, adaptive, divergence, euler, heun, hutchinson, langevin, midpoint, rk4, solve, walk
+from dgm_course.dynamics import (
+    Counted,
+    adaptive,
+    divergence,
+    euler,
+    heun,
+    hutchinson,
+    langevin,
+    midpoint,
+    rk4,
+    solve,
+    walk,
+)
 
 F64 = torch.float64
 
@@ -22,7 +35,7 @@ def grid(start: float, end: float, steps: int) -> torch.Tensor:
 
 def bent(x, t):
     """x' = −x² cos(t): nonlinear, and explicit in time, so that a stage at the wrong time shows."""
-    return -x**2 * torch.cos(t)
+    return -(x**2) * torch.cos(t)
 
 
 def bent_solution(x, t):
@@ -35,8 +48,12 @@ START = torch.tensor([[0.5, 1.0], [2.0, 0.8]], dtype=F64)
 
 @pytest.mark.parametrize("method, order", [(euler, 1), (midpoint, 2), (heun, 2), (rk4, 4)])
 def test_the_error_falls_with_the_order_of_the_method(method, order):
-    errors = [float((solve(bent, START, grid(0, 1.5, n), method=method)[-1] - bent_solution(START, 1.5)).abs().max())
-              for n in (20, 40, 80)]
+    errors = [
+        float(
+            (solve(bent, START, grid(0, 1.5, n), method=method)[-1] - bent_solution(START, 1.5)).abs().max()
+        )
+        for n in (20, 40, 80)
+    ]
     measured = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
     assert measured == pytest.approx([order] * 2, abs=0.2), errors
 
@@ -87,7 +104,12 @@ def test_euler_maruyama_has_the_moments_of_an_ornstein_uhlenbeck_process(ends, n
 
 
 def test_noise_may_depend_on_time():
-    x = solve(lambda x, t: 0 * x, torch.zeros(40_000, 1, dtype=F64), grid(0, 1, 10), noise=lambda t: 1.0 * (t < 0.45))
+    x = solve(
+        lambda x, t: 0 * x,
+        torch.zeros(40_000, 1, dtype=F64),
+        grid(0, 1, 10),
+        noise=lambda t: 1.0 * (t < 0.45),
+    )
     assert torch.equal(x[5], x[-1])
     assert abs(float(x[-1].var()) - 0.5) < 5 * 0.5 * math.sqrt(2 / 40_000)
 
@@ -111,7 +133,9 @@ def test_an_empty_batch_walks_too():
 
 
 def swirl(x, t):
-    return torch.stack([torch.sin(x[:, 0] * x[:, 1]) + t, x[:, 0] ** 2 * x[:, 1], torch.exp(-x[:, 2]) * x[:, 0]], 1)
+    return torch.stack(
+        [torch.sin(x[:, 0] * x[:, 1]) + t, x[:, 0] ** 2 * x[:, 1], torch.exp(-x[:, 2]) * x[:, 0]], 1
+    )
 
 
 def traces(x, t):
@@ -189,14 +213,20 @@ def test_langevin_settles_where_its_discretisation_does():
 
 
 SENTENCES = [
-    (lambda: solve(bent, START, torch.tensor([0.0, 0.5, 0.2])), r"ts has shape \(3,\) and is not a strictly monotone grid"),
+    (
+        lambda: solve(bent, START, torch.tensor([0.0, 0.5, 0.2])),
+        r"ts has shape \(3,\) and is not a strictly monotone grid",
+    ),
     (lambda: solve(bent, START, torch.tensor([0.0, 0.0, 1.0])), "not a strictly monotone"),
     (lambda: solve(bent, START, torch.tensor([0.0])), r"ts has shape \(1,\)"),
     (lambda: solve(bent, START, torch.tensor(1.0)), r"ts has shape \(\)"),
     (lambda: solve(bent, START, torch.rand(3, 2)), r"ts has shape \(3, 2\)"),
     (lambda: solve(bent, START, torch.tensor([0.0, float("nan"), 1.0])), "not a strictly monotone"),
     (lambda: list(walk(bent, START, [0.0, 1.0])), r"ts is a list and .* expected a tensor \(T,\)"),
-    (lambda: divergence(lambda x, t: torch.ones_like(x), START, torch.tensor(0.0)), "not tied to x .* expected a differentiable"),
+    (
+        lambda: divergence(lambda x, t: torch.ones_like(x), START, torch.tensor(0.0)),
+        "not tied to x .* expected a differentiable",
+    ),
     (lambda: hutchinson(lambda x, t: (2 * x).detach(), START, torch.tensor(0.0)), "not tied to x"),
 ]
 

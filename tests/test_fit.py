@@ -1,4 +1,5 @@
-"""The training loop: equal to one written by hand, resumed to the bit, stopped by hand or by NaN without harm."""
+"""The training loop: equal to one by hand, resumed to the bit, stopped by hand or by NaN without harm."""
+
 import math
 import os
 import signal
@@ -10,12 +11,24 @@ from torch import nn
 
 from dgm_course import checkpoints
 from dgm_course.checkpoints import CheckpointError
-from dgm_course.fit import (History, Player, Recipe, TrainingError, constant, cosine, feed, fit, linear, read_history,
-                            warm_average)
+from dgm_course.fit import (
+    History,
+    Player,
+    Recipe,
+    TrainingError,
+    constant,
+    cosine,
+    feed,
+    fit,
+    linear,
+    read_history,
+    warm_average,
+)
 
 ROWS = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
 TABLE = (ROWS, ROWS[:, :1] * 2 - 1)
-FULL = dict(batch=16, lr=0.02, warmup=5, decay=cosine, ema=0.9, clip=0.5, weight_decay=0.01, seed=4)
+FULL = {"batch": 16, "lr": 0.02, "warmup": 5, "decay": cosine, "ema": 0.9, "clip": 0.5, "weight_decay": 0.01}
+FULL["seed"] = 4
 
 
 class Curve(nn.Module):
@@ -53,16 +66,25 @@ class Game(nn.Module):
         return self.maker(torch.randn_like(x))
 
     def players(self):
-        return {"critic": Player(self.critic, lambda x, y: (self.critic(self.made(x).detach()) - self.critic(x)).mean()
-                                 + 0.1 * self.critic(x).square().mean()),
-                "maker": Player(self.maker, lambda x, y: -self.critic(self.made(x)).mean())}
+        return {
+            "critic": Player(
+                self.critic,
+                lambda x, y: (
+                    (self.critic(self.made(x).detach()) - self.critic(x)).mean()
+                    + 0.1 * self.critic(x).square().mean()
+                ),
+            ),
+            "maker": Player(self.maker, lambda x, y: -self.critic(self.made(x)).mean()),
+        }
 
 
 def stop_at(step):
     """A reporter that presses 'stop' as soon as ``step`` steps are done: a real SIGINT."""
+
     def report(history):
         if history.step == step:
             os.kill(os.getpid(), signal.SIGINT)
+
     return report
 
 
@@ -100,10 +122,15 @@ def test_fit_is_the_loop_one_would_write(ema, clip):
                 p.grad *= clip / norm
         optimizer.step()
         decay = min(ema, (1 + step) / (10 + step))
-        average = weights(hand) if step == 0 else [
-            decay * a + (1 - decay) * w for a, w in zip(average, weights(hand), strict=True)]
+        average = (
+            weights(hand)
+            if step == 0
+            else [decay * a + (1 - decay) * w for a, w in zip(average, weights(hand), strict=True)]
+        )
     expected = average if ema else weights(hand)
-    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(weights(model), expected, strict=True))
+    assert all(
+        torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(weights(model), expected, strict=True)
+    )
     assert history.loss.tolist() == pytest.approx(losses, rel=1e-5)
 
 
@@ -149,6 +176,7 @@ def test_drawn_batches_depend_on_seed_and_step_alone():
     def draw(n):
         sizes.append(n)
         return torch.randn(n, 2)
+
     batches = feed(draw, Recipe(1, 4, seed=3), torch.device("cpu"))
     state = torch.get_rng_state()
     first, later = batches(0)[0], batches(64)[0]
@@ -167,7 +195,9 @@ def test_an_argument_may_be_left_out():
 # --- stopping and going on ---
 
 
-CASES = [(TABLE, 20, k) for k in (1, 6, 7, 19)] + [(Endless(), 70, k) for k in (1, 33, 64, 69)]  # 3 batches an epoch
+CASES = [(TABLE, 20, k) for k in (1, 6, 7, 19)] + [
+    (Endless(), 70, k) for k in (1, 33, 64, 69)
+]  # 3 batches an epoch
 
 
 @pytest.mark.parametrize("data, steps, k", CASES, ids=[f"{type(d).__name__}-{k}" for d, _, k in CASES])
@@ -180,7 +210,9 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(data, steps, k, thro
     assert f"{k} steps of {steps} (stopped" in repr(stopped) and torch.equal(stopped.loss, expected.loss[:k])
     other = Curve()
     torch.randn(7)  # whatever the notebook does in between
-    resumed = fit(other, data, recipe, resume=stopped if through == "memory" else tmp_path / "run.safetensors")
+    resumed = fit(
+        other, data, recipe, resume=stopped if through == "memory" else tmp_path / "run.safetensors"
+    )
     assert same(weights(other), weights(whole)) and torch.equal(resumed.loss, expected.loss)
     assert resumed.tensors.keys() == expected.tensors.keys()
     different = [k for k, v in expected.tensors.items() if not torch.equal(v, resumed.tensors[k])]
@@ -196,7 +228,9 @@ def test_a_run_may_be_resumed_twice_and_stopped_often():
         again = Curve()
         fit(again, TABLE, recipe, resume=history)
         assert same(weights(again), weights(whole))
-        assert all(torch.equal(torch.nan_to_num(v), torch.nan_to_num(kept[k])) for k, v in history.tensors.items())
+        assert all(
+            torch.equal(torch.nan_to_num(v), torch.nan_to_num(kept[k])) for k, v in history.tensors.items()
+        )
     for k in (8, 9, 15, 20):
         model = Curve()
         history = fit(model, TABLE, recipe, resume=history, report=stop_at(k))
@@ -229,7 +263,9 @@ def test_players_move_only_their_own_weights_in_turn():
         def loss(*batch):
             seen.append((name, same(weights(game.critic), before[2:]), same(weights(game.maker), before[:2])))
             return real[name].loss(*batch)
+
         return loss
+
     game.players = lambda: {name: Player(side.module, told(name)) for name, side in real.items()}
     fit(game, TABLE, frozen)
     assert seen == [("critic", True, True), ("maker", False, True)]
@@ -242,6 +278,7 @@ def test_stop_pressed_within_a_step_finishes_that_step():
             if self.calls == 4:
                 os.kill(os.getpid(), signal.SIGINT)
             return super().loss(x, y)
+
     before, model = signal.getsignal(signal.SIGINT), Pressed()
     history = fit(model, TABLE, Recipe(20, **FULL))
     assert history.step == 5 and len(history.loss) == 5 and torch.isfinite(history.loss).all()
@@ -257,6 +294,7 @@ def test_an_impatient_second_stop_raises_and_leaves_a_usable_model():
         if history.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
+
     before, model = signal.getsignal(signal.SIGINT), Curve()
     with pytest.raises(KeyboardInterrupt):
         fit(model, TABLE, Recipe(20, **FULL), report=twice)
@@ -295,7 +333,9 @@ def test_the_averaged_weights_are_in_the_model_afterwards():
     recipe, model, raw = Recipe(20, **FULL), Curve(), Curve()
     history = fit(model, TABLE, recipe)
     fit(raw, TABLE, Recipe(20, **{**FULL, "ema": 0.0}))
-    assert same(weights(raw), [history.tensors["model.a"], history.tensors["model.b"]])  # the run went on with these
+    assert same(
+        weights(raw), [history.tensors["model.a"], history.tensors["model.b"]]
+    )  # the run went on with these
     assert same(weights(model), [history.tensors["average.module.a"], history.tensors["average.module.b"]])
     assert not same(weights(model), weights(raw))
 
@@ -337,15 +377,21 @@ class BrokenGradient(Poisoned):
 def test_a_loss_that_is_no_number_stops_at_its_step(value, ema, tmp_path):
     model, clean, file = Poisoned(47, value), Curve(), tmp_path / "run.safetensors"
     recipe = Recipe(100, 16, lr=0.02, ema=ema)  # remembered every fifth step
-    with pytest.raises(TrainingError, match=f"loss of 'model' became {value} at step 47 of 100.* as it was at step 45"):
+    with pytest.raises(
+        TrainingError, match=f"loss of 'model' became {value} at step 47 of 100.* as it was at step 45"
+    ):
         fit(model, TABLE, recipe, save=file)
     stopped = fit(clean, TABLE, recipe, report=stop_at(45))
     assert stopped.step == 45 and same(weights(model), weights(clean)) and not model.training
     other = Curve()
-    assert fit(other, TABLE, recipe, resume=file).finished and finite(other)  # and one may go on from the file
+    assert fit(other, TABLE, recipe, resume=file).finished and finite(
+        other
+    )  # and one may go on from the file
 
 
-@pytest.mark.parametrize("at, good", [(0, 0), (46, 45), (44, 40), (99, 95)])  # within, at and on the last mark
+@pytest.mark.parametrize(
+    "at, good", [(0, 0), (46, 45), (44, 40), (99, 95)]
+)  # within, at and on the last mark
 def test_a_gradient_that_is_no_number_stops_before_it_is_remembered(at, good, tmp_path):
     model, file = BrokenGradient(at), tmp_path / "run.safetensors"
     with pytest.raises(TrainingError, match=f"gradient of step {at} .*The model is as it was at step {good}"):
@@ -361,7 +407,12 @@ def test_a_gradient_that_is_no_number_stops_before_it_is_remembered(at, good, tm
 def test_no_steps_change_nothing():
     model = Curve()
     before, history = weights(model), fit(model, TABLE, Recipe(0, **FULL))
-    assert same(before, weights(model)) and history.finished and history.loss.shape == (0,) and "0 steps" in repr(history)
+    assert (
+        same(before, weights(model))
+        and history.finished
+        and history.loss.shape == (0,)
+        and "0 steps" in repr(history)
+    )
 
 
 def test_a_learning_rate_of_zero_changes_nothing():
@@ -378,6 +429,7 @@ def test_a_batch_larger_than_the_data_is_all_the_data():
         def loss(self, x, y):
             seen.append(sorted(x[:, 0].tolist()))
             return super().loss(x, y)
+
     fit(Watching(), TABLE, Recipe(3, 1000))
     assert seen == [sorted(ROWS[:, 0].tolist())] * 3
 
@@ -440,7 +492,9 @@ def test_a_checkpoint_that_lacks_something_is_refused_whole(told, tmp_path):
 
 
 @pytest.mark.parametrize("through", ["memory", "file"])
-@pytest.mark.parametrize("change", [{"lr": 0.5}, {"decay": linear}, {"seed": 5}, {"batch": 8}, {"precision": torch.bfloat16}])
+@pytest.mark.parametrize(
+    "change", [{"lr": 0.5}, {"decay": linear}, {"seed": 5}, {"batch": 8}, {"precision": torch.bfloat16}]
+)
 def test_another_recipe_does_not_resume(change, through, tmp_path):
     file, model = tmp_path / "run.safetensors", Curve()
     history, before = fit(Curve(), TABLE, Recipe(20, **FULL), report=stop_at(3), save=file), weights(model)
@@ -479,9 +533,15 @@ SENTENCES = [
     (lambda: Recipe(3, batch=0), "batch is 0: expected at least 1"),
     (lambda: Recipe(3, lr=-0.1), "lr is -0.1: expected at least 0"),
     (lambda: Recipe(3, ema=-0.1), "ema is -0.1: expected"),
-    (lambda: fit(Curve(), (ROWS, ROWS[:9]), BASE), r"data have \[50, 9\] samples: expected equal numbers, above 0"),
+    (
+        lambda: fit(Curve(), (ROWS, ROWS[:9]), BASE),
+        r"data have \[50, 9\] samples: expected equal numbers, above 0",
+    ),
     (lambda: fit(Curve(), ROWS[:0], BASE), r"data have \[0\] samples"),
-    (lambda: fit(Curve(), lambda n: ROWS[:7], BASE), r"asked for 256 samples and gave \[7\]: expected sample\(n\) to give n"),
+    (
+        lambda: fit(Curve(), lambda n: ROWS[:7], BASE),
+        r"asked for 256 samples and gave \[7\]: expected sample\(n\) to give n",
+    ),
     (lambda: fit(Odd(None), TABLE, BASE), "loss of 'model' is None: expected one number as a tensor"),
     (lambda: fit(Odd(torch.zeros(4)), TABLE, BASE), r"a tensor of shape \(4,\): expected one number"),
     (lambda: fit(nn.Identity(), TABLE, BASE), "Identity has no loss: expected a module with loss"),

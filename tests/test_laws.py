@@ -1,4 +1,5 @@
 """Laws hold for the exact field and break for a field that is slightly wrong."""
+
 import math
 
 import pytest
@@ -10,9 +11,19 @@ from dgm_course.teach import laws
 from dgm_course.teach.verify import LawBroken, verify
 
 F64 = torch.float64
-DATA = Mixture(torch.tensor([1.0, 2.0]), torch.tensor([[-1.5, 0.5], [1.0, 1.0]], dtype=F64),
-               torch.tensor([[0.4, 0.6], [0.7, 0.5]]), "data")
-PATHS = [Conical(), VP(), VE(), Cosine(), GaussianPath(lambda t: t * (2 - t), lambda t: 1.1 - t, name="home-made")]
+DATA = Mixture(
+    torch.tensor([1.0, 2.0]),
+    torch.tensor([[-1.5, 0.5], [1.0, 1.0]], dtype=F64),
+    torch.tensor([[0.4, 0.6], [0.7, 0.5]]),
+    "data",
+)
+PATHS = [
+    Conical(),
+    VP(),
+    VE(),
+    Cosine(),
+    GaussianPath(lambda t: t * (2 - t), lambda t: 1.1 - t, name="home-made"),
+]
 paths = pytest.mark.parametrize("path", PATHS, ids=[p.name for p in PATHS])
 
 
@@ -44,7 +55,9 @@ def test_continuity_is_the_change_of_the_density():
     """The left side once more, by differences of the library's own marginal."""
     x = laws.grid(-2, 2, 5)
     left, _ = laws.continuity(Conical().exact(DATA), x, 0.6)
-    change = laws.time_derivative(lambda t: Conical().marginal(DATA, float(t)).log_prob(x).exp(), torch.tensor(0.6, dtype=F64))
+    change = laws.time_derivative(
+        lambda t: Conical().marginal(DATA, float(t)).log_prob(x).exp(), torch.tensor(0.6, dtype=F64)
+    )
     assert torch.allclose(left, change, atol=1e-8)
 
 
@@ -62,12 +75,15 @@ def test_the_objective_by_quadrature_is_the_expectation():
     """For model = f + c the objective is c² exactly; for another, the mean over samples."""
     field, ts, nodes = Conical().exact(DATA), (torch.arange(10, dtype=F64) + 0.5) / 10, laws.grid(-7, 7, 81)
     area = (14 / 80) ** 2
-    shifted = laws.objective_by_quadrature(field, lambda x, t: field(x, t) + torch.tensor([0.6, 0.8]), ts, nodes, area)
+    shifted = laws.objective_by_quadrature(
+        field, lambda x, t: field(x, t) + torch.tensor([0.6, 0.8]), ts, nodes, area
+    )
     assert float(shifted) == pytest.approx(1, abs=1e-6)
     ours = laws.objective_by_quadrature(field, lambda x, t: -x * t, ts, nodes, area)
     torch.manual_seed(0)
-    values = torch.stack([(field(x, t) + x * t).square().sum(1) for t in ts
-                          for x in [field.marginal(t).sample(20_000)]])
+    values = torch.stack(
+        [(field(x, t) + x * t).square().sum(1) for t in ts for x in [field.marginal(t).sample(20_000)]]
+    )
     error = float(values.var(1).mean().sqrt()) / math.sqrt(values.numel())
     assert abs(float(ours) - float(values.mean())) < 5 * error
 

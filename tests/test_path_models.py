@@ -1,4 +1,5 @@
-"""The regression, its targets and its minimiser; couplings by brute force; what a model does with its answer."""
+"""The regression, its targets and its minimiser; couplings by brute force; what a model makes of it."""
+
 import itertools
 import math
 
@@ -14,11 +15,21 @@ from dgm_course.path_models import PathModel
 from dgm_course.paths import VE, VP, Conical, Cosine, Linear
 
 F64 = torch.float64
-DATA = Mixture(torch.tensor([1.0, 2.0]), torch.tensor([[-1.5, 0.5], [1.0, 1.5]], dtype=F64),
-               torch.tensor([[0.4, 0.6], [0.7, 0.4]]), "data")
+DATA = Mixture(
+    torch.tensor([1.0, 2.0]),
+    torch.tensor([[-1.5, 0.5], [1.0, 1.5]], dtype=F64),
+    torch.tensor([[0.4, 0.6], [0.7, 0.4]]),
+    "data",
+)
 SOURCE = Mixture(torch.tensor([1.0, 3.0]), torch.tensor([[1.0, 0.0], [-0.5, 1.0]], dtype=F64), 0.7, "source")
-PATHS = {"conical": Conical(), "linear": Linear(SOURCE), "jittered": Linear(SOURCE, 0.3), "VP": VP(), "VE": VE(0.1, 3.0),
-         "cosine": Cosine()}
+PATHS = {
+    "conical": Conical(),
+    "linear": Linear(SOURCE),
+    "jittered": Linear(SOURCE, 0.3),
+    "VP": VP(),
+    "VE": VE(0.1, 3.0),
+    "cosine": Cosine(),
+}
 KINDS = ("velocity", "noise", "data", "v", "score")
 
 
@@ -59,7 +70,9 @@ class Shifted(nn.Module):
         self.exact, self.kind, self.theta = path.exact(DATA), kind, nn.Parameter(torch.zeros(5, dtype=F64))
 
     def forward(self, x, t):
-        features = torch.stack([torch.ones_like(x), x / 3, torch.sin(x), torch.cos(2 * x), t[:, None] * x.flip(1)])
+        features = torch.stack(
+            [torch.ones_like(x), x / 3, torch.sin(x), torch.cos(2 * x), t[:, None] * x.flip(1)]
+        )
         return getattr(self.exact.guess(x, t), self.kind) + torch.einsum("k,kbd->bd", self.theta, features)
 
 
@@ -69,15 +82,24 @@ def middle(like):
 
 
 def chunked(loss, parameters, chunks):
-    return torch.stack([torch.cat([g.flatten() for g in torch.autograd.grad(loss(), parameters)]) for _ in range(chunks)])
+    return torch.stack(
+        [torch.cat([g.flatten() for g in torch.autograd.grad(loss(), parameters)]) for _ in range(chunks)]
+    )
 
 
 # --- the objective ---
 
 
-@pytest.mark.parametrize("kind, target", [
-    ("velocity", lambda x1, x0, t: x1 - x0), ("noise", lambda x1, x0, t: x0), ("data", lambda x1, x0, t: x1),
-    ("v", lambda x1, x0, t: t * x0 - (1 - t) * x1), ("score", lambda x1, x0, t: -x0 / (1 - t))])
+@pytest.mark.parametrize(
+    "kind, target",
+    [
+        ("velocity", lambda x1, x0, t: x1 - x0),
+        ("noise", lambda x1, x0, t: x0),
+        ("data", lambda x1, x0, t: x1),
+        ("v", lambda x1, x0, t: t * x0 - (1 - t) * x1),
+        ("score", lambda x1, x0, t: -x0 / (1 - t)),
+    ],
+)
 def test_each_prediction_has_its_own_target(kind, target):
     model, x1, x0 = PathModel(Still(), Conical(), (2,), kind), DATA.sample(50), torch.randn(50, 2, dtype=F64)
     loss = model.loss(x1, x0)
@@ -120,11 +142,14 @@ def test_the_gradients_of_cfm_and_fm_agree(name):
     ours, theirs = (chunked(loss, weights, chunks) for loss in (lambda: model.loss(DATA.sample(batch)), fm))
     error = ((ours.var(0) + theirs.var(0)) / chunks).sqrt()
     assert ((ours.mean(0) - theirs.mean(0)).abs() < 5 * error).all()
-    assert float(theirs.mean(0).abs().max()) > 30 * float(error.max()), "too few samples to tell right from wrong"
+    assert float(theirs.mean(0).abs().max()) > 30 * float(error.max()), (
+        "too few samples to tell right from wrong"
+    )
 
 
-@pytest.mark.parametrize("name, kind", [(n, k) for n, k in itertools.product(PATHS, KINDS)
-                                        if PATHS[n].gaussian or k != "score"])
+@pytest.mark.parametrize(
+    "name, kind", [(n, k) for n, k in itertools.product(PATHS, KINDS) if PATHS[n].gaussian or k != "score"]
+)
 def test_the_exact_expectation_is_the_minimum_of_every_loss(name, kind):
     net = Shifted(PATHS[name], kind)
     model = PathModel(net, PATHS[name], (2,), kind, times=middle)
@@ -133,7 +158,9 @@ def test_the_exact_expectation_is_the_minimum_of_every_loss(name, kind):
     assert (rows.mean(0).abs() < 5 * error).all()
     with torch.no_grad():
         net.theta += 0.3
-    assert float(chunked(lambda: model.loss(DATA.sample(500)), [net.theta], 20).mean(0).abs().max()) > 10 * float(error.max())
+    assert float(
+        chunked(lambda: model.loss(DATA.sample(500)), [net.theta], 20).mean(0).abs().max()
+    ) > 10 * float(error.max())
 
 
 # --- when to look, who travels with whom ---
@@ -181,8 +208,14 @@ class Knows(nn.Module):
         return getattr(self.exact.guess(x, t), self.kind)
 
 
-@pytest.mark.parametrize("name, kind", [(n, k) for n, k in itertools.product(("conical", "linear", "VP", "VE"), KINDS)
-                                        if PATHS[n].gaussian or k != "score"])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        (n, k)
+        for n, k in itertools.product(("conical", "linear", "VP", "VE"), KINDS)
+        if PATHS[n].gaussian or k != "score"
+    ],
+)
 def test_a_perfect_network_is_the_exact_field(name, kind):
     path = PATHS[name]
     model, exact, x = PathModel(Knows(path, kind), path, (2,), kind), path.exact(DATA), SOURCE.sample(8)
@@ -211,6 +244,7 @@ def test_reflow_straightens():
         xt, u = (x1 + x0) / 2, x1 - x0
         near = (torch.cdist(xt, xt) + 1e9 * torch.eye(len(xt))).argmin(1)
         return float((u - u[near]).square().sum(1).mean() / 2)
+
     assert unexplained(x1, x0) < 0.1 * unexplained(DATA.sample(2000), torch.randn(2000, 2, dtype=F64))
 
 
@@ -237,8 +271,11 @@ def test_a_given_class_is_passed_on_and_the_weights_are_shared():
 
 def test_the_named_models_are_their_lectures():
     net = MLP(2, 8, 1)
-    for model, path, prediction in ((pm.flow_matching(net, (2,)), "conical", "velocity"),
-                                    (pm.ddpm(net, (2,)), "VP", "noise"), (pm.ncsn(net, (2,)), "VE", "noise")):
+    for model, path, prediction in (
+        (pm.flow_matching(net, (2,)), "conical", "velocity"),
+        (pm.ddpm(net, (2,)), "VP", "noise"),
+        (pm.ncsn(net, (2,)), "VE", "noise"),
+    ):
         assert (model.path.name, model.prediction) == (path, prediction) and f"{path} path" in repr(model)
         assert torch.isfinite(model.loss(torch.randn(5, 2))) and torch.isfinite(model.sample(4, 3)).all()
 
@@ -268,7 +305,9 @@ def test_models_made_of_other_precisions_keep_the_data_s():
 def test_empty_batches_have_samples_but_no_loss():
     model = PathModel(MLP(2, 8, 1), Conical(), (2,))
     assert model.sample(0, 2).shape == (0, 2) and model(torch.zeros(0, 2), 0.5).shape == (0, 2)
-    with pytest.raises(ValueError, match=r"x1 is an empty batch of shape \(0, 2\): a mean needs at least one sample"):
+    with pytest.raises(
+        ValueError, match=r"x1 is an empty batch of shape \(0, 2\): a mean needs at least one sample"
+    ):
         model.loss(torch.zeros(0, 2))
 
 
@@ -283,25 +322,43 @@ def model(path=None, prediction="velocity", net=None):
 
 X = torch.zeros(4, 2)
 SENTENCES = [
-    (lambda: model(prediction="epsilon"), ValueError, "prediction is 'epsilon': expected velocity, noise, data, v or score"),
+    (
+        lambda: model(prediction="epsilon"),
+        ValueError,
+        "prediction is 'epsilon': expected velocity, noise, data, v or score",
+    ),
     (lambda: model().loss(torch.zeros(4, 3)), ValueError, r"x1 has shape \(4, 3\): expected \(B, 2\)"),
     (lambda: model().loss(X.int()), TypeError, "x1 has dtype torch.int32: expected floating"),
     (lambda: model().loss(X * float("nan")), ValueError, "x1 contains NaN"),
-    (lambda: model().loss(torch.zeros(4, 2, device="meta")), ValueError, "x1 is on the device meta: expected cpu"),
+    (
+        lambda: model().loss(torch.zeros(4, 2, device="meta")),
+        ValueError,
+        "x1 is on the device meta: expected cpu",
+    ),
     (lambda: model().loss(X, X[:3]), ValueError, "x0 and x1 differ in shape"),
     (lambda: model().loss(X, X.double()), ValueError, "x0 and x1 differ in dtype"),
     (lambda: model(Linear(SOURCE), "score").loss(X), ValueError, "score needs a standard normal source x0"),
     (lambda: model(net=Narrow(2, 1)).loss(X), ValueError, "net's answer and its input differ in shape"),
-    (lambda: model(net=Narrow(2, 1))(X, 0.5), ValueError, r"net's answer and its input differ in shape: \(4, 1\) and \(4, 2\)"),
+    (
+        lambda: model(net=Narrow(2, 1))(X, 0.5),
+        ValueError,
+        r"net's answer and its input differ in shape: \(4, 1\) and \(4, 2\)",
+    ),
     (lambda: model()(X, 1.5), ValueError, r"t runs from 1.5 to 1.5: expected times in \[0, 1\]"),
     (lambda: model()(X, torch.rand(3)), ValueError, r"t of shape \(3,\) does not fit"),
     (lambda: model(prediction="noise").sample(4), ValueError, "noise does not determine the pair"),
     (lambda: model().sample(4, steps=0), ValueError, "steps is 0: expected at least one"),
-    (lambda: model().given(torch.arange(3))(X, 0.5), ValueError, r"label has shape \(3,\) for a batch of 4: expected one"),
+    (
+        lambda: model().given(torch.arange(3))(X, 0.5),
+        ValueError,
+        r"label has shape \(3,\) for a batch of 4: expected one",
+    ),
 ]
 
 
-@pytest.mark.parametrize("act, error, told", SENTENCES, ids=[f"{i}-{told[:30]}" for i, (*_, told) in enumerate(SENTENCES)])
+@pytest.mark.parametrize(
+    "act, error, told", SENTENCES, ids=[f"{i}-{told[:30]}" for i, (*_, told) in enumerate(SENTENCES)]
+)
 def test_bad_input_is_answered_with_a_sentence(act, error, told):
     with pytest.raises(error, match=told):
         act()

@@ -1,4 +1,5 @@
 """The source that is shown is the source that runs."""
+
 import functools
 import math
 
@@ -14,9 +15,14 @@ from dgm_course.teach.reveal import LONGEST, Revealed, reveal
 def test_the_source_of_a_function_is_shown_plain_and_highlighted():
     shown = reveal(dynamics.heun)
     assert isinstance(shown, Revealed) and shown.source == repr(shown)
-    assert shown.source.startswith("def heun(") and "dt / 2 * (slope + field(x + dt * slope, t + dt))" in shown.source
+    assert (
+        shown.source.startswith("def heun(")
+        and "dt / 2 * (slope + field(x + dt * slope, t + dt))" in shown.source
+    )
     bundle = shown._repr_mimebundle_()
-    assert bundle["text/plain"] == shown.source and bundle["text/markdown"] == f"```python\n{shown.source}\n```"
+    assert (
+        bundle["text/plain"] == shown.source and bundle["text/markdown"] == f"```python\n{shown.source}\n```"
+    )
 
 
 def test_what_is_shown_runs_and_is_the_function():
@@ -28,7 +34,11 @@ def test_what_is_shown_runs_and_is_the_function():
 
 def test_several_methods_and_properties_are_shown_without_indentation():
     source = reveal(GaussianPath.velocity, Guess.score, dynamics.euler).source
-    assert source.startswith("def velocity(") and "\n\n@property\ndef score(" in source and "\n\ndef euler(" in source
+    assert (
+        source.startswith("def velocity(")
+        and "\n\n@property\ndef score(" in source
+        and "\n\ndef euler(" in source
+    )
 
 
 def test_the_docstring_does_not_count():
@@ -51,6 +61,7 @@ def test_the_docstring_does_not_count():
         five
         """
         return 1
+
     assert "return 1" in reveal(long_story).source
 
 
@@ -83,7 +94,9 @@ def test_a_function_too_long_to_be_an_equation_is_refused():
         reveal(paths.GaussianPath)
 
 
-@pytest.mark.parametrize("thing", [math.sin, torch.exp, functools.partial(too_long, 1), 3, "text", paths.Conical()])
+@pytest.mark.parametrize(
+    "thing", [math.sin, torch.exp, functools.partial(too_long, 1), 3, "text", paths.Conical()]
+)
 def test_what_has_no_source_is_told(thing):
     with pytest.raises(TypeError, match="has no Python source to reveal: expected a function of the library"):
         reveal(thing)

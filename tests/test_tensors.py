@@ -1,4 +1,5 @@
 """Floor 0: the broadcaster of time, the guards and their sentences."""
+
 import random
 
 import numpy as np
@@ -39,6 +40,7 @@ def test_flat_keeps_the_batch_even_where_it_is_empty(shape):
 def test_seed_repeats_every_stream():
     def draw():
         return torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()
+
     generator = tensors.seed(3)
     first = draw()
     assert tensors.seed(3) is not None and draw() == first
@@ -84,32 +86,90 @@ def nan_batch():
 SENTENCES = [
     (lambda: tensors.expect_batch([[1.0]]), TypeError, "x is a list: expected a torch tensor"),
     (lambda: tensors.expect_batch(np.zeros((2, 2))), TypeError, "x is a ndarray: expected a torch tensor"),
-    (lambda: tensors.expect_batch(torch.zeros(2, 2, dtype=torch.uint8), name="images"), TypeError,
-     "images has dtype torch.uint8: expected floating point"),
-    (lambda: tensors.expect_batch(torch.zeros(4, 784), (1, 28, 28)), ValueError,
-     r"x has shape \(4, 784\): expected \(B, 1, 28, 28\)"),
-    (lambda: tensors.expect_batch(torch.zeros(4, 28, 28, 1), (1, 28, 28)), ValueError, r"\(4, 28, 28, 1\): expected \(B, 1"),
-    (lambda: tensors.expect_batch(torch.zeros(4, 2), ()), ValueError, r"x has shape \(4, 2\): expected \(B,\)"),
-    (lambda: tensors.expect_batch(torch.tensor(1.0)), ValueError, r"x has shape \(\): expected \(B, \.\.\.\)"),
+    (
+        lambda: tensors.expect_batch(torch.zeros(2, 2, dtype=torch.uint8), name="images"),
+        TypeError,
+        "images has dtype torch.uint8: expected floating point",
+    ),
+    (
+        lambda: tensors.expect_batch(torch.zeros(4, 784), (1, 28, 28)),
+        ValueError,
+        r"x has shape \(4, 784\): expected \(B, 1, 28, 28\)",
+    ),
+    (
+        lambda: tensors.expect_batch(torch.zeros(4, 28, 28, 1), (1, 28, 28)),
+        ValueError,
+        r"\(4, 28, 28, 1\): expected \(B, 1",
+    ),
+    (
+        lambda: tensors.expect_batch(torch.zeros(4, 2), ()),
+        ValueError,
+        r"x has shape \(4, 2\): expected \(B,\)",
+    ),
+    (
+        lambda: tensors.expect_batch(torch.tensor(1.0)),
+        ValueError,
+        r"x has shape \(\): expected \(B, \.\.\.\)",
+    ),
     (lambda: tensors.expect_batch(nan_batch()), ValueError, "x contains NaN in 1 of 8 places"),
-    (lambda: tensors.expect_batch(torch.zeros(4, 2, device="meta"), on=torch.device("cpu")), ValueError,
-     "x is on the device meta: expected cpu"),
-    (lambda: tensors.expect_some(torch.zeros(0, 2), "x1"), ValueError, r"x1 is an empty batch of shape \(0, 2\)"),
-    (lambda: tensors.expect_alike(torch.zeros(2), torch.zeros(3), ("x0", "x1")), ValueError,
-     r"x0 and x1 differ in shape: \(2,\) and \(3,\)"),
-    (lambda: tensors.expect_alike(torch.zeros(2), torch.zeros(2).double()), ValueError,
-     "differ in dtype: torch.float32 and torch.float64"),
-    (lambda: tensors.expect_alike(torch.zeros(2), torch.zeros(2, device="meta")), ValueError,
-     "differ in device: cpu and meta"),
-    (lambda: tensors.expect_alike(torch.zeros(2), None, ("x", "y")), TypeError, "y is a NoneType: expected a torch tensor"),
+    (
+        lambda: tensors.expect_batch(torch.zeros(4, 2, device="meta"), on=torch.device("cpu")),
+        ValueError,
+        "x is on the device meta: expected cpu",
+    ),
+    (
+        lambda: tensors.expect_some(torch.zeros(0, 2), "x1"),
+        ValueError,
+        r"x1 is an empty batch of shape \(0, 2\)",
+    ),
+    (
+        lambda: tensors.expect_alike(torch.zeros(2), torch.zeros(3), ("x0", "x1")),
+        ValueError,
+        r"x0 and x1 differ in shape: \(2,\) and \(3,\)",
+    ),
+    (
+        lambda: tensors.expect_alike(torch.zeros(2), torch.zeros(2).double()),
+        ValueError,
+        "differ in dtype: torch.float32 and torch.float64",
+    ),
+    (
+        lambda: tensors.expect_alike(torch.zeros(2), torch.zeros(2, device="meta")),
+        ValueError,
+        "differ in device: cpu and meta",
+    ),
+    (
+        lambda: tensors.expect_alike(torch.zeros(2), None, ("x", "y")),
+        TypeError,
+        "y is a NoneType: expected a torch tensor",
+    ),
     (lambda: tensors.expect_time(1.2), ValueError, r"t runs from 1.2 to 1.2: expected times in \[0, 1\]"),
-    (lambda: tensors.expect_time(torch.tensor([0.5, -0.1])), ValueError, "t runs from -0.1 to 0.5: expected times in"),
+    (
+        lambda: tensors.expect_time(torch.tensor([0.5, -0.1])),
+        ValueError,
+        "t runs from -0.1 to 0.5: expected times in",
+    ),
     (lambda: tensors.expect_time(float("nan")), ValueError, "t runs from nan"),
-    (lambda: tensors.expect_time(torch.rand(3), CPU_X), ValueError, r"t of shape \(3,\) does not fit x of shape \(4, 3, 2\)"),
-    (lambda: tensors.expect_time(torch.rand(4, 3), CPU_X), ValueError, r"expected a scalar or one time a sample, \(4,\)"),
+    (
+        lambda: tensors.expect_time(torch.rand(3), CPU_X),
+        ValueError,
+        r"t of shape \(3,\) does not fit x of shape \(4, 3, 2\)",
+    ),
+    (
+        lambda: tensors.expect_time(torch.rand(4, 3), CPU_X),
+        ValueError,
+        r"expected a scalar or one time a sample, \(4,\)",
+    ),
     (lambda: tensors.over(torch.rand(5), torch.zeros(0, 2)), ValueError, r"one time a sample, \(0,\)"),
-    (lambda: tensors.over(torch.rand(4, device="meta"), CPU_X), ValueError, "t is on the device meta and x on cpu"),
-    (lambda: tensors.expect_time(torch.empty((), device="meta"), CPU_X), ValueError, "t is on the device meta and x on cpu"),
+    (
+        lambda: tensors.over(torch.rand(4, device="meta"), CPU_X),
+        ValueError,
+        "t is on the device meta and x on cpu",
+    ),
+    (
+        lambda: tensors.expect_time(torch.empty((), device="meta"), CPU_X),
+        ValueError,
+        "t is on the device meta and x on cpu",
+    ),
 ]
 
 

@@ -1,4 +1,5 @@
 """The judge: passes what agrees, names what differs, refuses what proves nothing."""
+
 import math
 
 import pytest
@@ -29,8 +30,11 @@ def test_the_tolerance_is_relative_to_the_largest_right_value():
 def test_a_broken_law_names_the_worst_pair():
     left = RIGHT.clone()
     left[1] += 0.5
-    with pytest.raises(LawBroken, match=r"✗ fm.law — a = b is broken: -3.5 on the left, -4 on the right, "
-                                        r"allowed difference 4e-10 \(worst of 3 values\)"):
+    with pytest.raises(
+        LawBroken,
+        match=r"✗ fm.law — a = b is broken: -3.5 on the left, -4 on the right, "
+        r"allowed difference 4e-10 \(worst of 3 values\)",
+    ):
         verify("fm.law", left, RIGHT, what="a = b")
 
 
@@ -38,8 +42,17 @@ def test_a_broken_law_is_an_assertion():
     assert issubclass(LawBroken, AssertionError)
 
 
-@pytest.mark.parametrize("left, right", [(NAN, RIGHT), (RIGHT, NAN), (NAN, NAN.clone()), (RIGHT * math.inf, RIGHT),
-                                         (RIGHT, RIGHT * math.inf), (RIGHT * math.inf, RIGHT * math.inf)])
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        (NAN, RIGHT),
+        (RIGHT, NAN),
+        (NAN, NAN.clone()),
+        (RIGHT * math.inf, RIGHT),
+        (RIGHT, RIGHT * math.inf),
+        (RIGHT * math.inf, RIGHT * math.inf),
+    ],
+)
 @pytest.mark.parametrize("scale", [None, 1.0])
 def test_what_is_no_number_never_agrees(left, right, scale):
     with pytest.raises((LawBroken, ValueError)):
@@ -70,7 +83,10 @@ def test_gradients_do_not_disturb():
 def test_an_estimate_is_the_mean_with_its_standard_error():
     e = estimate(torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 3.0], [4.0, 1.0]]))
     assert e.mean.tolist() == [2.5, 1.0] and e.n == 4
-    assert e.error.tolist() == pytest.approx([math.sqrt(5 / 3) / 2, math.sqrt(2) / 2]) and e.mean.dtype == torch.float64
+    assert (
+        e.error.tolist() == pytest.approx([math.sqrt(5 / 3) / 2, math.sqrt(2) / 2])
+        and e.mean.dtype == torch.float64
+    )
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -83,7 +99,10 @@ def test_five_standard_errors_are_allowed_and_no_more(swap, capsys):
         else:
             with pytest.raises(LawBroken):
                 verify("x", *sides, what="E = m")
-    assert "within five standard errors (1,000 samples, the largest error is 2 % of the size)" in capsys.readouterr().out
+    assert (
+        "within five standard errors (1,000 samples, the largest error is 2 % of the size)"
+        in capsys.readouterr().out
+    )
 
 
 def test_errors_of_two_estimates_add_in_squares():
@@ -108,10 +127,19 @@ SENTENCES = [
     (lambda: verify("x", RIGHT, RIGHT + 1, "a = b", scale=0.0), "give scale="),
     (lambda: verify("x", RIGHT, RIGHT[:2], "a = b"), r"shapes \(3,\) and \(2,\): expected the same"),
     (lambda: verify("x", RIGHT[:, None], RIGHT, "a = b"), r"shapes \(3, 1\) and \(3,\): expected the same"),
-    (lambda: verify("x", torch.zeros(0), torch.zeros(0), "a = b"), r"shapes \(0,\) and \(0,\): nothing to compare"),
+    (
+        lambda: verify("x", torch.zeros(0), torch.zeros(0), "a = b"),
+        r"shapes \(0,\) and \(0,\): nothing to compare",
+    ),
     (lambda: verify("x", torch.zeros(0), 1.0, "a = b"), "nothing to compare"),
-    (lambda: verify("x", RIGHT, RIGHT + 1, "a = b", tolerance=0.9), "tolerance is 0.9 of the size: expected one that can"),
-    (lambda: verify("x", estimate(torch.randn(4, 2)), torch.full((2,), 0.1), "E = m"), "too few samples to tell right from wrong"),
+    (
+        lambda: verify("x", RIGHT, RIGHT + 1, "a = b", tolerance=0.9),
+        "tolerance is 0.9 of the size: expected one that can",
+    ),
+    (
+        lambda: verify("x", estimate(torch.randn(4, 2)), torch.full((2,), 0.1), "E = m"),
+        "too few samples to tell right from wrong",
+    ),
     (lambda: estimate(torch.zeros(1, 3)), r"values has shape \(1, 3\): a standard error needs two samples"),
 ]
 
