@@ -157,9 +157,9 @@ class GaussianPath:
         alpha, sigma, _, _ = self.at(t, x)
         return Guess(x1, (x - alpha * x1) / sigma, self.at(t, x), self.gaussian).score
 
-    def rows(self, t: Tensor | float, x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Each prediction as a row (a, b): its value is a·x1 + b·x0."""
-        alpha, sigma, dalpha, dsigma = self.at(t, x)
+    def rows(self, at: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Each prediction as a row (a, b): its value is a·x1 + b·x0.  at: what ``at(t, x)`` gives"""
+        alpha, sigma, dalpha, dsigma = at
         one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
         return {"data": (one, zero), "noise": (zero, one), "velocity": (dalpha, dsigma), "v": (-sigma, alpha),
                 "score": (zero, -1 / sigma)}
@@ -169,6 +169,14 @@ class GaussianPath:
 
         ``path.guess(xt, t, velocity=u).score`` converts a velocity into a score, and likewise the other nineteen.
         xt, value (B, *event), t () or (B,)"""
+        kind, value = self._prediction(known, xt)
+        at = alpha, sigma, _, _ = self.at(t, xt)
+        a, b = self.rows(at)[kind]
+        det = self._solvable(alpha * b - sigma * a, kind, t)
+        return Guess((b * xt - sigma * value) / det, (alpha * value - a * xt) / det, at, self.gaussian)
+
+    def _prediction(self, known: dict[str, Tensor], xt: Tensor) -> tuple[str, Tensor]:
+        """The one prediction that ``guess`` was given, or a sentence."""
         if len(known) != 1 or not known.keys() <= {"data", "noise", "velocity", "v", "score"}:
             raise ValueError(f"guess was given {sorted(known) or 'nothing'}: expected exactly one of "
                              "data=, noise=, velocity=, v=, score=.")
@@ -176,15 +184,17 @@ class GaussianPath:
         expect_alike(value, xt, (kind, "xt"))
         if kind == "score" and not self.gaussian:
             raise ValueError("score needs a standard normal source x0; this path starts from another distribution.")
-        alpha, sigma, dalpha, dsigma = self.at(t, xt)
-        a, b = self.rows(t, xt)[kind]
-        det = alpha * b - sigma * a
-        if det.device.type != "meta" and not (torch.isfinite(det) & (det != 0)).all():
-            raise ValueError(f"{kind} does not determine the pair at some t in [{float(torch.as_tensor(t).min()):.4g}, "
-                             f"{float(torch.as_tensor(t).max()):.4g}]: noise and score say nothing where alpha = 0, data "
-                             "nothing where sigma = 0; expected other times, or another prediction, such as velocity.")
-        return Guess((b * xt - sigma * value) / det, (alpha * value - a * xt) / det,
-                     (alpha, sigma, dalpha, dsigma), self.gaussian)
+        return kind, value
+
+    @staticmethod
+    def _solvable(det: Tensor, kind: str, t: Tensor | float) -> Tensor:
+        """The determinant where it is a number other than zero, or a sentence."""
+        if det.device.type == "meta" or bool((torch.isfinite(det) & (det != 0)).all()):
+            return det
+        low, high = (float(end) for end in torch.aminmax(torch.as_tensor(t)))
+        raise ValueError(f"{kind} does not determine the pair at some t in [{low:.4g}, {high:.4g}]: noise and score say "
+                         "nothing where alpha = 0, data nothing where sigma = 0; expected other times, or another "
+                         "prediction, such as velocity.")
 
     def step(self, guess: Guess, s: Tensor | float, fresh: float | Tensor = 0.0) -> Tensor:
         """Re-noise a guess at the next time: alpha_s x̂1 + √(sigma_s² − κ²) x̂0 + κ ε, with κ = ``fresh``.

@@ -1,6 +1,8 @@
-"""Every path against the definition x_t = alpha x1 + sigma x0: differences, autograd, quadrature, Bayes by hand.
+"""Every path against the definition x_t = alpha x1 + sigma x0, by differences, autograd and quadrature.
 
-The oracles use the schedules and the densities of data and source only; no formula of ``paths`` stands on both sides."""
+The oracles use the schedules and the densities of data and source only: no formula of ``paths`` stands on
+both sides."""
+
 import itertools
 import math
 
@@ -12,12 +14,27 @@ from dgm_course.dynamics import divergence, heun, log_density, rk4, solve
 from dgm_course.paths import VE, VP, Conical, Cosine, GaussianPath, Guess, Linear
 
 F64 = torch.float64
-DATA = Mixture(torch.tensor([1.0, 2.0, 3.0]).double(), torch.tensor([[-1.5, 0.5], [1.0, 1.5], [0.5, -1.0]], dtype=F64),
-               torch.tensor([[0.4, 0.6], [0.7, 0.4], [0.5, 0.5]]), "data")
-SOURCE = Mixture(torch.tensor([1.0, 3.0]).double(), torch.tensor([[1.0, 0.0], [-0.5, 1.0]], dtype=F64),
-                 torch.tensor([[0.6, 0.5], [0.8, 0.9]]), "source")
-PATHS = {"conical": Conical(), "linear": Linear(SOURCE), "jittered": Linear(SOURCE, jitter=0.3), "VP": VP(), "VE": VE(),
-         "cosine": Cosine(), "home-made": GaussianPath(lambda t: t * (2 - t), lambda t: (1 - t) ** 3 + 0.1, name="home-made")}
+DATA = Mixture(
+    torch.tensor([1.0, 2.0, 3.0]).double(),
+    torch.tensor([[-1.5, 0.5], [1.0, 1.5], [0.5, -1.0]], dtype=F64),
+    torch.tensor([[0.4, 0.6], [0.7, 0.4], [0.5, 0.5]]),
+    "data",
+)
+SOURCE = Mixture(
+    torch.tensor([1.0, 3.0]).double(),
+    torch.tensor([[1.0, 0.0], [-0.5, 1.0]], dtype=F64),
+    torch.tensor([[0.6, 0.5], [0.8, 0.9]]),
+    "source",
+)
+PATHS = {
+    "conical": Conical(),
+    "linear": Linear(SOURCE),
+    "jittered": Linear(SOURCE, jitter=0.3),
+    "VP": VP(),
+    "VE": VE(),
+    "cosine": Cosine(),
+    "home-made": GaussianPath(lambda t: t * (2 - t), lambda t: (1 - t) ** 3 + 0.1, name="home-made"),
+}
 GAUSSIAN = [name for name, path in PATHS.items() if path.gaussian]
 CLEAR = [name for name, path in PATHS.items() if not path.jitter]
 TIMES = (0.05, 0.35, 0.6, 0.9)
@@ -53,7 +70,7 @@ def triple(path, t, n=6):
     """x1, x0 and the x_t between them."""
     x1, x0 = DATA.sample(n), (SOURCE.sample(n) if path.source else torch.randn(n, 2, dtype=F64))
     alpha, sigma, _, _ = scales(path, t)
-    column = (lambda a: a[:, None] if a.ndim else a)
+    column = lambda a: a[:, None] if a.ndim else a
     return x1, x0, column(alpha) * x1 + column(sigma) * x0
 
 
@@ -107,7 +124,7 @@ def test_both_ends_of_time_are_finite(path, t):
 def test_times_one_a_sample_are_the_single_times(path):
     t, x = torch.tensor([0.2, 0.7, 0.5], dtype=F64), DATA.sample(3)
     field = path.exact(DATA)
-    one_by_one = torch.cat([field(x[i:i + 1], t[i]) for i in range(3)])
+    one_by_one = torch.cat([field(x[i : i + 1], t[i]) for i in range(3)])
     assert torch.allclose(field(x, t), one_by_one) and torch.allclose(field(x, t[:, None]), one_by_one)
     alone = torch.stack([torch.stack(path.at(u)) for u in t], 1)
     assert torch.allclose(torch.stack(path.at(t)), alone)
@@ -149,7 +166,9 @@ def test_the_conditional_score_is_the_gradient_of_the_gaussian(path, t):
     x1, x0, xt = triple(path, t)
     alpha, sigma, _, _ = scales(path, t)
     x = xt.clone().requires_grad_()
-    expected = torch.autograd.grad(Gaussian(torch.zeros(2, dtype=F64), sigma).log_prob(x - alpha * x1).sum(), x)[0]
+    expected = torch.autograd.grad(
+        Gaussian(torch.zeros(2, dtype=F64), sigma).log_prob(x - alpha * x1).sum(), x
+    )[0]
     assert torch.allclose(path.score(xt, x1, t), expected, rtol=1e-9)
     assert torch.allclose(path.pair(x1, x0, t).score, expected, rtol=1e-9)
 
@@ -163,9 +182,15 @@ def test_predictions_have_their_names_meaning():
     assert torch.allclose(pair.v, math.sin(0.15 * math.pi) * x0 - math.cos(0.15 * math.pi) * x1)
 
 
-@pytest.mark.parametrize("name, known, wanted", [
-    (name, *pair) for name, path in PATHS.items() for pair in itertools.permutations(KINDS, 2)
-    if path.gaussian or "score" not in pair])  # twenty, and twelve where the source is not Gaussian
+@pytest.mark.parametrize(
+    "name, known, wanted",
+    [
+        (name, *pair)
+        for name, path in PATHS.items()
+        for pair in itertools.permutations(KINDS, 2)
+        if path.gaussian or "score" not in pair
+    ],
+)  # twenty, and twelve where the source is not Gaussian
 def test_all_conversions_go_both_ways(name, known, wanted):
     path = PATHS[name]
     for t in (*TIMES, torch.tensor([0.1, 0.3, 0.4, 0.5, 0.8, 0.85], dtype=F64)):
@@ -178,7 +203,7 @@ def test_all_conversions_go_both_ways(name, known, wanted):
 @gaussian
 def test_rows_say_what_the_pair_says(path):
     x1, x0, xt = triple(path, 0.4)
-    for kind, (a, b) in path.rows(0.4, xt).items():
+    for kind, (a, b) in path.rows(path.at(0.4, xt)).items():
         assert torch.allclose(a * x1 + b * x0, getattr(path.pair(x1, x0, 0.4), kind))
 
 
@@ -207,9 +232,10 @@ def nodes(n=181, width=7.0):
 
 
 def posterior(path, x, t):
-    """Pairs (x1, x0) on a grid that all meet at x at time t, with the weight p(x1) p(x0) of each: Bayes, taken literally.
+    """Pairs (x1, x0) on a grid that all meet at x at time t, each with its weight p(x1) p(x0): Bayes literally.
 
-    The grid is over whichever of x1, x0 has the smaller scale.  x (2,) -> x1, x0 (M, 2), weights (M,) summing to p_t(x)"""
+    The grid is over whichever of the two has the smaller scale.
+    x (2,) -> x1, x0 (M, 2), weights (M,) summing to p_t(x)"""
     alpha, sigma, _, _ = scales(path, t)
     grid, area = nodes()
     if alpha > sigma:
@@ -244,7 +270,10 @@ def test_with_jitter_guess_is_importance_sampling(t):
         kernel = Gaussian(x, 0.3).log_prob(expected).exp()
         density, share = kernel.mean(), kernel / kernel.sum()
         ours = path.exact(DATA).guess(x[None], t)
-        assert abs(float(path.marginal(DATA, t).log_prob(x[None]).exp()) - float(density)) < 5 * float(kernel.std()) / n**0.5
+        assert (
+            abs(float(path.marginal(DATA, t).log_prob(x[None]).exp()) - float(density))
+            < 5 * float(kernel.std()) / n**0.5
+        )
         for value, one in ((x1, ours.data[0]), (x0, ours.noise[0]), (x1 - x0, ours.velocity[0])):
             mean = share @ value
             error = ((share[:, None] * (value - mean)) ** 2).sum(0).sqrt()
@@ -273,7 +302,9 @@ def growth(path, x, t):
 def test_the_continuity_equation(path, t):
     """∂ log p/∂t = −div u − u·∇ log p"""
     x, field = triple(path, t, 20)[2], path.exact(DATA)
-    transported = divergence(field, x, scalar(t)).detach() + (field(x, scalar(t)) * path.marginal(DATA, t).score(x)).sum(1)
+    transported = divergence(field, x, scalar(t)).detach() + (
+        field(x, scalar(t)) * path.marginal(DATA, t).score(x)
+    ).sum(1)
     assert torch.allclose(growth(path, x, t), -transported, rtol=1e-5, atol=1e-5)
 
 
@@ -294,7 +325,9 @@ def test_drift_and_noise_keep_the_marginals(path, t, noise):
 def test_log_prob_along_the_flow_is_the_mixtures(path):
     x, field = DATA.sample(12), path.exact(DATA)
     start, end = path.span
-    ours = log_density(field, x, torch.linspace(end, start, 301, dtype=F64), path.marginal(DATA, start).log_prob)
+    ours = log_density(
+        field, x, torch.linspace(end, start, 301, dtype=F64), path.marginal(DATA, start).log_prob
+    )
     assert torch.allclose(ours, path.marginal(DATA, end).log_prob(x), atol=5e-3)
 
 
@@ -317,8 +350,12 @@ def assert_like(x, p=DATA, slack=0.0):
 @clear
 def test_the_flow_carries_the_source_to_the_data(path):
     field, (start, end) = path.exact(DATA), path.span
-    x = solve(field, path.marginal(DATA, start).sample(4000), torch.linspace(start, end, 61, dtype=F64), method=rk4)[-1]
-    assert_like(x, path.marginal(DATA, end))  # the data themselves, but for the home-made path, whose sigma ends at 0.1
+    x = solve(
+        field, path.marginal(DATA, start).sample(4000), torch.linspace(start, end, 61, dtype=F64), method=rk4
+    )[-1]
+    assert_like(
+        x, path.marginal(DATA, end)
+    )  # the data themselves, but for the home-made path, whose sigma ends at 0.1
 
 
 @pytest.mark.parametrize("name", ["conical", "linear", "cosine", "VP"])
@@ -343,7 +380,9 @@ def test_trajectory_and_sample_are_one_walk():
     trajectory = field.trajectory(x0, steps=7, method=heun)
     assert trajectory.shape == (8, 5, 2) and torch.equal(trajectory[-1], field.sample(x0, 7, heun))
     assert torch.allclose(trajectory[0], VP().sigma(scalar(0.0)) * x0)
-    assert torch.equal(VE().exact(DATA).trajectory(x0, 3)[0], VE().sigma(scalar(0.0)) * x0)  # spread ten times
+    assert torch.equal(
+        VE().exact(DATA).trajectory(x0, 3)[0], VE().sigma(scalar(0.0)) * x0
+    )  # spread ten times
     ts = field.times(7, x0)
     assert ts.dtype == F64 and (float(ts[0]), float(ts[-1]), len(ts)) == (0.0, pytest.approx(0.999), 8)
 
@@ -354,7 +393,7 @@ def test_trajectory_and_sample_are_one_walk():
 @pytest.mark.parametrize("name", ["conical", "VP", "VE", "cosine"])
 @pytest.mark.parametrize("t, s", [(0.2, 0.3), (0.5, 0.9), (0.85, 0.95)])
 def test_a_step_with_the_posteriors_deviation_is_ddpms(name, t, s):
-    """x_t = r x_s + noise with r = alpha_t/alpha_s: the posterior of x_s given x_t and x1 by adding precisions."""
+    """x_t = r x_s + noise with r = alpha_t/alpha_s: the posterior of x_s by adding precisions."""
     path = PATHS[name]
     x1, x0, xt = triple(path, t)
     (at, st, _, _), (as_, ss, _, _) = scales(path, t), scales(path, s)
@@ -404,11 +443,17 @@ def test_empty_batches(path):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_precision_follows_the_data(path, dtype):
     x, t = DATA.sample(4).to(dtype), torch.rand(4, dtype=F64) * 0.9
-    assert path.exact(DATA)(x, t).dtype == path.corrupt(x, t)[0].dtype == path.velocity(x, x, t).dtype == dtype
+    assert (
+        path.exact(DATA)(x, t).dtype == path.corrupt(x, t)[0].dtype == path.velocity(x, x, t).dtype == dtype
+    )
     assert all(a.dtype == dtype for a in path.at(t, x))
     reference = path.exact(DATA)(x.double(), t.to(dtype).double())
-    assert torch.allclose(path.exact(DATA)(x, t).double(), reference, rtol=0.2 if dtype == torch.bfloat16 else 1e-3, atol=0.4
-                          if dtype == torch.bfloat16 else 1e-3)
+    assert torch.allclose(
+        path.exact(DATA)(x, t).double(),
+        reference,
+        rtol=0.2 if dtype == torch.bfloat16 else 1e-3,
+        atol=0.4 if dtype == torch.bfloat16 else 1e-3,
+    )
 
 
 @every
@@ -416,7 +461,7 @@ def test_events_of_any_shape(path):
     """The Gaussian paths know nothing of the plane: images go through them as well."""
     x1, x0, t = torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4), torch.tensor([0.2, 0.5, 0.7])
     xt, _ = GaussianPath(path.alpha, path.sigma).corrupt(x1, t, x0)
-    flat_t = [path.velocity(xt[i:i + 1], x1[i:i + 1], t[i]) for i in range(3)]
+    flat_t = [path.velocity(xt[i : i + 1], x1[i : i + 1], t[i]) for i in range(3)]
     assert torch.allclose(path.velocity(xt, x1, t), torch.cat(flat_t), rtol=1e-4, atol=1e-4)
 
 
@@ -428,8 +473,12 @@ def test_inputs_that_want_gradients_are_unharmed():
 
 
 def test_reprs_teach():
-    assert repr(Conical()) == "conical path: x_t = alpha(t)·x1 + sigma(t)·x0, x0 from N(0, I), t in [0.0, 1.0]"
-    assert "source" in repr(Linear(SOURCE)) and "exact field of the VP path for data" in repr(VP().exact(DATA))
+    assert (
+        repr(Conical()) == "conical path: x_t = alpha(t)·x1 + sigma(t)·x0, x0 from N(0, I), t in [0.0, 1.0]"
+    )
+    assert "source" in repr(Linear(SOURCE)) and "exact field of the VP path for data" in repr(
+        VP().exact(DATA)
+    )
     assert "t = 0.50" in repr(Conical().marginal(DATA, 0.5))
 
 
@@ -439,34 +488,90 @@ SENTENCES = [
     (lambda: Conical().at(1.5), ValueError, r"t runs from 1.5 to 1.5: expected times in \[0, 1\]"),
     (lambda: Conical().at(torch.tensor([0.2, float("nan")])), ValueError, "t runs from nan"),
     (lambda: Conical().corrupt(X, -0.2), ValueError, "t runs from -0.2"),
-    (lambda: Conical().corrupt(X, torch.rand(3)), ValueError, r"t of shape \(3,\) does not fit x of shape \(4, 2\)"),
+    (
+        lambda: Conical().corrupt(X, torch.rand(3)),
+        ValueError,
+        r"t of shape \(3,\) does not fit x of shape \(4, 2\)",
+    ),
     (lambda: Conical().corrupt(X.int(), 0.5), TypeError, "x1 has dtype torch.int32: expected floating point"),
     (lambda: Conical().corrupt(X * float("nan"), 0.5), ValueError, "x1 contains NaN in 8 of 8"),
-    (lambda: Conical().corrupt(X, 0.5, X[:2]), ValueError, r"x0 and x1 differ in shape: \(2, 2\) and \(4, 2\)"),
+    (
+        lambda: Conical().corrupt(X, 0.5, X[:2]),
+        ValueError,
+        r"x0 and x1 differ in shape: \(2, 2\) and \(4, 2\)",
+    ),
     (lambda: Conical().corrupt(X, 0.5, X.double()), ValueError, "x0 and x1 differ in dtype"),
     (lambda: Conical().corrupt(X, 0.5, META), ValueError, "x0 and x1 differ in device: meta and cpu"),
-    (lambda: Conical().corrupt(X, torch.rand(4, device="meta")), ValueError, "t is on the device meta and x on cpu"),
-    (lambda: Linear(DATA.to(torch.float32)).draw(torch.zeros(4, 3)), ValueError, r"source's sample and x1 differ in shape"),
-    (lambda: Conical().velocity(X, X[:3], 0.5), ValueError, r"x and x1 differ in shape: \(4, 2\) and \(3, 2\)"),
+    (
+        lambda: Conical().corrupt(X, torch.rand(4, device="meta")),
+        ValueError,
+        "t is on the device meta and x on cpu",
+    ),
+    (
+        lambda: Linear(DATA.to(torch.float32)).draw(torch.zeros(4, 3)),
+        ValueError,
+        r"source's sample and x1 differ in shape",
+    ),
+    (
+        lambda: Conical().velocity(X, X[:3], 0.5),
+        ValueError,
+        r"x and x1 differ in shape: \(4, 2\) and \(3, 2\)",
+    ),
     (lambda: Conical().velocity(X, META, 0.5), ValueError, "x and x1 differ in device"),
     (lambda: Conical().score(X, X[0], 0.5), ValueError, "x and x1 differ in shape"),
     (lambda: Linear(SOURCE).score(X, X, 0.5), ValueError, "score needs a standard normal source x0"),
     (lambda: Linear(SOURCE).pair(X, X, 0.5).score, ValueError, "score needs a standard normal source"),
     (lambda: Linear(SOURCE).guess(X, 0.5, score=X), ValueError, "score needs a standard normal source"),
-    (lambda: Linear(SOURCE).exact(DATA).score(X.double(), 0.5), ValueError, "score needs a standard normal source"),
-    (lambda: Linear(SOURCE).exact(DATA).sample(3, 2, noise=1.0), ValueError, "score needs a standard normal source"),
-    (lambda: Linear(SOURCE).exact(DATA).log_prob(X.double()), ValueError, "log_prob needs a standard normal source"),
-    (lambda: Linear(Gaussian(torch.zeros(2), 1.0)).exact(FLOAT), ValueError, "exact marginal needs a Mixture as source"),
+    (
+        lambda: Linear(SOURCE).exact(DATA).score(X.double(), 0.5),
+        ValueError,
+        "score needs a standard normal source",
+    ),
+    (
+        lambda: Linear(SOURCE).exact(DATA).sample(3, 2, noise=1.0),
+        ValueError,
+        "score needs a standard normal source",
+    ),
+    (
+        lambda: Linear(SOURCE).exact(DATA).log_prob(X.double()),
+        ValueError,
+        "log_prob needs a standard normal source",
+    ),
+    (
+        lambda: Linear(Gaussian(torch.zeros(2), 1.0)).exact(FLOAT),
+        ValueError,
+        "exact marginal needs a Mixture as source",
+    ),
     (lambda: Conical().guess(X, 0.5), ValueError, "guess was given nothing: expected exactly one of data="),
-    (lambda: Conical().guess(X, 0.5, data=X, noise=X), ValueError, r"given \['data', 'noise'\]: expected exactly one"),
+    (
+        lambda: Conical().guess(X, 0.5, data=X, noise=X),
+        ValueError,
+        r"given \['data', 'noise'\]: expected exactly one",
+    ),
     (lambda: Conical().guess(X, 0.5, epsilon=X), ValueError, r"given \['epsilon'\]: expected exactly one"),
     (lambda: Conical().guess(X, 0.5, velocity=X[:, :1]), ValueError, r"velocity and xt differ in shape"),
     (lambda: Conical().guess(X, 0.5, velocity=META), ValueError, r"velocity and xt differ in device"),
-    (lambda: Conical().guess(X, 0.5, velocity=None), TypeError, "velocity is a NoneType: expected a torch tensor"),
-    (lambda: Conical().guess(X, 0.0, noise=X), ValueError, r"noise does not determine the pair at some t in \[0, 0\]"),
-    (lambda: Conical().guess(X, 1.0, data=X), ValueError, "data does not determine the pair .* expected other times"),
+    (
+        lambda: Conical().guess(X, 0.5, velocity=None),
+        TypeError,
+        "velocity is a NoneType: expected a torch tensor",
+    ),
+    (
+        lambda: Conical().guess(X, 0.0, noise=X),
+        ValueError,
+        r"noise does not determine the pair at some t in \[0, 0\]",
+    ),
+    (
+        lambda: Conical().guess(X, 1.0, data=X),
+        ValueError,
+        "data does not determine the pair .* expected other times",
+    ),
     (lambda: Conical().guess(X, 1.0, score=X), ValueError, "score does not determine the pair"),
-    (lambda: Conical().exact(FLOAT)(torch.zeros(4, 3), 0.5), ValueError, r"xt has shape \(4, 3\): expected \(B, 2\)"),
+    (
+        lambda: Conical().exact(FLOAT)(torch.zeros(4, 3), 0.5),
+        ValueError,
+        r"xt has shape \(4, 3\): expected \(B, 2\)",
+    ),
     (lambda: Conical().exact(FLOAT)(X * float("nan"), 0.5), ValueError, "xt contains NaN"),
     (lambda: Conical().exact(FLOAT)([[1.0, 2.0]], 0.5), TypeError, "xt is a list: expected a torch tensor"),
     (lambda: Conical().exact(FLOAT).sample(3, steps=0), ValueError, "steps is 0: expected at least one"),
@@ -476,7 +581,9 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("act, error, told", SENTENCES, ids=[f"{i}-{told[:30]}" for i, (*_, told) in enumerate(SENTENCES)])
+@pytest.mark.parametrize(
+    "act, error, told", SENTENCES, ids=[f"{i}-{told[:30]}" for i, (*_, told) in enumerate(SENTENCES)]
+)
 def test_bad_input_is_answered_with_a_sentence(act, error, told):
     with pytest.raises(error, match=told):
         act()
