@@ -1,7 +1,6 @@
 """The training loop: equal to one by hand, resumed to the bit, stopped by hand or by NaN without harm."""
 
 import math
-import os
 import signal
 import threading
 
@@ -83,7 +82,7 @@ def stop_at(step):
 
     def report(history):
         if history.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     return report
 
@@ -276,7 +275,7 @@ def test_stop_pressed_within_a_step_finishes_that_step():
     class Pressed(Curve):
         def loss(self, x, y):
             if self.calls == 4:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return super().loss(x, y)
 
     before, model = signal.getsignal(signal.SIGINT), Pressed()
@@ -292,8 +291,8 @@ def test_stop_pressed_within_a_step_finishes_that_step():
 def test_an_impatient_second_stop_raises_and_leaves_a_usable_model():
     def twice(history):
         if history.step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     before, model = signal.getsignal(signal.SIGINT), Curve()
     with pytest.raises(KeyboardInterrupt):

@@ -232,7 +232,7 @@ def nodes(n=181, width=7.0):
 
 
 def posterior(path, x, t):
-    """Pairs (x1, x0) on a grid that all meet at x at time t, each with its weight p(x1) p(x0): Bayes literally.
+    """Pairs (x1, x0) on a grid that all meet at x at time t, each with its weight p(x1) p(x0): Bayes by hand.
 
     The grid is over whichever of the two has the smaller scale.
     x (2,) -> x1, x0 (M, 2), weights (M,) summing to p_t(x)"""
