@@ -1,5 +1,7 @@
-"""Digits live: train as notebook 08 does, on two cores, and judge as it does.  Prints seconds, Fréchet distance over the floor,
-precision and recall for several seeds, and the same figures of the shipped weights.
+"""Digits live: train as notebook 08 does, on two cores, and judge as it does.
+
+Prints seconds of training, Fréchet distance over the floor, precision and recall for several seeds, and the same figures of
+the shipped weights.
 
     python benchmarks/digits.py [--seeds 3]
 """
@@ -7,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-
-import torch
 
 from dgm_course import data, pretrained
 from dgm_course.fit import fit
@@ -25,14 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    torch.set_num_threads(2)
     images = data.mnist()
     print(line("shipped weights", pretrained.likeness(pretrained.load("flow_matching_digits"), images)), flush=True)
     for number in range(args.seeds):
         seed(number)
         model = pretrained.digits_flow()
         history = fit(model, (images.train, None, images.train_labels), replace(pretrained.live_recipe(), seed=number))
-        print(line(f"live, seed {number}", pretrained.likeness(model, images)), f"  {history.seconds:.1f} s of training", flush=True)
+        told = line(f"live, seed {number}", pretrained.likeness(model, images))
+        print(told, f"  {history.seconds:.1f} s of training", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Flow matching in the plane: the course's loop against the same training written the usual way.
 
-Eight Gaussians to two moons, MLP of width 64, batch 256.  "The usual way" draws the source point by point in Python, takes the
-data from a DataLoader, and steps an unfused Adam; model, loss, learning rate and number of steps are the same.  Both are timed in
-turn, in short rounds of one process, in CPU seconds of one thread, so that a busy machine slows both alike.
+Eight Gaussians to two moons, MLP of width 64, batch 256.  "The usual way" draws the source point by point in Python, takes
+the data from a DataLoader, and steps an unfused Adam; model, loss, learning rate and number of steps are the same.  Both are
+timed in turn, in short rounds of one process, in CPU seconds of one thread, so that a busy machine slows both alike.
 
     python benchmarks/plane.py [--steps 20000] [--seeds 5]
 """
@@ -21,7 +21,7 @@ from dgm_course import data, measures
 from dgm_course.dynamics import heun
 from dgm_course.fit import Recipe, fit
 from dgm_course.nets import MLP
-from dgm_course.path_models import PathModel, Pairs
+from dgm_course.path_models import Pairs, PathModel
 from dgm_course.paths import Linear
 
 BATCH, LR, ROUND = 256, 1e-3, 500
@@ -112,7 +112,8 @@ def main() -> None:
     floor = measures.wasserstein(MOONS.stratified(2000), MOONS.stratified(2000))
     print(f"\nusual / course, CPU seconds: median {mid:.2f} (80 % of {len(ratios)} rounds between {low:.2f} and {high:.2f})")
     for name, values in distances.items():
-        print(f"W2 {name:7} {statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0:.3f} over {args.seeds} seeds")
+        spread = statistics.stdev(values) if len(values) > 1 else 0
+        print(f"W2 {name:7} {statistics.mean(values):.3f} ± {spread:.3f} over {args.seeds} seeds")
     print(f"W2 floor   {floor:.3f} (two stratified samples of 2,000)")
 
 

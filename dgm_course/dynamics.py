@@ -13,7 +13,7 @@ the course: the whole trajectory is the result, since every picture here is a pi
 from __future__ import annotations
 
 import math
-from typing import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -126,7 +126,7 @@ def log_density(field: Field, x: Tensor, ts: Tensor, log_base: Callable[[Tensor]
 
     ts runs from data to noise, such as linspace(1, 0, 100); Heun for x, the trapezoid for the integral.
     x (B, D) -> (B,)"""
-    total, traces = torch.zeros_like(x[:, 0]), None
+    total, traces, before = torch.zeros_like(x[:, 0]), None, ts[0]
     for t, point in zip(ts, walk(field, x, ts, method=heun)):
         now = trace(field, point, t).detach()  # the trace switches gradients on for itself alone
         if traces is not None:

@@ -16,10 +16,11 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -252,14 +253,14 @@ class _Run:
                                if k.startswith(prefix)}  # copies: what was remembered can be resumed from twice
         wanted = ["step", "seconds", *(f"random.{kind}" for kind in self.random), *(f"losses.{name}" for name in self.sides)]
         if lost := [name for name in wanted if name not in history.tensors]:
-            raise checkpoints.CheckpointError(f"The checkpoint lacks {', '.join(lost)}: it cannot be resumed from.")
+            raise checkpoints.CheckpointError(f"The checkpoint lacks {', '.join(lost)}: resuming needs it.")
         states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
         for name, state in states.items():
             for key, value in part(f"optimizer.{name}.").items():
                 index, what = key.split(".")
                 state.setdefault(int(index), {})[what] = value.cpu() if what == "step" else value
             if int(history.tensors["step"]) and not state:
-                raise checkpoints.CheckpointError(f"The checkpoint lacks the optimizer of '{name}': it cannot be resumed from.")
+                raise checkpoints.CheckpointError(f"The checkpoint lacks the optimizer of '{name}': resuming needs it.")
         checkpoints.expect_fit(self.model, part("model."), "The checkpoint")  # all is looked at before anything is loaded
         if self.average is not None:
             checkpoints.load_into(self.average, part("average."), "The checkpoint's average")

@@ -12,7 +12,8 @@ The two choices besides path and prediction are objects as well: *when* to look 
 """
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -77,7 +78,11 @@ class PathModel(PathField):
     """A trained path: ``loss`` to fit it, then everything that a perfect model can do.
 
     net(x, t) or net(x, t, y) answers in the shape of x.  prediction: 'velocity', 'noise', 'data', 'v' or 'score'.
-    event: shape of one sample, wanted by ``sample(n)``."""
+    event: shape of one sample, wanted by ``sample(n)``.  bounds: where data are known to lie, such as (-1, 1) for
+    pixels; every guess is kept inside.  precision: a dtype for the network alone, by autocast."""
+
+    bounds: tuple[float, float] | None = None
+    precision: torch.dtype | None = None
 
     def __init__(self, net: nn.Module, path: GaussianPath, event: Sequence[int], prediction: str = "velocity",
                  times: Times = uniform, coupling: Coupling = independent) -> None:
@@ -98,7 +103,8 @@ class PathModel(PathField):
         return nn.functional.mse_loss(self._net(self.path.place(pair), t, y), getattr(pair, self.prediction))
 
     def _net(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        answer = (self.net(xt, t) if y is None else self.net(xt, t, y)).to(xt.dtype)
+        with torch.autocast(xt.device.type, self.precision) if self.precision else nullcontext():
+            answer = (self.net(xt, t) if y is None else self.net(xt, t, y)).to(xt.dtype)
         expect_alike(answer, xt, ("the net's answer", "its input"))  # else (B, 1) would be spread over (B, D)
         return answer
 
@@ -109,11 +115,12 @@ class PathModel(PathField):
     def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
         """What the network says about x_t, as a pair (x̂1, x̂0).  xt (B, *event), t () or (B,)"""
         t = expect_time(t, xt)
-        return self.path.guess(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt))})
+        guess = self.path.guess(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt))})
+        return guess if self.bounds is None else guess.bounded(xt, *self.bounds)
 
     def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
         """u_t(x); read off directly where the network predicts it."""
-        if self.prediction == "velocity":
+        if self.prediction == "velocity" and self.bounds is None:
             return self._net(x, expect_time(t, x), self._labels(x))
         return self.guess(x, t).velocity
 
@@ -125,7 +132,7 @@ class PathModel(PathField):
         guidance above 1 exaggerates what makes the class (``nets.Guided``): clearer samples, less variety."""
         net = self.net if guidance == 1 else Guided(self.net, guidance)
         twin = PathModel(net, self.path, self.event, self.prediction, self.times_of, self.coupling)
-        twin.label = label
+        twin.label, twin.bounds, twin.precision = label, self.bounds, self.precision
         return twin.train(self.training)
 
     def _labels(self, x: Tensor) -> Tensor | None:
@@ -133,7 +140,8 @@ class PathModel(PathField):
             return None
         label = torch.as_tensor(self.label, device=x.device)
         if label.shape not in ((), x.shape[:1]):
-            raise ValueError(f"label has shape {tuple(label.shape)} for a batch of {len(x)}: expected one for all or one a sample.")
+            raise ValueError(f"label has shape {tuple(label.shape)} for a batch of {len(x)}: expected one for all or one "
+                             "a sample.")
         return label.expand(len(x))
 
     def __repr__(self) -> str:

@@ -19,8 +19,9 @@ t = 1 − s, as the slides on flow matching do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Callable, Iterator, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,15 @@ class Guess:
         """v = alpha x̂0 − sigma x̂1, the rotated prediction."""
         alpha, sigma, _, _ = self.at
         return alpha * self.x0 - sigma * self.x1
+
+    def bounded(self, xt: Tensor, low: float, high: float) -> Guess:
+        """The guess with x̂1 clamped to where data can be, and x̂0 what is then left of x_t: (x_t − alpha x̂1) / sigma.
+
+        A pixel is never brighter than white, but a network may say so, and each step would build on it."""
+        alpha, sigma, _, _ = self.at
+        x1 = self.x1.clamp(low, high)
+        left = (xt - alpha * x1) / torch.where(sigma > 0, sigma, 1.0)
+        return replace(self, x1=x1, x0=torch.where(sigma > 0, left, self.x0))
 
 
 def _value_and_slope(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -362,3 +362,27 @@ SENTENCES = [
 def test_bad_input_is_answered_with_a_sentence(act, error, told):
     with pytest.raises(error, match=told):
         act()
+
+
+def test_bounds_keep_every_guess_inside_and_leave_the_point_where_it_is():
+    net = MLP(2).double()
+    for p in net.parameters():
+        torch.nn.init.normal_(p)
+    model = PathModel(net, Conical(), (2,))
+    model.bounds = (-1.0, 1.0)
+    xt, t = torch.randn(50, 2).double() * 3, torch.rand(50).double()
+    guess = model.guess(xt, t)
+    assert guess.x1.abs().max() <= 1
+    torch.testing.assert_close(t[:, None] * guess.x1 + (1 - t[:, None]) * guess.x0, xt)
+    torch.testing.assert_close(model(xt, t), guess.x1 - guess.x0)
+    assert torch.isfinite(model(xt, 1.0)).all()  # where Heun looks last
+    ends = model.sample(200, steps=7)
+    assert ends.abs().max() <= 1 + 1e-12  # the last Euler step lands on the guess itself
+
+
+def test_bounds_that_bind_nowhere_change_nothing():
+    net = MLP(2).double()
+    free, wide = PathModel(net, Conical(), (2,)), PathModel(net, Conical(), (2,))
+    wide.bounds = (-1e6, 1e6)
+    xt = torch.randn(20, 2).double()
+    torch.testing.assert_close(wide(xt, 0.3), free(xt, 0.3))

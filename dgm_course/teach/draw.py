@@ -13,7 +13,8 @@ import functools
 import inspect
 import io
 import math
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -289,6 +290,7 @@ def schedules(paths: Mapping[str, Any], alt: str) -> Picture:
     for ax, name in zip(axes, (r"$\alpha_t$, the share of data", r"$\sigma_t$, the share of noise")):
         _plain(ax, "$t$: 0 noise, 1 data", "").set_title(name, fontsize=10)
         ax.set_ylim(-0.05, 1.3)
-        ax.secondary_xaxis(-0.3, functions=(lambda s: 1 - s, lambda s: 1 - s)).set_xlabel("$1-t$: the diffusion slides' time")
+        other = ax.secondary_xaxis(-0.3, functions=(lambda s: 1 - s, lambda s: 1 - s))
+        other.set_xlabel("$1-t$: the diffusion slides' time")
     axes[0].legend(frameon=False, fontsize=8)
     return shown(axes, alt)

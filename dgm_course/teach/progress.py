@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from typing import Callable
+from collections.abc import Callable
 
 from ..fit import History
 
@@ -33,4 +33,5 @@ def _line(name: str, history: History) -> dict[str, str]:
         return {"text/plain": f"{name}: {total:,} steps done"}
     loss = f"loss {float(history.loss[-1]):.3f}"
     bar = f'<progress max="{total}" value="{history.step}" style="width:16em"></progress>'
-    return {"text/plain": f"{name}: {history.step:,} of {total:,}", "text/html": f"{name} {bar} {history.step:,}/{total:,} {loss}"}
+    place = f"{history.step:,} of {total:,}"
+    return {"text/plain": f"{name}: {place}", "text/html": f"{name} {bar} {place}, {loss}"}
