@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch import nn
 
+from dgm_course.dynamics import heun
 from dgm_course.teach.check import Card, check
 from dgm_course.teach.homework import (
     NOT_YET,
@@ -35,7 +36,7 @@ from dgm_course.teach.homework import (
     unpack,
 )
 from dgm_course.teach.homework._observe import USUAL
-from dgm_course.teach.homework._sentences import MANNERS, TROUBLES
+from dgm_course.teach.homework._sentences import MANNERS, NOTES, TROUBLES
 
 desk = importlib.import_module("dgm_course.teach.check")  # the name in the package is the function
 ROOT = Path(__file__).parent.parent
@@ -103,9 +104,7 @@ def raises_stub(x, w):
     raise NotImplementedError
 
 
-@pytest.mark.parametrize(
-    "stub", [only_docstring, only_dots, only_pass, returns_dots, dots_inside, raises_stub, ...]
-)
+@pytest.mark.parametrize("stub", [only_docstring, only_dots, only_pass, returns_dots, dots_inside, raises_stub, ...])
 def test_unfilled_in_every_style_is_not_yet(stub):
     assert toy(table).verdict(stub).status == NOT_YET
 
@@ -126,8 +125,6 @@ def test_forgotten_return_is_named():
         lambda y: y.numpy(),
         lambda y: y.tolist(),
         lambda y: nn.Parameter(y),
-        lambda y: y[None],
-        lambda y: y[..., None],
         lambda y: list(y),
         lambda y: tuple(y.numpy()),
         lambda y: y.to_sparse(),
@@ -178,9 +175,7 @@ def test_every_readable_form_of_one_number_passes(convert):
         (lambda x, w: w, "argument w itself"),
         (lambda x, w: table(x, w[:1]), "first row"),
         (
-            lambda x, w: (
-                table(x, w) * (1 + 0.004 * torch.linspace(0, 1, x.numel(), dtype=x.dtype).reshape(x.shape))
-            ),
+            lambda x, w: table(x, w) * (1 + 0.004 * torch.linspace(0, 1, x.numel(), dtype=x.dtype).reshape(x.shape)),
             "Close",
         ),
         (lambda x, w: torch.sin(x), "Compute one entry by hand"),
@@ -219,6 +214,9 @@ def test_sum_and_mean_are_told_apart(answer, fragment):
         (lambda x, w: table(x, w)[:2], "(B"),
         (lambda x, w: torch.stack([x, table(x, w)]), "the last (which is right)"),
         (lambda x, w: table(x, w).flatten(), "the numbers are right"),
+        (lambda x, w: table(x, w)[None], "the numbers are right"),
+        (lambda x, w: table(x, w)[..., None], "the numbers are right"),
+        (lambda x, w: torch.arange(len(x)), "return the points themselves"),
         (lambda x, w: x @ w.T, "made all pairs"),
         (lambda x, w: x[0, 0], "Too few numbers"),
     ],
@@ -240,13 +238,96 @@ def test_wrong_shapes_are_named_with_the_right_values_they_hide(answer, fragment
         (lambda x, w: table(x, w) + 0 * np.random.rand(), "random"),
         (lambda x, w: table(x, w) + 0 * random.random(), "random"),
         (lambda x, w: (torch.manual_seed(0), table(x, w))[1], "random"),
-        (lambda x, w: table(x, w) + torch.zeros(x.shape, dtype=x.dtype), "device"),
-        (lambda x, w: table(x, w) * torch.tensor([1.0] * x.shape[1]), "device"),
+        (lambda x, w: (torch.set_grad_enabled(False), table(x, w))[1], "grad_mode"),
+        (lambda x, w: (torch.set_default_dtype(torch.float64), table(x, w))[1], "default_dtype"),
     ],
 )
 def test_bad_manners_fail_although_the_value_is_right(answer, manner):
     verdict = toy(table).verdict(answer)
     assert (verdict.law, verdict.hint) == MANNERS[manner], verdict
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x, w: table(x, w) + torch.zeros(x.shape, dtype=x.dtype),
+        lambda x, w: table(x, w) * torch.tensor([1.0] * x.shape[1]),
+    ],
+)
+def test_what_stays_on_the_cpu_is_right_with_a_note(answer):
+    verdict = toy(table).verdict(answer)
+    assert verdict.passed and verdict.hint == NOTES["device"]
+    card = Card(toy(table), verdict)
+    assert "Note: To run on a GPU" in card.text and "Note:" in card.html and "Hint" not in card.text + card.html
+
+
+def test_settings_are_put_back_also_after_an_error_and_do_not_spoil_the_check():
+    def answer(x, w):
+        torch.set_grad_enabled(False), torch.set_default_dtype(torch.float64)
+        raise ValueError("and out")
+
+    assert toy(table).verdict(answer).status == WRONG
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+    loss = exercise("fm.cfm_loss").reference
+    with torch.no_grad():
+        assert exercise("fm.cfm_loss").verdict(lambda net, x1, x0, t: loss(net, x1, x0, t)).passed
+        assert not torch.is_grad_enabled()
+
+
+def test_a_network_comes_back_as_it_was():
+    def cases(rng):
+        for name in ("a", "b"):
+            yield Case(name, {"net": Network.draw(rng, 3), "x": rng.normal(size=(5, 3))})
+
+    def reference(net, x):
+        return net(x).square().mean()
+
+    def grads(net, x):
+        for part in net.parameters():
+            part.grad = torch.zeros_like(part)
+        return reference(net, x)
+
+    def stepped(net, x):
+        loss = reference(net, x)
+        loss.backward()
+        return loss
+
+    task = Exercise("toy.loss", "0.2", "a loss", "squares", cases, reference, watch=Watch(gradient=("net",)))
+    assert task.verdict(lambda net, x: reference(net, x)).passed
+    for answer in (grads, stepped):
+        assert "backward inside the loss" in task.verdict(answer).hint
+    for spoil in (nn.Module.eval, lambda net: net.requires_grad_(False)):
+        verdict = task.verdict(lambda net, x, spoil=spoil: (reference(net, x), spoil(net))[0])
+        assert verdict.law == TROUBLES["flags"][1]
+
+
+def test_a_wrong_value_is_told_before_an_error_in_a_later_case():
+    def answer(x, w):
+        calls.append(1)
+        return -table(x, w) if len(calls) < 4 else 1 / 0
+
+    calls = []
+    assert "sign is reversed" in toy(table).verdict(answer).hint
+
+
+def test_fields_and_networks_take_the_times_that_real_networks_take():
+    case = Case("c", {"field": Network.draw(np.random.default_rng(0), 2), "x": np.ones((4, 2))})
+    for shape, fits in {(): 1, (4,): 1, (4, 1): 1, (1,): 0, (1, 4): 0, (4, 2): 0}.items():
+        seen = observe(lambda field, x, shape=shape: field(x, torch.full(shape, 0.3)).detach(), [case])[0]
+        assert (not seen.trouble) == bool(fits), shape
+
+
+def test_tensors_of_the_inputs_dtype_where_the_notebook_needs_them():
+    task = toy(lambda x, w: (x, w), Watch(outputs=("x", "w"), tensors=True))
+    assert task.verdict(lambda x, w: (x, w)).passed and task.verdict(lambda x, w: torch.stack([x, w])).passed
+    for answer in (
+        lambda x, w: (x.numpy(), w.numpy()),
+        lambda x, w: (x.tolist(), w.tolist()),
+        lambda x, w: (x.float(), w.float()),
+        lambda x, w: (list(x), list(w)),
+    ):
+        verdict = task.verdict(answer)
+        assert verdict.law == MANNERS["tensors"][0] and "torch.as_tensor" in verdict.hint
 
 
 def test_a_second_call_must_agree():
@@ -268,9 +349,7 @@ def test_a_second_call_must_agree():
         lambda x, w: torch.from_numpy(table(x, w).numpy()),
         lambda x, w: torch.tensor((table(x, w)).tolist()),
         lambda x, w: table(x.clone().mul_(1), w),
-        lambda x, w: (
-            table(x, w) + 0 * torch.rand(1, generator=torch.Generator().manual_seed(1), dtype=x.dtype).item()
-        ),
+        lambda x, w: table(x, w) + 0 * torch.rand(1, generator=torch.Generator().manual_seed(1), dtype=x.dtype).item(),
     ],
 )
 def test_good_manners_are_not_mistaken(answer):
@@ -303,9 +382,7 @@ def test_gradients_are_compared_where_they_are_the_point(answer, hint):
     def reference(net, x):
         return net(x).square().mean()
 
-    task = Exercise(
-        "toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=Watch(gradient=("net", "x"))
-    )
+    task = Exercise("toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=Watch(gradient=("net", "x")))
     assert task.verdict(lambda net, x: (net(x) ** 2).sum() / x.numel()).passed
     verdict = task.verdict(answer)
     assert verdict.status == WRONG and hint in verdict.hint and "right" in verdict.law
@@ -316,8 +393,7 @@ def test_gradients_of_the_engine_agree_with_finite_differences():
     seen = observe(lambda x: x.sin().sum(), [Case("c", {"x": x})], watch)[0]
     step = 1e-6
     ramps = [
-        (np.sin(x + step * unit).sum() - np.sin(x - step * unit).sum()) / (2 * step)
-        for unit in np.eye(4).reshape(4, 2, 2)
+        (np.sin(x + step * unit).sum() - np.sin(x - step * unit).sum()) / (2 * step) for unit in np.eye(4).reshape(4, 2, 2)
     ]
     assert np.allclose(seen.gradients["x"], ramps, atol=1e-8)
 
@@ -325,14 +401,19 @@ def test_gradients_of_the_engine_agree_with_finite_differences():
 def test_values_that_serve_as_data_must_not_carry_a_gradient():
     task = toy(table, Watch(detached=True))
     assert task.verdict(lambda x, w: table(x, w)).passed
-    assert task.verdict(lambda x, w: table(x, w).requires_grad_()).law == MANNERS["tracks"][0]
+    for answer in (
+        lambda x, w: table(x, w).requires_grad_(),
+        lambda x, w: list(table(x, w).requires_grad_()),
+        lambda x, w: [list(row) for row in table(x, w).requires_grad_()],
+    ):
+        assert task.verdict(answer).law == MANNERS["tracks"][0]
 
 
 @pytest.mark.parametrize(
     "answer,word",
     [
         (lambda x, w: x @ w, "matrix product"),
-        (lambda x, w: x * w[:3], "t[:, None]"),
+        (lambda x, w: x * w[:3], "v[:, None]"),
         (lambda x, w: x @ torch.eye(x.shape[1]), "float32 meets float64"),
         (lambda x, w: undefined_name * x, "typing slip"),  # noqa: F821
         (lambda x, w: x.shape[0](x), "`*`"),
@@ -344,9 +425,7 @@ def test_values_that_serve_as_data_must_not_carry_a_gradient():
 @pytest.mark.filterwarnings("ignore")
 def test_errors_come_back_as_a_sentence(answer, word):
     verdict = toy(table).verdict(answer)
-    assert verdict.status == WRONG and "stopped with an error" in verdict.law and word in verdict.hint, (
-        verdict
-    )
+    assert verdict.status == WRONG and "stopped with an error" in verdict.law and word in verdict.hint, verdict
 
 
 def test_an_error_names_the_line_but_no_address_and_no_path():
@@ -383,9 +462,7 @@ def test_what_cannot_be_judged_is_named(answer, kind):
     assert verdict.status == WRONG and verdict.law.startswith(TROUBLES[kind][1]), verdict
 
 
-@pytest.mark.parametrize(
-    "answer", [lambda x, w: x, lambda x, w: (x,), lambda x, w: (x, w, x), lambda x, w: x[0, 0]]
-)
+@pytest.mark.parametrize("answer", [lambda x, w: x, lambda x, w: (x,), lambda x, w: (x, w, x), lambda x, w: x[0, 0]])
 def test_a_wrong_number_of_outputs_is_named(answer):
     verdict = toy(lambda x, w: (x, w), Watch(outputs=("x", "w"))).verdict(answer)
     assert "number of things" in verdict.law and "(x, w)" in verdict.law
@@ -465,10 +542,7 @@ def test_a_hostile_tuple_is_refused():
 def test_what_is_observed_is_exactly_arrays_and_text():
     for answer in (right, slipped, unfilled, lambda *a: [row.tolist() for row in right(*a)]):
         for seen in exercise(ID).observe(answer, exercise(ID).inputs(1)):
-            assert all(
-                type(v) is np.ndarray and v.dtype == np.float64 and v.base is None
-                for v in seen.values.values()
-            )
+            assert all(type(v) is np.ndarray and v.dtype == np.float64 and v.base is None for v in seen.values.values())
             assert type(seen.trouble) is str and type(seen.detail) is str
 
 
@@ -533,9 +607,7 @@ def test_observing_in_another_process():
     }
     task = exercise(ID)
     cases = task.inputs(77)
-    sources = [
-        f"def answer(x, x1, alpha, sigma, dalpha, dsigma):\n    return {formula}" for formula in formulas
-    ]
+    sources = [f"def answer(x, x1, alpha, sigma, dalpha, dsigma):\n    return {formula}" for formula in formulas]
     child = subprocess.run(
         [sys.executable, "-c", CHILD],
         input=pickle.dumps((cases, task.watch, sources)),
@@ -610,6 +682,21 @@ def test_running_the_check_cell_again_does_not_pass_the_reference(capsys):
     answer = check(ID, slipped)
     assert check(ID, answer) is answer
     assert "stood in for yours" in capsys.readouterr().out and not desk.passed[ID]
+
+
+def test_a_library_function_is_not_taken_for_what_stood_in(capsys):
+    assert check("fm.heun_step", heun) is heun
+    assert capsys.readouterr().out.startswith("✓")
+
+
+@pytest.mark.parametrize("task", exercises(), ids=lambda task: task.id)
+def test_before_the_first_attempt_the_card_gives_nothing_away(task):
+    verdict = task.verdict(...)
+    card = Card(task, verdict)
+    assert verdict.status == NOT_YET and task.asks in card.text
+    for words in (card.text, card.html):
+        assert "Hint" not in words and "details" not in words and task.more not in words
+    assert not any(sign in task.asks for sign in "=+/²∫σα")
 
 
 def test_progress_counts_each_exercise_once_and_takes_back(capsys):
@@ -787,9 +874,7 @@ def test_in_a_real_kernel():
     import nbformat
 
     head = "def f(x, x1, alpha, sigma, dalpha, dsigma):\n    "
-    cells = [
-        "import sys\nfrom dgm_course.teach import check\nsys.modules['dgm_course.teach.check'].SECONDS = 1"
-    ]
+    cells = ["import sys\nfrom dgm_course.teach import check\nsys.modules['dgm_course.teach.check'].SECONDS = 1"]
     for body in (
         "raise NotImplementedError",
         "return dalpha * x1 + dsigma / sigma * (x - x1)",
@@ -798,9 +883,7 @@ def test_in_a_real_kernel():
     ):
         cells += [head + body, f"f = check({ID!r}, f)"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(
-        book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
-    ).execute()
+    nbclient.NotebookClient(book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
     outputs = [cell.outputs for cell in book.cells[2::2]]
     assert [len(out) for out in outputs] == [1, 1, 1, 1]
     assert all(set(out[0].data) == {"text/plain", "text/html"} for out in outputs)

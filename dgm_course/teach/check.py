@@ -1,8 +1,8 @@
 """The check cell: ``answer = check("fm.cfm_loss", answer)`` shows a card and never stops the notebook.
 
 ✓ passed, ○ not yet, ✗ with the law that failed, your value beside the expected one, a hint, and a second one
-folded.  Back comes the student's function where it passes and the course's own where it does not, so all that
-follows runs.
+with the formula, folded.  Back comes the student's function where it passes and the course's own where it
+does not, so all that follows runs.
 
 Under DGM_STRICT=1, and when nbgrader executes the notebook (NBGRADER_EXECUTION), anything but ✓ raises an
 AssertionError with the words of the card.  Nothing is ever written to stderr, which nbgrader would score as
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .homework import NOT_YET, PASS, WRONG, Exercise, OutOfTime, Verdict, exercise, exercises
-from .homework._observe import quiet
+from .homework._surroundings import quiet
 
 SECONDS = 10.0
 MARKS = {PASS: ("✓", "#009E73"), NOT_YET: ("○", "#8a8a8a"), WRONG: ("✗", "#D55E00")}
@@ -35,9 +35,7 @@ def check(id: str, answer: Callable) -> Callable:
     try:
         task = exercise(id)
     except KeyError as unknown:
-        return _conclude(
-            Card(None, Verdict(WRONG, str(unknown.args[0]), hint="A typing slip in the id?")), answer
-        )
+        return _conclude(Card(None, Verdict(WRONG, str(unknown.args[0]), hint="A typing slip in the id?")), answer)
     verdict = _judged(task, answer)
     passed[task.id] = verdict.passed
     return _conclude(Card(task, verdict, _progress(task)), answer if verdict.passed else task.reference)
@@ -146,10 +144,9 @@ class Card:
         verdict = self.verdict
         asked = f"Asked: {self.task.asks}." if self.task and not verdict.passed else ""
         second = verdict.more if verdict.status == WRONG else ""
-        hints = [f"Hint: {verdict.hint}" if verdict.hint else "", f"Hint 2: {second}" if second else ""]
-        return "\n  ".join(
-            line for line in (f"{self.title} — {self.body}", asked, *hints, self.footnote) if line
-        )
+        label = "Note" if verdict.passed else "Hint"
+        hints = [f"{label}: {verdict.hint}" if verdict.hint else "", f"Hint 2: {second}" if second else ""]
+        return "\n  ".join(line for line in (f"{self.title} — {self.body}", asked, *hints, self.footnote) if line)
 
     @property
     def html(self) -> str:
@@ -165,11 +162,9 @@ class Card:
         elif verdict.where:
             rows.append(say(verdict.where))
         if verdict.hint:
-            rows.append(f"<strong>Hint:</strong> {say(verdict.hint)}")
-        if verdict.more:
-            rows.append(
-                f"<details><summary>Hint{' 2' * bool(verdict.hint)}</summary>{say(verdict.more)}</details>"
-            )
+            rows.append(f"<strong>{'Note' if verdict.passed else 'Hint'}:</strong> {say(verdict.hint)}")
+        if verdict.more and verdict.status == WRONG:
+            rows.append(f"<details><summary>Hint 2</summary>{say(verdict.more)}</details>")
         rows.append(f'<small style="opacity:.75">{say(self.footnote)}</small>')
         inner = "".join(f'<div style="margin:.25em 0">{row}</div>' for row in rows)
         return (
@@ -187,7 +182,5 @@ class Card:
 def _values_table(verdict: Verdict) -> str:
     cell = '<td style="padding:0 1em 0 0;text-align:left">'
     rows = (("you gave", verdict.given), ("expected", verdict.expected))
-    body = "".join(
-        f"<tr>{cell}{name}</td>{cell}<code>{html.escape(value)}</code></td></tr>" for name, value in rows
-    )
+    body = "".join(f"<tr>{cell}{name}</td>{cell}<code>{html.escape(value)}</code></td></tr>" for name, value in rows)
     return f"{html.escape(verdict.where)}<table style='margin:.2em 0;font-size:1em'>{body}</table>"

@@ -88,9 +88,7 @@ class Exercise:
 
     def expected(self, inputs: Sequence[Case]) -> Expected:
         """What the reference does on them, and what each known slip would do."""
-        slips = tuple(
-            (hint, values_of(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.slips
-        )
+        slips = tuple((hint, values_of(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.slips)
         return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), slips)
 
     def judge(self, observed: Sequence[Observation], expected: Expected) -> Verdict:

@@ -14,18 +14,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...tensors import over
+
 
 @dataclass(frozen=True)
 class Case:
     """One question: a name the student will read, and the arguments in the order of the signature.
 
     `args` holds arrays, numbers, or recipes (`Field`, `Network`) from which a callable is built on the spot;
-    `shown` holds what the card prints beside a wrong entry (by default the arguments).
+    `shown` holds what the card prints beside a wrong entry (by default the arguments); `hint` is what an
+    answer must have overlooked that is wrong on such cases alone.
     """
 
     name: str
     args: dict[str, object]
     shown: dict[str, object] = field(default_factory=dict)
+    hint: str = ""
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -36,12 +40,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Watch:
-    """What to look at: names of the outputs, arguments whose gradient counts, and what is allowed."""
+    """What to look at: names of the outputs, arguments whose gradient counts, and what is allowed.
+
+    tensors: the rest of the notebook needs torch tensors, in the dtype of the input."""
 
     outputs: tuple[str, ...] = ("result",)
     gradient: tuple[str, ...] = ()
     random: bool = False
     detached: bool = False
+    tensors: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,13 @@ FIELDS: dict[str, Callable] = {
 
 @dataclass(frozen=True)
 class Field:
-    """A velocity field by its formula; called with (x, t), where t is a number, (), (B,) or (B, 1)."""
+    """A velocity field by its formula; called with (x, t), t a scalar or one time a sample as for any net."""
 
     formula: str
 
     def build(self, like: torch.Tensor) -> Callable:
         def velocity(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
-            return FIELDS[self.formula](x, _beside(t, x))
+            return FIELDS[self.formula](x, over(t, x))
 
         return velocity
 
@@ -114,14 +121,10 @@ class _Net(nn.Module):
 
     def forward(self, x: torch.Tensor, t: float | torch.Tensor = 0.0) -> torch.Tensor:
         inner, bias, outer = self.weights
-        time = _beside(t, x).expand(len(x), 1)
+        if x.ndim != 2 or x.shape[1] != outer.shape[1]:
+            raise ValueError(f"x has shape {tuple(x.shape)}: this network expects (B, {outer.shape[1]}).")
+        time = over(t, x).expand(len(x), 1)
         return torch.tanh(torch.cat([x, time], dim=1) @ inner + bias) @ outer
-
-
-def _beside(t: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """t as (B, 1) or (1, 1), so that it multiplies x (B, D); as in torch, only a scalar may change device."""
-    t = torch.as_tensor(t, dtype=x.dtype)
-    return (t.to(x.device) if t.ndim == 0 else t).reshape(-1, 1)
 
 
 def _tensor(value: np.ndarray, like: torch.Tensor) -> torch.Tensor:
@@ -155,9 +158,7 @@ def unpack(packed: Mapping[str, np.ndarray]) -> tuple[Observation, ...]:
         if not held or not name or not place.isdigit() or int(place) >= len(seen):
             raise ValueError(f"an observation named {key!r} came; expected 'number|value|name' and the like.")
         if type(array) is not np.ndarray or array.dtype != np.float64:
-            raise ValueError(
-                f"observation {key!r} came as {type(array).__name__}; expected an array of float64."
-            )
+            raise ValueError(f"observation {key!r} came as {type(array).__name__}; expected an array of float64.")
         getattr(seen[int(place)], held)[name] = array
     return tuple(seen)
 

@@ -1,8 +1,9 @@
 """The verdict: arrays that came, compared with arrays that were expected.  No student's code is touched here.
 
 Order of the questions, so that the first sentence is the most useful one: did anything come, in the right
-shape, without NaN, with the right value in every case; does the gradient flow; and only then the manners
-(changed arguments, used the global random stream, ...).  Where a value is wrong it is compared with what each
+shape, without NaN, with the right value in every case (an error in a later case comes after a wrong value in
+an earlier one); does the gradient flow; and only then the manners (changed arguments, used the global random
+stream, ...).  Where a value is wrong it is compared with what each
 known slip of the exercise would have given, and after that with the slips that anybody makes (`_slips`).
 """
 
@@ -15,13 +16,17 @@ import numpy as np
 
 from . import _slips
 from ._cases import Case, Observation
-from ._sentences import ERROR_HINTS, MANNERS, NOT_YET, PASS, TROUBLES, WRONG, place_of
+from ._sentences import ERROR_HINTS, MANNERS, NOT_YET, NOTES, PASS, TROUBLES, WRONG, place_of
 from ._slips import Pair, close, fitted
+
+MANY = 8  # names on a card
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the card says: status, the law that failed, where, the two values, a hint and `more` on demand."""
+    """What the card says: status, the law that failed, where, the two values, a hint and `more` on demand.
+
+    Where it passed, `hint` is a remark."""
 
     status: str
     law: str = ""
@@ -38,9 +43,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """Law, place and values in one line."""
-        values = (
-            f"{self.where}: you gave {self.given}, expected {self.expected}." if self.given else self.where
-        )
+        values = f"{self.where}: you gave {self.given}, expected {self.expected}." if self.given else self.where
         return " ".join(part for part in (self.law, values) if part)
 
 
@@ -60,9 +63,7 @@ class SameValues:
         """Equivalent answers brought to one form; here there is only one."""
         return values
 
-    def broken(
-        self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case
-    ) -> Verdict | None:
+    def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
         """None where the law holds, otherwise a verdict that names it."""
         wrong = [name for name in right if not close(values[name], right[name])]
         if not wrong:
@@ -76,29 +77,38 @@ class SameValues:
 
 def judge(observed: Sequence[Observation], expected: Expected, law: SameValues) -> Verdict:
     """The verdict on what was observed; that may come from another process, and nothing in it is trusted."""
-    for seen, case in zip(observed, expected.cases, strict=False):
-        if seen.trouble:
-            return _trouble(seen, case)
-    if len(observed) != len(expected.cases):
-        return Verdict(WRONG, "Some results are missing.", hint="Did the function stop the program?")
+    stopped = next((k for k, seen in enumerate(observed) if seen.trouble), len(observed))
+    answered = observed[:stopped]
     return (
-        _shapes(observed, expected)
-        or _values(observed, expected, law)
+        _shapes(answered, expected)
+        or _values(answered, expected, law)
+        or _missing(observed, stopped, expected)
         or _gradient(observed, expected)
         or _manners(observed)
-        or Verdict(PASS, _praise(expected))
+        or Verdict(PASS, _praise(expected), hint=_note(observed))
     )
 
 
-def _trouble(seen: Observation, case: Case) -> Verdict:
+def _missing(observed: Sequence[Observation], stopped: int, expected: Expected) -> Verdict | None:
+    if stopped < min(len(observed), len(expected.cases)):
+        return _trouble(observed[stopped], expected.cases[stopped], list(expected.right[stopped].values))
+    if stopped != len(expected.cases):
+        return Verdict(WRONG, "Some results are missing.", hint="Did the function stop the program?")
+    return None
+
+
+def _trouble(seen: Observation, case: Case, outputs: Sequence[str]) -> Verdict:
     status, law, hint = TROUBLES.get(seen.trouble, TROUBLES["type"])
     detail = f" {seen.detail}." if seen.detail else ""
     if status == NOT_YET:
         return Verdict(status, law if "ellipsis" not in detail else "Not yet: a `...` is still in the code.")
+    if seen.trouble in ("type", "count") and len(outputs) > 1:
+        count = "two" if len(outputs) == 2 else len(outputs)
+        hint = f"Return {count} tensors, ({', '.join(outputs)}), each of them a whole batch."
     words = seen.detail.lower()
     hint = hint or next(
         (h for key, h in ERROR_HINTS if key in words),
-        "Read the error from its end: which line, which shapes?",
+        case.hint or "Read the error from its end: which line, which shapes?",
     )
     place = f"Case: {case.name}." if seen.trouble in ("raised", "timeout") else ""
     return Verdict(status, f"{law}{detail}", place, hint=hint)
@@ -129,19 +139,20 @@ def _shapes(observed: Sequence[Observation], expected: Expected) -> Verdict | No
 def _values(observed: Sequence[Observation], expected: Expected, law: SameValues) -> Verdict | None:
     came = [_fit(seen, right) for seen, right in zip(observed, expected.right, strict=False)]
     rows = list(zip(came, expected.right, expected.cases, strict=False))
-    broken = {
-        k: found
-        for k, (values, right, case) in enumerate(rows)
-        if (found := law.broken(values, right.values, case))
-    }
+    broken = {k: found for k, (values, right, case) in enumerate(rows) if (found := law.broken(values, right.values, case))}
     if not broken:
         return None
     first = next(iter(broken.values()))
     drew = MANNERS["random"][1] if any("random" in seen.manners for seen in observed) else ""
+    overlooked = [expected.cases[k].hint for k in broken]
     hint = (
-        _known_slip(came, expected, law) or drew or first.hint or _anybodys_slip(came, expected, list(broken))
+        _known_slip(came, expected, law)
+        or drew
+        or (all(overlooked) and overlooked[0])
+        or first.hint
+        or _anybodys_slip(came, expected, list(broken))
     )
-    share = _share(expected.cases, broken)
+    share = _share(expected.cases[: len(came)], broken)
     return replace(
         first,
         law=" ".join(part for part in (share, first.law) if part),
@@ -160,7 +171,9 @@ def _share(cases: Sequence[Case], broken: dict[int, Verdict]) -> str:
     wrong, right = [n for n in names if n in bad], [n for n in names if n not in bad]
     if not right:
         return "Wrong in every case." if len(wrong) > 1 else "The value is wrong."
-    return f"Right on {_listed(right)}, wrong on {_listed(wrong)}."
+    if len(right) > MANY:
+        return f"Wrong on {_listed(wrong)}, right on all else."
+    return f"Right on {_listed(right)}, wrong on {_listed(wrong) if len(wrong) <= MANY else 'all else'}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -168,20 +181,17 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _known_slip(came: Sequence[dict], expected: Expected, law: SameValues) -> str:
+    """The slip whose values came in every case in which it has any (k/(steps − 1) has none for one step)."""
     for hint, slipped in expected.slips:
-        if len(slipped) == len(came) and all(
-            _alike(law.canonical(values, case), slip, law, case)
-            for values, slip, case in zip(came, slipped, expected.cases, strict=False)
-        ):
+        rows = [row for row in zip(came, slipped, expected.cases, strict=False) if not row[1].trouble]
+        if rows and all(_alike(values, slip.values, law, case) for values, slip, case in rows):
             return hint
     return ""
 
 
-def _alike(values: dict[str, np.ndarray], slip: Observation, law: SameValues, case: Case) -> bool:
-    if slip.trouble or slip.values.keys() != values.keys():
-        return False
-    other = law.canonical(slip.values, case)
-    return all(other[n].shape == values[n].shape and close(values[n], other[n], nan=True) for n in values)
+def _alike(came: dict[str, np.ndarray], slip: dict[str, np.ndarray], law: SameValues, case: Case) -> bool:
+    mine, other = law.canonical(came, case), law.canonical(slip, case)
+    return all(close(mine[name], other[name], nan=True) for name in mine)
 
 
 def _anybodys_slip(came: Sequence[dict], expected: Expected, broken: list[int]) -> str:
@@ -215,6 +225,10 @@ def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | 
 def _manners(observed: Sequence[Observation]) -> Verdict | None:
     broken = {manner for seen in observed for manner in seen.manners}
     return next((_manner(name) for name in MANNERS if name in broken), None)
+
+
+def _note(observed: Sequence[Observation]) -> str:
+    return next((NOTES[name] for seen in observed for name in seen.manners if name in NOTES), "")
 
 
 def _manner(name: str) -> Verdict:

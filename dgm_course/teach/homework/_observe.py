@@ -4,38 +4,34 @@ An exercise is judged in two steps that never meet: here the answer is called an
 written into float64 arrays; in `_judge` those arrays are compared with others.  This file knows no answers,
 so a grader can run it alone, in another process, on the plain `Case`s that `Exercise.inputs` makes.
 
-Each case is called twice with equal, fresh arguments.  Watched beside the values: whether arguments were
-changed, whether the global random stream was used, whether both calls agree, whether gradients flow, and
-whether created tensors follow the device of the input (a call on torch's data-free `meta` device shows it).
+Each case is called twice with equal, fresh arguments.  Watched beside the values: what the call leaves behind
+(`_surroundings`), whether both calls agree, whether gradients flow, and whether created tensors follow the
+device of the input (a call on torch's data-free `meta` device shows it).
 """
 
 from __future__ import annotations
 
-import contextlib
 import dis
 import inspect
-import io
 import linecache
-import random
 import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from ._cases import Case, Observation, OutOfTime, Trouble, Watch
-from ._plain import named, plain, text_of, tracks_gradient
+from ._plain import are_tensors, named, plain, text_of, tracks_gradient
+from ._surroundings import Traces, same, settings, settings_kept, undisturbed
 
-STREAM = 20_240_214
 USUAL = Watch()
 
 
 def observe(answer: Callable, cases: Sequence[Case], watch: Watch = USUAL) -> tuple[Observation, ...]:
     """Call the answer on every case and write down what it does; stops at the first case it cannot answer."""
     seen: list[Observation] = []
-    with quiet(), _random_state_kept():
+    with undisturbed():
         for number, case in enumerate(cases):
             seen.append(_observe_case(answer, case, watch, thorough=number == len(cases) - 1))
             if seen[-1].trouble:
@@ -45,7 +41,7 @@ def observe(answer: Callable, cases: Sequence[Case], watch: Watch = USUAL) -> tu
 
 def values_of(answer: Callable, cases: Sequence[Case], watch: Watch) -> tuple[Observation, ...]:
     """The values (and gradients) alone, for a function that is trusted: a reference or a known slip."""
-    with quiet(), _random_state_kept():
+    with undisturbed():
         return tuple(_trusted_case(answer, case, watch) for case in cases)
 
 
@@ -61,14 +57,20 @@ def _trusted_case(answer: Callable, case: Case, watch: Watch) -> Observation:
 def _observe_case(answer: Callable, case: Case, watch: Watch, thorough: bool) -> Observation:
     try:
         _check_signature(answer, case)
-        result, manners = _call(answer, _built(case))
+        args = _built(case)
+        result, manners = _call(answer, args)
+        for kind in ("backward", "flags"):  # with these no gradient can be taken
+            if kind in manners and "mutated" not in manners:
+                raise Trouble(kind)
         values = named(result, watch)
         if watch.random:
             manners.discard("random")
         if watch.detached and tracks_gradient(result):
             manners.add("tracks")
+        if watch.tensors and not are_tensors(result, args, watch):
+            manners.add("tensors")
         again = named(_call(answer, _built(case))[0], watch)
-        if not all(_same(values[name], again[name]) for name in values):
+        if not all(same(values[name], again[name]) for name in values):
             manners.add("unstable")
         gradients = _gradients(answer, case, watch) if watch.gradient else {}
         if gradients is None:
@@ -104,14 +106,11 @@ def _build_one(value: object, like: torch.Tensor, device: str) -> object:
 
 def _call(answer: Callable, args: list[object]) -> tuple[object, set[str]]:
     """One call on a seeded stream; returns the result and which manners it broke."""
-    before = [_contents(value) for value in args]
-    _seed_streams()
-    stream = _streams()
-    result = _run(answer, args)
-    manners = set() if _same_stream(stream, _streams()) else {"random"}
-    if not all(_same_contents(old, _contents(new)) for old, new in zip(before, args, strict=False)):
-        manners.add("mutated")
-    return result, manners
+    traces, found = Traces(args), settings()
+    with settings_kept():
+        result = _run(answer, args)
+        left = settings()
+    return result, traces.manners(found, left)
 
 
 def _run(answer: Callable, args: Sequence[object]) -> object:
@@ -127,9 +126,7 @@ def _run(answer: Callable, args: Sequence[object]) -> object:
 
 def _kind(error: BaseException) -> str:
     words = text_of(error).lower()
-    if isinstance(error, NotImplementedError) and (
-        "not implemented for" not in words and "meta" not in words
-    ):
+    if isinstance(error, NotImplementedError) and ("not implemented for" not in words and "meta" not in words):
         return "unfilled"
     return "unfilled" if "ellipsis" in words else "raised"
 
@@ -189,10 +186,7 @@ def _gradients(answer: Callable, case: Case, watch: Watch) -> dict[str, np.ndarr
         found = iter(torch.autograd.grad(total, flat, allow_unused=True))
     except RuntimeError as error:
         raise Trouble("raised", f"RuntimeError in the backward pass: {text_of(error)}") from None
-    return {
-        name: np.concatenate([_flat(next(found), leaf) for leaf in leaves])
-        for name, leaves in watched.items()
-    }
+    return {name: np.concatenate([_flat(next(found), leaf) for leaf in leaves]) for name, leaves in watched.items()}
 
 
 def _ramp(part: torch.Tensor) -> torch.Tensor:
@@ -210,10 +204,11 @@ def _flat(gradient: torch.Tensor | None, leaf: torch.Tensor) -> np.ndarray:
 def _leaves_device(answer: Callable, case: Case) -> bool:
     """True where a tensor made inside the answer stays on the CPU although the input lives elsewhere."""
     try:
-        answer(*_built(case, device="meta"))
+        with settings_kept():
+            answer(*_built(case, device="meta"))
     except (RuntimeError, ValueError, TypeError) as error:
         said = text_of(error).lower()
-        return "on the same device, but" in said or "not on the expected device" in said
+        return any(words in said for words in ("on the same device, but", "not on the expected device", "one device"))
     except KeyboardInterrupt:
         raise
     except OutOfTime:
@@ -221,66 +216,3 @@ def _leaves_device(answer: Callable, case: Case) -> bool:
     except BaseException:
         pass
     return False
-
-
-# --- watching
-
-
-def _contents(value: object) -> list[np.ndarray]:
-    if isinstance(value, nn.Module):
-        return [part.detach().cpu().numpy().copy() for part in value.state_dict().values()]
-    return [value.detach().cpu().numpy().copy()] if isinstance(value, torch.Tensor) else []
-
-
-def _same_contents(old: list[np.ndarray], new: list[np.ndarray]) -> bool:
-    return len(old) == len(new) and all(_same(a, b) for a, b in zip(old, new, strict=False))
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-
-
-def _seed_streams() -> None:
-    torch.default_generator.manual_seed(STREAM)
-    np.random.seed(STREAM)
-    random.seed(STREAM)
-
-
-def _streams() -> tuple:
-    return torch.get_rng_state().numpy().copy(), np.random.get_state(), random.getstate()
-
-
-def _same_stream(a: tuple, b: tuple) -> bool:
-    return (
-        np.array_equal(a[0], b[0])
-        and all(np.array_equal(p, q) for p, q in zip(a[1], b[1], strict=True))
-        and a[2] == b[2]
-    )
-
-
-@contextlib.contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """The notebook's own random streams go on afterwards as if nothing had been called."""
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
-
-
-class _Sink(io.TextIOBase):
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Prints and warnings of the answer go nowhere: a line on stderr would cost the marks under nbgrader."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(_Sink()), contextlib.redirect_stderr(_Sink()):
-        warnings.simplefilter("ignore")
-        yield

@@ -6,6 +6,7 @@ Objects with an opinion (subclasses, things that define __eq__ or __array__) are
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -78,5 +79,15 @@ def _stacked(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def tracks_gradient(result: object) -> bool:
-    parts = result if isinstance(result, (tuple, list)) else [result]
-    return any(type(part) in (torch.Tensor, nn.Parameter) and part.requires_grad for part in parts)
+    """Whether any tensor in it, however deep in lists, still hangs on a graph."""
+    if isinstance(result, (list, tuple)):
+        return any(tracks_gradient(part) for part in result)
+    return type(result) in (torch.Tensor, nn.Parameter) and result.requires_grad
+
+
+def are_tensors(result: object, args: Sequence[object], watch: Watch) -> bool:
+    """Whether each output is a tensor in the dtype of the first batch (of a scalar the dtype never matters)."""
+    floats = (v.dtype for v in args if isinstance(v, torch.Tensor) and v.is_floating_point())
+    wanted = next(floats, torch.get_default_dtype())
+    parts = result if len(watch.outputs) > 1 and isinstance(result, (tuple, list)) else [result]
+    return all(isinstance(part, torch.Tensor) and (part.dtype == wanted or not part.ndim) for part in parts)

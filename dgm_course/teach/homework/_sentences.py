@@ -20,13 +20,24 @@ TROUBLES = {
     "type": (
         WRONG,
         "What your function returned is not plain numbers, but:",
-        "Return a torch tensor (a numpy array or a number will do as well).",
+        "Return a torch tensor.",
     ),
     "count": (WRONG, "Your function returned the wrong number of things:", "Look at what follows `return`."),
     "signature": (
         WRONG,
         "Your function takes other arguments than the exercise gives:",
         "Keep the first line of the stub as it is.",
+    ),
+    "backward": (
+        WRONG,
+        "Your function writes gradients into what it was given (.grad).",
+        "Do not call backward inside the loss: return it, and the training loop will call backward.",
+    ),
+    "flags": (
+        WRONG,
+        "Your function changes how its arguments are set: requires_grad, or the network's train and eval mode.",
+        "What came in belongs to the caller: leave requires_grad_(), train() and eval() away, or set them on a "
+        "tensor of your own, such as t.clone().",
     ),
     "uncallable": (
         WRONG,
@@ -57,19 +68,40 @@ MANNERS = {
         "The value is right, but no gradient flows through it.",
         "`.item()`, `.detach()`, `.data`, numpy or torch.no_grad() cut the graph: stay in torch tensors.",
     ),
-    "device": (
-        "It works on the CPU only.",
-        "A tensor is created on the CPU whatever the input: give it the input's device, "
-        "torch.zeros(…, device=x.device), or use zeros_like, new_zeros and the like.",
+    "grad_mode": (
+        "It switches torch's gradients on or off for everything that follows.",
+        "Put the lines that need it under `with torch.no_grad():`, which switches back by itself.",
     ),
+    "default_dtype": (
+        "It changes torch's default dtype for everything that follows.",
+        "Give the tensors you create the dtype of the input instead, dtype=x.dtype.",
+    ),
+    "tensors": (
+        "The values are right, but what follows needs torch tensors in the dtype of the input.",
+        "Return tensors themselves, no list around one; torch.as_tensor(values, dtype=x0.dtype) makes one of an array.",
+    ),
+}
+
+# Said on a passing card: the answer is right, and would be more useful still.
+NOTES = {
+    "device": "To run on a GPU as well, create tensors like the input, for example x.new_full(…).",
 }
 
 ERROR_HINTS = (
     (
         "must match the size",
-        "Shapes do not fit: times of shape (B,) do not multiply points of shape (B, D); lay them "
-        "over with t[:, None] or `over(t, x)`.",
+        "Shapes do not fit: one number a sample, (B,), does not multiply points (B, D); it needs a last "
+        "axis, (B, 1), as v[:, None] makes it.",
     ),
+    (
+        "does not fit x of shape",
+        "A field takes one time for each point: t must have the shape (B,), not (B, D) or (1, B).",
+    ),
+    (
+        "this network expects",
+        "The network takes points (B, D) and beside them their times: call net(xt, t), it joins them itself.",
+    ),
+    ("argument: 't'", "A field is asked at a point and a time: field(x, t)."),
     (
         "shapes cannot be multiplied",
         "Inner sizes of a matrix product differ: is one factor to be transposed?",

@@ -29,18 +29,19 @@ def close(given: np.ndarray, right: np.ndarray, nan: bool = False) -> bool:
     """Equal up to rounding in float32: |given − right| <= 2e-4 (|right| + rms(right)), same shape."""
     if given.shape != right.shape:
         return False
-    finite = right[np.isfinite(right)]
-    size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
+    finite = np.abs(right[np.isfinite(right)])
+    top = float(finite.max(initial=0.0))
+    size = top * float(np.sqrt(np.mean((finite / top) ** 2))) if top else 0.0  # squares of 1e200 overflow
     return bool(np.allclose(given, right, rtol=TOLERANCE, atol=TOLERANCE * size + 1e-12, equal_nan=nan))
 
 
 def fitted(given: np.ndarray, right: np.ndarray) -> np.ndarray | None:
-    """given in the shape of right where only axes of length one differ, (B,) and (B, 1); else None."""
+    """given in the shape of right: a number may come as (1,), one number a sample (B,) as (B, 1); else None.
 
-    def long(shape: tuple[int, ...]) -> list[int]:
-        return [n for n in shape if n != 1]
-
-    return given.reshape(right.shape) if long(given.shape) == long(right.shape) else None
+    A batch (B, D) must come as (B, D): one that loses an axis of length one would be broadcast later on."""
+    padded = right.shape + (1,) * (given.ndim - right.ndim)
+    alike = given.shape == (padded if right.ndim < 2 else right.shape)
+    return given.reshape(right.shape) if alike else None
 
 
 # --- values
@@ -143,9 +144,7 @@ def _constant_answer(pairs: Sequence[Pair], everywhere: bool) -> str:
         return "Your result is zero everywhere: is something computed and then not used?"
     first = pairs[0].given
     same = (
-        everywhere
-        and len(pairs) > 2
-        and all(p.given.ravel()[0] == first.ravel()[0] and np.ptp(p.given) == 0 for p in pairs)
+        everywhere and len(pairs) > 2 and all(p.given.ravel()[0] == first.ravel()[0] and np.ptp(p.given) == 0 for p in pairs)
     )
     return "The same number comes out whatever goes in: is it computed from the arguments?" if same else ""
 
@@ -162,9 +161,7 @@ def _an_argument(pairs: Sequence[Pair]) -> str:
 
 
 def _a_form(pairs: Sequence[Pair]) -> str:
-    return next(
-        (hint for hint, form in FORMS if all(close(p.given, form(p.right, *p.case.sizes)) for p in pairs)), ""
-    )
+    return next((hint for hint, form in FORMS if all(close(p.given, form(p.right, *p.case.sizes)) for p in pairs)), "")
 
 
 def _any_factor(pairs: Sequence[Pair]) -> str:
@@ -221,10 +218,19 @@ def _flat(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
 
 def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
     """A sentence for a wrong shape: which right values are hidden in what came."""
-    rules = (_scalar_asked, _transposed, _whole_way, _table_of_pairs, _reduced, _same_count)
+    rules = (
+        _scalar_asked,
+        _squeezed,
+        _transposed,
+        _whole_way,
+        _table_of_pairs,
+        _numbers,
+        _reduced,
+        _same_count,
+    )
     return next(
         (hint for rule in rules if (hint := rule(given, right))),
-        f"The result should have the shape {right.shape}: print the shapes of the pieces.",
+        case.hint or f"The result should have the shape {right.shape}: print the shapes of the pieces.",
     )
 
 
@@ -237,6 +243,16 @@ def _scalar_asked(given: np.ndarray, right: np.ndarray) -> str:
     return f"One number is asked, {given.size} came: the mean or sum over them is missing."
 
 
+def _squeezed(given: np.ndarray, right: np.ndarray) -> str:
+    lost = right.ndim > given.ndim and given.shape == tuple(n for n in right.shape if n != 1)
+    return (
+        "An axis of length one is lost: squeeze() takes away every such axis, also a batch of one sample or "
+        "a single coordinate."
+        if lost
+        else ""
+    )
+
+
 def _transposed(given: np.ndarray, right: np.ndarray) -> str:
     if right.ndim < 2 or given.shape != right.shape[::-1]:
         return ""
@@ -244,7 +260,7 @@ def _transposed(given: np.ndarray, right: np.ndarray) -> str:
 
 
 def _whole_way(given: np.ndarray, right: np.ndarray) -> str:
-    if given.shape[1:] != right.shape or not len(given):
+    if given.shape[1:] != right.shape or len(given) < 2:
         return ""
     last = " (which is right)" if close(given[-1], right) else ""
     return f"{len(given)} results came, stacked; one is asked, the last{last}."
@@ -253,10 +269,15 @@ def _whole_way(given: np.ndarray, right: np.ndarray) -> str:
 def _table_of_pairs(given: np.ndarray, right: np.ndarray) -> str:
     if right.ndim and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)):
         return (
-            "A (B, B) table came: shapes (B,) and (B, 1) were combined and torch made all pairs. Lay the "
-            "times over the points with t[:, None] or `over(t, x)`."
+            "A (B, B) table came: shapes (B,) and (B, 1) were combined and torch made all pairs. Give the "
+            "one a last axis of length one, v[:, None], or take it from the other."
         )
     return ""
+
+
+def _numbers(given: np.ndarray, right: np.ndarray) -> str:
+    counted = right.ndim > 1 and given.ndim == 1 and np.array_equal(np.sort(given), np.arange(len(right)))
+    return "The numbers of the points came: return the points themselves, indexed with them." if counted else ""
 
 
 def _reduced(given: np.ndarray, right: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""The usual slips in the homework of lecture 14: a hint, and the wrong form that earns it.
+"""The usual slips in the formulas of lecture 14's homework: a hint, and the wrong form that earns it.
 
 An answer whose values agree with a wrong form in every case gets its hint; tests hold that each is wrong.
 In the formulas a, s, da, ds stand for alpha, sigma and their derivatives.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 Form = Callable[..., object]
@@ -22,8 +21,7 @@ VELOCITY: Table = (
         lambda x, x1, a, s, da, ds: da * x1 + ds / s * (x - x1),
     ),
     (
-        "The second term has the wrong sign: with σ' < 0 the point must be pulled toward the "
-        "mean, yours is pushed away.",
+        "The second term has the wrong sign: with σ' < 0 the point must be pulled toward the mean, yours is pushed away.",
         lambda x, x1, a, s, da, ds: da * x1 - ds / s * (x - a * x1),
     ),
     (
@@ -43,8 +41,7 @@ VELOCITY: Table = (
         lambda x, x1, a, s, da, ds: da * x1 + ds * (x - a * x1),
     ),
     (
-        "Everything is negated: time runs the other way, the derivatives belong to the diffusion "
-        "clock s = 1 − t.",
+        "Everything is negated: time runs the other way, the derivatives belong to the diffusion clock s = 1 − t.",
         lambda x, x1, a, s, da, ds: -da * x1 - ds / s * (x - a * x1),
     ),
     (
@@ -59,6 +56,30 @@ VELOCITY: Table = (
         "One σ too many: the ratio is σ'/σ, not σ'/σ².",
         lambda x, x1, a, s, da, ds: da * x1 + ds / s**2 * (x - a * x1),
     ),
+    (
+        "That is the velocity of the conical path alone: other paths have other scales and derivatives.",
+        lambda x, x1, a, s, da, ds: (x1 - x) / s,
+    ),
+    (
+        "That is the velocity of the conical path alone, and with 1 − α for σ.",
+        lambda x, x1, a, s, da, ds: (x1 - x) / (1 - a),
+    ),
+    (
+        "That is the way still to go to x1: a velocity depends on how the scales of the path change.",
+        lambda x, x1, a, s, da, ds: x1 - x,
+    ),
+    (
+        "Only the motion of the mean came: the spread σ changes too, and carries x along.",
+        lambda x, x1, a, s, da, ds: da * x1,
+    ),
+    (
+        "x and x1 are exchanged.",
+        lambda x, x1, a, s, da, ds: da * x + ds / s * (x1 - a * x),
+    ),
+    (
+        "A parenthesis too many: only σ' belongs over σ.",
+        lambda x, x1, a, s, da, ds: (da * x1 + ds) / s * (x - a * x1),
+    ),
 )
 
 
@@ -69,9 +90,7 @@ def _loss(
     clock: Callable = lambda t: t,
 ):
     """The loss with one of its pieces exchanged."""
-    return lambda net, x1, x0, t: reduce(
-        net(point(x1, x0, t[:, None]), clock(t)) - target(x1, x0, t[:, None])
-    )
+    return lambda net, x1, x0, t: reduce(net(point(x1, x0, t[:, None]), clock(t)) - target(x1, x0, t[:, None]))
 
 
 def _between(x1: Tensor, x0: Tensor, t: Tensor) -> Tensor:
@@ -102,6 +121,10 @@ LOSS: Table = (
     (
         "The target is the noise x0; the network is to learn the velocity x1 − x0.",
         _loss(_between, lambda x1, x0, t: x0),
+    ),
+    (
+        "The target is the way still to go, x1 − x_t; the road's own direction is x1 − x0.",
+        lambda net, x1, x0, t: ((net(_between(x1, x0, t[:, None]), t) - x1 + _between(x1, x0, t[:, None])) ** 2).mean(),
     ),
     (
         "The weights t and 1 − t are exchanged in x_t: at t = 1 it must be the data.",
@@ -136,6 +159,10 @@ LOSS: Table = (
         _loss(_between, _difference, lambda e: (e**2).sum(1).sqrt().mean()),
     ),
     (
+        "A root too many and no mean: the norm of the whole batch came.",
+        _loss(_between, _difference, lambda e: e.norm()),
+    ),
+    (
         "A factor ½ too many: the mean of the squares is asked.",
         _loss(_between, _difference, lambda e: (e**2).mean() / 2),
     ),
@@ -146,219 +173,6 @@ LOSS: Table = (
     (
         "The network never learns the time: hand it t beside x_t.",
         _loss(_between, _difference, clock=lambda t: 0 * t),
-    ),
-)
-
-
-def _stepper(times: Callable, dt: Callable = lambda n: 1 / n, count: Callable = lambda n: n):
-    """An Euler loop with another clock, step or number of steps."""
-
-    def sampler(field: Callable, x0: Tensor, steps: int) -> Tensor:
-        x = x0
-        for k in range(count(steps)):
-            x = x + dt(steps) * field(x, torch.tensor(times(k, steps), dtype=x0.dtype))
-        return x
-
-    return sampler
-
-
-def _frozen(field: Callable, x0: Tensor, steps: int) -> Tensor:
-    return x0 + sum(field(x0, torch.tensor(k / steps)) for k in range(steps)) / steps
-
-
-EULER: Table = (
-    (
-        "One tick late: step k must ask the field at its beginning, t_k = k/steps, not at its end.",
-        _stepper(lambda k, n: (k + 1) / n),
-    ),
-    (
-        "Time runs backwards: the field is asked at 1 − t. Here the noise is at t = 0.",
-        _stepper(lambda k, n: 1 - k / n),
-    ),
-    (
-        "Time runs backwards: the last step asks at t = 0 where the first should.",
-        _stepper(lambda k, n: (n - 1 - k) / n),
-    ),
-    (
-        "It walks backwards, from t = 1 down to 0: here the noise is at t = 0.",
-        _stepper(lambda k, n: 1 - k / n, lambda n: -1 / n),
-    ),
-    (
-        "The step length is missing: each step moves by the velocity times dt = 1/steps.",
-        _stepper(lambda k, n: k / n, lambda n: 1),
-    ),
-    (
-        "One step too many.",
-        _stepper(lambda k, n: k / n, count=lambda n: n + 1),
-    ),
-    (
-        "One step too few: range(steps) already leaves out the end.",
-        _stepper(lambda k, n: k / n, count=lambda n: n - 1),
-    ),
-    (
-        "linspace(0, 1, steps) has steps points but only steps − 1 gaps: ask for steps + 1 points.",
-        _stepper(lambda k, n: k / (n - 1), lambda n: 1 / (n - 1), lambda n: n - 1),
-    ),
-    (
-        "The times are k/(steps − 1): linspace(0, 1, steps) ends at 1, where no step begins.",
-        _stepper(lambda k, n: k / (n - 1)),
-    ),
-    (
-        "The field is asked at the time k, not at k/steps.",
-        _stepper(lambda k, n: float(k)),
-    ),
-    (
-        "The clock stands still: the field is always asked at t = 0.",
-        _stepper(lambda k, n: 0.0),
-    ),
-    (
-        "The clock stands still: the field is always asked at t = 1.",
-        _stepper(lambda k, n: 1.0),
-    ),
-    (
-        "Every step starts from x0 again: the field must be asked at the moving point x.",
-        _frozen,
-    ),
-    (
-        "The field is asked in the middle of the step; Euler asks at its beginning.",
-        _stepper(lambda k, n: (k + 0.5) / n),
-    ),
-)
-
-HEUN: Table = (
-    (
-        "That is the midpoint method: Heun averages the slopes at both ends of the step.",
-        lambda f, x, t, dt: x + dt * f(x + dt / 2 * f(x, t), t + dt / 2),
-    ),
-    (
-        "That is one Euler step: Heun looks at the slope of the far end as well.",
-        lambda f, x, t, dt: x + dt * f(x, t),
-    ),
-    (
-        "The half is missing: the average of two slopes is their sum divided by two.",
-        lambda f, x, t, dt: x + dt * (f(x, t) + f(x + dt * f(x, t), t + dt)),
-    ),
-    (
-        "The second slope is asked at time t; it belongs to the end of the step, t + dt.",
-        lambda f, x, t, dt: x + dt / 2 * (f(x, t) + f(x + dt * f(x, t), t)),
-    ),
-    (
-        "The second slope is asked at the old point x; it belongs to the predicted point x + dt·f(x, t).",
-        lambda f, x, t, dt: x + dt / 2 * (f(x, t) + f(x, t + dt)),
-    ),
-    (
-        "The predictor forgets dt: the second slope is asked at x + dt·f(x, t).",
-        lambda f, x, t, dt: x + dt / 2 * (f(x, t) + f(x + f(x, t), t + dt)),
-    ),
-    (
-        "Only the slope of the far end is used: Heun averages it with the slope at the beginning.",
-        lambda f, x, t, dt: x + dt * f(x + dt * f(x, t), t + dt),
-    ),
-    (
-        "The increment alone came back: add it to x.",
-        lambda f, x, t, dt: dt / 2 * (f(x, t) + f(x + dt * f(x, t), t + dt)),
-    ),
-    (
-        "The average slope is added without the step length dt.",
-        lambda f, x, t, dt: x + (f(x, t) + f(x + dt * f(x, t), t + dt)) / 2,
-    ),
-    (
-        "The correction goes on from the predicted point; it starts again from x.",
-        lambda f, x, t, dt: x + dt * f(x, t) + dt / 2 * (f(x, t) + f(x + dt * f(x, t), t + dt)),
-    ),
-)
-
-
-def _assigned(x0: Tensor, x1: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
-    rows, columns = linear_sum_assignment(cost.detach().cpu().numpy())
-    return x0[torch.as_tensor(rows, device=x0.device)], x1[torch.as_tensor(columns, device=x1.device)]
-
-
-def by_distance(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
-    return _assigned(x0, x1, torch.cdist(x0, x1))
-
-
-def inverse(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
-    columns = linear_sum_assignment((torch.cdist(x0, x1) ** 2).numpy())[1]
-    return x0[columns], x1
-
-
-def by_coordinate(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
-    return x0[x0[:, 0].argsort()], x1[x1[:, 0].argsort()]
-
-
-COUPLING: Table = (
-    (
-        "The pairs came back as they went in: that is the independent coupling.",
-        lambda x0, x1: (x0, x1),
-    ),
-    (
-        "That is the best pairing for the distance; the lecture's cost is the squared distance.",
-        by_distance,
-    ),
-    (
-        "The permutation is applied to the wrong side (or inverted): x0[i] belongs to x1[j[i]].",
-        inverse,
-    ),
-    (
-        "Sorting by a coordinate is optimal in one dimension only.",
-        by_coordinate,
-    ),
-    (
-        "Each x0 takes its nearest x1, so some x1 are used twice and others never: a coupling is "
-        "a permutation.",
-        lambda x0, x1: (
-            x0,
-            x1[torch.cdist(x0, x1).argmin(1)],
-        ),
-    ),
-    (
-        "The dearest pairing instead of the cheapest: maximise=True, or a sign in the cost.",
-        lambda x0, x1: _assigned(x0, x1, -(torch.cdist(x0, x1) ** 2)),
-    ),
-)
-
-REFLOW: Table = (
-    (
-        "Fresh noise was put beside the image: the coupling is lost. The noise of a pair must be "
-        "the one that flowed there.",
-        lambda sampler, x0: (torch.randn_like(x0), sampler(x0)),
-    ),
-    (
-        "Fresh noise was sent through the sampler: the coupling is lost. Send x0 itself.",
-        lambda sampler, x0: (
-            x0,
-            sampler(torch.randn_like(x0)),
-        ),
-    ),
-    (
-        "The pair is in the wrong order: noise first, its image second.",
-        lambda sampler, x0: (sampler(x0), x0),
-    ),
-    (
-        "Nothing flowed: the second of the pair must be sampler(x0).",
-        lambda sampler, x0: (x0, x0),
-    ),
-    (
-        "The sampler was run twice: once is one whole journey from noise to data.",
-        lambda sampler, x0: (
-            x0,
-            sampler(sampler(x0)),
-        ),
-    ),
-    (
-        "The rows are out of step: row i of x1 must come from row i of x0.",
-        lambda sampler, x0: (
-            x0,
-            sampler(x0).flip(0),
-        ),
-    ),
-    (
-        "The second of the pair is the displacement; the point itself is asked, sampler(x0).",
-        lambda sampler, x0: (
-            x0,
-            sampler(x0) - x0,
-        ),
     ),
 )
 
@@ -385,8 +199,7 @@ SCORE: Table = (
         lambda u, x, a, s, da, ds: _score(u, x, a, s, da, ds) / s,
     ),
     (
-        "That is the formula of the conical path alone, (t u − x)/(1 − t): other paths have "
-        "another α' and σ'.",
+        "That is the formula of the conical path alone, (t u − x)/(1 − t): other paths have another α' and σ'.",
         lambda u, x, a, s, da, ds: (a * u - x) / s,
     ),
     (
@@ -408,6 +221,10 @@ SCORE: Table = (
     (
         "That is the data x̂1; the score needs the noise x̂0.",
         lambda u, x, a, s, da, ds: (s * u - ds * x) / (da * s - a * ds),
+    ),
+    (
+        "u and x are exchanged.",
+        lambda u, x, *scales: _score(x, u, *scales),
     ),
 )
 
@@ -457,7 +274,7 @@ REVERSED: Table = (
         _reversed(inner=False),
     ),
     (
-        "∫ β is taken as β(s)·s: integrate, β_min s + (β_max − β_min) s²/2.",
+        "∫ β is taken as β(s)·s (the ½ of s²/2 is missing): integrate.",
         _reversed(area=lambda s, low, high: (low + (high - low) * s) * s),
     ),
     (
@@ -465,7 +282,17 @@ REVERSED: Table = (
         _reversed(slope=2),
     ),
     (
-        "In the bracket α multiplies x, not x1: α x − x1.",
+        "β is taken at t; like α it lives on s = 1 − t.",
+        lambda x, x1, t, low, high: (
+            _reversed()(x, x1, t, low, high) * (low + (high - low) * t) / (low + (high - low) * (1 - t))
+        ),
+    ),
+    (
+        "In the bracket α multiplies x, not x1.",
         lambda x, x1, t, low, high: _reversed()(x1, x, t, low, high) * -1,
+    ),
+    (
+        "x and x1 are exchanged.",
+        lambda x, x1, t, low, high: _reversed()(x1, x, t, low, high),
     ),
 )
