@@ -30,7 +30,7 @@ import numpy as np
 
 from ._cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
 from ._judge import Expected, SameValues, Verdict, judge
-from ._observe import observe, values_of
+from ._observe import observe, values_of, warm_up
 from ._sentences import NOT_YET, PASS, WRONG
 
 __all__ = [
@@ -111,6 +111,7 @@ class Exercise:
                 more=self.more,
             )
         expected = _expected(self, tuple(seeds))
+        warm_up()
         with guard():
             seen = self.observe(answer, expected.cases)
         return self.judge(seen, expected)

@@ -201,6 +201,11 @@ def _flat(gradient: torch.Tensor | None, leaf: torch.Tensor) -> np.ndarray:
     return np.zeros(leaf.numel()) if gradient is None else plain(gradient).ravel()
 
 
+def warm_up() -> None:
+    """The first sum on the meta device imports a second's worth of modules, which is not the answer's time."""
+    torch.ones(2, device="meta") + torch.ones(2, 1, device="meta")
+
+
 def _leaves_device(answer: Callable, case: Case) -> bool:
     """True where a tensor made inside the answer stays on the CPU although the input lives elsewhere."""
     try:
