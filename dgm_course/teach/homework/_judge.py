@@ -115,7 +115,9 @@ def _trouble(seen: Observation, case: Case, outputs: Sequence[str]) -> Verdict:
 
 
 def _praise(expected: Expected) -> str:
-    return f"Right on {_listed(list(dict.fromkeys(case.name for case in expected.cases)))}."
+    names = list(dict.fromkeys(case.name for case in expected.cases))
+    shown = names if len(names) <= MANY else [*names[: MANY - 1], f"{len(names) - MANY + 1} cases more"]
+    return f"Right on {_listed(shown)}."
 
 
 def _shapes(observed: Sequence[Observation], expected: Expected) -> Verdict | None:
