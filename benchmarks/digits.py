@@ -24,13 +24,14 @@ def line(name: str, told: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1900, help="of training; the notebook takes 1000")
     args = parser.parse_args()
     images = data.mnist()
     print(line("shipped weights", pretrained.likeness(pretrained.load("flow_matching_digits"), images)), flush=True)
     for number in range(args.seeds):
         seed(number)
         model = pretrained.digits_flow()
-        history = fit(model, (images.train, None, images.train_labels), replace(pretrained.live_recipe(), seed=number))
+        history = fit(model, (images.train, None, images.train_labels), replace(pretrained.live_recipe(args.steps), seed=number))
         told = line(f"live, seed {number}", pretrained.likeness(model, images))
         print(told, f"  {history.seconds:.1f} s of training", flush=True)
 

@@ -5,7 +5,7 @@ is automatic differentiation, numerical integration or plain simulation.
 """
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor

@@ -339,7 +339,7 @@ draw.shown(axes, "Left: straight lines from noise to data that cross everywhere.
 # Now train, with the library's loop, and put the network beside the perfect model:
 
 # %%
-def train(model, recipe=Recipe(steps=budget(quick=3000, full=20_000), batch=256, lr=3e-3, decay=linear), samples=moons):
+def train(model, recipe=Recipe(steps=budget(quick=2500, full=20_000), batch=256, lr=3e-3, decay=linear), samples=moons):
     return fit(model, samples, recipe, report=progress(repr(model)))
 
 seed(0)
@@ -463,7 +463,7 @@ except ValueError as refusal:
 # %% tags=["slide:fm.any-to-any"]
 task = data.paired_digits(data.pixelate)
 restore = path_models.PathModel(nets.UNet(channels=16), Linear(task), event=(1, 28, 28)).to(device())
-fit(restore, (task.x1, task.x0), Recipe(steps=budget(quick=200, full=5000), batch=32, lr=3e-3, warmup=20, decay=linear),
+fit(restore, (task.x1, task.x0), Recipe(steps=budget(quick=120, full=5000), batch=32, lr=4e-3, warmup=20, decay=linear),
     report=progress("sharpening digits"))
 blurred = task.test_x0[:12].to(device())
 draw.gallery({"given: 7 × 7 blocks": blurred, "the flow's answer, 10 Euler steps": restore.sample(blurred, steps=10), "the truth": task.test_x1[:12]},
@@ -563,10 +563,10 @@ for name, kind in kinds.items():
     for number in range(3):
         seed(number)
         family[name].append(kind(nets.MLP(2, width=64, depth=3), (2,)))
-        fit(family[name][-1], moons, Recipe(steps=budget(quick=800, full=10_000), batch=128, lr=4e-3, decay=linear, seed=number))
+        fit(family[name][-1], moons, Recipe(steps=budget(quick=600, full=10_000), batch=128, lr=4e-3, decay=linear, seed=number))
 
 # %%
-nfe = [1, 2, 4, 8, 16, 32, 64]
+nfe = [1, 2, 4, 8, 16, 48]
 quality = {}
 for name, models in family.items():
     rows = torch.tensor([[measures.energy_distance(m.sample(2000, steps=n), reference) for n in nfe] for m in models])
@@ -608,7 +608,7 @@ for name, models in family.items():
 reflowed = path_models.flow_matching(nets.MLP(2, width=64, depth=3), event=(2,))
 reflowed.load_state_dict(learned.state_dict())
 second = train(reflowed, samples=path_models.reflow_pairs(learned, 20_000, steps=30))
-print(f"final loss: independent pairs {history.smooth()[-1]:.2f}, rectified pairs {second.smooth()[-1]:.2f}")
+print(f"final loss: independent pairs {history.smooth()[-1]:.3f}, rectified pairs {second.smooth()[-1]:.4f}")
 play(lambda steps, model: draw.points({"conical": learned, "rectified": reflowed}[model].sample(start, steps=steps), color=draw.BLUE),
      steps=(1, 20, 1), model=["conical", "rectified"])
 
@@ -651,8 +651,8 @@ print(f"longer training: {card['steps']:,} steps on {card['images']:,} images; j
 
 # %%
 seed(2)
-way = best.given(forty, guidance=1.5).trajectory(40, steps=40)
-FramePlayer(way[:, :, 0].float(), captions=[f"t = {k / 40:.2f}" for k in range(41)], columns=10)
+way = best.given(forty, guidance=1.5).trajectory(40, steps=30)
+FramePlayer(way[:, :, 0].float(), captions=[f"t = {k / 30:.2f}" for k in range(31)], columns=10)
 
 # %% [markdown]
 # *Forty digits on their way. Scrub slowly: the class is visible long before the strokes are clean; the last quarter only sharpens.*
@@ -669,7 +669,7 @@ logit = []
 for number in range(3):
     seed(number)
     logit.append(path_models.PathModel(nets.MLP(2, width=64, depth=3), Conical(), (2,), times=path_models.logit_normal))
-    fit(logit[-1], moons, Recipe(steps=budget(quick=800, full=10_000), batch=128, lr=4e-3, decay=linear, seed=number))
+    fit(logit[-1], moons, Recipe(steps=budget(quick=600, full=10_000), batch=128, lr=4e-3, decay=linear, seed=number))
 
 @torch.no_grad()
 def error(model, t):
