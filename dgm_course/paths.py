@@ -88,19 +88,22 @@ class Guess:
         return replace(self, x1=x1, x0=torch.where(sigma > 0, left, self.x0))
 
 
-def _value_and_slope(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
-    """schedule(t) and its derivative, by one backward pass; differentiable again where t is.
+def _with_slopes(schedules: tuple[Schedule, Schedule], t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Both schedules at t, then their derivatives, by one backward pass; differentiable again where t is.
 
     Forward differentiation reads better, but with plain numbers in a formula torch takes milliseconds for it."""
     if torch._C._functorch.peek_interpreter_stack() is not None:  # inside torch.func, which wants its own kind
-        return torch.func.jvp(schedule, (t,), (torch.ones_like(t),))
+        both = [torch.func.jvp(schedule, (t,), (torch.ones_like(t),)) for schedule in schedules]
+        return *(value for value, _ in both), *(slope for _, slope in both)
     with torch.inference_mode(False), torch.enable_grad():
-        time = t if t.requires_grad else t.clone().requires_grad_()
-        value = schedule(time)
-        if not value.requires_grad:  # a constant
-            return value, torch.zeros_like(t)
-        slope, = torch.autograd.grad(value.sum(), time, create_graph=t.requires_grad)
-    return (value, slope) if t.requires_grad else (value.detach(), slope)
+        times = [t.clone() if t.requires_grad else t.clone().requires_grad_() for _ in schedules]  # a time for each
+        values = [schedule(time) for schedule, time in zip(schedules, times)]
+        moving = sum(value.sum() for value in values if value.requires_grad)
+        if not isinstance(moving, Tensor):  # two constants
+            return *values, *(torch.zeros_like(t) for _ in values)
+        slopes = torch.autograd.grad(moving, times, create_graph=t.requires_grad, allow_unused=True,
+                                     materialize_grads=True)
+    return *(values if t.requires_grad else (value.detach() for value in values)), *slopes
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,7 @@ class GaussianPath:
     def at(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(alpha, sigma, alpha', sigma') at t, laid over x where x is given.  t () or (B,) in [0, 1]"""
         t = expect_time(t, x)
-        (alpha, dalpha), (sigma, dsigma) = (_value_and_slope(schedule, t) for schedule in (self.alpha, self.sigma))
-        values = [torch.broadcast_to(value, t.shape) for value in (alpha, sigma, dalpha, dsigma)]
+        values = [torch.broadcast_to(value, t.shape) for value in _with_slopes((self.alpha, self.sigma), t)]
         return tuple(values if x is None else (over(value, x) for value in values))  # type: ignore[return-value]
 
     @property
