@@ -24,6 +24,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .players.strip import small
+
 INK, GREY, BLUE, VERMILION, GREEN = "#1a1a1a", "#8a8a8a", "#0072B2", "#D55E00", "#009E73"
 SERIES = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", INK)
 TIME = LinearSegmentedColormap.from_list("time", ["#c9c9c9", "#7d8ea3", INK])
@@ -44,7 +46,7 @@ class Picture:
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        bundle = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+        bundle = {"image/png": base64.b64encode(small(self.png(), 128)).decode(), "text/plain": self.alt}
         return bundle, {"image/png": {"alt": self.alt}}
 
     def __repr__(self) -> str:

@@ -50,7 +50,7 @@ def bare_loss(x1, x0, t):
     xt = t * x1 + (1 - t) * x0                                         # training 3: a stop on the straight road
     return ((net(torch.cat([xt, t], 1)) - (x1 - x0)) ** 2).mean()      # training 4: which way does it go?
 
-for step in range(budget(quick=2000, full=5000)):
+for step in range(budget(quick=1500, full=5000)):
     x1, x0, t = moons.sample(256), torch.randn(256, 2), torch.rand(256, 1)     # training 1 and 2
     optimizer.zero_grad()
     bare_loss(x1, x0, t).backward()
@@ -339,7 +339,7 @@ draw.shown(axes, "Left: straight lines from noise to data that cross everywhere.
 # Now train, with the library's loop, and put the network beside the perfect model:
 
 # %%
-def train(model, recipe=Recipe(steps=budget(quick=2500, full=20_000), batch=256, lr=3e-3, decay=linear), samples=moons):
+def train(model, recipe=Recipe(steps=budget(quick=2000, full=20_000), batch=256, lr=3e-3, decay=linear), samples=moons):
     return fit(model, samples, recipe, report=progress(repr(model)))
 
 seed(0)
@@ -463,7 +463,7 @@ except ValueError as refusal:
 # %% tags=["slide:fm.any-to-any"]
 task = data.paired_digits(data.pixelate)
 restore = path_models.PathModel(nets.UNet(channels=16), Linear(task), event=(1, 28, 28)).to(device())
-fit(restore, (task.x1, task.x0), Recipe(steps=budget(quick=120, full=5000), batch=32, lr=4e-3, warmup=20, decay=linear),
+fit(restore, (task.x1, task.x0), Recipe(steps=budget(quick=90, full=5000), batch=32, lr=4e-3, warmup=20, decay=linear),
     report=progress("sharpening digits"))
 blurred = task.test_x0[:12].to(device())
 draw.gallery({"given: 7 × 7 blocks": blurred, "the flow's answer, 10 Euler steps": restore.sample(blurred, steps=10), "the truth": task.test_x1[:12]},
@@ -607,7 +607,7 @@ for name, models in family.items():
 # %%
 reflowed = path_models.flow_matching(nets.MLP(2, width=64, depth=3), event=(2,))
 reflowed.load_state_dict(learned.state_dict())
-second = train(reflowed, samples=path_models.reflow_pairs(learned, 20_000, steps=30))
+second = train(reflowed, samples=path_models.reflow_pairs(learned, 10_000, steps=20))
 print(f"final loss: independent pairs {history.smooth()[-1]:.3f}, rectified pairs {second.smooth()[-1]:.4f}")
 play(lambda steps, model: draw.points({"conical": learned, "rectified": reflowed}[model].sample(start, steps=steps), color=draw.BLUE),
      steps=(1, 20, 1), model=["conical", "rectified"])
@@ -629,11 +629,11 @@ live = pretrained.digits_flow().to(device())                           # a small
 history = fit(live, (digits.train, None, digits.train_labels), pretrained.live_recipe(), report=progress("flow matching on digits"))
 print(history)
 forty = pretrained.balanced(40, digits.test)
-draw.images(live.given(forty, guidance=1.5).sample(40, steps=10, method=dynamics.heun), columns=10,
+draw.images(live.given(forty, pretrained.GUIDANCE).sample(40, steps=10, method=path_models.heun_to_data), columns=10,
             alt="Forty digits sampled from the model that was trained in this notebook", title="trained here, just now")
 
 # %% [markdown]
-# Two small liberties were taken, both usual for images. *Guidance*: the network was trained with and without its class, and the sampler goes one and a half
+# Two small liberties were taken, both usual for images. *Guidance*: the network was trained with and without its class, and the sampler goes 1.4
 # times as far in the direction that the class makes (notebook 07 has the details). *Bounds*: a guess of the data is never brighter than white.
 #
 # The samples are judged by a fixed classifier that has never seen any of these 5,000 images: its 128 features of our digits against its
@@ -651,7 +651,7 @@ print(f"longer training: {card['steps']:,} steps on {card['images']:,} images; j
 
 # %%
 seed(2)
-way = best.given(forty, guidance=1.5).trajectory(40, steps=30)
+way = best.given(forty, pretrained.GUIDANCE).trajectory(40, steps=30)
 FramePlayer(way[:, :, 0].float(), captions=[f"t = {k / 30:.2f}" for k in range(31)], columns=10)
 
 # %% [markdown]
