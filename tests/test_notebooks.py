@@ -15,7 +15,7 @@ import pytest
 
 from dgm_course.teach import build
 from dgm_course.teach.exercise_cells import solution_blocks
-from dgm_course.teach.tidy import faults, quiet_environment
+from dgm_course.teach.tidy import faults, quiet_environment, tidy
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 MASTERS = sorted((NOTEBOOKS / "source").glob("[0-9][0-9]_*.py"))
@@ -107,4 +107,4 @@ def test_it_runs_unfilled_in_time(master, tmp_path):
 def test_it_runs_solved_and_every_check_passes(master):
     """With the solutions in, and wrong answers raising: every check says pass."""
     done = build.execute(build.solved(master), timeout=600, env={"DGM_STRICT": "1"}, folder=NOTEBOOKS)
-    assert faults(done) == []
+    assert faults(tidy(done)) == []

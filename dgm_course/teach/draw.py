@@ -43,10 +43,10 @@ class Picture:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
         self.figure.set_layout_engine("none")  # laid out once: a second showing has the same bytes
-        return buffer.getvalue()
+        return small(buffer.getvalue(), 128)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        bundle = {"image/png": base64.b64encode(small(self.png(), 128)).decode(), "text/plain": self.alt}
+        bundle = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
         return bundle, {"image/png": {"alt": self.alt}}
 
     def __repr__(self) -> str:
