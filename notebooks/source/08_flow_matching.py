@@ -696,7 +696,7 @@ print(f"longer training: {card['steps']:,} steps on {card['images']:,} images; j
 # %%
 seed(2)
 way = best.given(forty, pretrained.GUIDANCE).trajectory(40, steps=30)
-FramePlayer(way[:, :, 0].float(), captions=[f"t = {k / 30:.2f}" for k in range(31)], columns=10)
+FramePlayer(way[:, :, 0].float(), captions=[f"t = {k / 30:.2f}" for k in range(31)], columns=10, size=560)
 
 # %% [markdown]
 # *Forty digits on their way. Scrub slowly: the class is visible long before the strokes are clean; the last quarter only sharpens.*
@@ -883,20 +883,20 @@ vp_field = check("fm.vp_field_reversed_time", vp_field)
 
 # %%
 seed(3)
-spiral, yours = data.spiral(), nets.MLP(2, width=64, depth=3)
+eight, yours = data.eight_gaussians(), nets.MLP(2, width=64, depth=3)
 optimizer = torch.optim.AdamW(yours.parameters(), lr=4e-3)
-for step in range(budget(quick=600, full=5000)):
-    x0, x1 = ot_coupling(torch.randn(128, 2), spiral.sample(128))
+for step in range(budget(quick=800, full=5000)):
+    x0, x1 = ot_coupling(torch.randn(128, 2), eight.sample(128))
     optimizer.zero_grad()
     cfm_loss(yours, x1, x0, torch.rand(128)).backward()
     optimizer.step()
 axes = draw.panels(3, 2.6)
-draw.points(spiral.sample(1500), ax=axes[0], title="the data")
+draw.points(eight.sample(1500), ax=axes[0], title="the data")
 with torch.no_grad():
     for ax, steps in zip(axes[1:], (3, 30)):
         draw.points(euler_sampler(yours, torch.randn(1500, 2), steps), ax=ax, color=draw.BLUE,
                     title=f"yours, {steps} Euler steps")
-draw.shown(axes, "A spiral, and samples of it drawn with the reader's own loss, coupling and sampler")
+draw.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's own loss, coupling and sampler")
 
 # %% [markdown]
 # **Written (think, then unfold).** *Why does a larger batch make OT-coupled flow matching straighter, and what happens at batch size 1?*
