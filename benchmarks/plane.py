@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from dgm_course import data, measures
 from dgm_course.dynamics import heun
-from dgm_course.fit import Recipe, fit
+from dgm_course.fit import History, Recipe, fit
 from dgm_course.nets import MLP
 from dgm_course.path_models import Pairs, PathModel
 from dgm_course.paths import Linear
@@ -35,12 +35,12 @@ class Usual:
         self.net = MLP(2, width=64, depth=3)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=LR, foreach=False)
         self.loader = DataLoader(TensorDataset(MOONS.sample(100_000)), batch_size=BATCH, shuffle=True, drop_last=True)
-        self.centres, self.std = list(EIGHT.means), float(EIGHT.stds[0, 0])
+        self.centres, self.std = EIGHT.means, float(EIGHT.stds[0, 0])
         self.batches = iter(self.loader)
 
     def source(self, n: int) -> torch.Tensor:
-        which, noise = torch.randint(len(self.centres), (n,)), self.std * torch.randn(n, 2)
-        return torch.stack([self.centres[int(which[i])] + noise[i] for i in range(n)])
+        which, noise = torch.multinomial(torch.ones(8), n, replacement=True), self.std * torch.randn(n, 2)
+        return torch.stack([self.centres[which[i]] + noise[i] for i in range(n)])
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
@@ -58,17 +58,26 @@ class Usual:
             loss.item()
 
 
-class Course:
-    """The library's own loop, resumed from round to round."""
+def race(seed: int, steps: int, threads: int) -> tuple[dict[str, nn.Module], dict[str, list[float]]]:
+    """Both trainings in step: whenever the course has done a round it pauses, and the usual way does one.  -> nets, CPU seconds a round"""
+    usual, took, mark = Usual(seed), {"usual": [], "course": []}, time.process_time()
 
-    def __init__(self, seed: int, steps: int) -> None:
-        torch.manual_seed(seed)
-        self.net = MLP(2, width=64, depth=3)
-        self.model, self.done, self.seed = PathModel(self.net, Linear(EIGHT), (2,)), 0, seed
+    def round_done(history: History) -> None:
+        nonlocal mark
+        if history.step % ROUND == 0:
+            took["course"].append(time.process_time() - mark)
+            start, before = time.process_time(), torch.get_num_threads()
+            torch.set_num_threads(threads)
+            usual.run(ROUND)
+            torch.set_num_threads(before)
+            mark = time.process_time()
+            took["usual"].append(mark - start)
 
-    def run(self, steps: int) -> None:
-        fit(self.model, Pairs(MOONS, EIGHT), Recipe(steps, BATCH, LR, seed=self.seed * 1000 + self.done))
-        self.done += 1
+    torch.manual_seed(seed)
+    model = PathModel(MLP(2, width=64, depth=3), Linear(EIGHT), (2,))
+    mark = time.process_time()
+    fit(model, Pairs(MOONS, EIGHT), Recipe(steps, BATCH, LR, seed=seed), report=round_done)
+    return {"usual": usual.net, "course": model.net}, took
 
 
 def distance(net: nn.Module) -> float:
@@ -82,27 +91,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the usual way; torch's own number unless given")
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    warm = Usual(0), Course(0, 200)
-    for trainer in warm:
-        trainer.run(200)
-    ratios, totals, distances = [], {"usual": [], "course": []}, {"usual": [], "course": []}
+    race(0, ROUND, args.threads)  # the first steps of a process are slow
+    ratios, distances = [], {"usual": [], "course": []}
     for seed in range(args.seeds):
-        pair = {"usual": Usual(seed), "course": Course(seed, args.steps)}
-        spent = {"usual": 0.0, "course": 0.0}
-        for number in range(args.steps // ROUND):
-            took = {}
-            for name in ("usual", "course") if number % 2 else ("course", "usual"):
-                start = time.process_time()
-                pair[name].run(ROUND)
-                took[name] = time.process_time() - start
-                spent[name] += took[name]
-            ratios.append(took["usual"] / took["course"])
-        for name, trainer in pair.items():
-            totals[name].append(spent[name])
-            distances[name].append(distance(trainer.net))
-        print(f"seed {seed}: " + ", ".join(f"{n} {spent[n]:.1f} CPU s, W2 {distances[n][-1]:.3f}" for n in pair), flush=True)
+        nets, took = race(seed, args.steps, args.threads)
+        ratios += [usual / course for usual, course in zip(took["usual"], took["course"])]
+        for name, net in nets.items():
+            distances[name].append(distance(net))
+        print(f"seed {seed}: " + ", ".join(f"{n} {sum(took[n]):.1f} CPU s, W2 {distances[n][-1]:.3f}" for n in nets), flush=True)
     low, mid, high = (statistics.quantiles(ratios, n=10)[k] for k in (0, 4, 8))
     floor = measures.wasserstein(MOONS.stratified(2000), MOONS.stratified(2000))
     print(f"\nusual / course, CPU seconds: median {mid:.2f} (80 % of {len(ratios)} rounds between {low:.2f} and {high:.2f})")

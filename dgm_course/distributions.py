@@ -118,7 +118,7 @@ class Mixture:
 
     def _from(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
         eps = torch.randn(len(k), *self.event, dtype=self.means.dtype, device=self.means.device, generator=generator)
-        return self.means[k] + self.stds[k] * eps
+        return self.means.index_select(0, k) + self.stds.index_select(0, k) * eps  # several times faster than means[k]
 
     def joint_log_prob(self, x: Tensor) -> Tensor:
         """log w_k + log N(x; m_k, s_k²).  x (B, D) -> (B, K)"""

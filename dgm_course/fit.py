@@ -184,7 +184,6 @@ class _Run:
             with self.precision():
                 loss = _scalar(side.loss(*batch), name)
             self.history.losses[name][now] = loss.detach()
-            self.check(name, now)
             optimizer.zero_grad()
             loss.backward()
             if self.recipe.clip is not None:
@@ -195,23 +194,23 @@ class _Run:
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.history.step = now + 1
+        if self.history.step % 50 == 0:  # not at every step, since each look waits for a GPU
+            self.check()
 
     def precision(self) -> AbstractContextManager:
         """Autocast where the recipe names a dtype; it costs too much to enter for nothing."""
         return torch.autocast(self.device.type, self.recipe.precision) if self.recipe.precision else nullcontext()
 
-    def check(self, name: str, now: int) -> None:
-        """Stop at a loss that is no number.  On a GPU looked at now and then, since each look waits for the device."""
-        if self.device.type != "cpu" and now % 50 and now + 1 < self.recipe.steps:
-            return
-        seen = self.history.losses[name][:now + 1] if self.device.type != "cpu" else self.history.losses[name][now:now + 1]
-        if torch.isfinite(seen).all():
-            return
-        bad = now + 1 - len(seen) + int((~torch.isfinite(seen)).nonzero()[0])
-        value = float(self.history.losses[name][bad])
-        self.fail(f"The loss of '{name}' became {value} at step {bad} of {self.recipe.steps}" if self.sound() else
-                  f"The gradient of step {max(0, bad - 1)} of {self.recipe.steps} was no number: the weights are broken, "
-                  f"and the loss of '{name}' at step {bad} is {value}")
+    def check(self) -> None:
+        """Stop where a loss so far was no number."""
+        for name, losses in self.history.losses.items():
+            broken = (~torch.isfinite(losses[:self.history.step])).nonzero()
+            if not len(broken):
+                continue
+            bad, of = int(broken[0]), self.recipe.steps
+            self.fail(f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}" if self.sound() else
+                      f"The gradient of step {max(0, bad - 1)} of {of} was no number: the weights are broken, "
+                      f"and the loss of '{name}' at step {bad} is {float(losses[bad])}")
 
     def sound(self) -> bool:
         """Whether every weight is a number: a broken gradient shows in the weights first."""
@@ -226,6 +225,7 @@ class _Run:
 
     def remember(self, save: str | Path | None = None) -> None:
         """Copy everything that the next step depends on into the history, and to a file if one is wanted."""
+        self.check()
         if self.history.tensors and not self.sound():
             self.fail(f"The weights became NaN or infinite by step {self.history.step} of {self.recipe.steps}: the "
                       f"gradient of step {self.history.step - 1} or one shortly before was no number")

@@ -105,7 +105,8 @@ class PathModel(PathField):
         x1 (B, *event); x0 the same, drawn here where not given; y (B,) labels, if the net takes them"""
         expect_some(expect_batch(x1, self.event, "x1", next(self.net.parameters(), x1).device), "x1")
         x0, x1 = self.coupling(self.path.draw(x1) if x0 is None else x0, x1)
-        t = self.path.span[0] + (self.path.span[1] - self.path.span[0]) * self.times_of(x1)
+        low, high = self.path.span
+        t = low + (high - low) * self.times_of(x1)
         pair = self.path.pair(x1, x0, t)
         return nn.functional.mse_loss(self._net(self.path.place(pair), t, y), getattr(pair, self.prediction))
 
