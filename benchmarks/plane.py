@@ -59,7 +59,9 @@ class Usual:
 
 
 def race(seed: int, steps: int, threads: int) -> tuple[dict[str, nn.Module], dict[str, list[float]]]:
-    """Both trainings in step: whenever the course has done a round it pauses, and the usual way does one.  -> nets, CPU seconds a round"""
+    """Both trainings in step: whenever the course has done a round it pauses, and the usual way does one.
+
+    -> the two networks, CPU seconds of each round"""
     usual, took, mark = Usual(seed), {"usual": [], "course": []}, time.process_time()
 
     def round_done(history: History) -> None:
@@ -91,7 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the usual way; torch's own number unless given")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(),
+                        help="of the usual way; torch's own number unless given")
     args = parser.parse_args()
     race(0, ROUND, args.threads)  # the first steps of a process are slow
     ratios, distances = [], {"usual": [], "course": []}
@@ -100,7 +103,8 @@ def main() -> None:
         ratios += [usual / course for usual, course in zip(took["usual"], took["course"])]
         for name, net in nets.items():
             distances[name].append(distance(net))
-        print(f"seed {seed}: " + ", ".join(f"{n} {sum(took[n]):.1f} CPU s, W2 {distances[n][-1]:.3f}" for n in nets), flush=True)
+        told = ", ".join(f"{n} {sum(took[n]):.1f} CPU s, W2 {distances[n][-1]:.3f}" for n in nets)
+        print(f"seed {seed}: {told}", flush=True)
     low, mid, high = (statistics.quantiles(ratios, n=10)[k] for k in (0, 4, 8))
     floor = measures.wasserstein(MOONS.stratified(2000), MOONS.stratified(2000))
     print(f"\nusual / course, CPU seconds: median {mid:.2f} (80 % of {len(ratios)} rounds between {low:.2f} and {high:.2f})")

@@ -252,6 +252,27 @@ def binarise(images: Tensor, how: str = "threshold", generator: torch.Generator 
     raise ValueError(f"no way {how!r} to binarise is known: expected 'threshold' or 'dynamic'.")
 
 
+class Bits:
+    """Images as endless black and white tokens: ``sample(n)`` draws n of them and binarises each anew (dynamic).
+
+    images (N, 1, H, W) in [-1, 1]; samples (n, 1, H, W) of integers 0 and 1"""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = expect_batch(images, name="images")
+
+    def sample(self, n: int) -> Tensor:
+        which = torch.randint(len(self.images), (n,), device=self.images.device)
+        return binarise(self.images[which], "dynamic").long()
+
+    def fixed(self, seed: int = 0) -> Tensor:
+        """Each image once, with bits that a seed decides: a test set that stays.  -> (N, 1, H, W)"""
+        generator = torch.Generator(self.images.device).manual_seed(seed)
+        return binarise(self.images, "dynamic", generator).long()
+
+    def __repr__(self) -> str:
+        return f"bits of {len(self.images):,} images, drawn anew with each sample"
+
+
 # --- pairs ----------------------------------------------------------------------------------------
 
 

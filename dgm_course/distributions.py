@@ -6,7 +6,8 @@ of log_prob.  Event dimensions are always summed inside, so log_prob is one numb
 Two are enough to know everything about Gaussian paths.  A ``Gaussian`` is the noise at one end.  A ``Mixture`` of
 Gaussians can be bent into any toy data set, and it stays a mixture when one scales it and adds Gaussian noise:
 so the marginal of a mixture along any Gaussian path is again a mixture, with its exact score in closed form.
-A network is then never judged by eye: the right answer stands beside it.
+A network is then never judged by eye: the right answer stands beside it.  A ``Table`` is the same for tokens: so few
+short sequences that each has its probability written down.
 """
 from __future__ import annotations
 
@@ -141,6 +142,80 @@ class Mixture:
     def __repr__(self) -> str:
         k, d = self.means.shape
         return f"{self.name}: mixture of {k} Gaussians in {d} dimensions, std {float(self.stds.mean()):.3g} (average)"
+
+
+class Table:
+    """p(x) for every sequence of L symbols out of K, written down: tokens' exact world.
+
+    probs (K, ..., K) with L axes, not negative, normalised here; small: K^L numbers."""
+
+    def __init__(self, probs: Tensor, name: str = "table") -> None:
+        if probs.ndim < 1 or len(set(probs.shape)) != 1:
+            raise ValueError(f"probs have shape {tuple(probs.shape)}: expected (K, ..., K), one axis a place.")
+        if bool((probs < 0).any()) or not float(probs.sum()) > 0:
+            raise ValueError("probs hold a negative number, or nothing but zeros: expected probabilities.")
+        self.probs, self.name = probs / probs.sum(), name
+
+    @property
+    def symbols(self) -> int:
+        return self.probs.shape[0]
+
+    @property
+    def event(self) -> torch.Size:
+        return torch.Size([self.probs.ndim])
+
+    @property
+    def sequences(self) -> Tensor:
+        """All of them, in the order of ``probs.flatten()``.  (K^L, L)"""
+        symbols = torch.arange(self.symbols, device=self.probs.device)
+        return torch.cartesian_prod(*[symbols] * self.probs.ndim).view(-1, self.probs.ndim)
+
+    @property
+    def entropy(self) -> Tensor:
+        """−Σ p log p, in nats."""
+        return torch.special.entr(self.probs).sum()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """x (B, L) tokens -> (B,)"""
+        self._expect(x, self.symbols)
+        return self.probs[tuple(x.T)].log()
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """-> (n, L)"""
+        if not n:
+            return self.sequences[:0]
+        return self.sequences[torch.multinomial(self.probs.flatten(), n, replacement=True, generator=generator)]
+
+    def stratified(self, n: int) -> Tensor:
+        """As ``sample``, but each sequence gets its due share of n, rounded.  -> (n, L)"""
+        edges = (self.probs.flatten().double().cumsum(0) * n).round().long()
+        return self.sequences[torch.repeat_interleave(edges.diff(prepend=edges.new_zeros(1)))]
+
+    def conditional(self, x: Tensor) -> Tensor:
+        """p(x_l = v | the visible tokens of x), the token K meaning hidden.  x (B, L) -> (B, L, K)
+
+        A visible place has all its mass on its token; what cannot be seen at all (probability 0) gives NaN."""
+        self._expect(x, self.symbols + 1)
+        fits = ((x[:, None] == self.sequences) | (x[:, None] == self.symbols)).all(-1)  # (B, K^L)
+        weight = fits * self.probs.flatten()
+        one_hot = torch.nn.functional.one_hot(self.sequences, self.symbols).to(weight)
+        return torch.einsum("bn,nlk->blk", weight / weight.sum(1, keepdim=True), one_hot)
+
+    def _expect(self, x: Tensor, symbols: int) -> None:
+        if x.shape[1:] != self.event or x.is_floating_point():
+            raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected integer tokens "
+                             f"(B, {self.probs.ndim}).")
+        low, high = (int(end) for end in torch.aminmax(x)) if x.numel() else (0, 0)
+        if low < 0 or high >= symbols:
+            raise ValueError(f"x runs from {low} to {high}: expected tokens 0 to {symbols - 1}.")
+
+    def to(self, like: Tensor | torch.dtype | torch.device) -> Table:
+        """The same table in another dtype or on another device."""
+        return Table(self.probs.to(like), self.name)
+
+    def __repr__(self) -> str:
+        return (f"{self.name}: all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols, "
+                f"{float(self.entropy):.3g} nats")
 
 
 def sample_mean(values: Tensor) -> tuple[Tensor, Tensor]:

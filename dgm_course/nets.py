@@ -9,6 +9,7 @@ clean data: `paths` turns each into the others), so all networks here are called
 * `MLP` for points of a plane: time is one more input column. Small tensors are bound by the number of
   operations and not by arithmetic, so nothing cleverer than `cat` is done.
 * `UNet` for 28 x 28 digits: convolutions at two resolutions, all of them told the time and the class.
+* `TokenMLP` and `TokenUNet` for tokens: short sequences, and images of few values. They answer with logits.
 * `Guided` turns a network that knows classes into one that exaggerates them.
 * `DigitClassifier`: ten classes, and the 128 features in which generated digits are compared with real ones.
 
@@ -25,6 +26,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .tensors import over
+
+
+def _one_hot(x: Tensor, vocabulary: int) -> Tensor:
+    """Tokens 0 ... vocabulary (the last is the mask) as unit vectors: (B, *event) -> (B, *event, vocabulary + 1)"""
+    if x.is_floating_point() or x.dtype == torch.bool:
+        raise TypeError(f"x has dtype {x.dtype}: expected tokens, integers from 0 to {vocabulary} ({vocabulary}: masked).")
+    return F.one_hot(x.long(), vocabulary + 1).to(torch.get_default_dtype())
 
 
 def _column(t: Tensor | float, x: Tensor) -> Tensor:
@@ -105,7 +113,8 @@ class Block(nn.Module):
 class UNet(nn.Module):
     """A field on 28 x 28 images, shaped as a U: to 14 x 14 at once, to 7 x 7, and back up.
 
-    x (B, 1, 28, 28), t () or (B,), y (B,) class numbers or None for "any class"; returns (B, 1, 28, 28).
+    x (B, C, 28, 28), t () or (B,), y (B,) class numbers or None for "any class"; returns (B, outputs, 28, 28). C is
+    `inputs`; both are 1 for grey images.
     A class is told twice: `label`, one vector for all blocks, and `place`, a number per channel and position:
     where on the page strokes tend to be, which convolutions cannot know, treating all places alike. Both
     tables have K + 1 rows for `classes` = K; row K means "any class". In training a share `forget` of the
@@ -113,20 +122,20 @@ class UNet(nn.Module):
 
     forget = 0.1
 
-    def __init__(self, channels: int = 32, classes: int = 0):
+    def __init__(self, channels: int = 32, classes: int = 0, inputs: int = 1, outputs: int = 1):
         super().__init__()
         if channels < 4 or channels % 4:
             raise ValueError(f"channels is {channels}: expected a multiple of 4, for norms in 8 groups.")
-        self.channels, self.classes = channels, classes
+        self.channels, self.classes, self.inputs, self.outputs = channels, classes, inputs, outputs
         wide, wider, k = 2 * channels, 4 * channels, 4 * channels
         self.time = nn.Sequential(TimeFeatures(64), nn.Linear(64, k), nn.SiLU())
         self.label = nn.Embedding(classes + 1, k)
         self.place = _zero(nn.Embedding(classes + 1, 14 * 14 * wide))
-        self.enter = nn.Conv2d(1, wide, 6, stride=2, padding=2)
+        self.enter = nn.Conv2d(inputs, wide, 6, stride=2, padding=2)
         self.down, self.halve = Block(wide, wide, k), nn.Conv2d(wide, wider, 3, stride=2, padding=1)
         self.middle = nn.ModuleList(Block(wider, wider, k) for _ in range(2))
         self.up = Block(wider + wide, wide, k)
-        self.leave = _zero(nn.ConvTranspose2d(wide, 1, 6, stride=2, padding=2))
+        self.leave = _zero(nn.ConvTranspose2d(wide, outputs, 6, stride=2, padding=2))
         self.to(memory_format=torch.channels_last)
 
     def rows(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -147,7 +156,7 @@ class UNet(nn.Module):
         return y
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
-        _expect_images(x, "UNet")
+        _expect_images(x, "UNet", self.inputs)
         row = self.rows(x, y)
         c = self.time(_column(t, x)[:, 0]) + self.label(row)
         place = self.place(row).view(len(x), 14, 14, 2 * self.channels).permute(0, 3, 1, 2)
@@ -161,7 +170,54 @@ class UNet(nn.Module):
 
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""
-        return f"(x in R^(1x28x28), t in [0, 1]{given}) -> R^(1x28x28), {_count(self):,} parameters"
+        return (f"(x in R^({self.inputs}x28x28), t in [0, 1]{given}) -> R^({self.outputs}x28x28), "
+                f"{_count(self):,} parameters")
+
+
+class TokenMLP(nn.Module):
+    """What stands at every place of a short sequence: unit vectors, time -> hidden layers -> logits.
+
+    x (B, L) tokens 0 ... K, where K = `vocabulary` means masked; t () or (B,); returns (B, L, K)."""
+
+    def __init__(self, vocabulary: int, length: int, width: int = 128, depth: int = 2):
+        super().__init__()
+        self.vocabulary, self.length = vocabulary, length
+        sizes = [length * (vocabulary + 1) + 1] + [width] * depth
+        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.SiLU())]
+        self.layers = nn.Sequential(*hidden, _zero(nn.Linear(sizes[-1], length * vocabulary)))
+
+    def forward(self, x: Tensor, t: Tensor | float, y: None = None) -> Tensor:
+        if x.dim() != 2 or x.shape[1] != self.length:
+            raise ValueError(f"x has shape {tuple(x.shape)}: this TokenMLP expects (B, {self.length}).")
+        seen = _one_hot(x, self.vocabulary).flatten(1)
+        return self.layers(torch.cat([seen, _column(t, seen)], 1)).view(*x.shape, self.vocabulary)
+
+    def extra_repr(self) -> str:
+        return (f"({self.length} tokens 0..{self.vocabulary}, t) -> {self.vocabulary} logits a place, "
+                f"{_count(self):,} parameters")
+
+
+class TokenUNet(nn.Module):
+    """What stands at every pixel of an image of few values: a `UNet` on unit vectors, and a close look beside it.
+
+    x (B, 1, 28, 28) tokens 0 ... K, where K = `vocabulary` means masked; t () or (B,); y as for `UNet`; returns
+    logits (B, 1, 28, 28, K). The U sees in steps of two pixels; `near` sees each pixel and its 5 x 5 neighbours."""
+
+    def __init__(self, vocabulary: int = 2, channels: int = 32, classes: int = 0):
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.body = UNet(channels, classes, vocabulary + 1, channels)
+        self.near = nn.Conv2d(vocabulary + 1, channels, 5, padding=2)
+        self.tell = _zero(nn.Conv2d(channels, vocabulary, 3, padding=1))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
+        _expect_images(x, "TokenUNet")
+        seen = _one_hot(x[:, 0], self.vocabulary).permute(0, 3, 1, 2)
+        return self.tell(F.silu(self.body(seen, t, y) + self.near(seen))).permute(0, 2, 3, 1)[:, None]
+
+    def extra_repr(self) -> str:
+        return f"(tokens 0..{self.vocabulary}, 1x28x28) -> {self.vocabulary} logits a pixel, {_count(self):,} parameters"
 
 
 class Guided(nn.Module):
@@ -207,9 +263,10 @@ class DigitClassifier(nn.Module):
         return f"(B, 1, 28, 28) -> features (B, 128) -> logits (B, 10), {_count(self):,} parameters"
 
 
-def _expect_images(x: Tensor, who: str) -> None:
-    if x.dim() != 4 or x.shape[1:] != (1, 28, 28):
-        raise ValueError(f"x has shape {tuple(x.shape)}: {who} expects grey images, (B, 1, 28, 28).")
+def _expect_images(x: Tensor, who: str, channels: int = 1) -> None:
+    if x.dim() != 4 or x.shape[1:] != (channels, 28, 28):
+        what = "grey images" if channels == 1 else "images"
+        raise ValueError(f"x has shape {tuple(x.shape)}: {who} expects {what}, (B, {channels}, 28, 28).")
 
 
 def _zero(layer: nn.Module) -> nn.Module:

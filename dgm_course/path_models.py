@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from .dynamics import Field, Method, euler, heun
 from .nets import Guided
-from .paths import VE, VP, Conical, GaussianPath, Guess, PathField
-from .tensors import expect_alike, expect_batch, expect_some, expect_time, flat, over
+from .paths import VE, VP, Conical, GaussianPath, Guess, MaskPath, PathField, TokenGuess
+from .tensors import expect_time, flat, over
 
 Times = Callable[[Tensor], Tensor]
 Coupling = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -30,7 +30,13 @@ Coupling = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 def uniform(like: Tensor) -> Tensor:
     """t ~ U[0, 1], one a sample.  (B, *event) -> (B,)"""
-    return torch.rand(len(like), dtype=like.dtype, device=like.device)
+    return torch.rand(len(like), dtype=like.dtype if like.is_floating_point() else None, device=like.device)
+
+
+def stratified(like: Tensor) -> Tensor:
+    """t = (u + π(b)/B) mod 1: each uniform, together spread evenly over [0, 1], so that their mean is less noisy."""
+    spread = torch.randperm(len(like), device=like.device) / max(1, len(like))
+    return (spread + torch.rand((), device=like.device)) % 1
 
 
 def logit_normal(like: Tensor) -> Tensor:
@@ -91,7 +97,7 @@ class PathModel(PathField):
     bounds: tuple[float, float] | None = None
     precision: torch.dtype | None = None
 
-    def __init__(self, net: nn.Module, path: GaussianPath, event: Sequence[int], prediction: str = "velocity",
+    def __init__(self, net: nn.Module, path: GaussianPath | MaskPath, event: Sequence[int], prediction: str = "velocity",
                  times: Times = uniform, coupling: Coupling = independent) -> None:
         super().__init__()
         if prediction not in ("velocity", "noise", "data", "v", "score"):
@@ -103,24 +109,22 @@ class PathModel(PathField):
         """Mean over batch and coordinates of (target − net(x_t, t))².           (lecture 14, conditional flow matching)
 
         x1 (B, *event); x0 the same, drawn here where not given; y (B,) labels, if the net takes them"""
-        expect_some(expect_batch(x1, self.event, "x1", next(self.net.parameters(), x1).device), "x1")
+        self.path.expect(x1, self.event, next(self.net.parameters(), x1).device)
         x0, x1 = self.coupling(self.path.draw(x1) if x0 is None else x0, x1)
         low, high = self.path.span
         t = low + (high - low) * self.times_of(x1)
         pair = self.path.pair(x1, x0, t)
-        return nn.functional.mse_loss(self._net(self.path.place(pair), t, y), getattr(pair, self.prediction))
+        return self.path.discrepancy(self._net(self.path.place(pair), t, y), pair, self.prediction)
 
     def _net(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         with torch.autocast(xt.device.type, self.precision) if self.precision else nullcontext():
-            answer = (self.net(xt, t) if y is None else self.net(xt, t, y)).to(xt.dtype)
-        expect_alike(answer, xt, ("the net's answer", "its input"))  # else (B, 1) would be spread over (B, D)
-        return answer
+            return self.path.accept(self.net(xt, t) if y is None else self.net(xt, t, y), xt)
 
     def start(self, n: int) -> Tensor:
         weight = next(self.net.parameters())
-        return self.path.draw(torch.empty(n, *self.event, dtype=weight.dtype, device=weight.device))
+        return self.path.blur(self.path.draw(torch.empty(n, *self.event, dtype=weight.dtype, device=weight.device)))
 
-    def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
+    def guess(self, xt: Tensor, t: Tensor | float) -> Guess | TokenGuess:
         """What the network says about x_t, as a pair (x̂1, x̂0).  xt (B, *event), t () or (B,)"""
         t = expect_time(t, xt)
         guess = self.path.guess(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt))})
@@ -170,6 +174,11 @@ def ddpm(net: nn.Module, event: Sequence[int]) -> PathModel:
 def ncsn(net: nn.Module, event: Sequence[int]) -> PathModel:
     """Variance-exploding path, noise prediction: the score times −sigma."""
     return PathModel(Normalised(net, VE()), VE(), event, "noise")
+
+
+def absorbing(net: nn.Module, event: Sequence[int], vocabulary: int) -> PathModel:
+    """Mask path, prediction of the clean tokens, the ELBO's weights: masked diffusion."""
+    return PathModel(net, MaskPath(vocabulary), event, "data", stratified)
 
 
 def reflow_pairs(model: PathField, n: int, steps: int = 50, method: Method = heun) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,9 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
     ("distributions", "nets", "dynamics", "fit"),
-    ("paths", "data", "measures"),
+    ("paths.fields",),  # what models of any path do; the two kinds of path stand on it
+    ("paths.gaussian", "paths.masked"),
+    ("paths", "data", "measures"),  # `paths` gathers the names of its three files
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained",),
 ]

@@ -12,23 +12,21 @@ conical path at every time, while noise fails where alpha = 0 and data fails whe
 DDPM, NCSN and flow matching are therefore one class with other arguments (``VP``, ``VE``, ``Conical``), and with a
 Gaussian mixture for data every expectation is closed: ``path.exact(mixture)`` is the perfect model, a drop-in for a
 network in every sampler, picture and law.
-
-Two clocks.  The slides on diffusion run from data at s = 0 to noise at s = 1; everything here runs the other way,
-t = 1 − s, as the slides on flow matching do.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from .distributions import Mixture, normal_log_prob
-from .dynamics import Method, divergence, euler, log_density, walk
-from .tensors import expect_alike, expect_batch, expect_time, over, threads_for
+from ..distributions import Mixture, normal_log_prob
+from ..dynamics import euler
+from ..tensors import expect_alike, expect_batch, expect_some, expect_time, over
+from .fields import PathField
 
 Schedule = Callable[[Tensor], Tensor]
 
@@ -112,7 +110,7 @@ class GaussianPath:
 
     alpha, sigma: functions of t that torch can differentiate.  source: None for N(0, I), or anything that samples.
     span: the times that samplers use, inside [0, 1]; paths whose sigma' explodes at the data stop just before.
-    slopes: (alpha', sigma') where they are two constants; a backward pass for them would cost a tenth of a small training."""
+    slopes: (alpha', sigma') where they are constants; a backward pass for them would cost a tenth of a small training."""
 
     alpha: Schedule
     sigma: Schedule
@@ -121,6 +119,7 @@ class GaussianPath:
     span: tuple[float, float] = (0.0, 1.0)
     jitter: float = 0.0
     slopes: tuple[float, float] | None = None
+    method = staticmethod(euler)  # how samplers step unless told otherwise
 
     def at(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(alpha, sigma, alpha', sigma') at t, laid over x where x is given.  t () or (B,) in [0, 1]"""
@@ -143,6 +142,14 @@ class GaussianPath:
         expect_alike(x0, like, ("the source's sample", "x1"))
         return x0
 
+    def blur(self, x: Tensor) -> Tensor:
+        """x + jitter · ε"""
+        return x + self.jitter * torch.randn_like(x) if self.jitter else x
+
+    def begin(self, x0: Tensor, t: Tensor) -> Tensor:
+        """sigma x0: where sampling starts, with nothing known of the data."""
+        return self.sigma(t) * x0
+
     def corrupt(self, x1: Tensor, t: Tensor | float, x0: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x_t, x0) with x_t = alpha x1 + sigma x0.  x1 (B, *event), t () or (B,); x0 drawn where not given"""
         expect_batch(x1, name="x1")
@@ -152,8 +159,7 @@ class GaussianPath:
     def place(self, pair: Guess) -> Tensor:
         """x_t = alpha x1 + sigma x0 (+ jitter · ε): where the pair stands at its time."""
         alpha, sigma, _, _ = pair.at
-        xt = alpha * pair.x1 + sigma * pair.x0
-        return xt + self.jitter * torch.randn_like(xt) if self.jitter else xt
+        return self.blur(alpha * pair.x1 + sigma * pair.x0)
 
     def pair(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> Guess:
         """The known pair as a Guess: its .velocity is what conditional flow matching regresses on, alpha' x1 + sigma' x0."""
@@ -219,6 +225,41 @@ class GaussianPath:
         alpha, sigma, _, _ = self.at(s, guess.x1)
         kept = (sigma**2 - fresh**2).clamp(min=0).sqrt()
         return alpha * guess.x1 + kept * guess.x0 + fresh * torch.randn_like(guess.x0)
+
+    def fresh(self, guess: Guess, s: Tensor | float) -> Tensor:
+        """κ, the deviation of q(x_s | x_t, x1): κ² = sigma_s² (1 − (alpha_t sigma_s / alpha_s sigma_t)²), s after t.
+
+        With it ``step`` draws from the posterior of the chain; for DDPM's discrete times κ² is its "beta tilde"."""
+        alpha_t, sigma_t, _, _ = guess.at
+        alpha, sigma, _, _ = self.at(s, guess.x1)
+        ratio = alpha_t * sigma / (alpha * sigma_t)
+        if not bool((ratio <= 1 + 1e-6).all()):
+            raise ValueError("s lies before t: expected a step towards the data, s > t (0 is noise, 1 is data).")
+        return sigma * (1 - ratio**2).clamp(min=0).sqrt()
+
+    def diffusion(self, t: Tensor | float) -> Tensor:
+        """g(t) of the SDE whose marginals this path has: g² = 2 sigma² (alpha'/alpha − sigma'/sigma); where alpha > 0.
+
+        VP: g² = β.  VE: g² = dσ²/ds.  ``sample(noise=path.diffusion)`` is the lecture's reverse SDE."""
+        alpha, sigma, dalpha, dsigma = self.at(t)
+        return (2 * sigma * (sigma * dalpha / alpha - dsigma)).clamp(min=0).sqrt()
+
+    def expect(self, x1: Tensor, event: tuple[int, ...], device: torch.device) -> None:
+        """A batch to train on, or a sentence."""
+        expect_some(expect_batch(x1, event, "x1", device), "x1")
+
+    def accept(self, answer: Tensor, xt: Tensor) -> Tensor:
+        """A network's answer, in the dtype and shape of its input; else (B, 1) would be spread over (B, D)."""
+        answer = answer.to(xt.dtype)
+        expect_alike(answer, xt, ("the net's answer", "its input"))
+        return answer
+
+    def discrepancy(self, answer: Tensor, pair: Guess, prediction: str) -> Tensor:
+        """Mean over batch and coordinates of (answer − a·x1 − b·x0)², the row (a, b) being what is predicted."""
+        return nn.functional.mse_loss(answer, getattr(pair, prediction))
+
+    def elbo(self, *_: object) -> Tensor:
+        raise ValueError(f"the {self.name} path has a density by the continuity equation: expected log_prob(x), not elbo.")
 
     def marginal(self, data: Mixture, t: Tensor | float) -> Mixture:
         """p_t when the data are a mixture: again a mixture, one component a pair of source and data component."""
@@ -295,76 +336,6 @@ def Cosine() -> GaussianPath:
     return GaussianPath(lambda t: torch.sin(math.pi / 2 * t), lambda t: torch.cos(math.pi / 2 * t), name="cosine")
 
 
-class PathField(nn.Module):
-    """What an exact answer and a trained network share: from ``guess`` follow velocity, score and samples.
-
-    A subclass gives ``guess(xt, t) -> Guess`` and ``start(n) -> x0 (n, *event)``.  Calling it is its velocity, so it can
-    be handed to every solver, player and law."""
-
-    path: GaussianPath
-
-    def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
-        raise NotImplementedError
-
-    def start(self, n: int) -> Tensor:
-        raise NotImplementedError
-
-    def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """The marginal velocity u_t(x).  x (B, *event), t () or (B,) -> (B, *event)"""
-        return self.guess(x, t).velocity
-
-    velocity = forward
-
-    def score(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """The marginal score ∇ log p_t(x)."""
-        return self.guess(x, t).score
-
-    def drift(self, noise: float) -> Callable[[Tensor, Tensor], Tensor]:
-        """u_t + ½ noise² ∇ log p_t: with this drift and that noise an SDE has the very marginals of the ODE."""
-        def field(x: Tensor, t: Tensor) -> Tensor:
-            guess = self.guess(x, t)
-            return guess.velocity + noise**2 / 2 * guess.score
-        return field if noise else self
-
-    def times(self, steps: int, like: Tensor) -> Tensor:
-        """steps + 1 equal times over the path's span, in the dtype and on the device of ``like``."""
-        if steps < 1:
-            raise ValueError(f"steps is {steps}: expected at least one.")
-        return torch.linspace(*self.path.span, steps + 1, dtype=like.dtype, device=like.device)
-
-    def _walk(self, x0: Tensor | int, steps: int, method: Method, noise: float) -> Iterator[Tensor]:
-        fresh = isinstance(x0, int)
-        x0 = self.start(x0) if fresh else x0
-        ts = self.times(steps, x0)
-        x = self.path.sigma(ts[0]) * x0
-        if fresh and self.path.jitter:  # p_0 is the blurred source
-            x = x + self.path.jitter * torch.randn_like(x)
-        with threads_for(self):
-            yield from walk(self.drift(noise), x, ts, noise, method)
-
-    @torch.no_grad()
-    def trajectory(self, x0: Tensor | int, steps: int = 50, method: Method = euler, noise: float = 0.0) -> Tensor:
-        """All points of the flow from source points, or from that many fresh ones.  -> (steps + 1, n, *event)"""
-        return torch.stack(list(self._walk(x0, steps, method, noise)))
-
-    @torch.no_grad()
-    def sample(self, n: int | Tensor, steps: int = 50, method: Method = euler, noise: float = 0.0) -> Tensor:
-        """Where the flow ends, without keeping the way.  n, or the source points themselves -> (n, *event)"""
-        for x in self._walk(n, steps, method, noise):
-            pass
-        return x
-
-    def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:
-        """log p_1(x) by the continuity equation, exact trace; for events (D,) and a standard normal source."""
-        if not self.path.gaussian:
-            raise ValueError(f"log_prob needs a standard normal source x0; this path starts from {self.path.source!r}: "
-                             "expected its density as log_base= of dynamics.log_density.")
-        ts = self.times(steps, x).flip(0)
-        sigma = self.path.sigma(ts[-1])
-        base = lambda y: normal_log_prob(y, torch.zeros_like(sigma), sigma).flatten(1).sum(1)
-        return log_density(self, x, ts, base, divergence)
-
-
 class ExactField(PathField):
     """The perfect model: E[x1 | x_t] and E[x0 | x_t] by Bayes' rule over the components of a mixture.
 
@@ -376,7 +347,7 @@ class ExactField(PathField):
         self.path, self.data, self.origin = path, data, path._origin(data)
 
     def start(self, n: int) -> Tensor:
-        return self.origin.sample(n)
+        return self.path.blur(self.origin.sample(n))
 
     def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
         """E[(x1, x0) | x_t]: the average over all pairs that could have made x_t.  xt (B, D), t () or (B,)"""

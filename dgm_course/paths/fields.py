@@ -1,0 +1,120 @@
+"""What every model of a path can do, learned or exact: guess, and so move, and so sample.
+
+``PathField`` needs two things from a model, ``guess(xt, t)`` and ``start(n)``.  Sampling is ``dynamics.walk``, the one loop
+of the course, with a *method* that says how a guess becomes a step:
+
+* ``euler``, ``heun`` ... use the guess as an arrow: flow matching, the probability-flow ODE, with ``noise`` the SDEs;
+* ``hop`` uses it as a place: stand between the guessed ends at the next time.  On a Gaussian path that is DDIM, on a
+  mask path it is one step of unmasking;
+* ``ancestral`` hops with as much fresh noise as the exact posterior has: DDPM;
+* ``annealed_langevin`` uses its score and forgets the arrow: NCSN as first published;
+* ``confident`` (in ``masked``) reveals the tokens that the model is surest of.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..distributions import normal_log_prob
+from ..dynamics import Method, divergence, langevin, log_density, walk
+from ..tensors import threads_for
+
+Noise = float | Callable[[Tensor], Tensor]
+
+
+def hop(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
+    """x_s = path.step(guess at t, s), s = t + dt: both ends guessed, then a place between them.
+
+    Gaussian: alpha_s x̂1 + sigma_s x̂0, that is DDIM (Song et al. 2021).  Masks: the posterior's step, token by token."""
+    return field.path.step(field.guess(x, t), t + dt)
+
+
+def ancestral(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+    """x_s ~ q(x_s | x_t, x̂1), s = t + dt: the posterior of the chain, with the guess for the data.        (DDPM)"""
+    guess = field.guess(x, t)
+    return field.path.step(guess, t + dt, field.path.fresh(guess, t + dt))
+
+
+def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Method:
+    """At each noise level some Langevin steps of size ratio · sigma², and on to the next level.   (NCSN, Song & Ermon 2019)"""
+    def method(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+        s = t + dt
+        size = ratio * float(field.path.sigma(s)) ** 2
+        return langevin(lambda y: field.score(y, s), x, size, steps)[-1]
+    return method
+
+
+class PathField(nn.Module):
+    """A model of a path: from ``guess`` follow velocity, score and samples.
+
+    A subclass gives ``guess(xt, t)`` and ``start(n) -> x0 (n, *event)``.  Calling it is its velocity, so it can be handed
+    to every solver, player and law."""
+
+    path: Any
+
+    def guess(self, xt: Tensor, t: Tensor | float) -> Any:
+        raise NotImplementedError
+
+    def start(self, n: int) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """The marginal velocity u_t(x).  x (B, *event), t () or (B,) -> (B, *event)"""
+        return self.guess(x, t).velocity
+
+    velocity = forward
+
+    def score(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """The marginal score ∇ log p_t(x)."""
+        return self.guess(x, t).score
+
+    def drift(self, noise: Noise) -> Callable[[Tensor, Tensor], Tensor]:
+        """u_t + ½ noise² ∇ log p_t: with this drift and that noise an SDE has the very marginals of the ODE."""
+        def field(x: Tensor, t: Tensor) -> Tensor:
+            guess, g = self.guess(x, t), noise(t) if callable(noise) else noise
+            return guess.velocity + g**2 / 2 * guess.score
+        return field if noise else self
+
+    def times(self, steps: int, like: Tensor) -> Tensor:
+        """steps + 1 equal times over the path's span, in the dtype and on the device of ``like``."""
+        if steps < 1:
+            raise ValueError(f"steps is {steps}: expected at least one.")
+        dtype = like.dtype if like.is_floating_point() else None
+        return torch.linspace(*self.path.span, steps + 1, dtype=dtype, device=like.device)
+
+    def _walk(self, x0: Tensor | int, steps: int, method: Method | None, noise: Noise) -> Iterator[Tensor]:
+        x0 = self.start(x0) if isinstance(x0, int) else x0
+        ts = self.times(steps, x0)
+        with threads_for(self):
+            yield from walk(self.drift(noise), self.path.begin(x0, ts[0]), ts, noise, method or self.path.method)
+
+    @torch.no_grad()
+    def trajectory(self, x0: Tensor | int, steps: int = 50, method: Method | None = None, noise: Noise = 0.0) -> Tensor:
+        """All points of the way from source points, or from that many fresh ones.  -> (steps + 1, n, *event)
+
+        method: the path's own unless given, Euler's for Gaussian paths and ``hop`` for masks."""
+        return torch.stack(list(self._walk(x0, steps, method, noise)))
+
+    @torch.no_grad()
+    def sample(self, n: int | Tensor, steps: int = 50, method: Method | None = None, noise: Noise = 0.0) -> Tensor:
+        """Where the way ends, without keeping it.  n, or the source points themselves -> (n, *event)"""
+        for x in self._walk(n, steps, method, noise):
+            pass
+        return x
+
+    def elbo(self, x1: Tensor, steps: int | None = None, draws: int = 8) -> Tensor:
+        """A lower bound of log p(x1), where the path has one (masks).  x1 (B, *event) -> (B,)"""
+        return self.path.elbo(self, x1, steps, draws)
+
+    def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:
+        """log p_1(x) by the continuity equation, exact trace; for events (D,) and a standard normal source."""
+        if not self.path.gaussian:
+            raise ValueError(f"log_prob needs a standard normal source x0; this path starts from {self.path.source!r}: "
+                             "expected its density as log_base= of dynamics.log_density.")
+        ts = self.times(steps, x).flip(0)
+        sigma = self.path.sigma(ts[-1])
+        base = lambda y: normal_log_prob(y, torch.zeros_like(sigma), sigma).flatten(1).sum(1)
+        return log_density(self, x, ts, base, divergence)
