@@ -115,7 +115,7 @@ class MaskPath:
         if self.vocabulary < 1:
             raise ValueError(f"vocabulary is {self.vocabulary}: expected the number of clean tokens, at least 1.")
         values = torch.as_tensor(self.alpha(torch.linspace(0, 1, 257, dtype=torch.float64)))
-        if values.shape != (257,) or (values.diff() < -1e-9).any():
+        if values.shape != (257,) or not (values.diff() >= -1e-9).all():  # so that NaN is refused as well
             raise ValueError("alpha does not rise from t = 0 to t = 1: expected a probability that grows towards the data.")
         if abs(float(values[0])) > 1e-6 or abs(float(values[-1]) - 1) > 1e-6:
             raise ValueError(f"alpha runs from {float(values[0]):.4g} to {float(values[-1]):.4g}: expected 0 at t = 0 (all "
@@ -148,7 +148,7 @@ class MaskPath:
     def at(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """(alpha, alpha') at t.  () or (B,) -> two of the same shape"""
         t = expect_time(t)
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             times = t.detach().clone().requires_grad_()
             alpha = self.alpha(times)
             slope, = torch.autograd.grad(alpha.sum(), times)
@@ -206,7 +206,7 @@ class MaskPath:
         size, masked = self.vocabulary + 1, (xt == self.mask_id)[..., None]
         if bool((~masked[..., 0] & (xt != x1)).any()):
             raise ValueError("xt shows a token that differs from x1: expected each token of xt to be that of x1, or masked.")
-        appear = over(self.unmask(t, s), xt)[..., None] if torch.as_tensor(t).ndim else self.unmask(t, s)
+        appear = over(self.unmask(t, s), xt)[..., None]
         stay = F.one_hot(xt, size).to(appear)
         return torch.where(masked, (1 - appear) * stay + appear * F.one_hot(x1, size).to(appear), stay)
 
@@ -277,6 +277,8 @@ class MaskPath:
 
         With steps T every one of the T terms is looked at once a draw; without, ``draws`` stratified times a sample."""
         self._tokens(x1, "x1", self.vocabulary - 1)
+        if draws < 1:
+            raise ValueError(f"draws is {draws}: expected at least one.")
         bounds = [torch.stack([self._term(field, x1, t, weight) for t, weight in self._looks(x1, steps, draws)]).sum(0)
                   for _ in range(1 if steps is None else draws)]
         return -torch.stack(bounds).mean(0)
@@ -286,8 +288,6 @@ class MaskPath:
         if steps is not None:
             ts = _grid(steps).float()
             return list(zip(ts[:-1], self.unmask(ts[:-1], ts[1:])))
-        if draws < 1:
-            raise ValueError(f"draws is {draws}: expected at least one.")
         shift = torch.rand(len(x1), device=x1.device)
         times = [((k + shift) / draws).clamp(max=1 - 1e-6) for k in range(draws)]
         return [(t, elbo_weight(self, t) / draws) for t in times]
