@@ -333,8 +333,9 @@ class ExactTokens(PathField):
         return self.path.draw(torch.empty(n, *self.data.event, device=self.data.probs.device))
 
     def guess(self, xt: Tensor, t: Tensor | float) -> TokenGuess:
-        """p(x1 | x_t): the time does not matter, only what is visible.  xt (B, L)"""
-        return self.path.guess(xt, t, data=self.data.conditional(xt).log())
+        """p(x1 | x_t): the time does not matter, only what is visible; any token where the data never look so.  xt (B, L)"""
+        told = self.data.conditional(xt).nan_to_num(1 / self.data.symbols)  # tokens drawn together may fit no sequence
+        return self.path.guess(xt, t, data=told.log())
 
     def __repr__(self) -> str:
         return f"exact tokens of the {self.path.name} path for {self.data!r}"
