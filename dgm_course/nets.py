@@ -28,11 +28,16 @@ from torch.nn import functional as F
 from .tensors import over
 
 
-def _one_hot(x: Tensor, vocabulary: int) -> Tensor:
-    """Tokens 0 ... vocabulary (the last is the mask) as unit vectors: (B, *event) -> (B, *event, vocabulary + 1)"""
+def _one_hot(x: Tensor, vocabulary: int, weight: Tensor) -> Tensor:
+    """Tokens 0 ... vocabulary (the last is the mask) as unit vectors: (B, *event) -> (B, *event, vocabulary + 1)
+
+    They have the dtype of the weights that they will meet."""
     if x.is_floating_point() or x.dtype == torch.bool:
         raise TypeError(f"x has dtype {x.dtype}: expected tokens, integers from 0 to {vocabulary} ({vocabulary}: masked).")
-    return F.one_hot(x.long(), vocabulary + 1).to(torch.get_default_dtype())
+    low, high = (int(x.min()), int(x.max())) if x.device.type == "cpu" and x.numel() else (0, 0)
+    if low < 0 or high > vocabulary:
+        raise ValueError(f"x runs from {low} to {high}: expected tokens 0 to {vocabulary} ({vocabulary}: masked).")
+    return F.one_hot(x.long(), vocabulary + 1).to(weight.dtype)
 
 
 def _column(t: Tensor | float, x: Tensor) -> Tensor:
@@ -189,7 +194,7 @@ class TokenMLP(nn.Module):
     def forward(self, x: Tensor, t: Tensor | float, y: None = None) -> Tensor:
         if x.dim() != 2 or x.shape[1] != self.length:
             raise ValueError(f"x has shape {tuple(x.shape)}: this TokenMLP expects (B, {self.length}).")
-        seen = _one_hot(x, self.vocabulary).flatten(1)
+        seen = _one_hot(x, self.vocabulary, self.layers[-1].weight).flatten(1)
         return self.layers(torch.cat([seen, _column(t, seen)], 1)).view(*x.shape, self.vocabulary)
 
     def extra_repr(self) -> str:
@@ -213,7 +218,7 @@ class TokenUNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         _expect_images(x, "TokenUNet")
-        seen = _one_hot(x[:, 0], self.vocabulary).permute(0, 3, 1, 2)
+        seen = _one_hot(x[:, 0], self.vocabulary, self.tell.weight).permute(0, 3, 1, 2)
         return self.tell(F.silu(self.body(seen, t, y) + self.near(seen))).permute(0, 2, 3, 1)[:, None]
 
     def extra_repr(self) -> str:
