@@ -41,7 +41,7 @@ def stratified(like: Tensor) -> Tensor:
 
 def logit_normal(like: Tensor) -> Tensor:
     """t = 1/(1 + exp(−n)), n ~ N(0, 1): most looks at the middle, where the task is hardest.  (Stable Diffusion 3)"""
-    return torch.randn(len(like), dtype=like.dtype, device=like.device).sigmoid()
+    return torch.randn(len(like), dtype=like.dtype if like.is_floating_point() else None, device=like.device).sigmoid()
 
 
 def independent(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
