@@ -152,8 +152,8 @@ class Table:
     def __init__(self, probs: Tensor, name: str = "table") -> None:
         if probs.ndim < 1 or len(set(probs.shape)) != 1:
             raise ValueError(f"probs have shape {tuple(probs.shape)}: expected (K, ..., K), one axis a place.")
-        if bool((probs < 0).any()) or not float(probs.sum()) > 0:
-            raise ValueError("probs hold a negative number, or nothing but zeros: expected probabilities.")
+        if bool((probs < 0).any()) or not 0 < float(probs.sum()) < math.inf:
+            raise ValueError("probs hold a negative or infinite number, or nothing but zeros: expected probabilities.")
         self.probs, self.name = probs / probs.sum(), name
 
     @property
@@ -178,7 +178,7 @@ class Table:
     def log_prob(self, x: Tensor) -> Tensor:
         """x (B, L) tokens -> (B,)"""
         self._expect(x, self.symbols)
-        return self.probs[tuple(x.T)].log()
+        return self.probs[tuple(x.T.long())].log()  # bytes would be taken for a mask
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """-> (n, L)"""
@@ -202,7 +202,7 @@ class Table:
         return torch.einsum("bn,nlk->blk", weight / weight.sum(1, keepdim=True), one_hot)
 
     def _expect(self, x: Tensor, symbols: int) -> None:
-        if x.shape[1:] != self.event or x.is_floating_point():
+        if x.shape[1:] != self.event or x.is_floating_point() or x.dtype == torch.bool:
             raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected integer tokens "
                              f"(B, {self.probs.ndim}).")
         low, high = (int(end) for end in torch.aminmax(x)) if x.numel() else (0, 0)
