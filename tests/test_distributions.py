@@ -1,5 +1,6 @@
-"""Densities against scipy, quadrature and autograd; samples against moments."""
+"""Densities against scipy, quadrature and autograd; samples against moments; tables against their own entries."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from dgm_course.distributions import Gaussian, Mixture, normal_log_prob, sample_mean, standard_normal
+from dgm_course.distributions import Gaussian, Mixture, Table, normal_log_prob, sample_mean, standard_normal
 
 F64 = torch.float64
 
@@ -148,9 +149,90 @@ def test_sample_mean_carries_its_standard_error():
 
 def test_reprs_say_what_they_are():
     assert "3 Gaussians in 2 dimensions" in repr(lopsided()) and "Gaussian over (2, 2)" in repr(wide())
+    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(Table(torch.ones(2, 2), "coins"))
+
+
+# --- tables of tokens
+
+TABLES = {
+    "three places": torch.tensor([[[6.0, 1.0], [2.0, 3.0]], [[1.0, 4.0], [7.0, 2.0]]], dtype=F64),
+    "three symbols": torch.tensor([[2.0, 1.0, 0.5], [0.0, 3.0, 1.0], [1.0, 0.0, 1.5]], dtype=F64),
+    "one place": torch.tensor([1.0, 5.0, 2.0, 2.0], dtype=F64),
+}
+tables = pytest.mark.parametrize("counts", TABLES.values(), ids=TABLES)
+
+
+@tables
+def test_a_table_says_what_stands_in_it_and_sums_to_one(counts):
+    p, k = Table(counts), len(counts)
+    words = list(itertools.product(range(k), repeat=counts.ndim))
+    assert p.sequences.tolist() == [list(word) for word in words] and p.symbols == k and p.event == (counts.ndim,)
+    log_prob = p.log_prob(p.sequences)
+    for word, value in zip(words, log_prob):
+        assert float(value.exp()) == pytest.approx(float(counts[word] / counts.sum()))
+    assert float(log_prob.exp().sum()) == pytest.approx(1)
+    some = log_prob[torch.isfinite(log_prob)]
+    assert float(p.entropy) == pytest.approx(stats.entropy(counts.flatten().numpy()))
+    assert float(p.entropy) == pytest.approx(-float(some @ some.exp()))
+    for dtype in (torch.int32, torch.uint8):
+        assert torch.equal(p.log_prob(p.sequences.to(dtype)), log_prob)
+
+
+@tables
+def test_samples_of_a_table_come_as_often_as_it_says(counts, rng):
+    p, n = Table(counts), 30_000
+    x = p.sample(n, rng)
+    assert x.shape == (n, *p.event) and x.dtype == torch.int64
+    for word, prob in zip(p.sequences, p.probs.flatten()):
+        share = float((x == word).all(1).double().mean())
+        assert abs(share - float(prob)) <= 5 * math.sqrt(float(prob * (1 - prob)) / n)
+    assert torch.equal(p.sample(5, torch.Generator().manual_seed(1)), p.sample(5, torch.Generator().manual_seed(1)))
+    assert float(p.log_prob(x).mean()) == pytest.approx(-float(p.entropy), abs=5 * float(p.log_prob(x).std()) / math.sqrt(n))
+
+
+@tables
+def test_stratified_sequences_come_in_their_due_shares(counts):
+    p, n = Table(counts), 10 * int(2 * counts.sum())
+    x = p.stratified(n)
+    found = [int((x == word).all(1).sum()) for word in p.sequences]
+    assert found == [round(n * float(prob)) for prob in p.probs.flatten()]
+    assert p.stratified(7).shape == (7, *p.event) and p.stratified(0).shape == (0, *p.event)
+
+
+@tables
+def test_conditionals_are_shares_of_the_entries_that_fit(counts):
+    p, k, length = Table(counts), len(counts), counts.ndim
+    for state in itertools.product(range(k + 1), repeat=length):
+        fitting = [word for word in itertools.product(range(k), repeat=length)
+                   if all(seen in (k, token) for seen, token in zip(state, word))]
+        total = sum(float(counts[word]) for word in fitting)
+        ours = p.conditional(torch.tensor([state]))[0]
+        assert ours.shape == (length, k)
+        for place, token in itertools.product(range(length), range(k)):
+            mass = sum(float(counts[word]) for word in fitting if word[place] == token)
+            if total:
+                assert float(ours[place, token]) == pytest.approx(mass / total, abs=1e-12)
+            else:  # nothing looks so: documented as NaN
+                assert math.isnan(float(ours[place, token]))
+
+
+def test_conditionals_of_a_batch_are_those_of_its_rows():
+    p, x = Table(TABLES["three places"]), torch.randint(3, (20, 3))
+    assert torch.equal(p.conditional(x), torch.cat([p.conditional(row[None]) for row in x]))
+    assert p.conditional(x[:0]).shape == (0, 3, 2) and p.log_prob(x[:0]).shape == (0,) and p.sample(0).shape == (0, 3)
+
+
+def test_a_table_in_another_precision_is_the_same_table():
+    p = Table(TABLES["three symbols"], "words")
+    rough = p.to(torch.float32)
+    assert rough.name == "words" and rough.log_prob(p.sequences).dtype == torch.float32
+    assert torch.allclose(rough.probs.double(), p.probs, atol=1e-7)
+    assert rough.conditional(torch.tensor([[3, 1]])).dtype == torch.float32 and rough.sample(4).dtype == torch.int64
+    assert torch.equal(Table(torch.tensor([1, 3])).probs, torch.tensor([0.25, 0.75]))  # counts are welcome
 
 
 TWO = torch.zeros(2, 2)
+COINS = Table(torch.ones(2, 2), "coins")
 SENTENCES = [
     (lambda: Gaussian(torch.zeros(2), 0.0), ValueError, "deviation is 0: expected all of them above 0"),
     (lambda: Gaussian(torch.zeros(2), float("nan")), ValueError, "deviation is nan: expected"),
@@ -188,6 +270,19 @@ SENTENCES = [
     (lambda: lopsided().score(torch.zeros(3, 2).int()), TypeError, "torch.int32: expected floating"),
     (lambda: lopsided().log_prob(torch.zeros(3, 2, device="meta")), ValueError, "device meta: expected cpu"),
     (lambda: sample_mean(torch.zeros(0, 2)), ValueError, "values is an empty batch"),
+    (lambda: Table(torch.ones(2, 3)), ValueError, r"probs have shape \(2, 3\): expected \(K, ..., K\), one axis a place"),
+    (lambda: Table(torch.tensor(1.0)), ValueError, r"probs have shape \(\): expected"),
+    (lambda: Table(torch.tensor([0.5, -0.1])), ValueError, "probs hold a negative or infinite number"),
+    (lambda: Table(torch.zeros(2, 2)), ValueError, "or nothing but zeros: expected probabilities"),
+    (lambda: Table(torch.tensor([1.0, math.nan])), ValueError, "infinite number, or nothing but zeros: expected prob"),
+    (lambda: Table(torch.tensor([1.0, math.inf])), ValueError, "or infinite number, or nothing but zeros"),
+    (lambda: COINS.log_prob(torch.tensor([[0, 2]])), ValueError, "x runs from 0 to 2: expected tokens 0 to 1"),
+    (lambda: COINS.log_prob(torch.tensor([[0, -1]])), ValueError, "x runs from -1 to 0"),
+    (lambda: COINS.log_prob(torch.zeros(3, 2)), ValueError, r"dtype torch.float32: expected integer tokens \(B, 2\)"),
+    (lambda: COINS.log_prob(torch.zeros(3, 3).long()), ValueError, r"x has shape \(3, 3\) .*tokens \(B, 2\)"),
+    (lambda: COINS.log_prob(torch.zeros(2).long()), ValueError, r"x has shape \(2,\)"),
+    (lambda: COINS.log_prob(torch.zeros(3, 2).bool()), ValueError, "dtype torch.bool: expected integer tokens"),
+    (lambda: COINS.conditional(torch.tensor([[0, 3]])), ValueError, "x runs from 0 to 3: expected tokens 0 to 2"),
 ]
 
 
