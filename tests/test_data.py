@@ -290,6 +290,53 @@ def test_binarise_refuses_an_unknown_way():
         data.binarise(-torch.ones(1, 1), "static")
 
 
+def greys(n: int) -> torch.Tensor:
+    """n copies of a grey ramp: brightness 0, 0.1, ... 1."""
+    return torch.linspace(-1, 1, 11).view(1, 1, 1, 11).expand(n, 1, 1, 11)
+
+
+def test_bits_are_tokens_whose_shares_are_the_brightness():
+    bits, n = data.Bits(greys(40)), 20_000
+    x = bits.sample(n)
+    assert x.shape == (n, 1, 1, 11) and x.dtype == torch.int64 and x.unique().tolist() == [0, 1]
+    p = torch.linspace(0, 1, 11)
+    assert ((x.float().mean(0).flatten() - p).abs() <= 5 * (p * (1 - p) / n).sqrt() + 1e-7).all()
+    assert not torch.equal(bits.sample(50), bits.sample(50))  # new ones each time
+    assert bits.sample(0).shape == (0, 1, 1, 11) and "bits of 40 images" in repr(bits)
+
+
+def test_bits_draw_all_images_alike():
+    marked = torch.full((4, 1, 2, 2), -1.0)
+    for i in range(4):
+        marked[i].flatten()[i] = 1.0
+    found = data.Bits(marked).sample(8000).flatten(1).double()
+    assert (found.sum(1) == 1).all()  # black and white stay what they are
+    assert ((found.mean(0) - 0.25).abs() < 5 * math.sqrt(0.25 * 0.75 / 8000)).all()
+
+
+def test_fixed_bits_stay_and_belong_to_their_images():
+    images = torch.randint(17, (200, 1, 8, 8)) / 8 - 1
+    bits = data.Bits(images)
+    torch.manual_seed(1)
+    state, first = torch.get_rng_state(), bits.fixed()
+    assert torch.equal(state, torch.get_rng_state())  # a generator of their own
+    torch.manual_seed(2)
+    assert torch.equal(first, bits.fixed()) and not torch.equal(first, bits.fixed(seed=1))
+    assert first.shape == images.shape and first.dtype == torch.int64
+    assert (first[images == -1] == 0).all() and (first[images == 1] == 1).all()
+    grey = (images > -1) & (images < 1)
+    brightness = (images[grey] + 1) / 2
+    surplus = float((first[grey] - brightness).sum() / (brightness * (1 - brightness)).sum().sqrt())
+    assert abs(surplus) < 5
+
+
+def test_bits_of_what_is_no_image_are_refused():
+    with pytest.raises(TypeError, match="images has dtype torch.uint8"):
+        data.Bits(torch.zeros(2, 1, 3, 3, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="run from 0 to 1: expected"):
+        data.Bits(torch.tensor([[0.0, 1.0]])).fixed()
+
+
 def test_pixelate_holds_block_means():
     image = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
     coarse = data.pixelate(image)
