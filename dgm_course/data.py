@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import mnist_files
-from .distributions import Mixture
+from .distributions import Mixture, Table
 from .mnist_files import DataError as DataError
 from .tensors import expect_batch
 
@@ -271,6 +271,23 @@ class Bits:
 
     def __repr__(self) -> str:
         return f"bits of {len(self.images):,} images, drawn anew with each sample"
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def little_language(length: int = 5) -> Table:
+    """Words over a, b, c: each letter likes to be followed by the next of the alphabet, and a word likes to rhyme with itself.
+
+    p(x) ∝ Π q(x_l | x_{l-1}) · 8^[x_L = x_1], q = 0.7 for the next letter (after c comes a), 0.15 for the others.
+    The rhyme ties the two ends together: what stands at one place cannot be told from its neighbours alone."""
+    if not 2 <= length <= 8:
+        raise ValueError(f"length is {length}: expected 2 to 8, since every word is written down.")
+    follow = torch.full((3, 3), 0.15)
+    follow[torch.arange(3), (torch.arange(3) + 1) % 3] = 0.7
+    words = torch.cartesian_prod(*[torch.arange(3)] * length)
+    p = follow[words[:, :-1], words[:, 1:]].prod(1) * 8.0 ** (words[:, 0] == words[:, -1])
+    return Table(p.view([3] * length), "little language")
 
 
 # --- pairs ----------------------------------------------------------------------------------------

@@ -106,7 +106,8 @@ class PathModel(PathField):
         self.times_of, self.coupling, self.label = times, coupling, None
 
     def loss(self, x1: Tensor, x0: Tensor | None = None, y: Tensor | None = None) -> Tensor:
-        """Mean over batch and coordinates of (target − net(x_t, t))².           (lecture 14, conditional flow matching)
+        """How far net(x_t, t) is from what it should predict: the mean of (target − net(x_t, t))² on Gaussian paths (lecture
+        14, conditional flow matching), the weighted cross-entropy of the hidden tokens on mask paths.
 
         x1 (B, *event); x0 the same, drawn here where not given; y (B,) labels, if the net takes them"""
         self.path.expect(x1, self.event, next(self.net.parameters(), x1).device)
@@ -171,9 +172,12 @@ def ddpm(net: nn.Module, event: Sequence[int]) -> PathModel:
     return PathModel(net, VP(), event, "noise")
 
 
-def ncsn(net: nn.Module, event: Sequence[int]) -> PathModel:
-    """Variance-exploding path, noise prediction: the score times −sigma."""
-    return PathModel(Normalised(net, VE()), VE(), event, "noise")
+def ncsn(net: nn.Module, event: Sequence[int], sigma_max: float = 10.0) -> PathModel:
+    """Variance-exploding path, noise prediction: the score times −sigma.
+
+    sigma_max: well above the norm of the data's mean, or sampling starts in the wrong place."""
+    path = VE(sigma_max=sigma_max)
+    return PathModel(Normalised(net, path), path, event, "noise")
 
 
 def absorbing(net: nn.Module, event: Sequence[int], vocabulary: int) -> PathModel:

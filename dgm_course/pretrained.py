@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints, data, measures
+from .dynamics import Method
 from .fit import History, Recipe, fit, linear
 from .nets import DigitClassifier, TokenUNet, UNet
-from .path_models import PathModel, absorbing, flow_matching, heun_to_data, logit_normal
+from .path_models import PathModel, absorbing, ddpm, flow_matching, heun_to_data, logit_normal, ncsn
+from .paths import ancestral
 from .tensors import budget, device, fast_dtype, seed
 
 GUIDANCE, STEPS = 1.4, 8  # wherever digits are judged: more guidance is more precise and less varied
@@ -55,7 +57,24 @@ class Entry:
 def digits_flow() -> PathModel:
     """Class-conditional flow matching on 28 × 28 digits: conical path, velocity, logit-normal times."""
     model = flow_matching(UNet(channels=32, classes=10), (1, 28, 28))
-    model.times_of, model.bounds, model.precision = logit_normal, (-1.0, 1.0), fast_dtype()
+    model.times_of = logit_normal
+    return _for_pixels(model)
+
+
+def digits_ddpm() -> PathModel:
+    """DDPM on 28 × 28 digits: VP path, noise prediction, uniform times, told the class."""
+    return _for_pixels(ddpm(UNet(channels=32, classes=10), (1, 28, 28)))
+
+
+def digits_ncsn() -> PathModel:
+    """A noise-conditioned score network on 28 × 28 digits: VE path, noise prediction, uniform times, told the class.
+
+    The mean of the digits has norm 22 (they are mostly −1), so the noise must be larger than in the plane."""
+    return _for_pixels(ncsn(UNet(channels=32, classes=10), (1, 28, 28), sigma_max=100.0))
+
+
+def _for_pixels(model: PathModel) -> PathModel:
+    model.bounds, model.precision = (-1.0, 1.0), fast_dtype()
     return model
 
 
@@ -105,20 +124,21 @@ def balanced(n: int, like: Tensor) -> Tensor:
     return torch.arange(10, device=like.device).repeat_interleave(n // 10)
 
 
-def likeness(model: PathModel, images: data.Images, n: int = 1000, guidance: float = GUIDANCE) -> dict[str, Any]:
+def likeness(model: PathModel, images: data.Images, n: int = 1000, guidance: float = GUIDANCE, steps: int = STEPS,
+             method: Method = heun_to_data) -> dict[str, Any]:
     """How n class-balanced samples compare with n test images in the classifier's features, beside real ones."""
     judge = load("digit_classifier").to(images.test.device)
     seed(0)
     with torch.no_grad():
-        fake = model.given(balanced(n, images.test), guidance).sample(n, steps=STEPS, method=heun_to_data)
+        fake = model.given(balanced(n, images.test), guidance).sample(n, steps, method)
         ours, real, other = (torch.cat([judge.features(x) for x in part.split(500)])
                              for part in (fake, images.test[:n], _thousand(images, n)))
     precision, recall, coverage = (float(v) for v in measures.precision_recall_coverage(real, ours))
     return {"frechet": round(float(measures.frechet_distance(ours, real)), 2),
             "frechet_floor": round(float(measures.frechet_distance(other, real)), 2),
             "precision": round(precision, 3), "recall": round(recall, 3), "coverage": round(coverage, 3),
-            "protocol": f"{n} class-balanced samples, guidance {guidance:g}, Heun, {STEPS} steps, against {n} test "
-                        f"images of {images.source}; floor: {n} class-balanced training images; "
+            "protocol": f"{n} class-balanced samples, guidance {guidance:g}, {method.__name__}, {steps} steps, against {n} "
+                        f"test images of {images.source}; floor: {n} class-balanced training images; "
                         "features of digit_classifier, k = 5"}
 
 
@@ -136,6 +156,14 @@ ENTRIES: dict[str, Entry] = {
         digits_flow, lambda model: model, lambda images: (images.train, None, images.train_labels),
         lambda: digits_recipe(22_500, ema=0.9995, decay=held_then_linear),
         lambda model, images: likeness(model, data.mnist().to(device()))),
+    "ddpm_digits": Entry(
+        digits_ddpm, lambda model: model, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
+    "ncsn_digits": Entry(
+        digits_ncsn, lambda model: model, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
     "absorbing_digits": Entry(
         digits_absorbing, lambda model: model, lambda images: data.Bits(images.train),
         lambda: bits_recipe(20_000, ema=0.9995, decay=held_then_linear),

@@ -48,7 +48,7 @@ def geometric_reveal(t: Tensor, low: float = 1e-4, high: float = 20.0) -> Tensor
 def elbo_weight(path: MaskPath, t: Tensor) -> Tensor:
     """w_t = alpha' / (1 − alpha): with it the masked cross-entropy *is* the negative ELBO, in continuous time.  (B,)"""
     alpha, slope = path.at(t)
-    return slope / (1 - alpha)
+    return torch.where(alpha < 1, slope / (1 - alpha), 0.0)  # where all are visible, none is counted
 
 
 def uniform_weight(path: MaskPath, t: Tensor) -> Tensor:
@@ -317,7 +317,7 @@ class MaskPath:
         return x
 
     def __repr__(self) -> str:
-        return f"{self.name} path: a token (of {self.vocabulary}) is visible with probability alpha(t), else it is {self.mask_id}"
+        return f"{self.name} path: one of {self.vocabulary} tokens is visible with probability alpha(t), else {self.mask_id}"
 
 
 class ExactTokens(PathField):

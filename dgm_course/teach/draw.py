@@ -217,6 +217,9 @@ def curves(series: Mapping[str, Any], ax: Axes, xlabel: str, ylabel: str, log: s
         if spread:
             ax.fill_between(x, y - np.asarray(spread[0]), y + np.asarray(spread[0]), color=color, alpha=0.18, lw=0)
     ax.set(xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
+    if "x" in log and len(x) <= 10:  # a few measured numbers: name just these
+        ax.set_xticks(x, [f"{v:g}" for v in x], minor=False)
+        ax.set_xticks([], minor=True)
     if len(series) > 1:
         ax.legend(frameon=False, fontsize=8)
     return _plain(ax, xlabel, ylabel)
@@ -279,6 +282,40 @@ def gallery(rows: Mapping[str, Tensor], alt: str, columns: int = 12) -> Picture:
         ax.title.set_horizontalalignment("left")
         ax.title.set_x(0.0)
     return Picture(figure, alt)
+
+
+@picture(3.2, 3.0)
+def matrix(values: Tensor, ax: Axes, names: Sequence[str], xlabel: str = "from", ylabel: str = "to") -> Axes:
+    """Probabilities from column to row, each written into its cell.  values (n, n) in [0, 1]; names of the n symbols"""
+    ax.imshow(values.detach().cpu(), cmap=FOG, vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(values.detach().cpu().numpy()):
+        ax.text(column, row, f"{value:.2f}" if value else "0", ha="center", va="center", fontsize=9,
+                color="white" if value > 0.6 else INK)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+@picture(5.6, 2.2)
+def letters(tokens: Tensor, ax: Axes, alphabet: str) -> Axes:
+    """Short sequences as words, one a column of boxes; what is masked is a grey box.  tokens (N, L)"""
+    tokens = tokens.detach().cpu()
+    ax.imshow((tokens == len(alphabet)).T, cmap=LinearSegmentedColormap.from_list("mask", ["#ffffff", "#b9b9b9"]), vmin=0, vmax=1)
+    for (word, place), token in np.ndenumerate(tokens.numpy()):
+        ax.text(word, place, (*alphabet, "")[token], ha="center", va="center", fontsize=11, color=INK)
+    ax.set_xticks(np.arange(len(tokens) + 1) - 0.5, [], minor=False)
+    ax.set_yticks(np.arange(tokens.shape[1] + 1) - 0.5, [])
+    ax.grid(color="#dddddd")
+    ax.tick_params(length=0)
+    return ax
+
+
+def ink(tokens: Tensor, mask_id: int = 2) -> Tensor:
+    """Black and white tokens as a picture: 0 paper (−1), 1 ink (1), masked grey (0).  (N, 1, H, W) -> the same, floats"""
+    return torch.where(tokens == mask_id, 0.0, 2.0 * tokens - 1)
 
 
 def schedules(paths: Mapping[str, Any], alt: str) -> Picture:

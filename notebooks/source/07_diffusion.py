@@ -1,0 +1,608 @@
+# %% [markdown]
+# # 07 · Diffusion
+#
+# *Lecture 14 (autumn 2024), "Recap of previous lecture": objectives, NCSN, DDPM, sampling*
+#
+# **The promise.** Destroying data with noise is easy, and whoever knows the *score* of every noisy density can run the film backwards. At the end you know why denoising teaches
+# the score, why DDPM and NCSN are one class with other arguments, and why ancestral sampling and DDIM are two ways to walk through the *same* clouds; and you have
+# written the formulas yourself.
+#
+# | | |
+# |---|---|
+# | **time** | Run All takes about a minute and a half on two CPU cores; on a GPU the full budget runs by itself |
+# | **you need** | multivariate Gaussians, the chain rule, a first neural network; a stochastic differential equation is explained where it comes |
+# | **how to read** | run a cell, look at what the text told you to look for, answer the *Predict* before you move a slider |
+#
+# **Two clocks, once and for all**
+#
+# | what | here | the slides |
+# |---|---|---|
+# | time | `t`: 0 is noise, 1 is data (as in flow matching, notebook 08) | $s=1-t$: 0 is data, 1 is noise |
+# | discrete step | `k` = 1 … T from data to noise, $s=k/T$ | written $t$ |
+# | data, noise | `x1`, `x0` | $\mathbf x(0)$ or $\mathbf x_0$; $\boldsymbol\epsilon$ |
+# | scales | $\mathbf x_t=\alpha_t\mathbf x_1+\sigma_t\mathbf x_0$; DDPM's $\bar\alpha$ is our $\alpha^2$ | several |
+# | `sigma` | a standard deviation, never a variance | the same |
+# | losses | mean over batch *and* coordinates | a sum over coordinates: a factor $D$, same minimiser |
+
+# %%
+import torch
+from dgm_course import data, distributions, dynamics, measures, nets, path_models, paths, pretrained
+from dgm_course.fit import Recipe, fit, linear
+from dgm_course.paths import VE, VP, ancestral, annealed_langevin, hop
+from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, draw, estimate, laws, play, progress, reveal, verify
+from dgm_course.tensors import budget, device, seed
+
+# %% [markdown]
+# ## 0 · The whole idea in thirty lines
+#
+# Mix a data point with noise, so much that only a trace is left or so little that one hardly sees it, and ask a network: *what was the noise?* Train at every level. Then start from noise alone; let the network
+# say what in it is noise, take a small part of that away, add a *little* fresh noise, and repeat. That is DDPM, and here it is in bare torch.
+
+# %% tags=["slide:diff.ddpm"]
+seed(0); torch.set_num_threads(1)                                      # tiny tensors are fastest on one core
+eight = data.eight_gaussians()
+Layer, act = torch.nn.Linear, torch.nn.SiLU()
+hidden = [m for _ in range(3) for m in (Layer(64, 64), act)]
+net = torch.nn.Sequential(Layer(3, 64), act, *hidden, Layer(64, 2))
+optimizer = torch.optim.AdamW(net.parameters())
+
+def scales(t):                                                         # of data and of noise, at time t
+    s = 1 - t
+    area = 0.1 * s + (20.0 - 0.1) * s**2 / 2                           # ∫β, β from 0.1 to 20
+    return torch.exp(-area / 2), torch.sqrt(-torch.expm1(-area))
+
+def bare_loss(x1, x0, t):
+    alpha, sigma = scales(t)
+    xt = alpha * x1 + sigma * x0
+    return ((net(torch.cat([xt, t], 1)) - x0) ** 2).mean()             # what was the noise?
+
+steps = budget(quick=3000, full=8000)
+for step in range(steps):
+    optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / steps)
+    x1, x0, t = eight.sample(128), torch.randn(128, 2), 0.999 * torch.rand(128, 1)
+    optimizer.zero_grad()
+    bare_loss(x1, x0, t).backward()
+    optimizer.step()
+
+# %%
+@torch.no_grad()
+def bare_sample(x, steps=100):
+    places, ts = [x], torch.linspace(0, 0.999, steps + 1)
+    for t, s in zip(ts, ts[1:]):                                       # from t to s, one step nearer to the data
+        (alpha, sigma), (alpha_s, sigma_s) = scales(t), scales(s)
+        noise = net(torch.cat([x, t.expand(len(x), 1)], 1))
+        clean = (x - sigma * noise) / alpha
+        fresh = sigma_s * torch.sqrt(1 - (alpha * sigma_s / (alpha_s * sigma)) ** 2)
+        x = alpha_s * clean + torch.sqrt(sigma_s**2 - fresh**2) * noise + fresh * torch.randn_like(x)
+        places.append(x)
+    return torch.stack(places)
+
+draw.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 101),
+          alt="Noise becomes eight Gaussians, in five pictures")
+
+# %% [markdown]
+# Nothing else in this notebook is needed to *do* diffusion. To understand it, three puzzles:
+#
+# 1. The network answers "which noise?". What has that to do with a *score*, $\nabla\log p$? (Sections 2 and 3.)
+# 2. Why add fresh noise while removing noise; and why does it work without, too? (Sections 5 and 6.)
+# 3. A hundred steps: how few will do? (Section 7.)
+#
+# The library computes the very same numbers; its model is the class of notebook 08 with another path and another prediction:
+
+# %%
+model = path_models.ddpm(nets.MLP(2, width=64, depth=4), event=(2,))
+model.net.layers.load_state_dict(net.state_dict())
+x1, x0 = eight.sample(256), torch.randn(256, 2)
+seed(1); from_library = model.loss(x1, x0)
+seed(1); from_bare = bare_loss(x1, x0, 0.999 * torch.rand(256)[:, None])
+verify("diff.ddpm", from_library, from_bare, what="library loss = the bare lines", tolerance=1e-5)
+seed(2); ours = model.sample(x0, steps=100, method=ancestral)
+seed(2); by_hand = bare_sample(x0)[-1]
+verify("diff.ddpm", ours, by_hand, what="library's ancestral sampler = the bare lines", tolerance=1e-3)
+reveal(path_models.ddpm, ancestral, paths.GaussianPath.step)
+
+# %% [markdown]
+# ## 1 · Two ways to drown in noise
+# *Slides "NCSN" and "DDPM"*
+#
+# A stochastic differential equation $d\mathbf x=\mathbf f\,ds+g\,d\mathbf w$ is a recipe for a small step: move by $\mathbf f\,ds$ and add Gaussian noise of variance $g^2ds$. The lecture has two,
+# in the slides' time $s$:
+#
+# $$\text{VE (NCSN): } d\mathbf x=\sqrt{\tfrac{d\sigma^2(s)}{ds}}\,d\mathbf w,\qquad\qquad \text{VP (DDPM): } d\mathbf x=-\tfrac12\beta(s)\,\mathbf x\,ds+\sqrt{\beta(s)}\,d\mathbf w.$$
+#
+# VE only adds; its variance *explodes*. VP also shrinks what is there, so that unit variance is *preserved*. Both are linear, so what became of one point $\mathbf x(0)$ is a Gaussian at every time:
+#
+# $$\mathcal N\big(\mathbf x(0),[\sigma^2(s)-\sigma^2(0)]\mathbf I\big),\qquad\qquad \mathcal N\Big(\mathbf x(0)\,e^{-\frac12\int_0^s\beta},\ \big(1-e^{-\int_0^s\beta}\big)\mathbf I\Big).$$
+#
+# Left side of the check: 20,000 simulated particles, small step by small step. Right side: the library's closed form, read at $t=1-s$.
+
+# %% tags=["slide:diff.ve", "slide:diff.vp"]
+beta = lambda s: 0.1 + (20.0 - 0.1) * s
+sigma = lambda s: 0.01 * (10.0 / 0.01) ** s                            # geometric, from 0.01 to 10
+ve_noise = lambda s: (laws.time_derivative(lambda r: sigma(r) ** 2, s)).sqrt()
+sdes = {"diff.ve": (VE(), lambda x, s: torch.zeros_like(x), ve_noise),
+        "diff.vp": (VP(), lambda x, s: -0.5 * beta(s) * x, lambda s: beta(s).sqrt())}
+seed(3)
+point, ss = torch.tensor([1.5, -1.0]).double(), torch.linspace(0, 0.8, 1601).double()
+for item, (path, drift, noise) in sdes.items():
+    for i, particles in enumerate(dynamics.walk(drift, point.expand(20_000, 2), ss, noise)):
+        s = ss[i]
+        if i in (500, 1000, 1600):
+            alpha, scale, _, _ = path.at(1 - s)
+            away = particles - alpha * point
+            moments = torch.cat([away / scale, (away / scale) ** 2, away.prod(1, keepdim=True) / scale**2], 1)
+            verify(item, estimate(moments), torch.tensor([0.0, 0, 1, 1, 0]).double(), scale=1.0,
+                   what=f"{path.name} SDE at s = {float(s):.2f}: mean, variances and covariance of the closed form")
+
+# %%
+axes = draw.panels(10, 1.9, columns=5)
+seed(4)
+stations = torch.linspace(0, 0.8, 5)
+for row, (path, drift, noise) in zip((axes[:5], axes[5:]), sdes.values()):
+    cloud = dynamics.solve(drift, eight.sample(1500).double(), torch.linspace(0, 0.8, 401).double(), noise)
+    for ax, place, s in zip(row, cloud[::100], stations):
+        draw.density(path.marginal(eight.to(torch.float64), float(1 - s)).log_prob, ax=ax)
+        draw.points(place, ax=ax, color=draw.INK, title=f"{path.name}, $s={float(s):.1f}$, $t={1 - float(s):.1f}$")
+draw.shown(axes, "Eight Gaussians drown in noise, above by VE and below by VP: particles on the exact density")
+
+# %% [markdown]
+# Points are simulated, the fog behind them is the exact marginal of the library, `path.marginal(data, t)`. Above (VE) the ring stays where it is while a growing haze swallows it; below (VP) it also shrinks into the middle.
+#
+# **Predict.** Which of the two forgets the data completely at $s=1$?
+# <details><summary>Answer</summary>Neither, quite. VP keeps α = exp(−½∫β) = 0.0066 of the data. VE keeps all of it, hidden under noise ten units wide: section 8 measures what it costs to
+# pretend otherwise.</details>
+#
+# ### A chain of small steps is the same SDE
+# *Slide "DDPM"*
+#
+# The first DDPM had no SDE but T steps, $\mathbf x_k=\sqrt{1-\beta_k}\,\mathbf x_{k-1}+\sqrt{\beta_k}\,\boldsymbol\epsilon$. With $\beta_k=\beta(k/T)/T$ and $\sqrt{1-\beta_k}\approx1-\frac12\beta_k$ one step is one step of the SDE,
+# and $\bar\alpha_k=\prod_{j\le k}(1-\beta_j)$ must approach $e^{-\int\beta}=\alpha^2$. How fast?
+
+# %% tags=["slide:diff.discrete-is-sde"]
+def chain(T):
+    """alpha-bar after each step of DDPM's chain of T steps, for its two moments: mean √ᾱ, variance 1 − ᾱ."""
+    k = torch.arange(1, T + 1).double()
+    return (1 - beta(k / T) / T).cumprod(0)
+
+def gap(T):
+    t = 1 - torch.arange(1, T + 1).double() / T
+    alpha, scale, _, _ = VP().at(t)
+    return float((chain(T).sqrt() - alpha).abs().max()), float((1 - chain(T) - scale**2).abs().max())
+
+Ts = [30, 100, 300, 1000, 3000, 10_000]
+gaps = torch.tensor([gap(T) for T in Ts]).double()
+slope = (gaps[-1].log() - gaps[-2].log()) / torch.tensor(Ts[-1] / Ts[-2]).double().log()
+verify("diff.discrete-is-sde", slope, torch.full((2,), -1.0).double(), tolerance=0.02,
+       what="chain → SDE: errors of mean and variance fall like 1/T (slope −1)")
+draw.curves({"mean, |√ᾱ − α|": (Ts, gaps[:, 0]), "variance, |1 − ᾱ − σ²|": (Ts, gaps[:, 1])}, log="xy",
+            xlabel="T, steps of the chain", ylabel="largest error over all k",
+            alt="Two straight lines of slope minus one: the chain approaches the SDE")
+
+# %% [markdown]
+# ## 2 · What a network can learn from noise: denoising score matching
+# *Slides "Discrete-in-time objective", "Continuous-in-time objective"*
+#
+# To run the film backwards one needs the *score* $\nabla\log p_t(\mathbf x)$ of every noisy density. Nobody knows it for real data; but the score of a *single* noisy point, given its origin, is the score of a Gaussian:
+#
+# $$\nabla_{\mathbf x_t}\log q(\mathbf x_t\mid\mathbf x_1)=\frac{\alpha_t\mathbf x_1-\mathbf x_t}{\sigma_t^2}=-\frac{\mathbf x_0}{\sigma_t}.$$
+#
+# It points from the noisy point back to where it came from: *minus the noise*, so "what was the noise?" and "what is the score?" are one question. The two objectives of the lecture regress on it,
+#
+# $$\mathbb E\,\big\lVert\mathbf s_\theta(\mathbf x_t,t)-\nabla\log q(\mathbf x_t\mid\mathbf x_1)\big\rVert^2\ \to\ \min_\theta,$$
+#
+# with $t$ out of a finite set (discrete) or uniform (continuous). A regression learns the mean of its target given $\mathbf x_t$, and that mean is the marginal score. First the kernel's own score, by automatic differentiation; then
+# the mean, taken literally as a sum over 40,000 places where the data point could have been, for the discrete times of a chain:
+
+# %% tags=["slide:diff.dsm-discrete"]
+truth, T = eight.to(torch.float64), 10
+seed(5)
+for k in (2, 5, 8):
+    t = 1 - k / T
+    x, _ = VP().corrupt(truth.sample(12), t)
+    by_sum = laws.field_by_quadrature(VP(), truth, x, t, laws.grid(-4.5, 4.5, 251), conditional=VP().score)
+    verify("diff.dsm-discrete", by_sum, VP().marginal(truth, t).score(x), tolerance=1e-6,
+           what=f"k = {k} of {T}: E[∇ log q(x_k | x₀) | x_k] = ∇ log p_k(x_k)")
+
+# %% tags=["slide:diff.dsm-continuous"]
+x1 = truth.sample(300)
+xt, x0 = VP().corrupt(x1, 0.7)
+alpha, sigma_t, _, _ = VP().at(0.7)
+leaf = xt.clone().requires_grad_()
+kernel = torch.distributions.Normal(alpha.double() * x1, sigma_t.double()).log_prob(leaf).sum()
+verify("diff.dsm-continuous", VP().score(xt, x1, 0.7), torch.autograd.grad(kernel, leaf)[0], tolerance=1e-5,
+       what="(α x₁ − x)/σ² = ∇ log q by autograd")
+verify("diff.dsm-continuous", VP().score(xt, x1, 0.7), -x0 / sigma_t.double(), tolerance=1e-5,
+       what="… = −x₀/σ: minus the noise")
+
+some_net = nets.MLP(2, width=16, depth=2).double()
+for p in some_net.parameters():
+    torch.nn.init.normal_(p, std=0.5)                                  # any weights will do
+
+def loss(i, denoising):
+    seed(i)                                                            # both losses see the same 512 samples
+    x1, t = truth.sample(512), 0.05 + 0.85 * torch.rand(512, dtype=torch.float64)
+    xt, x0 = VP().corrupt(x1, t)
+    scale = VP().at(t, xt)[1]
+    target = VP().score(xt, x1, t) if denoising else VP().exact(truth).score(xt, t)
+    return ((scale * (some_net(xt, t) - target)) ** 2).sum(1).mean()
+
+# %% tags=["slide:diff.dsm-continuous"]
+weights = list(some_net.parameters())
+explicit, denoising = (laws.gradients(lambda i: loss(i, kind), weights, 60) for kind in (False, True))
+verify("diff.dsm-continuous", estimate(denoising - explicit), 0.0, scale=float(explicit.mean(0).norm()),
+       what="∇ denoising − ∇ explicit score matching = 0")
+gap_ = torch.stack([loss(i, True) - loss(i, False) for i in range(60)]).detach()
+print(f"denoising − explicit = {gap_.mean():.3f} ± {gap_.std() / 60**0.5:.3f} in value: how the origins disagree")
+
+# %% [markdown]
+# The same gradient, hence the same minimum; a constant apart in value. (It is the theorem of conditional flow matching, and historically its mother.)
+#
+# **Predict.** Where is a network's score most likely to be wrong: where the data are, or in between, and early or late?
+# <details><summary>Answer</summary>Where it saw no samples: between the modes, close to the data (t near 1). There p_t is nearly zero, nobody is ever drawn there, and nothing in the loss says what to answer. Noise is what fills
+# those gaps: at small t the cloud covers the plane. See the next picture.</details>
+#
+# ## 3 · NCSN and DDPM: one class, other arguments
+# *Slides "Variance Exploding SDE (NCSN)", "Variance Preserving SDE (DDPM)"*
+#
+# Both predict the noise. NCSN does it on the VE path, DDPM on VP; that is the whole difference. Train each for three thousand small steps and measure, on the way, how far the learned score is from the exact one:
+# $\sqrt{\mathbb E\lVert\sigma(\mathbf s_\theta-\nabla\log p)\rVert^2/\mathbb E\lVert\sigma\nabla\log p\rVert^2}$, over all $t$.
+
+# %% tags=["slide:diff.ncsn", "slide:diff.ddpm"]
+@torch.no_grad()
+def relative_error(model):
+    seed(6)
+    x1, t = eight.sample(4000), 0.02 + 0.96 * torch.rand(4000)
+    xt, _ = model.path.corrupt(x1, t)
+    exact = model.path.exact(eight).guess(xt, t).noise                 # −σ times the score
+    return float(((model.guess(xt, t).noise - exact) ** 2).sum().sqrt() / (exact**2).sum().sqrt())
+
+learned, marks, errors = {}, (50, 200, 1000, budget(quick=3000, full=20_000)), {}
+for name, kind in {"NCSN": path_models.ncsn, "DDPM": path_models.ddpm}.items():
+    seed(0)
+    learned[name] = kind(nets.MLP(2, width=64, depth=4), event=(2,))
+    errors[name] = [relative_error(learned[name])]
+    watch = lambda history: errors[name].append(relative_error(learned[name])) if history.step in marks else None
+    fit(learned[name], eight, Recipe(marks[-1], 128, 6e-3, decay=linear), report=watch)
+print("relative error of the score after   0 " + "".join(f"{m:8}" for m in marks) + "  steps")
+for name, row in errors.items():
+    print(f"{name:30}" + "".join(f"{e:8.3f}" for e in row))
+
+# %%
+def compare(t, model):
+    path, field = learned[model].path, learned[model].path.exact(eight)
+    axes, now = draw.panels(3, 2.5), field.marginal(t)
+    size = float(path.at(t)[1])
+    for ax, title, of in ((axes[0], "exact score", field), (axes[1], "learned", learned[model])):
+        draw.density(now.log_prob, ax=ax)
+        draw.arrows(lambda x, s: 3 * size * of.score(x, s), t, ax=ax, color=draw.INK, title=f"{title}, $t={t:.2f}$")
+    nodes = laws.grid(n=41).float()
+    with torch.no_grad():
+        error = size * (learned[model].score(nodes, t) - field.score(nodes, t)).norm(dim=1)
+    draw.heat(error, ax=axes[2], size=1.0, title=r"error, $\sigma\,\Vert s_\theta-s\Vert$")
+    return axes
+
+play(compare, t=(0.05, 0.95, 0.05, 0.6), model=list(learned))
+
+# %% [markdown]
+# *White is right, red is wrong by as much as the noise is large. Drag t towards the data: the error retreats to where no particle ever is.*
+#
+# ### Where DDPM's ELBO went
+# *Slide "Variance Preserving SDE (DDPM)"*
+#
+# DDPM is a latent-variable model with a bound: a sum over k of $\mathrm{KL}\big(q(\mathbf x_{k-1}\mid\mathbf x_k,\mathbf x_0)\,\Vert\,p_\theta(\mathbf x_{k-1}\mid\mathbf x_k)\big)$. Both are Gaussians of the same variance $\tilde\beta_k$, and each KL is a *weighted* noise error,
+#
+# $$\mathrm{KL}_k=\frac{\beta_k^2}{2\tilde\beta_k(1-\beta_k)(1-\bar\alpha_k)}\,\lVert\boldsymbol\epsilon-\boldsymbol\epsilon_\theta\rVert^2,\qquad\tilde\beta_k=\frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k}\beta_k .$$
+#
+# The loss that everybody trains drops the weight, that is, it cares more for large noise than the bound does.
+
+# %% tags=["slide:diff.ddpm"]
+T = 50
+bars, betas = chain(T), beta(torch.arange(1, T + 1).double() / T) / T
+x1, eps, guess = truth.sample(200), torch.randn(200, 2).double(), torch.randn(200, 2).double()
+weights = {}
+for k in (2, 10, 30, 50):
+    b, bar, before = betas[k - 1], bars[k - 1], bars[k - 2]
+    xk, variance = bar.sqrt() * x1 + (1 - bar).sqrt() * eps, (1 - before) / (1 - bar) * b
+    mean = lambda noise: (xk - b / (1 - bar).sqrt() * noise) / (1 - b).sqrt()
+    q, p = (torch.distributions.Normal(mean(noise), variance.sqrt()) for noise in (eps, guess))
+    weights[k] = b**2 / (2 * variance * (1 - b) * (1 - bar))
+    verify("diff.ddpm", torch.distributions.kl_divergence(q, p).sum(1), weights[k] * ((eps - guess) ** 2).sum(1),
+           what=f"k = {k} of {T}: KL = weight {float(weights[k]):.3f} · ‖ε − ε_θ‖²")
+
+# %% [markdown]
+# ## 4 · Sampling with the score alone: Langevin, and why it needs annealing
+# *Slide "Variance Exploding SDE (NCSN)"*
+#
+# Langevin's walk $\mathbf x\leftarrow\mathbf x+\eta\,\nabla\log p(\mathbf x)+\sqrt{2\eta}\,\boldsymbol\epsilon$ has $p$ as its stationary distribution. In theory. Take two separate modes, one with 80 % of the mass, and the *exact* score:
+
+# %%
+seed(7)
+lopsided = distributions.Mixture(torch.tensor([0.8, 0.2]), torch.tensor([[2.0, 0.0], [-2.0, 0.0]]), 0.3, "two modes")
+start = 4 * torch.rand(2000, 2) - 2
+plain = dynamics.langevin(lopsided.score, start, step=0.02, steps=300)
+annealed = VE().exact(lopsided).sample(2000, steps=60, method=annealed_langevin(steps=10, ratio=0.1))
+for name, x in {"plain Langevin, 300 steps": plain[-1], "annealed, 60 levels × 10 steps": annealed}.items():
+    print(f"{name:32} share of the right mode {float((x[:, 0] > 0).float().mean()):.2f}   (truth 0.80)")
+axes = draw.panels(2, 2.6)
+draw.roads(plain[::10], ax=axes[0], title="plain: stuck where it started")
+draw.points(annealed, ax=axes[1], color=draw.BLUE, title="annealed")
+draw.shown(axes, "Plain Langevin never crosses between the modes; annealed Langevin nearly finds the right shares")
+
+# %% [markdown]
+# Between two separate modes the walk never crosses within a lifetime: the shares remain those of the start. NCSN starts with so much noise that there is *one* mode, and lowers it: while the modes are connected, the shares settle. (Nearly: more steps at each level bring them closer. Try `steps=40`.)
+# Now with learned scores, and against the sampling floor:
+
+# %% tags=["slide:diff.ncsn"]
+reference = eight.stratified(2000)
+floor = 2 * measures.floor(eight, measures.energy_distance, 2000, repeats=6).sd
+seed(8)
+samples = {"NCSN, annealed Langevin": learned["NCSN"].sample(2000, steps=60, method=annealed_langevin(steps=5)),
+           "NCSN, ancestral": learned["NCSN"].sample(2000, steps=60, method=ancestral),
+           "DDPM, ancestral": learned["DDPM"].sample(2000, steps=60, method=ancestral)}
+axes = draw.panels(3, 2.4)
+for ax, (name, x) in zip(axes, samples.items()):
+    draw.points(x, ax=ax, color=draw.BLUE, title=name)
+    print(f"{name:26} energy distance {measures.energy_distance(x, reference):7.4f}   (floor {floor:.4f})")
+draw.shown(axes, "Samples of the two learned models by three samplers: rings of eight Gaussians")
+
+# %% [markdown]
+# ## 5 · Running the film backwards: the reverse SDE
+# *Slide "Recap: Sampling"*
+#
+# Anderson's theorem: the SDE run backwards is again an SDE, and the only new thing in it is the score. In our clock, where $t$ grows towards the data,
+#
+# $$d\mathbf x=\big[-\mathbf f(\mathbf x,s)+g^2(s)\,\nabla\log p_t(\mathbf x)\big]\,dt+g(s)\,d\mathbf w,\qquad s=1-t .$$
+#
+# The library writes its drift as $\mathbf u_t+\frac12g^2\nabla\log p_t$, with $\mathbf u_t$ the velocity of notebook 08: for $g$ = `path.diffusion` it is the same. (You can check: the velocity is $-\mathbf f+\frac12g^2\nabla\log p_t$.) Run it with the *exact*
+# score, and the data distribution must come out, moment by moment, for enough steps:
+
+# %% tags=["slide:diff.reverse-sde"]
+path, exact = VP(), VP().exact(eight)
+s = torch.linspace(0.05, 0.95, 7).double()
+verify("diff.reverse-sde", path.diffusion(1 - s) ** 2, beta(s), what="path.diffusion² = β(1 − t)", tolerance=1e-6)
+x = truth.sample(50)
+now = torch.tensor(0.6).double()
+by_slide = 0.5 * beta(1 - now) * x + beta(1 - now) * path.marginal(truth, 0.6).score(x)
+verify("diff.reverse-sde", path.exact(truth).drift(path.diffusion)(x, now), by_slide, tolerance=1e-6,
+       what="u + ½g²∇log p = −f + g²∇log p: the slide's reverse drift")
+seed(9)
+x = exact.sample(10_000, steps=1000, noise=path.diffusion).double()
+features = torch.cat([x, x**2, x.prod(1, keepdim=True), truth.responsibilities(x)], 1)
+second = truth.cov + torch.outer(truth.mean, truth.mean)
+expected = torch.cat([truth.mean, second.diagonal(), second[0, 1:], truth.weights])
+verify("diff.reverse-sde", estimate(features), expected, scale=1.0,
+       what="reverse SDE, 1,000 steps: means, covariance and the shares of the eight modes")
+
+# %% [markdown]
+# ### … and its discretisation is ancestral sampling
+#
+# Two recipes for one step from $t$ to $t+\Delta$: Euler's step of the reverse SDE, and DDPM's: guess the clean point, then draw from the *exact posterior* $q(\mathbf x_{s}\mid\mathbf x_t,\hat{\mathbf x}_1)$. Both are Gaussians; their means and variances must agree up to $\Delta^2$.
+
+# %% tags=["slide:diff.ancestral"]
+t, x = torch.tensor(0.5).double(), path.corrupt(truth.sample(200), 0.5)[0]
+field, deltas = path.exact(truth), torch.tensor([0.02, 0.01, 0.005, 0.0025]).double()
+differences = []
+for dt in deltas:
+    guess = field.guess(x, t)
+    kappa = path.fresh(guess, t + dt)
+    alpha_s, sigma_s, _, _ = path.at(t + dt)
+    mean = alpha_s * guess.data + (sigma_s**2 - kappa**2).sqrt() * guess.noise
+    euler_mean = x + dt * field.drift(path.diffusion)(x, t)
+    by_variance = (kappa**2 - path.diffusion(t) ** 2 * dt).abs()
+    differences.append([float((mean - euler_mean).abs().max()), float(by_variance)])
+differences = torch.tensor(differences).double()
+slopes = (differences[:-1] / differences[1:]).log2()
+verify("diff.ancestral", slopes[-1], torch.full((2,), 2.0).double(), tolerance=0.05,
+       what="mean and variance of the two steps differ like Δ² (slope 2)")
+
+# %% tags=["slide:diff.ancestral"]
+counts, ends = [20, 40, 80, 160, 320], []
+start = torch.randn(500, 2)
+for n in counts:
+    seed(10); one = exact.sample(start, steps=n, method=ancestral)
+    seed(10); two = exact.sample(start, steps=n, noise=path.diffusion)
+    ends.append((one - two).norm(dim=1).median())                      # same start, same noise
+draw.curves({"median distance of the end points": (counts, ends)}, xlabel="steps", ylabel="distance", log="xy",
+            alt="Ancestral sampling and the reverse SDE with the same noise end closer and closer together")
+
+# %% [markdown]
+# ## 6 · The same clouds without any noise: the probability-flow ODE
+# *Slide "Recap: Sampling"*
+#
+# Take the noise out of the reverse SDE and half of the score with it: $\frac{d\mathbf x}{dt}=-\mathbf f+\frac12g^2\nabla\log p_t=\mathbf u_t$. Every *particle* now moves in another way, yet the *cloud* is the same at every time. And there is not one such
+# SDE but a whole family: with any $g\ge0$, the drift $\mathbf u_t+\frac12g^2\nabla\log p_t$ and noise $g$. Why? The Fokker-Planck equation says how fast the density changes, and the two additions cancel,
+#
+# $$\frac{\partial p}{\partial t}=-\operatorname{div}\big((\mathbf u+\tfrac12g^2\nabla\log p)\,p\big)+\tfrac12g^2\Delta p=-\operatorname{div}(\mathbf u\,p),\qquad\text{since } p\,\nabla\log p=\nabla p .$$
+
+# %% tags=["slide:diff.pf-ode"]
+here = laws.grid(-3.5, 3.5, 41)
+for t in (0.5, 0.8):
+    change, _ = laws.continuity(field, here, t)
+    for g in (0.0, 1.0, 3.0):
+        verify("diff.pf-ode", laws.fokker_planck(field, here, t, g), change, tolerance=1e-7,
+               what=f"t = {t}, g = {g}: −div(drift p) + ½g²Δp = ∂p/∂t")
+reveal(paths.PathField.drift)
+
+# %% tags=["slide:diff.pf-ode"]
+seed(11)
+start, levels = torch.randn(1500, 2), [0.0, 0.5, 1.0, 2.0, 3.0]
+ways = {g: exact.trajectory(start, steps=200, noise=g) for g in levels}
+for g, way in ways.items():
+    print(f"g = {g}: energy distance {measures.energy_distance(way[-1], reference):7.4f} to the data (floor {floor:.4f})")
+
+def from_ode_to_sde(g, t):
+    axes, k = draw.panels(2, 2.9), round(200 * t)
+    draw.density(exact.marginal(min(t, 0.999)).log_prob, ax=axes[0])
+    draw.points(ways[g][k], ax=axes[0], color=draw.INK, title=f"the cloud at $t={t:.2f}$, $g={g}$")
+    draw.roads(ways[g][: k + 1, :12], ax=axes[1], title="twelve particles on their way")
+    return axes
+
+play(from_ode_to_sde, g=levels, t=(0.0, 1.0, 0.05, 0.6))
+
+# %% [markdown]
+# *Change g and watch the left picture not change.* The right one does: from smooth curves ($g=0$, the ODE) to a drunkard's walk that is pulled back to the cloud all the time.
+#
+# **Predict before you choose.** A learned score has errors. Which of the two forgives them better, ODE or SDE?
+# <details><summary>Answer</summary>The SDE, given enough steps: its extra term is Langevin's walk, which keeps pulling particles towards high density and so corrects earlier mistakes; the ODE carries each mistake to the end. With few steps the
+# noise costs more than it mends, and the ODE wins: next section.</details>
+
+# %% tags=["slide:diff.trajectories"]
+start = torch.randn(1500, 2)
+TrajectoryPlayer([exact.trajectory(start, steps=100, noise=path.diffusion), exact.trajectory(start, steps=100)],
+                 titles=["reverse SDE", "probability-flow ODE"], field=[None, exact],
+                 density=[exact.marginal, exact.marginal])
+
+# %% [markdown]
+# *The lecture's picture, moving: the same start, the same clouds, other ways. Press play; click on the right to drop a particle into the flow.*
+#
+# ## 7 · DDIM: the ODE in the right clock, and how few steps will do
+# *Slide "Recap: Sampling"*
+#
+# DDIM guesses both ends and stands between them anew: $\mathbf x_s=\alpha_s\hat{\mathbf x}_1+\sigma_s\hat{\mathbf x}_0$. In the library that is `hop`, ancestral sampling without fresh noise. Why is it the ODE? Divide by $\alpha$: with $\mathbf y=\mathbf x/\alpha$ and the noise-to-signal ratio $\rho=\sigma/\alpha$ as
+# the clock, the ODE reads $d\mathbf y/d\rho=\hat{\mathbf x}_0$, and DDIM is exactly *Euler's method* there. If the guesses did not change on the way, it would be exact with one step of any length.
+
+# %% tags=["slide:diff.ddim"]
+t, s, x = torch.tensor(0.4).double(), torch.tensor(0.55).double(), path.corrupt(truth.sample(200), 0.4)[0]
+guess = field.guess(x, t)
+(alpha, sigma_t, _, _), (alpha_s, sigma_s, _, _) = path.at(t), path.at(s)
+in_its_clock = x / alpha + (sigma_s / alpha_s - sigma_t / alpha) * guess.noise
+verify("diff.ddim", hop(field, x, t, s - t), alpha_s * in_its_clock, what="DDIM = Euler's step of dy/dρ = x̂₀")
+steps = torch.tensor([0.04, 0.02, 0.01]).double()
+apart = torch.stack([(hop(field, x, t, dt) - dynamics.euler(field, x, t, dt)).abs().max() for dt in steps])
+verify("diff.ddim", (apart[1] / apart[2]).log2(), torch.tensor(2.0).double(), tolerance=0.05,
+       what="DDIM and Euler in t: one step differs like Δ²")
+seed(12); begin = torch.randn(200, 2).double()
+ode = field.sample(begin, steps=500, method=dynamics.heun)
+errors = [float((field.sample(begin, steps=n, method=hop) - ode).norm(dim=1).median()) for n in (200, 400)]
+verify("diff.ddim", torch.tensor(errors[0] / errors[1]), torch.tensor(2.0), tolerance=0.15,
+       what="DDIM converges to the ODE: twice the steps, half the error")
+
+# %% tags=["slide:diff.ddim"]
+counts = [4, 8, 16, 32, 64]
+samplers = {"ancestral (SDE)": dict(method=ancestral), "Euler–Maruyama (SDE)": dict(noise=path.diffusion),
+            "DDIM (ODE)": dict(method=hop), "Euler (ODE)": dict(method=dynamics.euler)}
+axes = draw.panels(2, 4.2, height=3.2)
+for ax, (who, model) in zip(axes, {"exact score": exact, "learned score (DDPM)": learned["DDPM"]}.items()):
+    quality = {}
+    for name, how in samplers.items():
+        draws = []
+        for number in range(3):
+            seed(number)
+            draws.append([measures.energy_distance(model.sample(1500, steps=n, **how), reference) for n in counts])
+        quality[name] = (counts, torch.tensor(draws).mean(0).clamp(min=1e-3))
+    quality["floor (true samples)"] = (counts, [floor] * len(counts))
+    draw.curves(quality, ax=ax, xlabel="evaluations of the model", ylabel="energy distance", log="xy", title=who)
+draw.shown(axes, "Steps against quality for four samplers, with the exact and with the learned score, three draws each")
+
+# %% [markdown]
+# Left, only the solver's error; right, the network's comes on top. About sixteen steps reach the floor with either; with many steps the noisy samplers catch up, and with a *learned* score they may end lower: noise forgives. And a surprise: here,
+# plain Euler in $t$ beats DDIM at few steps. Equal steps in $t$ are wildly unequal in DDIM's clock (ρ runs from 150 down to 0.01), and in the plane the guesses change all the time. On digits, in section 9, it is the other way round: a sampler is a claim
+# about data and network, too. Measure it on yours.
+#
+# ## 8 · A small lie: where VE starts
+# *Slide "NCSN"*
+#
+# VE keeps the data's mean: $p_0$ is the data blurred by $\sigma_{max}$, centred at $\mathbb E[\mathbf x_1]$ and a little wider than the noise. Samplers start from $\mathcal N(0,\sigma_{max}^2\mathbf I)$ all the same. For data away from the origin the *exact* model then makes an error that no training mends:
+
+# %% tags=["slide:diff.ve"]
+seed(13)
+off = distributions.Mixture(torch.ones(2), torch.tensor([[0.4, 1.0], [3.2, 1.0]]), 0.4, "two modes, off centre")
+sizes, shares, price = [1.0, 2.0, 4.0, 8.0, 16.0], [], []
+for size in sizes:
+    path_ = VE(sigma_max=size)
+    shares.append(float((path_.exact(off).sample(4000, steps=300)[:, 0] > 1.8).float().mean()))
+    price.append(float(off.mean.square().sum() / (2 * size**2)))
+print("sigma_max   share of the right mode (truth 0.5)   KL of the two starts, by their means alone")
+for size, share, kl in zip(sizes, shares, price):
+    print(f"{size:9.1f} {share:38.3f} {kl:42.3f}")
+
+# %% [markdown]
+# The start is too far to the left, so too many particles fall into the left mode; the bias falls like $\lVert\mathbb E\mathbf x_1\rVert^2/2\sigma_{max}^2$. Hence NCSN's advice: $\sigma_{max}$ as large as the largest distance between data points. (VP has the same flaw, with $\alpha_0=0.0066$, too small to see.) For digits, which are mostly $-1$, the mean has norm 22: the NCSN below has $\sigma_{max}=100$.
+#
+# ## 9 · Digits
+# *Slides "Variance Exploding SDE (NCSN)", "Variance Preserving SDE (DDPM)"*
+#
+# The shape of an event changes, nothing else. DDPM is trained here, live, on the 4,000 embedded images; then come the weights of longer trainings, DDPM and NCSN, same network, same number of steps.
+
+# %% tags=["slide:diff.ddpm"]
+digits = data.mnist().to(device())
+live = pretrained.digits_ddpm().to(device())
+recipe = pretrained.digits_recipe(budget(quick=700, full=12_000), lr=3e-3, ema=budget(quick=0.98, full=0.9995))
+history = fit(live, (digits.train, None, digits.train_labels), recipe, report=progress("DDPM on digits"))
+print(history)
+thirty = pretrained.balanced(30, digits.test)
+draw.images(live.given(thirty, 2.0).sample(30, steps=40, method=ancestral), columns=10,
+            title="DDPM, trained here, just now", alt="Thirty digits sampled from the model that was trained in this notebook")
+
+# %% tags=["slide:diff.ddpm", "slide:diff.ncsn"]
+best = {name: pretrained.load(f"{name.lower()}_digits").to(device()) for name in ("DDPM", "NCSN")}
+print(f"{'':32}Fréchet  precision  recall   (classifier features, {len(digits.test):,} test images)")
+for name in best:
+    card = pretrained.card(f"{name.lower()}_digits")
+    told = card["held_out"]
+    numbers = f"{told['frechet']:6.2f}  {told['precision']:9.2f}  {told['recall']:6.2f}"
+    print(f"{name}, {card['steps']:,} steps{'':14}{numbers}")
+print(f"floor: real against real        {told['frechet_floor']:6.2f}\n({told['protocol']})")
+seed(14)
+twelve = pretrained.balanced(120, digits.test)[::10]
+of = {name: model.given(twelve, 1.4) for name, model in best.items()}
+rows = {"NCSN, annealed Langevin (40 levels × 3)": of["NCSN"].sample(12, steps=40, method=annealed_langevin(3, 0.1)),
+        "NCSN, ancestral, 40 steps": of["NCSN"].sample(12, steps=40, method=ancestral)}
+for n, methods in ((40, (ancestral, hop)), (5, (ancestral, hop, dynamics.euler))):
+    for method in methods:
+        seed(14)
+        rows[f"DDPM, {'DDIM' if method is hop else method.__name__}, {n} steps"] = of["DDPM"].sample(12, n, method)
+draw.gallery(rows, alt="Rows of digits: NCSN by two samplers, DDPM by ancestral sampling, DDIM and Euler")
+
+# %% [markdown]
+# ### The step beyond: guidance
+#
+# These networks know the class, and in a tenth of the training they were not told it. So they know two scores, and the difference $\nabla\log p_t(\mathbf x\mid y)-\nabla\log p_t(\mathbf x)=\nabla\log p_t(y\mid\mathbf x)$ is the direction in which the class becomes more evident. Go $w$ times as far:
+# $\mathbf s_w=\mathbf s(\mathbf x)+w\,(\mathbf s(\mathbf x\mid y)-\mathbf s(\mathbf x))$.
+
+# %%
+weights = [0.0, 0.5, 1.0, 1.5, 3.0, 6.0]
+seed(15)
+noise = torch.randn(20, 1, 28, 28, device=device())
+classes = torch.arange(20, device=device()) % 10
+guided = {w: best["DDPM"].given(classes, w).sample(noise, steps=10, method=hop) for w in weights}
+play(lambda w: draw.images(guided[w], columns=10, title=f"w = {w}: the same twenty noises, classes 0 to 9 twice"),
+     w=weights)
+
+# %% [markdown]
+# **Predict before you choose.** What happens at w = 0, and what do you lose at w = 6?
+# <details><summary>Answer</summary>At 0 the class is ignored: some digit comes, not the one that was asked. At 6 every digit is unmistakable, and all of a kind look alike and too bold: precision bought with variety. No density belongs to
+# these samples any more.</details>
+
+# %%
+seed(16)
+way = best["DDPM"].given(pretrained.balanced(40, digits.test), 1.4).trajectory(40, steps=40, method=ancestral)
+FramePlayer(way[:, :, 0].float().clamp(-1.5, 1.5) / 1.5, captions=[f"t = {0.999 * k / 40:.2f}" for k in range(41)],
+            columns=10, size=560)
+
+# %% [markdown]
+# *Forty digits by ancestral sampling. Fresh noise at every step, and still they settle.*
+#
+# ## 10 · What this shares with the other families
+#
+# * **Flow matching (08)**: the same class with `Conical()` and the velocity; any prediction turns into any other, so each of these networks *is* a velocity, a score, a denoiser.
+# * **Absorbing diffusion (09)**: masks for noise; `hop` is its sampler, too.
+# * **VAE (02)**: a DDPM is a VAE with T layers and a fixed encoder; its bound is section 3's sum.
+# * **Latent-space models (10)** run section 9 inside an autoencoder.
+#
+# | | samples | density | function evaluations | latent |
+# |---|---|---|---|---|
+# | diffusion | yes | by the ODE, or a bound | about 10 (DDIM) to 1,000 (SDE) | the noise, for the ODE |
+#
+# ## Homework
+#
+# HOMEWORK
+#
+# ## References
+#
+# * Sohl-Dickstein et al.: *Deep Unsupervised Learning using Nonequilibrium Thermodynamics*, 2015. The chain.
+# * Song, Ermon: *Generative Modeling by Estimating Gradients of the Data Distribution*, 2019. NCSN and annealed Langevin.
+# * Ho, Jain, Abbeel: *Denoising Diffusion Probabilistic Models*, 2020. DDPM.
+# * Song et al.: *Score-Based Generative Modeling through Stochastic Differential Equations*, 2021. VE, VP, the reverse SDE, the probability-flow ODE.
+# * Song, Meng, Ermon: *Denoising Diffusion Implicit Models*, 2021. Ho, Salimans: *Classifier-Free Diffusion Guidance*, 2022.
+# * Vincent: *A Connection Between Score Matching and Denoising Autoencoders*, 2011. Anderson: *Reverse-Time Diffusion Equation Models*, 1982.

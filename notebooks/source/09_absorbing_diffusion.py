@@ -1,0 +1,644 @@
+# %% [markdown]
+# # 09 · Absorbing diffusion
+#
+# *Lecture 14 (autumn 2025), from "Absorbing Diffusion: Forward Process" to "Absorbing Diffusion as Multi-step Masked LM"*
+#
+# **The promise.** Text, codes, black and white pixels: no noise can be *added* to them. But they can be hidden. At the end you know
+# the whole chain of hiding and guessing, forwards and backwards, with every formula of these slides (which the lecture itself still marks as
+# "not ready") compared with brute force over all words of a small language; and you have watched digits appear, pixel by pixel.
+#
+# | | |
+# |---|---|
+# | **time** | Run All takes about a minute and a half on two CPU cores; on a GPU the full budget runs by itself |
+# | **you need** | Bayes' rule, cross-entropy, KL; notebook 07 or 08 helps: this is the same idea with masks for noise |
+# | **how to read** | run a cell, look at what the text told you to look for, answer the *Predict* before you move a slider |
+#
+# **Two clocks, once and for all**
+#
+# | what | here | the slides |
+# |---|---|---|
+# | continuous time | `t`: 0 is all masked, 1 is data | they run the other way |
+# | discrete step | `k` = 1 … T from data to masks; step k is time $t=1-k/T$ | written $t$ |
+# | survival | `alpha(t)`, the probability that a token is still visible | $\bar\alpha_t$ (no square here: it is a probability) |
+# | clean, corrupted | `x1`, `xt` | $\mathbf x_0$, $\mathbf x_t$ |
+# | matrices | columns are *from*, rows are *to*: $p_{\text{new}}=Q\,p_{\text{old}}$, columns sum to one | the same |
+# | mask token | `mask_id` = K, after the clean tokens 0 … K − 1 | $m$ |
+# | losses | a sum over positions, in nats a sample | the same |
+
+# %%
+import torch
+from dgm_course import data, nets, path_models, paths, pretrained
+from dgm_course.fit import Recipe, fit, linear
+from dgm_course.paths import MaskPath, confident, cosine_reveal, geometric_reveal, hop
+from dgm_course.teach import FramePlayer, check, draw, estimate, laws, play, progress, reveal, verify
+from dgm_course.tensors import budget, device, seed
+
+# %% [markdown]
+# ## 0 · The whole idea in thirty lines
+#
+# Take a word, hide some of its letters, and ask a network: *which letters were these?* Train at every share of hidden letters, from a few to all. Then
+# start from a word that is all hidden, and let the letters appear, a few at a time, each drawn from what the network thinks. That is all.
+#
+# Our words come from a **little language** over a, b, c with five letters: after a letter its successor is likely (after c comes a), and words like to end with
+# the letter they began with. There are $3^5=243$ words; each has a known probability, so every answer below can be compared with the truth.
+
+# %%
+language = data.little_language()
+print(language)
+draw.letters(language.sample(24), alphabet="abc", alt="Twenty-four words of the little language, one a column")
+
+# %% tags=["slide:abs.training"]
+seed(0); torch.set_num_threads(1)
+K, L, MASK = 3, 5, 3
+Layer, act = torch.nn.Linear, torch.nn.SiLU()
+net = torch.nn.Sequential(Layer(L * (K + 1) + 1, 128), act, Layer(128, 128), act, Layer(128, L * K))
+optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
+
+def logits_of(xt, t):
+    one_hot = torch.nn.functional.one_hot(xt, K + 1).flatten(1).float()
+    return net(torch.cat([one_hot, t[:, None]], 1)).view(-1, L, K)
+
+def bare_loss(x1, hours, t):
+    hidden = hours >= t[:, None]                                       # a letter's hour has not come yet
+    xt = torch.where(hidden, MASK, x1)
+    surprise = torch.nn.functional.cross_entropy(logits_of(xt, t).mT, x1, reduction="none")
+    return ((surprise * hidden).sum(1) / (1 - t)).mean()               # only hidden letters, weight 1/(1 − t)
+
+for step in range(budget(quick=1200, full=5000)):
+    optimizer.zero_grad()
+    bare_loss(language.sample(256), torch.rand(256, L), torch.rand(256)).backward()
+    optimizer.step()
+
+# %%
+@torch.no_grad()
+def bare_sample(n, steps):
+    x = torch.full((n, L), MASK)
+    for k in range(steps):
+        t = torch.full((n,), k / steps)
+        told = torch.rand(n, L) < 1 / (steps - k)                      # so many of the hidden ones appear now
+        letters = torch.distributions.Categorical(logits=logits_of(x, t)).sample()
+        x = torch.where((x == MASK) & told, letters, x)
+    return x
+
+words = bare_sample(20_000, steps=20)
+truth = {tuple(w.tolist()): float(p) for w, p in zip(language.sequences, language.probs.flatten())}
+counts = {w: 0 for w in truth}
+for w in words.tolist():
+    counts[tuple(w)] += 1 / len(words)
+print("the most likely words     truth  samples")
+for w in sorted(truth, key=truth.get, reverse=True)[:6]:
+    print(f"{''.join('abc'[v] for v in w):24} {truth[w]:6.3f}   {counts[w]:6.3f}")
+
+# %% [markdown]
+# The network has learned the language. Nothing else in this notebook is needed to *do* absorbing diffusion; the rest is needed to understand it, since three
+# things should puzzle you:
+#
+# 1. Where does the weight $1/(1-t)$ come from, and what happens without it? (Section 5.)
+# 2. Letters that appear in the same step are drawn independently of one another. What does that cost? (Sections 4 and 7.)
+# 3. Is this a likelihood model? What is $\log p(\mathbf x)$ of a word? (Sections 4 and 6.)
+#
+# From here on the library does the housekeeping. It computes the very same numbers, and with the *same* `loss` and `sample` as flow matching and diffusion:
+
+# %%
+model = path_models.PathModel(nets.TokenMLP(K, L), MaskPath(K), event=(L,), prediction="data")
+model.net.layers.load_state_dict(net.state_dict())
+x1 = language.sample(256)
+seed(1); from_library = model.loss(x1)
+seed(1); hours, t = torch.rand(256, L), torch.rand(256)
+verify("abs.training", from_library, bare_loss(x1, hours, t), what="library loss = the bare lines", tolerance=1e-5)
+assert path_models.PathModel.loss is path_models.flow_matching(nets.MLP(2), (2,)).loss.__func__
+reveal(path_models.PathModel.loss, MaskPath.discrepancy)
+
+# %% [markdown]
+# ## 1 · Forward: a letter stays, or it is gone for good
+# *Slide "Absorbing Diffusion: Forward Process"*
+#
+# In each step a token is kept with probability $1-\beta_k$ and replaced by the mask with probability $\beta_k$. As a matrix on probability vectors over $K+1$
+# symbols, and multiplied up over $k$ steps:
+#
+# $$\mathbf Q_k=(1-\beta_k)\,\mathbf I+\beta_k\,\mathbf e_m\mathbf 1^\top,\qquad \mathbf Q_{1:k}=\bar\alpha_k\,\mathbf I+(1-\bar\alpha_k)\,\mathbf e_m\mathbf 1^\top,\qquad \bar\alpha_k=\prod_{j\le k}(1-\beta_j).$$
+#
+# The product has the same shape as its factors: to be visible after $k$ steps, a token must have survived each of them, and the mask never gives anything back. Check it by
+# multiplying the matrices, for any $\beta$ at all. &nbsp; $\bar\alpha$ = `alpha`
+
+# %% tags=["slide:abs.q-matrix"]
+betas = torch.tensor([0.1, 0.3, 0.05, 0.4, 0.6, 0.2, 0.9, 1.0], dtype=torch.float64)
+chain, T = MaskPath.chain(betas, vocabulary=K), len(betas)
+all_to_mask = torch.tensor([[0.0] * 4] * 3 + [[1.0] * 4]).double()     # e_m 1ᵀ
+one_step = [(1 - b) * torch.eye(K + 1).double() + b * all_to_mask for b in betas]
+product = torch.eye(K + 1, dtype=torch.float64)
+for k in range(1, T):                                  # from data (k = 0) towards masks
+    product = one_step[k - 1] @ product
+    closed = chain.transition(1.0, torch.tensor(1 - k / T, dtype=torch.float64))
+    verify("abs.q-matrix", closed, product, what=f"Q₁:{k} = ᾱI + (1 − ᾱ)e_m1ᵀ = the product of {k} matrices")
+print("ᾱ:", [round(float((1 - betas)[:k].prod()), 3) for k in range(T + 1)])
+reveal(MaskPath.transition)
+
+# %% tags=["slide:abs.q-matrix"]
+def two_matrices(k):
+    axes, names = draw.panels(2, 3.0), ["a", "b", "c", "mask"]
+    draw.matrix(one_step[k - 1], names=names, ax=axes[0],
+                title=f"$Q_{k}$: this step, $\\beta_{k}={float(betas[k - 1]):.2f}$")
+    so_far = chain.transition(1.0, 1 - k / T)
+    draw.matrix(so_far, names=names, ax=axes[1], title=f"$Q_{{1:{k}}}$: all steps so far")
+    return axes
+
+play(two_matrices, k=(1, 8, 1, 3))
+
+# %% [markdown]
+# Read a column: *from* this symbol. Each has mass in two places only, itself and the mask; the last column never changes, which is what *absorbing* means.
+#
+# **Predict before you drag.** The right matrix at k = 8 has rank one. Why must it, and what would go wrong if it did not?
+# <details><summary>Answer</summary>The last β is 1: everything is masked, all columns are equal, and nothing is left of the data. If some letters survived, the chain would end in a
+# distribution that still depends on the data, and a sampler that starts from all masks would start in the wrong place. The library refuses such a schedule.</details>
+
+# %%
+try:
+    MaskPath.chain(betas[:-1], vocabulary=K)
+except ValueError as refusal:
+    print(refusal)
+
+# %% [markdown]
+# A column of $\mathbf Q_{1:k}$ *is* the marginal of a token, the slide's three cases:
+#
+# $$q(x_k\mid x_0)=\bar\alpha_k\ \text{ if } x_k=x_0,\qquad 1-\bar\alpha_k\ \text{ if } x_k=m,\qquad 0\ \text{ otherwise.}$$
+#
+# The check simulates the chain step by step, with dice, 40,000 times, and counts.
+
+# %% tags=["slide:abs.marginal"]
+seed(2)
+for start in range(K):
+    token = torch.full((40_000,), start)
+    for k in range(1, 6):
+        chances = one_step[k - 1][:, token].T                          # the row of each token's next symbol
+        token = torch.multinomial(chances, 1)[:, 0]
+    seen = torch.nn.functional.one_hot(token, K + 1).double()
+    verify("abs.marginal", estimate(seen), chain.transition(1.0, torch.tensor(1 - 5 / T).double())[:, start],
+           what=f"from {'abc'[start]}, 5 random steps: visible {float((1 - betas[:5]).prod()):.3f}, else masked")
+
+# %% [markdown]
+# ## 2 · Words and images: every token on its own
+# *Slide "Absorbing / Masked Diffusion: Sequence View"*
+#
+# A sequence is corrupted position by position, independently: $q(\mathbf x_k\mid\mathbf x_0)=\prod_\ell q(x_k^\ell\mid x_0^\ell)$. So one can say it all at once: give each token an *hour*, a
+# uniform random number, and show it as soon as $\alpha(t)$ has passed it. The hour plays the part that the noise $\mathbf x_0$ plays in the other notebooks, and as $t$ grows the tokens of one
+# sample appear one by one. `path.marginal(language, t)` is the exact distribution of corrupted words, all $4^5=1024$ of them.
+
+# %% tags=["slide:abs.sequence"]
+path = MaskPath(K)
+corrupted = path.marginal(language, 0.6)                               # Q applied to every letter of every word
+survive, shown = 0.6, torch.tensor([[0, MASK, 1, MASK, 0]])            # a · b · a
+fits = ((language.sequences == shown) | (shown == MASK)).all(1)
+by_hand = survive**3 * (1 - survive) ** 2 * language.probs.flatten()[fits].sum()     # three visible, two hidden
+verify("abs.sequence", corrupted.log_prob(shown).exp()[0], by_hand,
+       what="p_t of one pattern = ᾱ³(1 − ᾱ)² Σ of the words that fit", tolerance=1e-5)
+seen = (path.corrupt(language.sample(60_000), 0.6)[0] != MASK).double()
+pairs = estimate((seen[:, :, None] * seen[:, None]).flatten(1))
+expected = torch.where(torch.eye(L).bool(), survive, survive**2).double().flatten()
+verify("abs.sequence", pairs, expected, what="two letters are visible together with ᾱ²: independent hours")
+
+# %% tags=["slide:abs.sequence"]
+mnist = data.mnist().to(device())
+bits = data.Bits(mnist.test).fixed()
+schedules = {"linear": paths.linear_reveal, "cosine": cosine_reveal, "geometric": geometric_reveal}
+seed(3); hours = torch.rand(12, 1, 28, 28)
+
+def corrupted_digits(t, schedule):
+    twelve = bits[::80][:12].cpu()
+    xt, _ = MaskPath(2, schedules[schedule]).corrupt(twelve, t, hours)
+    return draw.images(draw.ink(xt), columns=6, title=f"t = {t:.2f}, visible: {float((xt != 2).float().mean()):.0%}")
+
+play(corrupted_digits, t=(0.0, 1.0, 0.05, 0.4), schedule=list(schedules))
+
+# %%
+ts = torch.linspace(0, 1, 101)
+draw.curves({name: (ts, alpha(ts)) for name, alpha in schedules.items()},
+            xlabel="t: 0 all masked, 1 data (the slides count 1 − t)", ylabel="alpha: share visible",
+            alt="Share of visible tokens over time for three schedules")
+
+# %% [markdown]
+# Grey is hidden. BERT masks 15 % of the tokens, once. Here every share from none to all occurs: a *multi-step* schedule. The three schedules pass through the same stations at
+# different times; what that changes, and what it cannot change, we measure in section 5.
+#
+# **Predict before you drag.** With the *geometric* schedule, at which t is half of the image visible? What does a sampler with equal steps in t do with its last half?
+# <details><summary>Answer</summary>At about t = 0.29. Nothing happens before 0.1, most tokens appear between 0.2 and 0.4, and the last half has hardly anything left to do: a sampler with equal steps in t
+# reveals very many tokens in few of its steps, and wastes the rest.</details>
+#
+# ## 3 · Backwards, if one knew the answer: the posterior
+# *Slides "Posterior in Absorbing Diffusion: Unmask vs Stay Masked" (cases 1 and 2), "Interpretation"*
+#
+# $$q(x_{k-1}\mid x_k,x_0)=\frac{q(x_k\mid x_{k-1})\,q(x_{k-1}\mid x_0)}{q(x_k\mid x_0)}$$
+#
+# There are only two cases. **Visible**, $x_k=x_0$: it was never masked, so $x_{k-1}=x_0$ for sure. **Masked**, $x_k=m$: it was already masked, or it has just been hidden:
+#
+# $$q(x_{k-1}=x_0\mid m,x_0)=\frac{\bar\alpha_{k-1}\beta_k}{1-\bar\alpha_k},\qquad q(x_{k-1}=m\mid m,x_0)=\frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k}.$$
+#
+# On the left the library's two lines, on the right Bayes' rule with the matrices of section 1, entry by entry.
+
+# %% tags=["slide:abs.posterior-clean", "slide:abs.posterior-masked"]
+def bayes(k, xk, x0):
+    """q(x_{k-1} | x_k, x_0) from the matrices alone.  -> (K + 1,)"""
+    before = torch.eye(K + 1).double()
+    for j in range(k - 1):
+        before = one_step[j] @ before
+    joint = one_step[k - 1][xk] * before[:, x0]                        # q(x_k | x_{k-1}) q(x_{k-1} | x_0)
+    return joint / joint.sum()
+
+for k in (1, 3, 6, 8):
+    t, s = (torch.tensor(1 - step / T).double() for step in (k, k - 1))
+    for x0 in range(K):
+        for xk, item in ((x0, "abs.posterior-clean"), (MASK, "abs.posterior-masked")):
+            if xk == x0 and k == T:
+                continue                                               # nothing is visible at the last step
+            ours = chain.posterior(torch.tensor([[xk]]), torch.tensor([[x0]]), t, s)[0, 0]
+            if x0 == 0:
+                case = "visible" if xk == x0 else "masked"
+                verify(item, ours, bayes(k, xk, x0), what=f"k = {k}, {case}: Bayes on the matrices")
+reveal(MaskPath.posterior)
+
+# %% [markdown]
+# **A binary choice.** The masked case is a mixture of two deltas, *stay masked* and *turn into $x_0$*, and its weights contain no data at all: neither $x_0$ nor the other letters, nothing but
+# the schedule. So a model need never learn *when*; it only has to learn *what*.
+
+# %% tags=["slide:abs.posterior-mixture"]
+k = 4
+t, s = (torch.tensor(1 - step / T).double() for step in (k, k - 1))
+bar, bar_before = (1 - betas[:k]).prod(), (1 - betas[:k - 1]).prod()
+stay, turn = (1 - bar_before) / (1 - bar), bar_before * betas[k - 1] / (1 - bar)
+deltas = torch.eye(K + 1).double()
+for x0 in range(K):
+    mixture = stay * deltas[MASK] + turn * deltas[x0]
+    verify("abs.posterior-mixture", bayes(k, MASK, x0), mixture,
+           what=f"x₀ = {'abc'[x0]}: {float(stay):.3f} δ_m + {float(turn):.3f} δ_x₀")
+verify("abs.posterior-mixture", chain.unmask(t, s), turn,
+       what="(α_s − α_t)/(1 − α_t) = ᾱ_{k−1}β_k/(1 − ᾱ_k): the schedule alone")
+
+# %%
+steps = 20
+grid = torch.linspace(0, 1, steps + 1)
+draw.curves({name: (grid[:-1], MaskPath(K, alpha).unmask(grid[:-1], grid[1:])) for name, alpha in schedules.items()},
+            xlabel="t of the step (0 all masked)", ylabel="probability that a masked token appears",
+            alt="Unmask probability of each of twenty steps for three schedules; all end at one")
+
+# %% [markdown]
+# *Look at the last step: whatever is still hidden must appear, so every curve ends at 1. The linear one is $1/(T-k)$: of $n$ hidden tokens with so many steps left, an equal share each.*
+#
+# ## 4 · What to minimise: one KL a step, and it is a cross-entropy
+# *Slide "ELBO Term for Absorbing Diffusion"*
+#
+# The model's backward step puts its guess in place of the truth: $p_\theta(x_{k-1}\mid\mathbf x_k)=\sum_{v}q(x_{k-1}\mid x_k,x_0=v)\,\pi_\theta(v\mid\mathbf x_k)$. The ELBO compares it with the
+# posterior, step by step, and for categoricals
+#
+# $$\mathrm{KL}(\mathbf q\,\Vert\,\mathbf p)=H(\mathbf q,\mathbf p)-H(\mathbf q),$$
+#
+# where $H(\mathbf q)$ does not know $\theta$. The support of $\mathbf q$ is $\{x_0,m\}$ and both agree on $m$, so nearly everything cancels: what is left of the KL is
+# $w_k\cdot(-\log\pi_\theta(x_0\mid\mathbf x_k))$ at masked places, with $w_k$ the probability to appear, and nothing at visible ones.
+
+# %% tags=["slide:abs.elbo-ce"]
+logits = torch.randn(6, K, dtype=torch.float64, requires_grad=True)
+x0 = torch.tensor([0, 1, 2, 0, 1, 2])
+q = torch.stack([bayes(k, MASK, v) for v in x0.tolist()])              # (6, K + 1): support {x0, mask}
+every = torch.stack([bayes(k, MASK, v) for v in range(K)])             # the posterior for each possible answer
+p = logits.softmax(1) @ every                                          # the model's backward step
+kl = torch.where(q > 0, q * (q.clamp(min=1e-300).log() - p.log()), 0.0).sum(1)
+entropy, cross = torch.special.entr(q).sum(1), -(q * p.log()).sum(1)
+verify("abs.elbo-ce", kl, cross - entropy, what="KL(q‖p) = H(q, p) − H(q)")
+gradients = [torch.autograd.grad(side.sum(), logits, retain_graph=True)[0] for side in (kl, cross)]
+verify("abs.elbo-ce", gradients[0], gradients[1], what="∇KL = ∇ cross-entropy: H(q) knows no θ")
+surprise = torch.nn.functional.cross_entropy(logits, x0, reduction="none")
+verify("abs.elbo-ce", kl, turn * surprise, what="KL = w_k · (−log π(x₀)): only whether the guess is right counts")
+
+# %% [markdown]
+# Sum this over positions and steps and there is the bound, $\log p_\theta(\mathbf x)\ \ge\ -\sum_k w_k\,\mathbb E\sum_{\ell\,\text{masked}}-\log\pi_\theta(x^\ell\mid\mathbf x_k)$. On 243 words we need not
+# believe that it is one. `laws.chain_likelihood` adds up *every* way in which the letters of a word can appear in T steps: the exact $\log p_\theta$. Take the *perfect* guesser first.
+
+# %% tags=["slide:abs.elbo-ce"]
+perfect = path.exact(language.to(torch.float64))
+every_word, weight = language.sequences, language.probs.flatten().double()
+asked = laws.token_chances(perfect, every_word, 0.5)                   # the perfect guesser does not look at the time
+numbers = [1, 2, 3, 5, 8, 16, 32]
+likelihood = [float(weight @ laws.chain_likelihood(perfect, every_word, T_, asked).log()) for T_ in numbers]
+bound = [float(weight @ laws.chain_bound(path, asked, T_)) for T_ in numbers]
+seed(4)
+draws = perfect.elbo(language.sample(20_000), steps=3, draws=1)
+verify("abs.elbo-ce", estimate(draws), bound[2], what="ELBO of 3 steps: by sampling = summed over all hidden sets")
+draw.curves({"log p of the T-step chain": (numbers, likelihood), "its ELBO": (numbers, bound),
+             "exact: log p of the language": (numbers, [-float(language.entropy)] * len(numbers))},
+            xlabel="steps T of the backward chain", ylabel="nats a word (mean)", log="x",
+            alt="Exact likelihood and ELBO of the chain rise with the number of steps to the language's own")
+
+# %% [markdown]
+# Three curves, two lessons. The bound lies *below* the likelihood (Jensen), and both rise with T to the truth, although the guesser is perfect at every T. What few
+# steps cost is **independence**: letters that appear in the same step do not see each other. In one step all five are drawn from their single-letter frequencies.
+#
+# **Predict before you run.** Let a word appear in T = 1 step: which words will be far too rare?
+# <details><summary>Answer</summary>The typical ones: those that follow the alphabet and rhyme. Each letter alone is equally often a, b or c, so one step draws all 243 words with nearly equal
+# probability; the structure is in how letters go together.</details>
+
+# %%
+def words_in(T):
+    p = laws.chain_likelihood(perfect, every_word, T, asked)
+    axes = draw.panels(1, 5.6, height=2.4)
+    order = weight.argsort(descending=True)[:60]
+    axes[0].bar(range(60), p[order], color=draw.BLUE, width=0.9)
+    axes[0].step(range(60), weight[order], color=draw.GREEN, where="mid", ls="--")
+    axes[0].set(xlabel="the 60 most likely words", ylabel="probability", ylim=(0, 1.3 * float(weight.max())))
+    gap = 0.5 * float((p - weight).abs().sum())
+    axes[0].set_title(f"T = {T}: perfect guesses, distance from the language {gap:.2f}", fontsize=10)
+    return axes
+
+play(words_in, T=[1, 2, 3, 5, 8, 16, 32, 64])
+
+# %% [markdown]
+# *Green, dashed: the language. Blue: what the T-step chain generates, exactly. (The distance is total variation: the share of probability in the wrong place.)*
+#
+# ## 5 · The weight w_t: which one is the ELBO, and what does "uniform" mean?
+# *Slide "Simplified Training: Predict Clean Token at Masked Positions"*
+#
+# $$\mathcal L_{\text{mask}}=\mathbb E_{t,\mathbf x_0,\mathbf x_t}\ \sum_\ell w_t\,\mathbb I\{x_t^\ell=m\}\,[-\log p_\theta(x_0^\ell\mid\mathbf x_t,t)]$$
+#
+# The slide calls $w_t$ optional, "e.g. uniform". It is optional for learning, since for every $w_t>0$ the best answer at each $\mathbf x_t$ is the true conditional. But only one weight makes the
+# number a likelihood bound. With T steps it is $T\,w_k$ from section 4; let T grow, and in our clock
+#
+# $$w_t=\frac{\alpha'(t)}{1-\alpha(t)}\qquad\Big(\text{linear: } \frac1{1-t}\Big).$$
+#
+# > **Errata.** With uniform $w_t$ the loss is *not* the ELBO and is no bound on anything: it can be compared between models, not with a likelihood.
+#
+# What does each weight optimise? Sort the corrupted words by how many letters $n$ are hidden. Let $c_n$ be the average surprise *per hidden letter* then. On the linear schedule every $n$ is equally
+# likely, and the integral over $t$ can be done by hand: **ELBO weights give $\sum_{n=1}^L c_n$, uniform weights $\frac1{L+1}\sum_n n\,c_n$.** So "uniform in t" looks most at words that are nearly all
+# hidden, where there is least to learn. Check both sums against the integrals, for an imperfect guesser:
+
+# %% tags=["slide:abs.simplified"]
+rough = path_models.absorbing(nets.TokenMLP(K, L), (L,), K)
+seed(5)
+for p_ in rough.parameters():
+    torch.nn.init.normal_(p_, std=0.3)
+rough.net.layers[0].weight.data[:, -1] = 0                             # its answer does not depend on t
+words = language.sample(20)
+sets, chances = laws.visible_sets(L), laws.token_chances(rough, words, 0.5)
+hidden = (~sets).double()
+surprise = (-chances.log() * hidden).sum(-1)                           # (20, 32): of every hidden set
+n = hidden.sum(1)
+c = torch.stack([(surprise[:, n == m].mean(1) / m) for m in range(1, L + 1)], 1)    # c_n of each word
+
+def loss_by_integral(weight, times=2000):
+    t = (torch.arange(times).double() + 0.5) / times
+    chance = t[:, None] ** (L - n) * (1 - t[:, None]) ** n             # of each hidden set at t
+    return (weight(t)[:, None] * chance).mean(0) @ surprise.T
+
+verify("abs.simplified", loss_by_integral(lambda t: 1 / (1 - t)), c.sum(1), what="w = 1/(1 − t): Σ c_n",
+       tolerance=1e-5)
+verify("abs.simplified", loss_by_integral(torch.ones_like), (c * torch.arange(1, L + 1)).sum(1) / (L + 1),
+       what="w = 1: Σ n c_n / (L + 1)", tolerance=1e-5)
+
+# %% [markdown]
+# And $\sum_n c_n$ has a meaning of its own: reveal the letters one at a time in a random order, and add up the surprise of each. So the bound is the average log-likelihood over all $L!$ orders, and no
+# schedule can change it: $\alpha$ has disappeared. Measured, for three schedules and their own weights:
+
+# %% tags=["slide:abs.simplified"]
+seed(6)
+for name, alpha in schedules.items():
+    other = path_models.PathModel(rough.net, MaskPath(K, alpha), (L,), "data")
+    with torch.no_grad():
+        bound = other.elbo(words.repeat(2000, 1), draws=4)
+    verify("abs.simplified", estimate(bound.view(2000, -1).mean(1)), -c.sum(1).mean(),
+           what=f"{name:9}: E Σ w_t … = −Σ c_n, whatever the schedule")
+uniform = float((c * torch.arange(1, L + 1)).sum(1).mean() / (L + 1))
+print(f"uniform weights: {uniform:.3f}, where −ELBO is {float(c.sum(1).mean()):.3f} nats")
+reveal(paths.elbo_weight)
+
+# %% [markdown]
+# The schedule changes the *noise* of the estimate and the *quality of few-step sampling*, not the bound. (For a network that is told $t$ this is exact as far as its answer ignores $t$; and it should: what was
+# hidden when says nothing about *what*, once one sees which letters are visible.)
+#
+# ## 6 · One letter at a time: any-order autoregression
+# *Slide "Absorbing Diffusion as Multi-step Masked LM"*
+#
+# Let T grow until never two letters appear together. Then the chain draws a random order and predicts each next letter from those before: an autoregressive model for *every* order at once. Its likelihood averages
+# *probabilities* over orders, $p(\mathbf x)=\frac1{L!}\sum_\sigma\prod_i p(x^{\sigma_i}\mid\mathbf x^{\sigma_{<i}})$; its ELBO averages *logarithms*. On a small space both can be added up:
+
+# %% tags=["slide:abs.arm-link"]
+from itertools import permutations
+
+def by_orders(chances):
+    """log-probability of each word in each of the 120 orders.  (N, 2^L, L) -> (N, 120)"""
+    total = []
+    for order in permutations(range(L)):
+        row, logs = 0, 0.0
+        for place in order:                                            # row = the set of places visible so far
+            logs, row = logs + chances[:, row, place].log(), row + 2**place
+        total.append(logs)
+    return torch.stack(total, 1)
+
+orders = by_orders(chances)
+exact = laws.any_order_likelihood(rough, words)
+verify("abs.arm-link", exact, orders.exp().mean(1), what="Σ over all paths of the chain = mean over the 120 orders")
+verify("abs.arm-link", orders.mean(1), -c.sum(1), what="ELBO in continuous time = mean of log p over the orders")
+verify("abs.arm-link", laws.chain_likelihood(rough, words, 3000, chances), exact,
+       what="the chain of 3,000 steps = one at a time", tolerance=5e-3)
+above = int((exact.log() >= orders.mean(1)).sum())
+print(f"log p(x) {exact.log().mean():.3f} ≥ {orders.mean():.3f}, its bound (means); so for {above} of {len(words)} words")
+
+# %% [markdown]
+# The gap between them is Jensen's: how much the orders *disagree* about a word. A perfect guesser agrees with itself in every order (chain rule!), the gap closes, and the ELBO *is* the likelihood.
+#
+# ## 7 · Train it, and hold it against the truth
+# *Slide "Practical training objective"*
+
+# %% tags=["slide:abs.training"]
+seed(0)
+learned = path_models.absorbing(nets.TokenMLP(K, L), (L,), K)
+history = fit(learned, language, Recipe(budget(quick=2500, full=20_000), 256, 4e-3, decay=linear),
+              report=progress("little language"))
+orders = by_orders(laws.token_chances(learned, every_word, 0.5))
+print(f"entropy of the language     {float(language.entropy):.3f} nats: the floor")
+print(f"cross-entropy, exact        {float(-(weight @ orders.exp().mean(1).log())):.3f}")
+print(f"bound (mean of the orders)  {float(-(weight @ orders.mean(1))):.3f}")
+draw.losses(history, alt="The masked cross-entropy falls to the entropy of the language")
+
+# %% [markdown]
+# The training loss is an estimate of the bound itself, so the curve can be read in nats, and we know where it must end. The samples, exactly: how far is the T-step chain of the *learned* model from the language, beside the perfect one?
+
+# %% tags=["slide:abs.sampling"]
+def away(p):
+    """Total variation between a distribution over the 243 words and the language."""
+    return 0.5 * float((p - weight).abs().sum())
+
+def frequencies(words):
+    index = (words * 3 ** torch.arange(L - 1, -1, -1)).sum(1)
+    return torch.bincount(index, minlength=3**L).double() / len(words)
+
+numbers = [1, 2, 4, 8, 16, 32, 64]
+tables = {"learned": laws.token_chances(learned, every_word, 0.5), "perfect guesser": asked}
+seed(7)
+floor = away(frequencies(language.sample(20_000)))
+draw.curves({name: (numbers, [away(laws.chain_likelihood(perfect, every_word, T_, table)) for T_ in numbers])
+             for name, table in tables.items()} | {"floor: 20,000 true words": (numbers, [floor] * len(numbers))},
+            xlabel="steps T", ylabel="total variation", log="xy",
+            alt="Distance of samples from the language against the number of steps")
+
+# %% [markdown]
+# With few steps the curves lie on one another: independence within a step is the whole error. With many steps the learned one flattens at what its training left.
+#
+# ## 8 · Digits, pixel by pixel
+# *Slides "Practical training objective", "Absorbing Diffusion as Multi-step Masked LM"*
+#
+# Nothing changes but the shape: 784 pixels of two values. Each pixel of MNIST is read as the probability of ink and drawn once for the test images, anew at each look in training (*dynamic binarisation*; likelihoods of
+# thresholded images are lower, do not compare across). The network is a small U-Net that gets three channels: white, black, masked.
+
+# %% tags=["slide:abs.training"]
+live = pretrained.digits_absorbing().to(device())
+bits_recipe = pretrained.bits_recipe(budget(quick=400, full=20_000), ema=budget(quick=0.98, full=0.9995))
+history = fit(live, data.Bits(mnist.train), bits_recipe, report=progress("absorbing diffusion on digits"))
+print(history)
+ink = data.Bits(mnist.train).fixed().double().mean(0).clamp(0.001, 0.999)
+alone = -torch.where(bits == 1, ink, 1 - ink).log().flatten(1).sum(1).mean()
+print(f"pixels that know nothing of each other {float(alone):6.1f} nats")
+best, card = pretrained.load("absorbing_digits").to(device()), pretrained.card("absorbing_digits")
+told = {"trained here, just now": pretrained.nats(live, mnist.test[::4], draws=4),
+        "longer training (its card)": card["held_out"]}
+for name, row in told.items():
+    print(f"{name:28} {row['nats']:6.1f} ± {row['standard_error']:.1f} nats   ({row['protocol']})")
+
+# %% [markdown]
+# For scale: NADE-k, trained for every order in 2014, is reported with 87.1 nats on the official test images (with other bits of them).
+#
+# ### Against a masked model that knows one rate only
+# *Slide "Absorbing Diffusion as Multi-step Masked LM"*
+#
+# BERT hides 15 % of the tokens, always. Same network, same loss, same data, same number of steps: only `times` changes, to a constant. As a *filler of small gaps* it is fine. As a generator it has to
+# start from all masks, a situation that it has never seen.
+
+# %% tags=["slide:abs.vs-bert"]
+always = lambda like: torch.full((len(like),), 0.85, device=like.device)       # alpha = 0.85: fifteen per cent hidden
+bert = pretrained.digits_absorbing().to(device())
+bert.times_of, bert.path = always, MaskPath(2, weight=paths.uniform_weight)
+fit(bert, data.Bits(mnist.train), bits_recipe, report=progress("the same with 15 % hidden, always"))
+
+@torch.no_grad()
+def surprise_of_the_hidden(field, t=0.85):
+    seed(8)
+    pair = field.path.pair(few, field.path.draw(few), t)
+    chances = field.guess(field.path.place(pair), t).logits.log_softmax(-1).gather(-1, few[..., None])[..., 0]
+    return -float(chances[pair.hidden].mean())
+
+few = bits[::4]
+print("                     nats a pixel, 15 % hidden     bound, nats an image")
+for name, field in {"every rate": live, "15 % only": bert}.items():
+    bound = pretrained.nats(field, mnist.test[::4], draws=4)["nats"]
+    print(f"{name:20} {surprise_of_the_hidden(field):26.3f} {bound:24.1f}")
+
+# %%
+seed(9)
+both = {"every rate": live, "15 % only": bert}
+draw.gallery({f"{name}, 32 steps": draw.ink(field.sample(12, steps=32)) for name, field in both.items()},
+             alt="Samples of the two models after equal training: strokes and digits above, formless dust below")
+
+# %% [markdown]
+# First column: both fill in small gaps alike. Second, and the pictures: without training on *all* shares of hidden pixels there is no backward chain, so no likelihood worth the name and no samples.
+#
+# ### More steps, better bound, better digits
+#
+# The bound depends on the number of steps of the chain, and must rise with it. Here for the longer-trained weights, on a hundred test images:
+
+# %% tags=["slide:abs.training"]
+hundred = bits[::10][:100]
+chains = {}
+for T_ in (1, 2, 4, 8, 16, 64):
+    seed(8)
+    rows_ = -torch.cat([best.elbo(x, steps=T_, draws=max(1, 8 // T_)) for x in hundred.split(50)])
+    chains[f"{T_} step{'s' * (T_ > 1)}"] = float(rows_.mean())
+draw.bars({**chains, "continuous\n(its card)": card["held_out"]["nats"]}, ylabel="bound on −log p, nats an image",
+          alt="The bound in nats for chains of 1 to 64 steps and in continuous time: it falls")
+
+# %% tags=["slide:abs.sampling"]
+seed(9)
+way = best.trajectory(40, steps=48)
+print("appear in one go, in 4, 16 and 64 steps:")
+few = {f"{T_} step{'s' * (T_ > 1)}": draw.ink(best.sample(12, steps=T_)) for T_ in (1, 4, 16, 64)}
+draw.gallery(few, alt="Twelve digits each, generated in one, four, sixteen and sixty-four steps: from dust to digits")
+
+# %%
+FramePlayer(draw.ink(way)[:, :, 0], captions=[f"t = {k / 48:.2f}" for k in range(49)], columns=10, size=560)
+
+# %% [markdown]
+# *Forty images being revealed; grey is still hidden. Scrub slowly: the first pixels are mere dust, but they commit the image to a digit long before one can read it.*
+#
+# ### Anything given, anything asked: infilling
+#
+# Since the model answers for every set of visible pixels, it completes whatever it is given, without any further training: start from the given tokens instead of from all masks.
+
+# %% tags=["slide:abs.sampling"]
+regions = {"upper half": lambda r, c: r < 14, "left half": lambda r, c: c < 14,
+           "every third row": lambda r, c: r % 3 == 0,
+           "a frame": lambda r, c: (r < 9) | (r > 18) | (c < 9) | (c > 18),
+           "one pixel in ten": lambda r, c: (7 * r + 3 * c) % 10 == 0}
+row, column = torch.meshgrid(torch.arange(28), torch.arange(28), indexing="ij")
+
+def complete(given, digit):
+    seed(10)
+    image = bits[100 * digit % 1000 + 3].expand(9, 1, 28, 28)
+    known = torch.where(regions[given](row, column).to(image.device), image, 2)
+    return draw.images(draw.ink(torch.cat([image[:1], known[:1], best.sample(known[:8], steps=6)])), columns=10,
+                       title="the truth, what is given, eight completions")
+
+play(complete, given=list(regions), digit=(0, 9, 1, 2))
+
+# %% [markdown]
+# **Predict before you choose.** For which given part do the eight completions differ most?
+# <details><summary>Answer</summary>For the halves of ambiguous digits: the upper half of a 4 or 9, or the left half of many a digit. One pixel in ten, spread evenly, says far more than a connected half
+# with several times as many pixels.</details>
+#
+# ### In which order? At random, or the surest first
+#
+# The chain reveals tokens at random times. One may also show those first of which the model is surest (MaskGIT does). Same network, same number of steps; but now the order depends on the data, and
+# the samples follow no stated distribution any more. Measured where we can, on the little language, and shown on digits:
+
+# %% tags=["slide:abs.sampling"]
+for name, method in {"random order": hop, "surest first": confident}.items():
+    seed(11)
+    found = frequencies(learned.sample(20_000, steps=3, method=method))
+    print(f"{name:13} 3 steps: total variation {away(found):.3f}, entropy of the samples "
+          f"{float(torch.special.entr(found).sum()):.2f} nats (language {float(language.entropy):.2f})")
+seed(12)
+draw.gallery({f"{name}, 12 steps": draw.ink(best.sample(12, steps=12, method=method))
+              for name, method in {"random order": hop, "surest first": confident}.items()},
+             alt="Twelve digits revealed in random order and twelve with the surest pixels first")
+
+# %% [markdown]
+# On the language: in random order, letters of one step ignore each other, so the samples have *too much* variety; surest first has too little, and is farther from the truth. On digits the greed shows: the surest pixels are the
+# white ones, and each white pixel makes the next surer still, until all that is left is the digit with the least ink. (MaskGIT therefore adds noise to its confidences, and uses very few steps.)
+#
+# ## 9 · What this shares with the other families
+#
+# * **Diffusion (07), flow matching (08)**: the same class, the same `loss`, the same loop of sampling. Only the path differs, and with it what a guess is good for. Here are the four recipes of the course in one cell:
+
+# %%
+four = {"DDPM": path_models.ddpm(nets.MLP(2), (2,)), "NCSN": path_models.ncsn(nets.MLP(2), (2,)),
+        "flow matching": path_models.flow_matching(nets.MLP(2), (2,)),
+        "absorbing": path_models.absorbing(nets.TokenMLP(K, L), (L,), K)}
+for name, recipe in four.items():
+    batch = language.sample(64) if name == "absorbing" else data.moons().sample(64)
+    print(f"{name:14} {recipe.path.name:10} predicts the {recipe.prediction:9} "
+          f"loss {float(recipe.loss(batch).detach()):6.2f}   sample {tuple(recipe.sample(5, steps=4).shape)}")
+assert len({(type(m).loss, type(m).sample, type(m).guess) for m in four.values()}) == 1      # one piece of code
+
+# %% [markdown]
+# * **Autoregressive models (01)** fix one order; this learns all of them, and pays with a network that must answer harder questions.
+# * **Latent-space models (10)** run it, or an autoregressive model, over the codes of an image.
+#
+# | | samples | density | function evaluations | latent |
+# |---|---|---|---|---|
+# | absorbing diffusion | yes | a bound (exact only on small spaces) | 1 to L, quality grows | none |
+#
+# ## Homework
+#
+# HOMEWORK
+#
+# ## References
+#
+# * Austin, Johnson, Ho, Tarlow, van den Berg: *Structured Denoising Diffusion Models in Discrete State-Spaces* (D3PM), 2021. The absorbing chain.
+# * Hoogeboom et al.: *Autoregressive Diffusion Models*, 2022. Any-order autoregression and the absorbing limit.
+# * Uria, Murray, Larochelle: *A Deep and Tractable Density Estimator* (order-agnostic NADE), 2014.
+# * Sahoo et al.: *Simple and Effective Masked Diffusion Language Models* (MDLM), 2024; Shi et al.: *Simplified and Generalized Masked Diffusion*, 2024. The weight in continuous time.
+# * Chang et al.: *MaskGIT*, 2022. Confidence order. Devlin et al.: *BERT*, 2019. One rate.
