@@ -277,7 +277,7 @@ class Bits:
 
 
 def little_language(length: int = 5) -> Table:
-    """Words over a, b, c: each letter likes to be followed by the next of the alphabet, and a word likes to rhyme with itself.
+    """Words over a, b, c: a letter likes to be followed by the next of the alphabet, a word likes to end as it began.
 
     p(x) ∝ Π q(x_l | x_{l-1}) · 8^[x_L = x_1], q = 0.7 for the next letter (after c comes a), 0.15 for the others.
     The rhyme ties the two ends together: what stands at one place cannot be told from its neighbours alone."""

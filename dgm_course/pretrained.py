@@ -67,10 +67,12 @@ def digits_ddpm() -> PathModel:
 
 
 def digits_ncsn() -> PathModel:
-    """A noise-conditioned score network on 28 × 28 digits: VE path, noise prediction, uniform times, told the class.
+    """A noise-conditioned score network on 28 × 28 digits: VE path, noise prediction, logit-normal times, told the class.
 
     The mean of the digits has norm 22 (they are mostly −1), so the noise must be larger than in the plane."""
-    return _for_pixels(ncsn(UNet(channels=32, classes=10), (1, 28, 28), sigma_max=100.0))
+    model = ncsn(UNet(channels=32, classes=10), (1, 28, 28), sigma_max=30.0)
+    model.times_of = logit_normal
+    return _for_pixels(model)
 
 
 def _for_pixels(model: PathModel) -> PathModel:
@@ -222,5 +224,6 @@ def train(name: str, folder: Path | None = None, report: Callable[[History], Non
             "command": f"dgm train {name}", "held_out": made.figure(model.eval(), images),
             "judging_seconds": round(time.perf_counter() - start)}
     path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    half.unlink(missing_ok=True)
+    for left in folder.glob(f"{half.name}*"):  # the checkpoint, and the one before it
+        left.unlink()
     return path

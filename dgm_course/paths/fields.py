@@ -39,7 +39,7 @@ def ancestral(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
 
 
 def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Method:
-    """At each noise level some Langevin steps of size ratio · sigma², then on to the next level.  (NCSN, Song & Ermon 2019)"""
+    """At each noise level some Langevin steps of size ratio · sigma², then the next level.  (NCSN, Song & Ermon 2019)"""
     def method(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
         s = t + dt
         size = ratio * float(field.path.sigma(s)) ** 2

@@ -303,7 +303,8 @@ def matrix(values: Tensor, ax: Axes, names: Sequence[str], xlabel: str = "from",
 def letters(tokens: Tensor, ax: Axes, alphabet: str) -> Axes:
     """Short sequences as words, one a column of boxes; what is masked is a grey box.  tokens (N, L)"""
     tokens = tokens.detach().cpu()
-    ax.imshow((tokens == len(alphabet)).T, cmap=LinearSegmentedColormap.from_list("mask", ["#ffffff", "#b9b9b9"]), vmin=0, vmax=1)
+    masks = LinearSegmentedColormap.from_list("masks", ["#ffffff", "#b9b9b9"])
+    ax.imshow((tokens == len(alphabet)).T, cmap=masks, vmin=0, vmax=1)
     for (word, place), token in np.ndenumerate(tokens.numpy()):
         ax.text(word, place, (*alphabet, "")[token], ha="center", va="center", fontsize=11, color=INK)
     ax.set_xticks(np.arange(len(tokens) + 1) - 0.5, [], minor=False)

@@ -428,7 +428,7 @@ seed(11)
 start, levels = torch.randn(1500, 2), [0.0, 0.5, 1.0, 2.0, 3.0]
 ways = {g: exact.trajectory(start, steps=200, noise=g) for g in levels}
 for g, way in ways.items():
-    print(f"g = {g}: energy distance {measures.energy_distance(way[-1], reference):7.4f} to the data (floor {floor:.4f})")
+    print(f"g = {g}: energy distance {measures.energy_distance(way[-1], reference):7.4f}   (floor {floor:.4f})")
 
 def from_ode_to_sde(g, t):
     axes, k = draw.panels(2, 2.9), round(200 * t)
@@ -492,7 +492,7 @@ for ax, (who, model) in zip(axes, {"exact score": exact, "learned score (DDPM)":
         quality[name] = (counts, torch.tensor(draws).mean(0).clamp(min=1e-3))
     quality["floor (true samples)"] = (counts, [floor] * len(counts))
     draw.curves(quality, ax=ax, xlabel="evaluations of the model", ylabel="energy distance", log="xy", title=who)
-draw.shown(axes, "Steps against quality for four samplers, with the exact and with the learned score, three draws each")
+draw.shown(axes, "Steps against quality for four samplers, with the exact and the learned score, three draws each")
 
 # %% [markdown]
 # Left, only the solver's error; right, the network's comes on top. About sixteen steps reach the floor with either; with many steps the noisy samplers catch up, and with a *learned* score they may end lower: noise forgives. And a surprise: here,
@@ -517,7 +517,7 @@ for size, share, kl in zip(sizes, shares, price):
     print(f"{size:9.1f} {share:38.3f} {kl:42.3f}")
 
 # %% [markdown]
-# The start is too far to the left, so too many particles fall into the left mode; the bias falls like $\lVert\mathbb E\mathbf x_1\rVert^2/2\sigma_{max}^2$. Hence NCSN's advice: $\sigma_{max}$ as large as the largest distance between data points. (VP has the same flaw, with $\alpha_0=0.0066$, too small to see.) For digits, which are mostly $-1$, the mean has norm 22: the NCSN below has $\sigma_{max}=100$.
+# The start is too far to the left, so too many particles fall into the left mode; the bias falls like $\lVert\mathbb E\mathbf x_1\rVert^2/2\sigma_{max}^2$. Hence NCSN's advice: $\sigma_{max}$ as large as the largest distance between data points. (VP has the same flaw, with $\alpha_0=0.0066$, too small to see.) For digits, which are mostly $-1$, the mean has norm 22: the NCSN below has $\sigma_{max}=30$.
 #
 # ## 9 · Digits
 # *Slides "Variance Exploding SDE (NCSN)", "Variance Preserving SDE (DDPM)"*
@@ -532,7 +532,8 @@ history = fit(live, (digits.train, None, digits.train_labels), recipe, report=pr
 print(history)
 thirty = pretrained.balanced(30, digits.test)
 draw.images(live.given(thirty, 2.0).sample(30, steps=40, method=ancestral), columns=10,
-            title="DDPM, trained here, just now", alt="Thirty digits sampled from the model that was trained in this notebook")
+            title="DDPM, trained here, just now",
+            alt="Thirty digits sampled from the model that was trained in this notebook")
 
 # %% tags=["slide:diff.ddpm", "slide:diff.ncsn"]
 best = {name: pretrained.load(f"{name.lower()}_digits").to(device()) for name in ("DDPM", "NCSN")}
@@ -546,7 +547,7 @@ print(f"floor: real against real        {told['frechet_floor']:6.2f}\n({told['pr
 seed(14)
 twelve = pretrained.balanced(120, digits.test)[::10]
 of = {name: model.given(twelve, 1.4) for name, model in best.items()}
-rows = {"NCSN, annealed Langevin (40 levels × 3)": of["NCSN"].sample(12, steps=40, method=annealed_langevin(3, 0.1)),
+rows = {"NCSN, annealed Langevin (60 levels × 5)": of["NCSN"].sample(12, steps=60, method=annealed_langevin(5, 0.1)),
         "NCSN, ancestral, 40 steps": of["NCSN"].sample(12, steps=40, method=ancestral)}
 for n, methods in ((40, (ancestral, hop)), (5, (ancestral, hop, dynamics.euler))):
     for method in methods:

@@ -437,7 +437,7 @@ verify("abs.arm-link", orders.mean(1), -c.sum(1), what="ELBO in continuous time 
 verify("abs.arm-link", laws.chain_likelihood(rough, words, 3000, chances), exact,
        what="the chain of 3,000 steps = one at a time", tolerance=5e-3)
 above = int((exact.log() >= orders.mean(1)).sum())
-print(f"log p(x) {exact.log().mean():.3f} ≥ {orders.mean():.3f}, its bound (means); so for {above} of {len(words)} words")
+print(f"log p(x) {exact.log().mean():.3f} ≥ {orders.mean():.3f}, its bound; so it is for {above} of {len(words)} words")
 
 # %% [markdown]
 # The gap between them is Jensen's: how much the orders *disagree* about a word. A perfect guesser agrees with itself in every order (chain rule!), the gap closes, and the ELBO *is* the likelihood.
