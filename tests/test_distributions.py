@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -196,7 +197,12 @@ def test_stratified_sequences_come_in_their_due_shares(counts):
     x = p.stratified(n)
     found = [int((x == word).all(1).sum()) for word in p.sequences]
     assert found == [round(n * float(prob)) for prob in p.probs.flatten()]
-    assert p.stratified(7).shape == (7, *p.event) and p.stratified(0).shape == (0, *p.event)
+    exact = [Fraction(count) / Fraction(float(counts.sum())) for count in counts.flatten().tolist()]
+    for n in (7, 101):  # rounded, so that none is lost
+        edges = [0, *(round(n * edge) for edge in itertools.accumulate(exact))]
+        found = [int((p.stratified(n) == word).all(1).sum()) for word in p.sequences]
+        assert found == [b - a for a, b in itertools.pairwise(edges)] and sum(found) == n
+    assert p.stratified(0).shape == (0, *p.event)
 
 
 @tables

@@ -303,6 +303,16 @@ def test_the_order_in_memory_changes_nothing(make):
     torch.testing.assert_close(net(turned, 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4)
 
 
+def test_a_token_unet_that_only_looks_near_answers_where_it_was_asked():
+    """The U starts silent; what is left sees two pixels around, and tells them to one more."""
+    net, x = TokenUNet(2, channels=8), tokens(2, 1, 1, 28, 28)
+    nn.init.normal_(net.tell.weight)
+    other = x.clone()
+    other[0, 0, 5, 19] = (x[0, 0, 5, 19] + 1) % 3
+    rows, columns = (net(x, 0.5) - net(other, 0.5))[0, 0].abs().sum(-1).nonzero().T
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 8, 16, 22)
+
+
 def test_a_class_changes_what_an_image_of_tokens_becomes_and_guidance_exaggerates_it():
     net, x, y = stirred(TokenUNet(2, 8, classes=10)), tokens(2, 2, 1, 28, 28), torch.tensor([1, 7])
     free, told = net(x, 0.5), net(x, 0.5, y)
