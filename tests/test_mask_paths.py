@@ -169,10 +169,11 @@ def shares(x: torch.Tensor, k: int = K + 1) -> torch.Tensor:
 
 
 def assert_frequencies(x: torch.Tensor, expected: torch.Tensor) -> None:
-    """Each count within five standard errors (and three, for the rarest), and nothing where nothing can be."""
+    """Each count within five standard errors (and three counts, for the rarest), and nothing where nothing can be."""
     found = shares(x, expected.shape[0])
     assert (found[expected == 0] == 0).all()
-    assert ((found - expected).abs() <= 5 * (expected * (1 - expected) / len(x)).sqrt() + 3 / len(x)).all(), (found, expected)
+    slack = 5 * (expected * (1 - expected) / len(x)).sqrt() + 3 / len(x)
+    assert ((found - expected).abs() <= slack).all(), (found, expected)
 
 
 def total_variation(p: torch.Tensor, q: torch.Tensor) -> float:
