@@ -23,32 +23,37 @@ class Case:
 
     `args` holds arrays, numbers, or recipes (`Field`, `Network`) from which a callable is built on the spot;
     `shown` holds what the card prints beside a wrong entry (by default the arguments); `hint` is what an
-    answer must have overlooked that is wrong on such cases alone.
+    answer must have overlooked that is wrong on such cases alone; `batch` names the argument whose shape is
+    (B, *event), where that is not the first of several axes.
     """
 
     name: str
     args: dict[str, object]
     shown: dict[str, object] = field(default_factory=dict)
     hint: str = ""
+    batch: str = ""
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """(B, D) of the first batch among the arguments; (1, 1) where there is none."""
-        batches = [v.shape for v in self.args.values() if isinstance(v, np.ndarray) and v.ndim >= 2]
-        return (batches[0][0], int(np.prod(batches[0][1:]))) if batches else (1, 1)
+        """(B, D) of the batch among the arguments, (B, 1) for numbers (B,); (1, 1) where there is neither."""
+        arrays = {name: v for name, v in self.args.items() if isinstance(v, np.ndarray) and v.ndim}
+        first = next((v for v in arrays.values() if v.ndim >= 2), next(iter(arrays.values()), np.zeros(1)))
+        shape = arrays.get(self.batch, first).shape
+        return shape[0], int(np.prod(shape[1:]))
 
 
 @dataclass(frozen=True)
 class Watch:
     """What to look at: names of the outputs, arguments whose gradient counts, and what is allowed.
 
-    tensors: the rest of the notebook needs torch tensors, in the dtype of the input."""
+    tensors: the rest of the notebook needs torch tensors, in the dtype of the input; tokens: integer ones."""
 
     outputs: tuple[str, ...] = ("result",)
     gradient: tuple[str, ...] = ()
     random: bool = False
     detached: bool = False
     tensors: bool = False
+    tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class Network:
         return cls(tuple(rng.normal(size=shape) for shape in shapes))
 
     def build(self, like: torch.Tensor) -> nn.Module:
-        return _Net([_tensor(w, like) for w in self.weights])
+        return _Net([tensor_like(w, like) for w in self.weights])
 
 
 class _Net(nn.Module):
@@ -127,7 +132,7 @@ class _Net(nn.Module):
         return torch.tanh(torch.cat([x, time], dim=1) @ inner + bias) @ outer
 
 
-def _tensor(value: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+def tensor_like(value: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     made = torch.tensor(value)
     return made.to(device=like.device, dtype=like.dtype if made.is_floating_point() else None)
 

@@ -67,8 +67,8 @@ def _observe_case(answer: Callable, case: Case, watch: Watch, thorough: bool) ->
             manners.discard("random")
         if watch.detached and tracks_gradient(result):
             manners.add("tracks")
-        if watch.tensors and not are_tensors(result, args, watch):
-            manners.add("tensors")
+        if (watch.tensors or watch.tokens) and not are_tensors(result, args, watch):
+            manners.add("tokens" if watch.tokens else "tensors")
         again = named(_call(answer, _built(case))[0], watch)
         if not all(same(values[name], again[name]) for name in values):
             manners.add("unstable")

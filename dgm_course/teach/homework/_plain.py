@@ -86,8 +86,10 @@ def tracks_gradient(result: object) -> bool:
 
 
 def are_tensors(result: object, args: Sequence[object], watch: Watch) -> bool:
-    """Whether each output is a tensor in the dtype of the first batch (of a scalar the dtype never matters)."""
-    floats = (v.dtype for v in args if isinstance(v, torch.Tensor) and v.is_floating_point())
-    wanted = next(floats, torch.get_default_dtype())
+    """Whether each output is a tensor in the dtype of the first batch (of a scalar the dtype never matters).
+
+    For tokens that is the first batch of whole numbers."""
+    kinds = (v.dtype for v in args if isinstance(v, torch.Tensor) and v.is_floating_point() != watch.tokens)
+    wanted = next(kinds, torch.get_default_dtype())
     parts = result if len(watch.outputs) > 1 and isinstance(result, (tuple, list)) else [result]
     return all(isinstance(part, torch.Tensor) and (part.dtype == wanted or not part.ndim) for part in parts)

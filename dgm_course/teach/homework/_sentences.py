@@ -80,6 +80,11 @@ MANNERS = {
         "The values are right, but what follows needs torch tensors in the dtype of the input.",
         "Return tensors themselves, no list around one; torch.as_tensor(values, dtype=x0.dtype) makes one of an array.",
     ),
+    "tokens": (
+        "The values are right, but tokens are whole numbers: an integer tensor, in the dtype of those that came in.",
+        "A float among the factors, an array made by torch.zeros, numpy or a list turns them into something else; "
+        "choosing with torch.where keeps them as they are, and .long() brings them back.",
+    ),
 }
 
 # Said on a passing card: the answer is right, and would be more useful still.
@@ -105,6 +110,28 @@ ERROR_HINTS = (
     (
         "shapes cannot be multiplied",
         "Inner sizes of a matrix product differ: is one factor to be transposed?",
+    ),
+    (
+        "is out of bounds.",
+        "A token is larger than the table it is looked up in: K clean tokens are 0 to K − 1, and the mask K is one more.",
+    ),
+    (
+        "for dimension 2 with size",
+        "A token is larger than the table it is looked up in: K clean tokens are 0 to K − 1, and the mask K is one more.",
+    ),
+    (
+        "class values must be smaller",
+        "A token is larger than the number of classes: beside the K clean tokens the mask is one more.",
+    ),
+    (
+        "log_conditional expects",
+        "It is called as log_conditional(visible, x): x are always the clean tokens, whole sequences, and visible is a "
+        "tensor of True and False that says which places it may look at.",
+    ),
+    (
+        "does not require grad",
+        "No graph leads there. Where a derivative is asked, call requires_grad_() on a clone of your own before using it; "
+        "inside a loss take none: return the loss, and the training loop will call backward.",
     ),
     ("size mismatch", "Shapes do not fit: print x.shape and t.shape just before this line."),
     ("same dtype", "float32 meets float64: created tensors should follow the input's dtype, dtype=x.dtype."),

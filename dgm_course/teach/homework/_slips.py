@@ -235,7 +235,7 @@ def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
 
 
 def _scalar_asked(given: np.ndarray, right: np.ndarray) -> str:
-    if right.size > 1:
+    if right.size > 1 or given.size == 1:
         return ""
     for name, value in (("mean", given.mean()), ("sum", given.sum())):
         if given.size and close(value.reshape(right.shape), right):
@@ -260,14 +260,14 @@ def _transposed(given: np.ndarray, right: np.ndarray) -> str:
 
 
 def _whole_way(given: np.ndarray, right: np.ndarray) -> str:
-    if given.shape[1:] != right.shape or len(given) < 2:
+    if given.shape[1:] != right.shape or len(given) < 2 or given.shape == right.shape * 2:
         return ""
     last = " (which is right)" if close(given[-1], right) else ""
     return f"{len(given)} results came, stacked; one is asked, the last{last}."
 
 
 def _table_of_pairs(given: np.ndarray, right: np.ndarray) -> str:
-    if right.ndim and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)):
+    if right.ndim and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)) != right.shape[:2]:
         return (
             "A (B, B) table came: shapes (B,) and (B, 1) were combined and torch made all pairs. Give the "
             "one a last axis of length one, v[:, None], or take it from the other."
