@@ -194,6 +194,8 @@ class TokenMLP(nn.Module):
     def forward(self, x: Tensor, t: Tensor | float, y: None = None) -> Tensor:
         if x.dim() != 2 or x.shape[1] != self.length:
             raise ValueError(f"x has shape {tuple(x.shape)}: this TokenMLP expects (B, {self.length}).")
+        if y is not None:
+            raise ValueError("y was given, but this TokenMLP knows no condition.")
         seen = _one_hot(x, self.vocabulary, self.layers[-1].weight).flatten(1)
         return self.layers(torch.cat([seen, _column(t, seen)], 1)).view(*x.shape, self.vocabulary)
 

@@ -100,8 +100,8 @@ class PathModel(PathField):
     def __init__(self, net: nn.Module, path: GaussianPath | MaskPath, event: Sequence[int], prediction: str = "velocity",
                  times: Times = uniform, coupling: Coupling = independent) -> None:
         super().__init__()
-        if prediction not in ("velocity", "noise", "data", "v", "score"):
-            raise ValueError(f"prediction is {prediction!r}: expected velocity, noise, data, v or score.")
+        if prediction not in path.predictions:
+            raise ValueError(f"prediction is {prediction!r}: expected {' or '.join(path.predictions)} on this path.")
         self.net, self.path, self.event, self.prediction = net, path, tuple(event), prediction
         self.times_of, self.coupling, self.label = times, coupling, None
 

@@ -32,10 +32,16 @@ def hop(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
     return field.path.step(field.guess(x, t), t + dt)
 
 
+hop.hops = True  # it uses the model itself, not an arrow, so no noise can be added from outside
+
+
 def ancestral(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     """x_s ~ q(x_s | x_t, x̂1), s = t + dt: the posterior of the chain, with the guess for the data.        (DDPM)"""
     guess = field.guess(x, t)
     return field.path.step(guess, t + dt, field.path.fresh(guess, t + dt))
+
+
+ancestral.hops = True
 
 
 def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Method:
@@ -44,6 +50,7 @@ def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Method:
         s = t + dt
         size = ratio * float(field.path.sigma(s)) ** 2
         return langevin(lambda y: field.score(y, s), x, size, steps)[-1]
+    method.hops = True
     return method
 
 
@@ -86,10 +93,14 @@ class PathField(nn.Module):
         return torch.linspace(*self.path.span, steps + 1, dtype=dtype, device=like.device)
 
     def _walk(self, x0: Tensor | int, steps: int, method: Method | None, noise: Noise) -> Iterator[Tensor]:
+        method = method or self.path.method
+        if noise and getattr(method, "hops", False):
+            raise ValueError("noise was given to a method that has its own (hop, ancestral, annealed_langevin, confident): "
+                             "expected noise with a solver such as euler.")
         x0 = self.start(x0) if isinstance(x0, int) else x0
         ts = self.times(steps, x0)
         with threads_for(self):
-            yield from walk(self.drift(noise), self.path.begin(x0, ts[0]), ts, noise, method or self.path.method)
+            yield from walk(self.drift(noise), self.path.begin(x0, ts[0]), ts, noise, method)
 
     @torch.no_grad()
     def trajectory(self, x0: Tensor | int, steps: int = 50, method: Method | None = None, noise: Noise = 0.0) -> Tensor:
@@ -112,8 +123,8 @@ class PathField(nn.Module):
     def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:
         """log p_1(x) by the continuity equation, exact trace; for events (D,) and a standard normal source."""
         if not self.path.gaussian:
-            raise ValueError(f"log_prob needs a standard normal source x0; this path starts from {self.path.source!r}: "
-                             "expected its density as log_base= of dynamics.log_density.")
+            raise ValueError(f"log_prob needs a standard normal source x0, which this has not: {self.path!r}. Expected the "
+                             "source's density as log_base= of dynamics.log_density, or on a mask path elbo(x).")
         ts = self.times(steps, x).flip(0)
         sigma = self.path.sigma(ts[-1])
         base = lambda y: normal_log_prob(y, torch.zeros_like(sigma), sigma).flatten(1).sum(1)

@@ -120,6 +120,7 @@ class GaussianPath:
     jitter: float = 0.0
     slopes: tuple[float, float] | None = None
     method = staticmethod(euler)  # how samplers step unless told otherwise
+    predictions = ("velocity", "noise", "data", "v", "score")
 
     def at(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(alpha, sigma, alpha', sigma') at t, laid over x where x is given.  t () or (B,) in [0, 1]"""

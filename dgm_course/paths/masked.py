@@ -109,6 +109,7 @@ class MaskPath:
     name: str = "absorbing"
     span: tuple[float, float] = (0.0, 1.0)
     method = staticmethod(hop)
+    predictions = ("data",)
     gaussian = False
 
     def __post_init__(self) -> None:
@@ -167,6 +168,8 @@ class MaskPath:
 
         Columns are "from", rows "to": p_t = Q p_s, each column sums to one.        (lecture 14, Absorbing Diffusion)"""
         low, high = self._ordered(t, s)
+        if low.numel() != 1 or high.numel() != 1:
+            raise ValueError("s and t hold several times: expected one each, since the transition is one matrix.")
         keep, size = low / high, self.vocabulary + 1
         absorb = torch.zeros(size, size, dtype=keep.dtype, device=keep.device)
         absorb[self.mask_id] = 1
@@ -191,6 +194,7 @@ class MaskPath:
 
     def marginal(self, data: Table, t: Tensor | float) -> Table:
         """p_t when the data are a table: again a table, over one more symbol, the mask."""
+        self._same(data)
         q = self.transition(1.0, t).to(data.probs) if float(t) < 1 else torch.eye(self.vocabulary + 1).to(data.probs)
         probs = data.probs
         for axis in range(probs.ndim):
@@ -201,8 +205,7 @@ class MaskPath:
         """q(x_s | x_t, x1) for t < s: x_t where it is visible; where masked, x1 with ``unmask(t, s)``, else the mask.
 
         xt, x1 (B, *event) -> (B, *event, K + 1)                                    (lecture 14, posterior, both cases)"""
-        self._tokens(xt, "xt", self.mask_id)
-        self._tokens(x1, "x1", self.vocabulary - 1)
+        xt, x1 = self._tokens(xt, "xt", self.mask_id), self._tokens(x1, "x1", self.vocabulary - 1)
         size, masked = self.vocabulary + 1, (xt == self.mask_id)[..., None]
         if bool((~masked[..., 0] & (xt != x1)).any()):
             raise ValueError("xt shows a token that differs from x1: expected each token of xt to be that of x1, or masked.")
@@ -219,6 +222,12 @@ class MaskPath:
     def blur(self, x0: Tensor) -> Tensor:
         return x0
 
+    def fresh(self, guess: TokenGuess, s: Tensor | float) -> Tensor:
+        raise ValueError("tokens have no noise to renew, hop draws from the posterior already: expected hop or confident.")
+
+    def sigma(self, t: Tensor) -> Tensor:
+        raise ValueError("a mask path has no sigma: expected method=hop or confident, not one that follows a score.")
+
     def begin(self, x0: Tensor, t: Tensor) -> Tensor:
         """All masked; or, where x0 are tokens, these: what is visible is given, what is masked is to be filled in."""
         if not x0.is_floating_point():
@@ -226,9 +235,11 @@ class MaskPath:
         return torch.full(x0.shape, self.mask_id, device=x0.device)
 
     def pair(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> TokenPair:
-        """Hidden where x0 >= alpha(t)."""
+        """Hidden where x0 >= alpha(t).  x1, x0 (B, *event), t () or (B,)"""
         t = expect_time(t)
-        return TokenPair(x1, x0 >= over(self.alpha(t), x0), t)
+        if x0.shape != x1.shape:
+            raise ValueError(f"x0 has shape {tuple(x0.shape)}: expected an hour for each token, {tuple(x1.shape)}.")
+        return TokenPair(x1.long(), x0 >= over(self.alpha(t), x0), t)
 
     def place(self, pair: TokenPair) -> Tensor:
         """x_t: the mask where the pair is hidden."""
@@ -236,7 +247,7 @@ class MaskPath:
 
     def corrupt(self, x1: Tensor, t: Tensor | float, x0: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x_t, x0): every token hidden on its own with probability 1 − alpha(t).  x1 (B, *event), t () or (B,)"""
-        self._tokens(x1, "x1", self.vocabulary - 1)
+        x1 = self._tokens(x1, "x1", self.vocabulary - 1)
         x0 = self.draw(x1) if x0 is None else x0
         return self.place(self.pair(x1, x0, t)), x0
 
@@ -244,7 +255,7 @@ class MaskPath:
         """The logits of the clean tokens, ``data=`` (B, *event, K), with where and when they were given."""
         if set(known) != {"data"}:
             raise ValueError(f"guess was given {sorted(known) or 'nothing'}: on a mask path expected data=, the logits.")
-        self._tokens(xt, "xt", self.mask_id)
+        xt = self._tokens(xt, "xt", self.mask_id)
         return TokenGuess(self.accept(known["data"], xt), xt, expect_time(t))
 
     def step(self, guess: TokenGuess, s: Tensor | float) -> Tensor:
@@ -276,7 +287,7 @@ class MaskPath:
         """−E Σ_k w_k Σ_masked −log p(x1 | x_t) ≤ log p(x1), in nats; steps None: continuous time.  -> (B,)
 
         With steps T every one of the T terms is looked at once a draw; without, ``draws`` stratified times a sample."""
-        self._tokens(x1, "x1", self.vocabulary - 1)
+        x1 = self._tokens(x1, "x1", self.vocabulary - 1)
         if draws < 1:
             raise ValueError(f"draws is {draws}: expected at least one.")
         bounds = [torch.stack([self._term(field, x1, t, weight) for t, weight in self._looks(x1, steps, draws)]).sum(0)
@@ -299,12 +310,16 @@ class MaskPath:
         surprise = -guess.logits.log_softmax(-1).gather(-1, x1[..., None])[..., 0]
         return weight * torch.where(pair.hidden, surprise, 0.0).flatten(1).sum(1)
 
+    def _same(self, data: Table) -> None:
+        if data.symbols != self.vocabulary:
+            raise ValueError(f"the table has {data.symbols} symbols, the path {self.vocabulary} tokens: expected the same.")
+
     def exact(self, data: Table) -> ExactTokens:
         """The perfect model of this path for these data."""
         return ExactTokens(self, data)
 
     def _tokens(self, x: Tensor, name: str, highest: int) -> Tensor:
-        """x where it holds integers from 0 to ``highest``, or a sentence."""
+        """x as int64 where it holds integers from 0 to ``highest``, or a sentence."""
         if not isinstance(x, Tensor) or x.is_floating_point() or x.dtype == torch.bool:
             came = f"dtype {x.dtype}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
             raise TypeError(f"{name} has {came}: expected tokens, a tensor of integers (x.long() converts).")
@@ -314,7 +329,7 @@ class MaskPath:
                              f"(token {self.mask_id}): expected clean tokens, 0 to {highest}.")
         if low < 0 or high > highest:
             raise ValueError(f"{name} runs from {low} to {high}: expected tokens 0 to {highest}.")
-        return x
+        return x.long()
 
     def __repr__(self) -> str:
         return f"{self.name} path: one of {self.vocabulary} tokens is visible with probability alpha(t), else {self.mask_id}"
@@ -325,8 +340,7 @@ class ExactTokens(PathField):
 
     def __init__(self, path: MaskPath, data: Table) -> None:
         super().__init__()
-        if data.symbols != path.vocabulary:
-            raise ValueError(f"the table has {data.symbols} symbols, the path {path.vocabulary} tokens: expected the same.")
+        path._same(data)
         self.path, self.data = path, data
 
     def start(self, n: int) -> Tensor:
@@ -351,6 +365,9 @@ def confident(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
     rank = sure.argsort(1, descending=True).argsort(1)
     told = rank < (guess.masked.flatten(1).sum(1, keepdim=True) * share).round()
     return torch.where(guess.masked & told.view(x.shape), tokens, x)
+
+
+confident.hops = True
 
 
 def _grid(steps: int) -> Tensor:

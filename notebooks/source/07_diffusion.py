@@ -99,7 +99,7 @@ verify("diff.ddpm", from_library, from_bare, what="library loss = the bare lines
 seed(2); ours = model.sample(x0, steps=100, method=ancestral)
 seed(2); by_hand = bare_sample(x0)[-1]
 verify("diff.ddpm", ours, by_hand, what="library's ancestral sampler = the bare lines", tolerance=1e-3)
-reveal(path_models.ddpm, ancestral, paths.GaussianPath.step)
+reveal(path_models.ddpm, ancestral)
 
 # %% [markdown]
 # ## 1 · Two ways to drown in noise
@@ -597,7 +597,188 @@ FramePlayer(way[:, :, 0].float().clamp(-1.5, 1.5) / 1.5, captions=[f"t = {0.999 
 #
 # ## Homework
 #
-# HOMEWORK
+# Ten exercises, fourteen points, in the notation of the papers: $s$ is the slides' time, $k=1\dots T$ the discrete step (`betas[k - 1]` is $\beta_k$), `abar` is $\bar\alpha$, and $\bar\alpha_0=1$. The check answers at once; where it is not satisfied it
+# says which law failed and gives a hint, and the reference takes your place so that everything below still runs.
+#
+# **Exercise 7.1 · the VP kernel (1 point).** Mean and standard deviation of $q(\mathbf x(s)\mid\mathbf x(0))$ for the variance-preserving SDE, with $\beta$ linear from `beta_min` at $s=0$ to `beta_max` at $s=1$. (Section 1 has the formula; the
+# integral is yours.)
+
+# %% exercise="diff.vp_kernel"
+def vp_kernel(x, s, beta_min, beta_max):
+    """Where x(0) is at time s.     x (B, D), s (B, 1)  ->  mean (B, D), standard deviation (B, 1)"""
+    ### BEGIN SOLUTION
+    area = beta_min * s + (beta_max - beta_min) * s**2 / 2
+    return torch.exp(-area / 2) * x, torch.sqrt(1 - torch.exp(-area))
+    ### END SOLUTION
+
+# %% check="diff.vp_kernel" points=1
+vp_kernel = check("diff.vp_kernel", vp_kernel)
+
+# %% [markdown]
+# **Exercise 7.2 · the VE kernel (1 point).** The same for the variance-exploding SDE with $\sigma(s)=\sigma_{min}(\sigma_{max}/\sigma_{min})^s$. Mind what has come in *since* $s=0$.
+
+# %% exercise="diff.ve_kernel"
+def ve_kernel(x, s, sigma_min, sigma_max):
+    """Where x(0) is at time s.     x (B, D), s (B, 1)  ->  mean (B, D), standard deviation (B, 1)"""
+    ### BEGIN SOLUTION
+    sigma = sigma_min * (sigma_max / sigma_min) ** s
+    return x, torch.sqrt(sigma**2 - sigma_min**2)
+    ### END SOLUTION
+
+# %% check="diff.ve_kernel" points=1
+ve_kernel = check("diff.ve_kernel", ve_kernel)
+
+# %% [markdown]
+# **Exercise 7.3 · the posterior of one step (2 points).** If both ends are known, the step in between is Gaussian: mean and variance of $q(\mathbf x_{k-1}\mid\mathbf x_k,\mathbf x_0)$ for DDPM's chain. Each sample has its own $k$.
+
+# %% exercise="diff.ddpm_posterior"
+def ddpm_posterior(xk, x_data, k, betas):
+    """One step back, the data known.     xk, x_data (B, D), k (B,), betas (T,)  ->  mean (B, D), variance (B, 1)"""
+    ### BEGIN SOLUTION
+    abar = torch.cat([torch.ones_like(betas[:1]), (1 - betas).cumprod(0)])
+    beta, now, before = betas[k - 1][:, None], abar[k][:, None], abar[k - 1][:, None]
+    mean = (before.sqrt() * beta * x_data + (1 - beta).sqrt() * (1 - before) * xk) / (1 - now)
+    return mean, beta * (1 - before) / (1 - now)
+    ### END SOLUTION
+
+# %% check="diff.ddpm_posterior" points=2
+ddpm_posterior = check("diff.ddpm_posterior", ddpm_posterior)
+
+# %% [markdown]
+# **Exercise 7.4 · denoising score matching (2 points).** Noise level $\sigma$ on the VE path: spoil the data with $\sigma\boldsymbol\epsilon$, compare the network's score there with the score of the kernel, weight the square with $\sigma^2$, and average over batch *and*
+# coordinates. The network is called as `score_net(noisy, sigma)`.
+
+# %% exercise="diff.dsm_loss"
+def dsm_loss(score_net, x_data, eps, sigma):
+    """Denoising score matching with weight sigma².     x_data, eps (B, D), sigma (B, 1)  ->  ()"""
+    ### BEGIN SOLUTION
+    noisy = x_data + sigma * eps
+    return ((sigma * score_net(noisy, sigma) + eps) ** 2).mean()
+    ### END SOLUTION
+
+# %% check="diff.dsm_loss" points=2
+dsm_loss = check("diff.dsm_loss", dsm_loss)
+
+# %% [markdown]
+# **Exercise 7.5 · Tweedie's formula (1 point).** A score is a denoiser: the mean of the clean points that could stand behind $\mathbf x=\alpha\mathbf x_1+\sigma\mathbf x_0$, out of the score at $\mathbf x$.
+
+# %% exercise="diff.tweedie"
+def tweedie(score, x, alpha, sigma):
+    """E[x1 | x].     score, x (B, D), alpha, sigma (B, 1)  ->  (B, D)"""
+    ### BEGIN SOLUTION
+    return (x + sigma**2 * score) / alpha
+    ### END SOLUTION
+
+# %% check="diff.tweedie" points=1
+tweedie = check("diff.tweedie", tweedie)
+
+# %% [markdown]
+# **Exercise 7.6 · one step of DDPM's sampler (2 points).** From step $k$ to $k-1$, with the posterior's variance $\tilde\beta_k$; `eps_hat` is what the network says, `z` the fresh noise. (Put your guess of the data into 7.3, or simplify by hand; at $k=1$ no
+# noise is left to add.)
+
+# %% exercise="diff.ancestral_step"
+def ancestral_step(eps_hat, xk, k, betas, z):
+    """x_{k-1}.     eps_hat, xk, z (B, D), k one number in 1..T, betas (T,)  ->  (B, D)"""
+    ### BEGIN SOLUTION
+    abar = torch.cat([torch.ones_like(betas[:1]), (1 - betas).cumprod(0)])
+    beta, now, before = betas[k - 1], abar[k], abar[k - 1]
+    mean = (xk - beta / (1 - now).sqrt() * eps_hat) / (1 - beta).sqrt()
+    return mean + (beta * (1 - before) / (1 - now)).sqrt() * z
+    ### END SOLUTION
+
+# %% check="diff.ancestral_step" points=2
+ancestral_step = check("diff.ancestral_step", ancestral_step)
+
+# %% [markdown]
+# **Exercise 7.7 · one step of DDIM (1 point).** From the noise level of `abar_now` to that of `abar_next`, nearer to the data, without any fresh noise.
+
+# %% exercise="diff.ddim_step"
+def ddim_step(eps_hat, x, abar_now, abar_next):
+    """The point at the next level.     eps_hat, x (B, D), abar_now < abar_next (B, 1)  ->  (B, D)"""
+    ### BEGIN SOLUTION
+    data = (x - (1 - abar_now).sqrt() * eps_hat) / abar_now.sqrt()
+    return abar_next.sqrt() * data + (1 - abar_next).sqrt() * eps_hat
+    ### END SOLUTION
+
+# %% check="diff.ddim_step" points=1
+ddim_step = check("diff.ddim_step", ddim_step)
+
+# %% [markdown]
+# **Exercise 7.8 · leaps (2 points).** To sample with every tenth step one needs $q(\mathbf x_j\mid\mathbf x_k,\mathbf x_0)$ for any $j<k$. The chain's many small steps from $j$ to $k$ are one large one: mean and variance from $\bar\alpha_k$ (`abar_now`) and
+# $\bar\alpha_j$ (`abar_next`) alone.
+
+# %% exercise="diff.strided_posterior"
+def strided_posterior(x, x_data, abar_now, abar_next):
+    """A leap back, the data known.     x, x_data (B, D), abar (B, 1)  ->  mean (B, D), variance (B, 1)"""
+    ### BEGIN SOLUTION
+    beta = 1 - abar_now / abar_next
+    mean = (abar_next.sqrt() * beta * x_data + (1 - beta).sqrt() * (1 - abar_next) * x) / (1 - abar_now)
+    return mean, beta * (1 - abar_next) / (1 - abar_now)
+    ### END SOLUTION
+
+# %% check="diff.strided_posterior" points=2
+strided_posterior = check("diff.strided_posterior", strided_posterior)
+
+# %% [markdown]
+# **Exercise 7.9 · guidance (1 point).** Classifier-free guidance in this course's convention: weight 0 is the free prediction, weight 1 the conditional one.
+
+# %% exercise="diff.guidance"
+def guidance(free, given, weight):
+    """The guided prediction.     free, given (B, D), weight a number  ->  (B, D)"""
+    ### BEGIN SOLUTION
+    return free + weight * (given - free)
+    ### END SOLUTION
+
+# %% check="diff.guidance" points=1
+guidance = check("diff.guidance", guidance)
+
+# %% [markdown]
+# **Exercise 7.10 · Langevin (1 point).** One step of Langevin dynamics with `step` as the factor of the score; `z` is the fresh noise. (Papers that call this factor $\epsilon/2$ have another square root.)
+
+# %% exercise="diff.langevin_step"
+def langevin_step(score, x, step, z):
+    """The next point of the chain.     score: a function of x; x, z (B, D), step a number  ->  (B, D)"""
+    ### BEGIN SOLUTION
+    return x + step * score(x) + (2 * step) ** 0.5 * z
+    ### END SOLUTION
+
+# %% check="diff.langevin_step" points=1
+langevin_step = check("diff.langevin_step", langevin_step)
+
+# %% [markdown]
+# **Now put your pieces together.** Your ancestral step and your DDIM step, with the network of section 3, walk the same chain of fifty steps. (Where a piece is still missing the reference stands in.)
+
+# %%
+seed(17)
+T = 50
+betas = (beta(torch.arange(1, T + 1).double() / T) / T).float()
+abar = torch.cat([torch.ones(1), (1 - betas).cumprod(0)])
+begin = torch.randn(1500, 2)
+walkers = {"the data": eight.sample(1500), "your DDPM": begin, "your DDIM": begin}
+for k in range(T, 0, -1):
+    for name in ("your DDPM", "your DDIM"):
+        x = walkers[name]
+        with torch.no_grad():
+            eps_hat = learned["DDPM"].guess(x, max(1e-3, 1 - k / T)).noise
+        levels = abar[k].expand(1500, 1), abar[k - 1].expand(1500, 1)
+        walkers[name] = (ancestral_step(eps_hat, x, k, betas, torch.randn_like(x)) if name == "your DDPM"
+                         else ddim_step(eps_hat, x, *levels))
+axes = draw.panels(3, 2.6)
+for ax, (name, x) in zip(axes, walkers.items()):
+    draw.points(x, ax=ax, color=draw.INK if name == "the data" else draw.BLUE, title=name)
+draw.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's own ancestral and DDIM steps")
+
+# %% [markdown]
+# **Written (think, then unfold).** *The loss of a perfect score network is not zero. What is it, and at which t is it largest?*
+# <details><summary>Answer</summary>It is the variance of the noise given the noisy point: how much the possible origins disagree. Near pure noise the network knows x0 almost exactly (x_t is nearly x0), near the data it cannot know it at all; so, for
+# noise prediction, the loss per coordinate grows from 0 at t = 0 towards 1 at t = 1.</details>
+#
+# *Ancestral sampling with T steps has T · D random numbers, DDIM only D. Yet both draw from (nearly) the same distribution. Where did the randomness of DDIM go?*
+# <details><summary>Answer</summary>Nowhere: the D numbers of the start are enough, an invertible map carries them to the data. That also makes them a latent code: encode a point by running the ODE backwards, and two codes can be interpolated. With
+# fresh noise at every step the start is forgotten.</details>
+#
+# *Why may VE's sampler start from $\mathcal N(0,\sigma_{max}^2\mathbf I)$, and when must it not?*
+# <details><summary>Answer</summary>Section 8: the true start is the data blurred by σ_max. The lie costs at least ‖E x1‖²/2σ_max² nats, so it is small where σ_max is large against the data's mean and spread.</details>
 #
 # ## References
 #
