@@ -29,7 +29,7 @@ from . import _absorbing_diffusion_sampling as sampling
 
 def transition_matrix(beta: float, vocabulary: int) -> Tensor:
     """The step from data, alpha = 1, to alpha = 1 − β."""
-    return MaskPath(vocabulary).transition(1.0, 1 - torch.tensor(beta, dtype=torch.float64)).float()
+    return MaskPath(vocabulary).transition(1.0, 1 - torch.as_tensor(beta, dtype=torch.float64)).float()
 
 
 def corrupt(x: Tensor, hours: Tensor, survive: Tensor, mask_id: int) -> Tensor:
@@ -57,7 +57,7 @@ def unmask_step(
     xt: Tensor, proposal: Tensor, hours: Tensor, survive_now: float, survive_next: float, mask_id: int
 ) -> Tensor:
     """The path's share of the masked tokens, the hours deciding which."""
-    now, after = (torch.tensor(chance, dtype=torch.float64) for chance in (survive_now, survive_next))
+    now, after = (torch.as_tensor(chance, dtype=torch.float64) for chance in (survive_now, survive_next))
     appear = hours < MaskPath(mask_id).unmask(now, after).to(hours)
     return torch.where((xt == mask_id) & appear, proposal, xt)
 
