@@ -506,6 +506,13 @@ def weight_on_the_graph(survive, t):
     return torch.autograd.grad(alpha, t, torch.ones_like(alpha), create_graph=True)[0] / (1 - alpha)
 
 
+def weight_left_on_the_graph(survive, t):
+    """Without detach: the graph of alpha is spent, and the weight must be detached before a backward pass."""
+    t = t.clone().requires_grad_()
+    alpha = survive(t)
+    return torch.autograd.grad(alpha.sum(), t)[0] / (1 - alpha)
+
+
 def weight_by_rows(survive, t):
     return torch.stack([elbo_weight(survive, time) for time in t])
 
@@ -987,6 +994,7 @@ BANKS = {
             "logarithm": weight_by_logarithm,
             "jacobian": lambda survive, t: torch.autograd.functional.jacobian(survive, t).diagonal() / (1 - survive(t)),
             "on the graph": weight_on_the_graph,
+            "left on the graph": weight_left_on_the_graph,
             "rows": weight_by_rows,
             "backward": weight_by_backward,
         },
