@@ -133,9 +133,20 @@ def _shapes(observed: Sequence[Observation], expected: Expected) -> Verdict | No
                     f"Case {case.name}",
                     f"shape {given.shape}",
                     f"shape {wanted.shape}",
-                    _slips.shape_hint(given, wanted, case),
+                    _exchanged(seen, right) or _slips.shape_hint(given, wanted, case),
                 )
     return None
+
+
+def _exchanged(seen: Observation, right: Observation) -> str:
+    """A sentence where two results came, each of them right, in the other order."""
+    names = list(right.values)
+    if len(names) != 2 or not all(type(seen.values.get(name)) is np.ndarray for name in names):
+        return ""
+    turned = zip(names, reversed(names), strict=True)
+    came = [(fitted(seen.values[other], right.values[name]), right.values[name]) for name, other in turned]
+    wrong = any(given is None or not close(given, wanted) for given, wanted in came)
+    return "" if wrong else f"Both results are right, in the other order: ({', '.join(names)}) is asked."
 
 
 def _values(observed: Sequence[Observation], expected: Expected, law: SameValues) -> Verdict | None:

@@ -220,6 +220,8 @@ def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
     """A sentence for a wrong shape: which right values are hidden in what came."""
     rules = (
         _scalar_asked,
+        _no_column,
+        _spread,
         _squeezed,
         _transposed,
         _whole_way,
@@ -241,6 +243,22 @@ def _scalar_asked(given: np.ndarray, right: np.ndarray) -> str:
         if given.size and close(value.reshape(right.shape), right):
             return f"One number is asked, {given.size} came: their {name} is missing (it would be right)."
     return f"One number is asked, {given.size} came: the mean or sum over them is missing."
+
+
+def _no_column(given: np.ndarray, right: np.ndarray) -> str:
+    if right.ndim != 2 or right.shape[1] != 1 or given.shape != right.shape[:1]:
+        return ""
+    return (
+        "One number a sample is asked as a column, (B, 1), and (B,) came: an index or a sum over the coordinates leaves no "
+        "last axis, and squeeze() takes it away, also a batch of one sample or a single coordinate."
+    )
+
+
+def _spread(given: np.ndarray, right: np.ndarray) -> str:
+    if right.ndim != 2 or right.shape[1] != 1 or given.ndim != 2 or len(given) != len(right):
+        return ""
+    same = given.shape[1] > 1 and close(given, np.repeat(right, given.shape[1], axis=1))
+    return "The right numbers, repeated for every coordinate: one number a sample is asked, (B, 1)." if same else ""
 
 
 def _squeezed(given: np.ndarray, right: np.ndarray) -> str:
