@@ -56,6 +56,7 @@ def bare_loss(x1, x0, t):
     xt = alpha * x1 + sigma * x0
     return ((net(torch.cat([xt, t], 1)) - x0) ** 2).mean()             # what was the noise?
 
+# %%
 steps = budget(quick=3000, full=8000)
 for step in range(steps):
     optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / steps)
@@ -120,19 +121,25 @@ reveal(path_models.ddpm, ancestral)
 beta = lambda s: 0.1 + (20.0 - 0.1) * s
 sigma = lambda s: 0.01 * (10.0 / 0.01) ** s                            # geometric, from 0.01 to 10
 ve_noise = lambda s: (laws.time_derivative(lambda r: sigma(r) ** 2, s)).sqrt()
-sdes = {"diff.ve": (VE(), lambda x, s: torch.zeros_like(x), ve_noise),
-        "diff.vp": (VP(), lambda x, s: -0.5 * beta(s) * x, lambda s: beta(s).sqrt())}
-seed(3)
-point, ss = torch.tensor([1.5, -1.0]).double(), torch.linspace(0, 0.8, 1601).double()
-for item, (path, drift, noise) in sdes.items():
+sdes = {"VE": (VE(), lambda x, s: torch.zeros_like(x), ve_noise),
+        "VP": (VP(), lambda x, s: -0.5 * beta(s) * x, lambda s: beta(s).sqrt())}
+
+def simulated(path, drift, noise):
+    """At three times: s, and the moments of the particles, each shifted and scaled as the closed form says."""
+    point, ss = torch.tensor([1.5, -1.0]).double(), torch.linspace(0, 0.8, 1601).double()
     for i, particles in enumerate(dynamics.walk(drift, point.expand(20_000, 2), ss, noise)):
-        s = ss[i]
         if i in (500, 1000, 1600):
-            alpha, scale, _, _ = path.at(1 - s)
-            away = particles - alpha * point
-            moments = torch.cat([away / scale, (away / scale) ** 2, away.prod(1, keepdim=True) / scale**2], 1)
-            verify(item, estimate(moments), torch.tensor([0.0, 0, 1, 1, 0]).double(), scale=1.0,
-                   what=f"{path.name} SDE at s = {float(s):.2f}: mean, variances and covariance of the closed form")
+            alpha, scale, _, _ = path.at(1 - ss[i])
+            z = (particles - alpha * point) / scale
+            yield float(ss[i]), estimate(torch.cat([z, z**2, z.prod(1, keepdim=True)], 1))
+
+# %% tags=["slide:diff.ve", "slide:diff.vp"]
+seed(3)
+unit = torch.tensor([0.0, 0, 1, 1, 0]).double()                        # two means, two variances, the covariance
+for s, moments in simulated(*sdes["VE"]):
+    verify("diff.ve", moments, unit, scale=1.0, what=f"VE SDE at s = {s:.2f}: x(0) and σ²(s) − σ²(0)")
+for s, moments in simulated(*sdes["VP"]):
+    verify("diff.vp", moments, unit, scale=1.0, what=f"VP SDE at s = {s:.2f}: α x(0) and 1 − α²")
 
 # %%
 axes = draw.panels(10, 1.9, columns=5)
@@ -214,6 +221,7 @@ verify("diff.dsm-continuous", VP().score(xt, x1, 0.7), torch.autograd.grad(kerne
 verify("diff.dsm-continuous", VP().score(xt, x1, 0.7), -x0 / sigma_t.double(), tolerance=1e-5,
        what="… = −x₀/σ: minus the noise")
 
+# %%
 some_net = nets.MLP(2, width=16, depth=2).double()
 for p in some_net.parameters():
     torch.nn.init.normal_(p, std=0.5)                                  # any weights will do

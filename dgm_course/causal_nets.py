@@ -1,0 +1,217 @@
+"""Layers that cannot see the future: what autoregressive networks are made of.  No loss, no sampling.
+
+    p(x) = Π_i p(x_i | x_<i)          so the answer at place i may depend on the places before i, and on nothing else
+
+An ordinary layer mixes everything.  Each layer here forbids itself something, and always by the same means: a mask of
+zeros and ones on what is multiplied.  `MaskedConv2d` masks the taps of its kernel, `MaskedLinear` the entries of its
+matrix, `CausalAttention` the pairs of places; `RowLSTM` needs no mask between rows, since a recurrence has a direction.
+
+The same masks make sampling cheap.  What a layer said about earlier places cannot change when later ones are filled in,
+so it is kept, and a new pixel costs the arithmetic of one pixel.  `Walk` does it for a convolution, `step` for attention;
+they give the numbers of ``forward``, one place at a time.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def raster_mask(kind: str, rows: int, columns: int) -> Tensor:
+    """1 on the taps before the centre, row by row, 0 after it; the centre itself: 0 for kind A, 1 for B.  (rows, columns)
+
+    The first layer is an A: it looks at pixels.  All others are B: they look at features that have forgotten their pixel."""
+    mask = torch.zeros(rows * columns)
+    mask[: rows * columns // 2 + (kind == "B")] = 1
+    return mask.view(rows, columns)
+
+
+def rows_mask(kind: str, rows: int, columns: int) -> Tensor:
+    """1 on whole rows: those above the centre (A), and the centre's as well (B).  (rows, columns)"""
+    above = torch.arange(rows) < rows // 2 + (kind == "B")
+    return above.float()[:, None].repeat(1, columns)
+
+
+class MaskedConv2d(nn.Conv2d):
+    """conv(h; w ⊙ mask): a convolution that sees only what comes before.  (B, i, H, W) -> (B, o, H, W)
+
+    kernel: odd, a number or (rows, columns).  kind: "A" without the pixel itself, "B" with it.  mask: which taps."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int], kind: str,
+                 mask: Callable[[str, int, int], Tensor] = raster_mask) -> None:
+        rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
+        if min(rows, columns) < 1 or not rows % 2 or not columns % 2:
+            raise ValueError(f"kernel is {kernel}: expected odd sizes, so that there is a centre to mask from.")
+        if kind not in ("A", "B"):
+            raise ValueError(f"kind is {kind!r}: expected 'A' (without the pixel itself) or 'B' (with it).")
+        super().__init__(inputs, outputs, (rows, columns), padding=(rows // 2, columns // 2))
+        self.kind = kind
+        self.register_buffer("mask", mask(kind, rows, columns), persistent=False)
+
+    @property
+    def taps(self) -> Tensor:
+        """w ⊙ mask without the rows below the centre, which are all zeros: half the work.  (o, i, rows // 2 + 1, columns)"""
+        return (self.weight * self.mask)[:, :, : self.padding[0] + 1]
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.conv2d(h, self.taps, self.bias, padding=self.padding)[:, :, : h.shape[2]]
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels} -> {self.out_channels}, kernel {tuple(self.kernel_size)}, mask {self.kind}"
+
+
+class Walk:
+    """A masked convolution pixel by pixel in raster order: the numbers of ``forward``, each computed once.
+
+    What the rows above say to a row is one convolution, when the row begins; a pixel adds what stands left of it.
+    rows (n, rows // 2 + 1, W + columns - 1, i): the inputs that are still wanted, the last row under way."""
+
+    def __init__(self, conv: MaskedConv2d, n: int, width: int) -> None:
+        (p, self.margin), self.width, self.conv, self.taps = conv.padding, width, conv, conv.taps
+        self.seen = int(conv.mask[p].sum())  # taps in the row under way
+        self.left = self.taps[:, :, p, : self.seen].permute(2, 1, 0).flatten(0, 1).contiguous()
+        self.rows = self.taps.new_zeros(n, p + 1, width + 2 * self.margin, conv.in_channels)
+
+    def begin(self, row: Tensor | None = None) -> Tensor:
+        """The next row: what is known of the answer with the row empty, or given whole.  (n, W, i) -> (n, W, o)"""
+        self.rows = F.pad(self.rows[:, 1:], (0, 0, 0, 0, 0, 1))
+        self.row = self.rows[:, -1]
+        if row is not None:
+            self.row[:, self.margin : self.margin + self.width] = row
+        self.above = F.conv2d(self.rows.permute(0, 3, 1, 2), self.taps, self.conv.bias)[:, :, 0].transpose(1, 2)
+        return self.above
+
+    def put(self, column: int, h: Tensor) -> None:
+        """The input at a pixel becomes known.  h (n, i)"""
+        self.row[:, column + self.margin] = h
+
+    def at(self, column: int) -> Tensor:
+        """The answer at a pixel, once all that it may see was put.  (n, o)"""
+        return torch.addmm(self.above[:, column], self.row[:, column : column + self.seen].flatten(1), self.left)
+
+
+def pointwise(conv: nn.Conv2d, h: Tensor) -> Tensor:
+    """A 1 x 1 convolution where the channels come last.  h (..., i) -> (..., o)"""
+    return F.linear(h, conv.weight.flatten(1), conv.bias)
+
+
+def gate(h: Tensor, dim: int = 1) -> Tensor:
+    """tanh(a) σ(b), where a and b are the halves of h: what to say, and how loudly."""
+    a, b = h.chunk(2, dim)
+    return torch.tanh(a) * torch.sigmoid(b)
+
+
+class GatedLayer(nn.Module):
+    """Two stacks that together see every pixel before, and no other.           (van den Oord et al. 2016, Gated PixelCNN)
+
+        a = down(v)              v + gate(a)                   v knows the rows above, whole
+        b = along(h) + link(a)   h + out(gate(b))              h knows them through v, and its own row up to the pixel
+
+    One masked stack alone has a blind spot: no path leads leftwards and up and far to the right again."""
+
+    def __init__(self, width: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.down = MaskedConv2d(width, 2 * width, kernel, "B", rows_mask)
+        self.along = MaskedConv2d(width, 2 * width, (1, kernel), "B")
+        self.link, self.out = nn.Conv2d(2 * width, 2 * width, 1), nn.Conv2d(width, width, 1)
+
+    def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        a = self.down(v)
+        return v + gate(a), h + self.out(gate(self.along(h) + self.link(a)))
+
+
+def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """c' = σ(f) c + σ(i) tanh(g),  h = σ(o) tanh(c').  gates (B, 4C, ...) = [f, i, o, g], cell (B, C, ...) -> (h, c')"""
+    f, i, o, g = gates.chunk(4, 1)
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class RowLSTM(nn.Module):
+    """An LSTM that reads an image row by row; a state is a whole row.          (van den Oord et al. 2016, Pixel RNN)
+
+    gates_r = within(x_r) + between(h_(r-1)): `within` is masked, since pixels of one row must not see the next ones;
+    `between` is not, since all of the row above is known.  (B, C, H, W) -> (B, C, H, W)"""
+
+    def __init__(self, width: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.within = MaskedConv2d(width, 4 * width, (1, kernel), "B")
+        self.between = nn.Conv1d(width, 4 * width, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = cell = x.new_zeros(len(x), x.shape[1], x.shape[3])
+        rows = []
+        for gates in self.within(x).unbind(2):
+            hidden, cell = lstm(gates + self.between(hidden), cell)
+            rows.append(hidden)
+        return torch.stack(rows, 2)
+
+
+class CausalAttention(nn.Module):
+    """softmax(q kᵀ / √d + mask) v in several heads; place i attends to places 0 ... i.  (B, L, C) -> (B, L, C)"""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if heads < 1 or width % heads:
+            raise ValueError(f"{heads} heads do not divide the width {width}: expected width / heads to be whole.")
+        self.heads = heads
+        self.qkv, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def split(self, h: Tensor) -> Tensor:
+        """q, k and v of all heads.  (B, L, C) -> (3, B, heads, L, d)"""
+        return self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def join(self, h: Tensor) -> Tensor:
+        return self.mix(h.transpose(1, 2).flatten(2))
+
+    def forward(self, h: Tensor) -> Tensor:
+        q, k, v = self.split(h)
+        return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+
+    def step(self, h: Tensor, memory: Tensor, i: int) -> Tensor:
+        """The answer at place i alone.  h (n, 1, C); memory (2, n, heads, L, d) holds keys and values, and gets these."""
+        q, memory[0, :, :, i : i + 1], memory[1, :, :, i : i + 1] = self.split(h)
+        k, v = memory[:, :, :, : i + 1]
+        return self.join(F.scaled_dot_product_attention(q, k, v))
+
+
+class CausalBlock(nn.Module):
+    """h + attention(norm(h)), then h + MLP(norm(h)): one layer of a GPT.  (B, L, C) -> (B, L, C)"""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = CausalAttention(width, heads)
+        self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = h + self.attention(self.first(h))
+        return h + self.think(self.second(h))
+
+    def memory(self, n: int, length: int) -> Tensor:
+        """Room for the keys and values of n sequences.  (2, n, heads, L, d)"""
+        heads, weight = self.attention.heads, self.attention.mix.weight
+        return weight.new_empty(2, n, heads, length, len(weight) // heads)
+
+    def step(self, h: Tensor, memory: Tensor, i: int) -> Tensor:
+        """``forward`` at place i alone, given the memory of those before.  h (n, 1, C)"""
+        h = h + self.attention.step(self.first(h), memory, i)
+        return h + self.think(self.second(h))
+
+
+class MaskedLinear(nn.Linear):
+    """(W ⊙ mask) h + b: a linear layer without some of its connections.  mask (outputs, inputs)"""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.float(), persistent=False)
+
+    @property
+    def kept(self) -> Tensor:
+        """W ⊙ mask"""
+        return self.weight * self.mask
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.linear(h, self.kept, self.bias)
