@@ -185,3 +185,17 @@ def test_progress_ends_as_one_plain_line():
         and 'value="1000"' in line["text/html"]
         and "0.250" in line["text/html"]
     )
+
+
+def test_words_and_matrices_and_tokens_become_pictures():
+    words = torch.tensor([[0, 2], [1, 3], [3, 3]])
+    assert draw.letters(words, alphabet="abc", alt="three words").png()[:4] == b"\x89PNG"
+    drawn = draw.matrix(torch.eye(2), names=["a", "mask"])
+    assert drawn.png()[:4] == b"\x89PNG" and "Probabilities" in drawn.alt
+    assert draw.ink(torch.tensor([0, 1, 2])).tolist() == [-1.0, 1.0, 0.0]
+
+
+def test_a_few_measured_numbers_are_the_ticks_of_their_axis():
+    axes = draw.panels(1)[0]
+    draw.curves({"a": ([3, 30, 200], [1, 2, 3])}, ax=axes, xlabel="n", ylabel="y", log="x")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["3", "30", "200"]

@@ -1,10 +1,12 @@
 """Laws hold for the exact field and break for a field that is slightly wrong."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
+from dgm_course import data, nets, path_models
 from dgm_course.distributions import Mixture
 from dgm_course.paths import VE, VP, Conical, Cosine, ExactField, GaussianPath
 from dgm_course.teach import laws
@@ -99,3 +101,60 @@ def test_gradients_are_rows_of_independent_samples():
     a, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([[3.0]], requires_grad=True)
     rows = laws.gradients(lambda i: (a * a).sum() * (i + 1) + 5 * b.sum(), [a, b], 3)
     assert rows.tolist() == [[2, 4, 5], [4, 8, 5], [6, 12, 5]] and not rows.requires_grad
+
+
+# --- tokens
+
+
+@pytest.fixture
+def guesser():
+    """A small network of random weights that does not look at the time, and three words."""
+    torch.manual_seed(3)
+    model = path_models.absorbing(nets.TokenMLP(2, 3), (3,), 2).double()
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.6)
+    model.net.layers[0].weight.data[:, -1] = 0
+    return model, torch.tensor([[0, 1, 1], [1, 1, 1], [0, 0, 1]])
+
+
+def test_the_chain_of_few_steps_is_what_its_samples_show(guesser):
+    model, words = guesser
+    every = torch.cartesian_prod(*[torch.arange(2)] * 3)
+    for steps in (1, 2, 3):
+        p = laws.chain_likelihood(model, every, steps)
+        assert float(p.sum()) == pytest.approx(1, abs=1e-9)
+        drawn = (model.sample(40_000, steps=steps) * torch.tensor([4, 2, 1])).sum(1).bincount(minlength=8) / 40_000
+        assert float((drawn - p).abs().max()) < 5 * 0.5 / 40_000**0.5
+    assert torch.allclose(laws.chain_likelihood(model, words, 2), laws.chain_likelihood(
+        model, words, 2, laws.token_chances(model, words, 0.1)))
+
+
+def test_any_order_is_the_mean_over_orders_and_the_bound_the_mean_of_logarithms(guesser):
+    model, words = guesser
+    chances, orders = laws.token_chances(model, words, 0.5), []
+    for order in itertools.permutations(range(3)):
+        visible, total = 0, torch.zeros(3).double()
+        for place in order:
+            total, visible = total + chances[:, visible, place].log(), visible + 2**place
+        orders.append(total)
+    orders = torch.stack(orders)
+    assert torch.allclose(laws.any_order_likelihood(model, words), orders.exp().mean(0))
+    assert torch.allclose(laws.chain_bound(model.path, chances, 3000), orders.mean(0), atol=5e-3)
+
+
+def test_the_bound_of_the_chain_is_its_elbo_and_below_its_likelihood(guesser):
+    model, words = guesser
+    chances = laws.token_chances(model, words, 0.5)
+    for steps in (1, 2, 5):
+        exact = laws.chain_bound(model.path, chances, steps)
+        with torch.no_grad():
+            drawn = torch.stack([model.elbo(words, steps=steps, draws=1) for _ in range(1500)])
+        assert ((drawn.mean(0) - exact).abs() <= 5 * drawn.std(0) / 1500**0.5 + 1e-12).all()
+        assert (exact <= laws.chain_likelihood(model, words, steps).log() + 1e-9).all()
+
+
+def test_any_amount_of_noise_leaves_the_change_of_the_density(guesser):
+    field, here = VP().exact(data.moons().to(torch.float64)), laws.grid(-3, 3, 9)
+    change, _ = laws.continuity(field, here, 0.6)
+    for noise in (0.0, 0.7, 2.0):
+        assert torch.allclose(laws.fokker_planck(field, here, 0.6, noise), change, atol=1e-9)

@@ -27,7 +27,7 @@ from torch import Tensor
 from .players.strip import small
 
 INK, GREY, BLUE, VERMILION, GREEN = "#1a1a1a", "#8a8a8a", "#0072B2", "#D55E00", "#009E73"
-SERIES = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", INK)
+SERIES = (BLUE, VERMILION, "#CC79A7", "#E69F00", INK, GREEN)  # green comes last: it means exact
 TIME = LinearSegmentedColormap.from_list("time", ["#c9c9c9", "#7d8ea3", INK])
 FOG = LinearSegmentedColormap.from_list("fog", ["#ffffff", "#cfe3f1", "#8fbfe0", "#3d8fc4", "#0b4f80"])
 FRAME, DPI, PANEL = 4.0, 110, 2.4

@@ -36,15 +36,16 @@ from dgm_course.tensors import budget, device, seed
 # ## 0 · The whole idea in thirty lines
 #
 # Mix a data point with noise, so much that only a trace is left or so little that one hardly sees it, and ask a network: *what was the noise?* Train at every level. Then start from noise alone; let the network
-# say what in it is noise, take a small part of that away, add a *little* fresh noise, and repeat. That is DDPM, and here it is in bare torch.
+# say what in it is noise, take a small part of that away, add a *little* fresh noise, and repeat. That is DDPM, and here it is in bare torch. (`scales` is the mixing rule; where it comes from is section 1.)
 
 # %% tags=["slide:diff.ddpm"]
 seed(0); torch.set_num_threads(1)                                      # tiny tensors are fastest on one core
 eight = data.eight_gaussians()
 Layer, act = torch.nn.Linear, torch.nn.SiLU()
 hidden = [m for _ in range(3) for m in (Layer(64, 64), act)]
-net = torch.nn.Sequential(Layer(3, 64), act, *hidden, Layer(64, 2))
-optimizer = torch.optim.AdamW(net.parameters())
+net = torch.nn.Sequential(Layer(3, 64), act, *hidden, last := Layer(64, 2))
+torch.nn.init.zeros_(last.weight), torch.nn.init.zeros_(last.bias)     # no answer is better than a random one
+optimizer = torch.optim.Adam(net.parameters())
 
 def scales(t):                                                         # of data and of noise, at time t
     s = 1 - t
@@ -60,7 +61,7 @@ def bare_loss(x1, x0, t):
 steps = budget(quick=3000, full=8000)
 for step in range(steps):
     optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / steps)
-    x1, x0, t = eight.sample(128), torch.randn(128, 2), 0.999 * torch.rand(128, 1)
+    x1, x0, t = eight.sample(128), torch.randn(128, 2), 0.999 * torch.rand(128, 1)    # not quite to t = 1
     optimizer.zero_grad()
     bare_loss(x1, x0, t).backward()
     optimizer.step()
@@ -69,10 +70,11 @@ for step in range(steps):
 @torch.no_grad()
 def bare_sample(x, steps=100):
     places, ts = [x], torch.linspace(0, 0.999, steps + 1)
-    for t, s in zip(ts, ts[1:]):                                       # from t to s, one step nearer to the data
-        (alpha, sigma), (alpha_s, sigma_s) = scales(t), scales(s)
+    for t, later in zip(ts, ts[1:]):                                   # one step nearer to the data
+        (alpha, sigma), (alpha_s, sigma_s) = scales(t), scales(later)
         noise = net(torch.cat([x, t.expand(len(x), 1)], 1))
         clean = (x - sigma * noise) / alpha
+        # the deviation of the exact posterior (section 5)
         fresh = sigma_s * torch.sqrt(1 - (alpha * sigma_s / (alpha_s * sigma)) ** 2)
         x = alpha_s * clean + torch.sqrt(sigma_s**2 - fresh**2) * noise + fresh * torch.randn_like(x)
         places.append(x)
@@ -111,7 +113,7 @@ reveal(path_models.ddpm, ancestral)
 #
 # $$\text{VE (NCSN): } d\mathbf x=\sqrt{\tfrac{d\sigma^2(s)}{ds}}\,d\mathbf w,\qquad\qquad \text{VP (DDPM): } d\mathbf x=-\tfrac12\beta(s)\,\mathbf x\,ds+\sqrt{\beta(s)}\,d\mathbf w.$$
 #
-# VE only adds; its variance *explodes*. VP also shrinks what is there, so that unit variance is *preserved*. Both are linear, so what became of one point $\mathbf x(0)$ is a Gaussian at every time:
+# VE only adds; its variance *explodes*. VP also shrinks what is there, so that unit variance is *preserved* (where the data have it; our ring starts wider). Both are linear, so what became of one point $\mathbf x(0)$ is a Gaussian at every time:
 #
 # $$\mathcal N\big(\mathbf x(0),[\sigma^2(s)-\sigma^2(0)]\mathbf I\big),\qquad\qquad \mathcal N\Big(\mathbf x(0)\,e^{-\frac12\int_0^s\beta},\ \big(1-e^{-\int_0^s\beta}\big)\mathbf I\Big).$$
 #
@@ -144,16 +146,18 @@ for s, moments in simulated(*sdes["VP"]):
 # %%
 axes = draw.panels(10, 1.9, columns=5)
 seed(4)
-stations = torch.linspace(0, 0.8, 5)
-for row, (path, drift, noise) in zip((axes[:5], axes[5:]), sdes.values()):
+stations = {"VE": (0.0, 0.45, 0.55, 0.65, 0.75), "VP": (0.0, 0.1, 0.2, 0.35, 0.5)}
+for row, (name, (path, drift, noise)) in zip((axes[:5], axes[5:]), sdes.items()):
     cloud = dynamics.solve(drift, eight.sample(1500).double(), torch.linspace(0, 0.8, 401).double(), noise)
-    for ax, place, s in zip(row, cloud[::100], stations):
+    for ax, s in zip(row, stations[name]):
+        place = cloud[round(500 * s)]
         draw.density(path.marginal(eight.to(torch.float64), float(1 - s)).log_prob, ax=ax)
         draw.points(place, ax=ax, color=draw.INK, title=f"{path.name}, $s={float(s):.1f}$, $t={1 - float(s):.1f}$")
 draw.shown(axes, "Eight Gaussians drown in noise, above by VE and below by VP: particles on the exact density")
 
 # %% [markdown]
-# Points are simulated, the fog behind them is the exact marginal of the library, `path.marginal(data, t)`. Above (VE) the ring stays where it is while a growing haze swallows it; below (VP) it also shrinks into the middle.
+# Points are simulated; the fog behind them is exact: a mixture of Gaussians, shrunk and blurred with Gaussian noise, is again a mixture, so `path.marginal(data, t)` and its score are known in closed form, and `path.exact(data)` is the model that a
+# perfect network would be. Above (VE) the ring stays where it is while a growing haze swallows it, late, since σ grows geometrically; below (VP) it also shrinks into the middle.
 #
 # **Predict.** Which of the two forgets the data completely at $s=1$?
 # <details><summary>Answer</summary>Neither, quite. VP keeps α = exp(−½∫β) = 0.0066 of the data. VE keeps all of it, hidden under noise ten units wide: section 8 measures what it costs to
@@ -163,7 +167,7 @@ draw.shown(axes, "Eight Gaussians drown in noise, above by VE and below by VP: p
 # *Slide "DDPM"*
 #
 # The first DDPM had no SDE but T steps, $\mathbf x_k=\sqrt{1-\beta_k}\,\mathbf x_{k-1}+\sqrt{\beta_k}\,\boldsymbol\epsilon$. With $\beta_k=\beta(k/T)/T$ and $\sqrt{1-\beta_k}\approx1-\frac12\beta_k$ one step is one step of the SDE,
-# and $\bar\alpha_k=\prod_{j\le k}(1-\beta_j)$ must approach $e^{-\int\beta}=\alpha^2$. How fast?
+# and $\bar\alpha_k=\prod_{j\le k}(1-\beta_j)$ must approach $e^{-\int\beta}=\alpha^2$. How fast? (In the picture the two lines lie on one another.)
 
 # %% tags=["slide:diff.discrete-is-sde"]
 def chain(T):
@@ -198,7 +202,7 @@ draw.curves({"mean, |√ᾱ − α|": (Ts, gaps[:, 0]), "variance, |1 − ᾱ �
 # $$\mathbb E\,\big\lVert\mathbf s_\theta(\mathbf x_t,t)-\nabla\log q(\mathbf x_t\mid\mathbf x_1)\big\rVert^2\ \to\ \min_\theta,$$
 #
 # with $t$ out of a finite set (discrete) or uniform (continuous). A regression learns the mean of its target given $\mathbf x_t$, and that mean is the marginal score. First the kernel's own score, by automatic differentiation; then
-# the mean, taken literally as a sum over 40,000 places where the data point could have been, for the discrete times of a chain:
+# the mean, taken literally as a sum over a fine grid of places where the data point could have been, at three of ten discrete times:
 
 # %% tags=["slide:diff.dsm-discrete"]
 truth, T = eight.to(torch.float64), 10
@@ -208,7 +212,7 @@ for k in (2, 5, 8):
     x, _ = VP().corrupt(truth.sample(12), t)
     by_sum = laws.field_by_quadrature(VP(), truth, x, t, laws.grid(-4.5, 4.5, 251), conditional=VP().score)
     verify("diff.dsm-discrete", by_sum, VP().marginal(truth, t).score(x), tolerance=1e-6,
-           what=f"k = {k} of {T}: E[∇ log q(x_k | x₀) | x_k] = ∇ log p_k(x_k)")
+           what=f"k = {k} of {T}: E[∇ log q(x_k | x₁) | x_k] = ∇ log p_k(x_k)")
 
 # %% tags=["slide:diff.dsm-continuous"]
 x1 = truth.sample(300)
@@ -218,8 +222,6 @@ leaf = xt.clone().requires_grad_()
 kernel = torch.distributions.Normal(alpha.double() * x1, sigma_t.double()).log_prob(leaf).sum()
 verify("diff.dsm-continuous", VP().score(xt, x1, 0.7), torch.autograd.grad(kernel, leaf)[0], tolerance=1e-5,
        what="(α x₁ − x)/σ² = ∇ log q by autograd")
-verify("diff.dsm-continuous", VP().score(xt, x1, 0.7), -x0 / sigma_t.double(), tolerance=1e-5,
-       what="… = −x₀/σ: minus the noise")
 
 # %%
 some_net = nets.MLP(2, width=16, depth=2).double()
@@ -243,17 +245,18 @@ gap_ = torch.stack([loss(i, True) - loss(i, False) for i in range(60)]).detach()
 print(f"denoising − explicit = {gap_.mean():.3f} ± {gap_.std() / 60**0.5:.3f} in value: how the origins disagree")
 
 # %% [markdown]
-# The same gradient, hence the same minimum; a constant apart in value. (It is the theorem of conditional flow matching, and historically its mother.)
+# The same gradient, hence the same minimum; a constant apart in value. Both carry the weight $\sigma^2$, as all training below does: with $\mathbf s_\theta=-\boldsymbol\epsilon_\theta/\sigma$ it makes the error of the score an error of the noise, and without it the
+# targets explode at the data. (It is the theorem of conditional flow matching, and historically its mother.)
 #
 # **Predict.** Where is a network's score most likely to be wrong: where the data are, or in between, and early or late?
-# <details><summary>Answer</summary>Where it saw no samples: between the modes, close to the data (t near 1). There p_t is nearly zero, nobody is ever drawn there, and nothing in the loss says what to answer. Noise is what fills
+# <details><summary>Answer</summary>Where it saw no samples: between the modes, once they have separated. There p_t is nearly zero, nobody is ever drawn there, and nothing in the loss says what to answer. Noise is what fills
 # those gaps: at small t the cloud covers the plane. See the next picture.</details>
 #
 # ## 3 · NCSN and DDPM: one class, other arguments
 # *Slides "Variance Exploding SDE (NCSN)", "Variance Preserving SDE (DDPM)"*
 #
-# Both predict the noise. NCSN does it on the VE path, DDPM on VP; that is the whole difference. Train each for three thousand small steps and measure, on the way, how far the learned score is from the exact one:
-# $\sqrt{\mathbb E\lVert\sigma(\mathbf s_\theta-\nabla\log p)\rVert^2/\mathbb E\lVert\sigma\nabla\log p\rVert^2}$, over all $t$.
+# Both predict the noise. NCSN does it on the VE path (with its input scaled down to unit size), DDPM on VP; there is no other difference. Train each for three thousand small steps and measure, on the way, how far the learned score is from the exact one:
+# $\sqrt{\mathbb E\lVert\sigma(\mathbf s_\theta-\nabla\log p)\rVert^2/\mathbb E\lVert\sigma\nabla\log p\rVert^2}$, over $t$ from 0.02 to 0.98.
 
 # %% tags=["slide:diff.ncsn", "slide:diff.ddpm"]
 @torch.no_grad()
@@ -292,16 +295,18 @@ def compare(t, model):
 play(compare, t=(0.05, 0.95, 0.05, 0.6), model=list(learned))
 
 # %% [markdown]
-# *White is right, red is wrong by as much as the noise is large. Drag t towards the data: the error retreats to where no particle ever is.*
+# *White is right, red is wrong by as much as the noise is large. Drag t: as the modes separate, the error gathers between them, where no particle ever is.*
 #
 # ### Where DDPM's ELBO went
 # *Slide "Variance Preserving SDE (DDPM)"*
 #
-# DDPM is a latent-variable model with a bound: a sum over k of $\mathrm{KL}\big(q(\mathbf x_{k-1}\mid\mathbf x_k,\mathbf x_0)\,\Vert\,p_\theta(\mathbf x_{k-1}\mid\mathbf x_k)\big)$. Both are Gaussians of the same variance $\tilde\beta_k$, and each KL is a *weighted* noise error,
+# DDPM is a latent-variable model with a bound: besides a prior term and a reconstruction term, a sum over k ≥ 2 of $\mathrm{KL}\big(q(\mathbf x_{k-1}\mid\mathbf x_k,\mathbf x_1)\,\Vert\,p_\theta(\mathbf x_{k-1}\mid\mathbf x_k)\big)$, where $p_\theta$ has the guessed
+# data in the place of $\mathbf x_1$. Both are Gaussians of the same variance $\tilde\beta_k$, and each KL is a *weighted* noise error,
 #
 # $$\mathrm{KL}_k=\frac{\beta_k^2}{2\tilde\beta_k(1-\beta_k)(1-\bar\alpha_k)}\,\lVert\boldsymbol\epsilon-\boldsymbol\epsilon_\theta\rVert^2,\qquad\tilde\beta_k=\frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k}\beta_k .$$
 #
-# The loss that everybody trains drops the weight, that is, it cares more for large noise than the bound does.
+# The left side below is built by Bayes' rule from the chain's two Gaussian factors, the right side is the formula. The loss that everybody trains drops the weight: compare the printed weights, and it is the first, nearly clean steps that it
+# takes less seriously than the bound does.
 
 # %% tags=["slide:diff.ddpm"]
 T = 50
@@ -310,10 +315,12 @@ x1, eps, guess = truth.sample(200), torch.randn(200, 2).double(), torch.randn(20
 weights = {}
 for k in (2, 10, 30, 50):
     b, bar, before = betas[k - 1], bars[k - 1], bars[k - 2]
-    xk, variance = bar.sqrt() * x1 + (1 - bar).sqrt() * eps, (1 - before) / (1 - bar) * b
-    mean = lambda noise: (xk - b / (1 - bar).sqrt() * noise) / (1 - b).sqrt()
+    xk = bar.sqrt() * x1 + (1 - bar).sqrt() * eps
+    variance = 1 / ((1 - b) / b + 1 / (1 - before))                    # Bayes: precisions add, means are weighted
+    clean = lambda noise: (xk - (1 - bar).sqrt() * noise) / bar.sqrt()
+    mean = lambda noise: variance * ((1 - b).sqrt() / b * xk + before.sqrt() / (1 - before) * clean(noise))
     q, p = (torch.distributions.Normal(mean(noise), variance.sqrt()) for noise in (eps, guess))
-    weights[k] = b**2 / (2 * variance * (1 - b) * (1 - bar))
+    weights[k] = b**2 / (2 * (1 - before) / (1 - bar) * b * (1 - b) * (1 - bar))
     verify("diff.ddpm", torch.distributions.kl_divergence(q, p).sum(1), weights[k] * ((eps - guess) ** 2).sum(1),
            what=f"k = {k} of {T}: KL = weight {float(weights[k]):.3f} · ‖ε − ε_θ‖²")
 
@@ -337,8 +344,8 @@ draw.points(annealed, ax=axes[1], color=draw.BLUE, title="annealed")
 draw.shown(axes, "Plain Langevin never crosses between the modes; annealed Langevin nearly finds the right shares")
 
 # %% [markdown]
-# Between two separate modes the walk never crosses within a lifetime: the shares remain those of the start. NCSN starts with so much noise that there is *one* mode, and lowers it: while the modes are connected, the shares settle. (Nearly: more steps at each level bring them closer. Try `steps=40`.)
-# Now with learned scores, and against the sampling floor:
+# Between two separate modes the walk never crosses within a lifetime: the shares remain those of the start. NCSN starts with so much noise that there is *one* mode, and lowers it: while the modes are connected, the shares settle. (Nearly: more steps at each level bring them closer. Try `annealed_langevin(steps=40)`.)
+# Now with learned scores. The *energy distance* estimates without bias a number that is 0 only for equal distributions, so it may come out negative; the floor is two standard deviations of what perfect samples give.
 
 # %% tags=["slide:diff.ncsn"]
 reference = eight.stratified(2000)
@@ -354,6 +361,8 @@ for ax, (name, x) in zip(axes, samples.items()):
 draw.shown(axes, "Samples of the two learned models by three samplers: rings of eight Gaussians")
 
 # %% [markdown]
+# All near the floor; but look: the eye sees thin bridges between the modes, and this distance hardly does. No single number sees everything.
+#
 # ## 5 · Running the film backwards: the reverse SDE
 # *Slide "Recap: Sampling"*
 #
@@ -362,7 +371,7 @@ draw.shown(axes, "Samples of the two learned models by three samplers: rings of 
 # $$d\mathbf x=\big[-\mathbf f(\mathbf x,s)+g^2(s)\,\nabla\log p_t(\mathbf x)\big]\,dt+g(s)\,d\mathbf w,\qquad s=1-t .$$
 #
 # The library writes its drift as $\mathbf u_t+\frac12g^2\nabla\log p_t$, with $\mathbf u_t$ the velocity of notebook 08: for $g$ = `path.diffusion` it is the same. (You can check: the velocity is $-\mathbf f+\frac12g^2\nabla\log p_t$.) Run it with the *exact*
-# score, and the data distribution must come out, moment by moment, for enough steps:
+# score, and the data distribution must come out, moment by moment, for enough steps. (Why it holds: section 6. The share of the drift that belongs to the noise cancels exactly what the noise does to the density, for any g.)
 
 # %% tags=["slide:diff.reverse-sde"]
 path, exact = VP(), VP().exact(eight)
@@ -382,9 +391,20 @@ verify("diff.reverse-sde", estimate(features), expected, scale=1.0,
        what="reverse SDE, 1,000 steps: means, covariance and the shares of the eight modes")
 
 # %% [markdown]
+# How many steps are enough? The distance against their number, with the exact score:
+
+# %% tags=["slide:diff.reverse-sde"]
+reference = eight.stratified(2000)
+for n in (5, 10, 20, 50, 200):
+    seed(9)
+    x = exact.sample(1500, steps=n, noise=path.diffusion)
+    print(f"{n:4} steps: energy distance {measures.energy_distance(x, reference):8.4f}   (floor {floor:.4f})")
+
+# %% [markdown]
 # ### … and its discretisation is ancestral sampling
 #
-# Two recipes for one step from $t$ to $t+\Delta$: Euler's step of the reverse SDE, and DDPM's: guess the clean point, then draw from the *exact posterior* $q(\mathbf x_{s}\mid\mathbf x_t,\hat{\mathbf x}_1)$. Both are Gaussians; their means and variances must agree up to $\Delta^2$.
+# Two recipes for one step from $t$ to $t+\Delta$: Euler's step of the reverse SDE, and DDPM's: guess the clean point, then draw from the *exact posterior* $q(\mathbf x_{t+\Delta}\mid\mathbf x_t,\hat{\mathbf x}_1)$. (Bayes for two Gaussians gives it the variance
+# $\kappa^2=\sigma_{t+\Delta}^2\big(1-(\alpha_t\sigma_{t+\Delta}/\alpha_{t+\Delta}\sigma_t)^2\big)$, the `fresh` of section 0.) Both are Gaussians; their means and variances must agree up to $\Delta^2$.
 
 # %% tags=["slide:diff.ancestral"]
 t, x = torch.tensor(0.5).double(), path.corrupt(truth.sample(200), 0.5)[0]
@@ -410,7 +430,7 @@ for n in counts:
     seed(10); one = exact.sample(start, steps=n, method=ancestral)
     seed(10); two = exact.sample(start, steps=n, noise=path.diffusion)
     ends.append((one - two).norm(dim=1).median())                      # same start, same noise
-draw.curves({"median distance of the end points": (counts, ends)}, xlabel="steps", ylabel="distance", log="xy",
+draw.curves({"ends": (counts, ends)}, xlabel="steps", ylabel="median distance of the end points", log="xy",
             alt="Ancestral sampling and the reverse SDE with the same noise end closer and closer together")
 
 # %% [markdown]
@@ -451,8 +471,8 @@ play(from_ode_to_sde, g=levels, t=(0.0, 1.0, 0.05, 0.6))
 # *Change g and watch the left picture not change.* The right one does: from smooth curves ($g=0$, the ODE) to a drunkard's walk that is pulled back to the cloud all the time.
 #
 # **Predict before you choose.** A learned score has errors. Which of the two forgives them better, ODE or SDE?
-# <details><summary>Answer</summary>The SDE, given enough steps: its extra term is Langevin's walk, which keeps pulling particles towards high density and so corrects earlier mistakes; the ODE carries each mistake to the end. With few steps the
-# noise costs more than it mends, and the ODE wins: next section.</details>
+# <details><summary>Answer</summary>One would think the SDE, given enough steps: its extra term is Langevin's walk, which keeps pulling particles towards high density and so mends earlier mistakes; the ODE carries each mistake to the end. With few steps
+# the noise is itself the larger error. How much of this shows is measured in the next section.</details>
 
 # %% tags=["slide:diff.trajectories"]
 start = torch.randn(1500, 2)
@@ -466,13 +486,16 @@ TrajectoryPlayer([exact.trajectory(start, steps=100, noise=path.diffusion), exac
 # ## 7 · DDIM: the ODE in the right clock, and how few steps will do
 # *Slide "Recap: Sampling"*
 #
-# DDIM guesses both ends and stands between them anew: $\mathbf x_s=\alpha_s\hat{\mathbf x}_1+\sigma_s\hat{\mathbf x}_0$. In the library that is `hop`, ancestral sampling without fresh noise. Why is it the ODE? Divide by $\alpha$: with $\mathbf y=\mathbf x/\alpha$ and the noise-to-signal ratio $\rho=\sigma/\alpha$ as
+# DDIM guesses both ends, data $\hat{\mathbf x}_1$ and noise $\hat{\mathbf x}_0$, and stands between them anew at the next time $t'$: $\mathbf x_{t'}=\alpha_{t'}\hat{\mathbf x}_1+\sigma_{t'}\hat{\mathbf x}_0$. In the library that is `hop`, ancestral sampling without fresh noise. Why is it the ODE? Divide by $\alpha$: with $\mathbf y=\mathbf x/\alpha$ and the noise-to-signal ratio $\rho=\sigma/\alpha$ as
 # the clock, the ODE reads $d\mathbf y/d\rho=\hat{\mathbf x}_0$, and DDIM is exactly *Euler's method* there. If the guesses did not change on the way, it would be exact with one step of any length.
 
 # %% tags=["slide:diff.ddim"]
 t, s, x = torch.tensor(0.4).double(), torch.tensor(0.55).double(), path.corrupt(truth.sample(200), 0.4)[0]
 guess = field.guess(x, t)
 (alpha, sigma_t, _, _), (alpha_s, sigma_s, _, _) = path.at(t), path.at(s)
+ratio = lambda t: path.at(t)[1] / path.at(t)[0]
+slope = (field(x, t) / alpha - path.at(t)[2] / alpha**2 * x) / laws.time_derivative(ratio, t)
+verify("diff.ddim", slope, guess.noise, what="the ODE, y = x/α in the clock ρ = σ/α: dy/dρ = x̂₀", tolerance=1e-6)
 in_its_clock = x / alpha + (sigma_s / alpha_s - sigma_t / alpha) * guess.noise
 verify("diff.ddim", hop(field, x, t, s - t), alpha_s * in_its_clock, what="DDIM = Euler's step of dy/dρ = x̂₀")
 steps = torch.tensor([0.04, 0.02, 0.01]).double()
@@ -497,14 +520,15 @@ for ax, (who, model) in zip(axes, {"exact score": exact, "learned score (DDPM)":
         for number in range(3):
             seed(number)
             draws.append([measures.energy_distance(model.sample(1500, steps=n, **how), reference) for n in counts])
-        quality[name] = (counts, torch.tensor(draws).mean(0).clamp(min=1e-3))
+        mean = torch.tensor(draws).mean(0)
+        quality[name] = (counts, torch.where(mean > floor / 3, mean, torch.nan))   # below: lost in the noise
     quality["floor (true samples)"] = (counts, [floor] * len(counts))
     draw.curves(quality, ax=ax, xlabel="evaluations of the model", ylabel="energy distance", log="xy", title=who)
 draw.shown(axes, "Steps against quality for four samplers, with the exact and the learned score, three draws each")
 
 # %% [markdown]
-# Left, only the solver's error; right, the network's comes on top. About sixteen steps reach the floor with either; with many steps the noisy samplers catch up, and with a *learned* score they may end lower: noise forgives. And a surprise: here,
-# plain Euler in $t$ beats DDIM at few steps. Equal steps in $t$ are wildly unequal in DDIM's clock (ρ runs from 150 down to 0.01), and in the plane the guesses change all the time. On digits, in section 9, it is the other way round: a sampler is a claim
+# Left, only the solver's error; right, the network's comes on top. (A curve ends where the distance cannot be told from zero any more.) Ten to thirty steps do for every sampler here. And a surprise at the left edge: with four steps, plain Euler in $t$
+# beats DDIM. Equal steps in $t$ are wildly unequal in DDIM's clock (ρ runs from 150 down to 0.01), and in the plane the guesses change all the time. On digits, in section 9, it is the other way round: a sampler is a claim
 # about data and network, too. Measure it on yours.
 #
 # ## 8 · A small lie: where VE starts
@@ -525,12 +549,13 @@ for size, share, kl in zip(sizes, shares, price):
     print(f"{size:9.1f} {share:38.3f} {kl:42.3f}")
 
 # %% [markdown]
-# The start is too far to the left, so too many particles fall into the left mode; the bias falls like $\lVert\mathbb E\mathbf x_1\rVert^2/2\sigma_{max}^2$. Hence NCSN's advice: $\sigma_{max}$ as large as the largest distance between data points. (VP has the same flaw, with $\alpha_0=0.0066$, too small to see.) For digits, which are mostly $-1$, the mean has norm 22: the NCSN below has $\sigma_{max}=30$.
+# The start is too far to the left, so too many particles fall into the left mode. Doubling $\sigma_{max}$ about halves the error of the share, and quarters the KL of the two starts, $\lVert\mathbb E\mathbf x_1\rVert^2/2\sigma_{max}^2$. Remedies: a larger $\sigma_{max}$ (Song and Ermon, 2020, advise the
+# largest distance between two data points), or centred data. VP has the same flaw, with $\alpha_0=0.0066$, too small to see. For digits, which are mostly $-1$, the mean has norm 22; with $\sigma_{max}=30$, as below, the formula says a quarter of a nat.
 #
 # ## 9 · Digits
 # *Slides "Variance Exploding SDE (NCSN)", "Variance Preserving SDE (DDPM)"*
 #
-# The shape of an event changes, nothing else. DDPM is trained here, live, on the 4,000 embedded images; then come the weights of longer trainings, DDPM and NCSN, same network, same number of steps.
+# The shape of an event changes, nothing else. DDPM is trained here, live, on the 4,000 embedded images; then come the weights of longer trainings, DDPM and NCSN, same network, same number of steps (NCSN looks more often at the middle times).
 
 # %% tags=["slide:diff.ddpm"]
 digits = data.mnist().to(device())
@@ -542,6 +567,9 @@ thirty = pretrained.balanced(30, digits.test)
 draw.images(live.given(thirty, 2.0).sample(30, steps=40, method=ancestral), columns=10,
             title="DDPM, trained here, just now",
             alt="Thirty digits sampled from the model that was trained in this notebook")
+
+# %% [markdown]
+# Seven hundred steps are few: most of these want to be digits, not all succeed. The same network after longer training, and its sister on the VE path:
 
 # %% tags=["slide:diff.ddpm", "slide:diff.ncsn"]
 best = {name: pretrained.load(f"{name.lower()}_digits").to(device()) for name in ("DDPM", "NCSN")}
@@ -564,6 +592,8 @@ for n, methods in ((40, (ancestral, hop)), (5, (ancestral, hop, dynamics.euler))
 draw.gallery(rows, alt="Rows of digits: NCSN by two samplers, DDPM by ancestral sampling, DDIM and Euler")
 
 # %% [markdown]
+# Top two rows: NCSN by its own sampler of three hundred score evaluations, and by forty ancestral steps. Below, DDPM: with forty steps noise or no noise hardly matters; with five, Euler in $t$ falls apart and the two hops hold.
+#
 # ### The step beyond: guidance
 #
 # These networks know the class, and in a tenth of the training they were not told it. So they know two scores, and the difference $\nabla\log p_t(\mathbf x\mid y)-\nabla\log p_t(\mathbf x)=\nabla\log p_t(y\mid\mathbf x)$ is the direction in which the class becomes more evident. Go $w$ times as far:
@@ -580,13 +610,13 @@ play(lambda w: draw.images(guided[w], columns=10, title=f"w = {w}: the same twen
 
 # %% [markdown]
 # **Predict before you choose.** What happens at w = 0, and what do you lose at w = 6?
-# <details><summary>Answer</summary>At 0 the class is ignored: some digit comes, not the one that was asked. At 6 every digit is unmistakable, and all of a kind look alike and too bold: precision bought with variety. No density belongs to
-# these samples any more.</details>
+# <details><summary>Answer</summary>At 0 the class is ignored: some digit comes, not the one that was asked. At 6 the digits are bold and, with more samples one would see it, all of a kind alike: precision bought with variety. s_w is not the
+# score of any one diffused density.</details>
 
 # %%
 seed(16)
 way = best["DDPM"].given(pretrained.balanced(40, digits.test), 1.4).trajectory(40, steps=40, method=ancestral)
-FramePlayer(way[:, :, 0].float().clamp(-1.5, 1.5) / 1.5, captions=[f"t = {0.999 * k / 40:.2f}" for k in range(41)],
+FramePlayer(way[:, :, 0].float().clamp(-1, 1), captions=[f"t = {0.999 * k / 40:.2f}" for k in range(41)],
             columns=10, size=560)
 
 # %% [markdown]
@@ -681,8 +711,7 @@ def tweedie(score, x, alpha, sigma):
 tweedie = check("diff.tweedie", tweedie)
 
 # %% [markdown]
-# **Exercise 7.6 · one step of DDPM's sampler (2 points).** From step $k$ to $k-1$, with the posterior's variance $\tilde\beta_k$; `eps_hat` is what the network says, `z` the fresh noise. (Put your guess of the data into 7.3, or simplify by hand; at $k=1$ no
-# noise is left to add.)
+# **Exercise 7.6 · one step of DDPM's sampler (2 points).** From step $k$ to $k-1$, with the posterior's variance $\tilde\beta_k$; `eps_hat` is what the network says, `z` the fresh noise. (Put the guess of the data into the formula of 7.3 and simplify; here $k$ is one number. At $k=1$ `z` comes too, and gets weight 0.)
 
 # %% exercise="diff.ancestral_step"
 def ancestral_step(eps_hat, xk, k, betas, z):
@@ -698,7 +727,7 @@ def ancestral_step(eps_hat, xk, k, betas, z):
 ancestral_step = check("diff.ancestral_step", ancestral_step)
 
 # %% [markdown]
-# **Exercise 7.7 · one step of DDIM (1 point).** From the noise level of `abar_now` to that of `abar_next`, nearer to the data, without any fresh noise.
+# **Exercise 7.7 · one step of DDIM (1 point).** From the noise level of `abar_now` to that of `abar_next`, nearer to the data (`abar_next` may be 1), without any fresh noise.
 
 # %% exercise="diff.ddim_step"
 def ddim_step(eps_hat, x, abar_now, abar_next):
@@ -713,11 +742,11 @@ ddim_step = check("diff.ddim_step", ddim_step)
 
 # %% [markdown]
 # **Exercise 7.8 · leaps (2 points).** To sample with every tenth step one needs $q(\mathbf x_j\mid\mathbf x_k,\mathbf x_0)$ for any $j<k$. The chain's many small steps from $j$ to $k$ are one large one: mean and variance from $\bar\alpha_k$ (`abar_now`) and
-# $\bar\alpha_j$ (`abar_next`) alone.
+# $\bar\alpha_j$ (`abar_next`, at most 1) alone.
 
 # %% exercise="diff.strided_posterior"
 def strided_posterior(x, x_data, abar_now, abar_next):
-    """A leap back, the data known.     x, x_data (B, D), abar (B, 1)  ->  mean (B, D), variance (B, 1)"""
+    """A leap back.     x, x_data (B, D), abar_now < abar_next (B, 1)  ->  mean (B, D), variance (B, 1)"""
     ### BEGIN SOLUTION
     beta = 1 - abar_now / abar_next
     mean = (abar_next.sqrt() * beta * x_data + (1 - beta).sqrt() * (1 - abar_next) * x) / (1 - abar_now)
@@ -759,8 +788,8 @@ langevin_step = check("diff.langevin_step", langevin_step)
 # %%
 seed(17)
 T = 50
-betas = (beta(torch.arange(1, T + 1).double() / T) / T).float()
-abar = torch.cat([torch.ones(1), (1 - betas).cumprod(0)])
+abar = VP().at(1 - torch.arange(T + 1) / T)[0] ** 2                    # a chain through the SDE's own stations
+betas = 1 - abar[1:] / abar[:-1]
 begin = torch.randn(1500, 2)
 walkers = {"the data": eight.sample(1500), "your DDPM": begin, "your DDIM": begin}
 for k in range(T, 0, -1):
@@ -779,7 +808,7 @@ draw.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's o
 # %% [markdown]
 # **Written (think, then unfold).** *The loss of a perfect score network is not zero. What is it, and at which t is it largest?*
 # <details><summary>Answer</summary>It is the variance of the noise given the noisy point: how much the possible origins disagree. Near pure noise the network knows x0 almost exactly (x_t is nearly x0), near the data it cannot know it at all; so, for
-# noise prediction, the loss per coordinate grows from 0 at t = 0 towards 1 at t = 1.</details>
+# noise prediction and data with a density, the loss per coordinate grows from 0 at t = 0 towards 1 at t = 1. Digits lie near a thin surface, and noise that leaves it can be recognised: their loss stays far below.</details>
 #
 # *Ancestral sampling with T steps has T · D random numbers, DDIM only D. Yet both draw from (nearly) the same distribution. Where did the randomness of DDIM go?*
 # <details><summary>Answer</summary>Nowhere: the D numbers of the start are enough, an invertible map carries them to the data. That also makes them a latent code: encode a point by running the ODE backwards, and two codes can be interpolated. With
@@ -792,6 +821,7 @@ draw.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's o
 #
 # * Sohl-Dickstein et al.: *Deep Unsupervised Learning using Nonequilibrium Thermodynamics*, 2015. The chain.
 # * Song, Ermon: *Generative Modeling by Estimating Gradients of the Data Distribution*, 2019. NCSN and annealed Langevin.
+# * Song, Ermon: *Improved Techniques for Training Score-Based Generative Models*, 2020. How large σ must be.
 # * Ho, Jain, Abbeel: *Denoising Diffusion Probabilistic Models*, 2020. DDPM.
 # * Song et al.: *Score-Based Generative Modeling through Stochastic Differential Equations*, 2021. VE, VP, the reverse SDE, the probability-flow ODE.
 # * Song, Meng, Ermon: *Denoising Diffusion Implicit Models*, 2021. Ho, Salimans: *Classifier-Free Diffusion Guidance*, 2022.
