@@ -56,7 +56,8 @@ class MaskedConv2d(nn.Conv2d):
         return (self.weight * self.mask)[:, :, : self.padding[0] + 1]
 
     def forward(self, h: Tensor) -> Tensor:
-        return F.conv2d(h, self.taps, self.bias, padding=self.padding)[:, :, : h.shape[2]]
+        rows, columns = self.padding
+        return F.conv2d(F.pad(h, (columns, columns, rows, 0)), self.taps, self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels} -> {self.out_channels}, kernel {tuple(self.kernel_size)}, mask {self.kind}"
@@ -69,27 +70,35 @@ class Walk:
     rows (n, rows // 2 + 1, W + columns - 1, i): the inputs that are still wanted, the last row under way."""
 
     def __init__(self, conv: MaskedConv2d, n: int, width: int) -> None:
-        (p, self.margin), self.width, self.conv, self.taps = conv.padding, width, conv, conv.taps
-        self.seen = int(conv.mask[p].sum())  # taps in the row under way
-        self.left = self.taps[:, :, p, : self.seen].permute(2, 1, 0).flatten(0, 1).contiguous()
-        self.rows = self.taps.new_zeros(n, p + 1, width + 2 * self.margin, conv.in_channels)
+        (p, margin), self.conv, self.taps = conv.padding, conv, conv.taps
+        seen = int(conv.mask[p].sum())  # taps in the row under way
+        self.left = self.taps[:, :, p, :seen].permute(2, 1, 0).flatten(0, 1).contiguous()
+        self.rows = self.taps.new_zeros(n, p + 1, width + 2 * margin, conv.in_channels)
+        self.row = self.rows[:, -1, margin : margin + width]
+        self.pixels = self.row.unbind(1)  # views, made once: the walk itself is a few operations a pixel
+        self.patches = [self.rows[:, -1, c : c + seen].view(n, seen * conv.in_channels) for c in range(width)]
 
     def begin(self, row: Tensor | None = None) -> Tensor:
-        """The next row: what is known of the answer with the row empty, or given whole.  (n, W, i) -> (n, W, o)"""
-        self.rows = F.pad(self.rows[:, 1:], (0, 0, 0, 0, 0, 1))
-        self.row = self.rows[:, -1]
-        if row is not None:
-            self.row[:, self.margin : self.margin + self.width] = row
-        self.above = F.conv2d(self.rows.permute(0, 3, 1, 2), self.taps, self.conv.bias)[:, :, 0].transpose(1, 2)
-        return self.above
+        """The next row: what is known of the answer before it, or when it is given whole.  (n, W, i) -> (n, W, o)"""
+        self.rows[:, :-1] = self.rows[:, 1:].clone()
+        self.row[:] = 0 if row is None else row
+        answer = self._known(self.rows.shape[1] - (row is None))  # an empty row says nothing
+        self.above = answer.unbind(1)
+        return answer
+
+    def _known(self, rows: int) -> Tensor:
+        if not rows:
+            return self.conv.bias.expand(*self.row.shape[:2], -1)
+        above = self.rows[:, :rows].permute(0, 3, 1, 2)
+        return F.conv2d(above, self.taps[:, :, :rows], self.conv.bias)[:, :, 0].transpose(1, 2)
 
     def put(self, column: int, h: Tensor) -> None:
         """The input at a pixel becomes known.  h (n, i)"""
-        self.row[:, column + self.margin] = h
+        self.pixels[column].copy_(h)
 
     def at(self, column: int) -> Tensor:
         """The answer at a pixel, once all that it may see was put.  (n, o)"""
-        return torch.addmm(self.above[:, column], self.row[:, column : column + self.seen].flatten(1), self.left)
+        return torch.addmm(self.above[column], self.patches[column], self.left)
 
 
 def pointwise(conv: nn.Conv2d, h: Tensor) -> Tensor:
@@ -109,7 +118,8 @@ class GatedLayer(nn.Module):
         a = down(v)              v + gate(a)                   v knows the rows above, whole
         b = along(h) + link(a)   h + out(gate(b))              h knows them through v, and its own row up to the pixel
 
-    One masked stack alone has a blind spot: no path leads leftwards and up and far to the right again."""
+    One masked stack alone has a blind spot: its paths go to the right only while they go up, half a kernel a row, and
+    what stands further right is never seen."""
 
     def __init__(self, width: int, kernel: int = 3) -> None:
         super().__init__()
@@ -170,11 +180,15 @@ class CausalAttention(nn.Module):
         q, k, v = self.split(h)
         return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
-    def step(self, h: Tensor, memory: Tensor, i: int) -> Tensor:
-        """The answer at place i alone.  h (n, 1, C); memory (2, n, heads, L, d) holds keys and values, and gets these."""
-        q, memory[0, :, :, i : i + 1], memory[1, :, :, i : i + 1] = self.split(h)
-        k, v = memory[:, :, :, : i + 1]
-        return self.join(F.scaled_dot_product_attention(q, k, v))
+    def step(self, h: Tensor, memory: tuple[Tensor, Tensor], i: int) -> Tensor:
+        """The formula written out for the query of place i alone.  h (n, 1, C) -> (n, 1, C)
+
+        memory: the keys kᵀ (n, heads, d, L) and values (n, heads, L, d) of the places before; place i is added."""
+        keys, values = memory
+        q, k, v = self.split(h)
+        keys[..., i], values[..., i, :] = k[..., 0, :], v[..., 0, :]
+        share = (q / q.shape[-1] ** 0.5 @ keys[..., : i + 1]).softmax(-1)
+        return self.join(share @ values[..., : i + 1, :])
 
 
 class CausalBlock(nn.Module):
@@ -190,12 +204,13 @@ class CausalBlock(nn.Module):
         h = h + self.attention(self.first(h))
         return h + self.think(self.second(h))
 
-    def memory(self, n: int, length: int) -> Tensor:
-        """Room for the keys and values of n sequences.  (2, n, heads, L, d)"""
+    def memory(self, n: int, length: int) -> tuple[Tensor, Tensor]:
+        """Room for the keys and values of n sequences: (n, heads, d, L) and (n, heads, L, d)."""
         heads, weight = self.attention.heads, self.attention.mix.weight
-        return weight.new_empty(2, n, heads, length, len(weight) // heads)
+        keys = weight.new_empty(n, heads, len(weight) // heads, length)
+        return keys, torch.empty_like(keys.mT)
 
-    def step(self, h: Tensor, memory: Tensor, i: int) -> Tensor:
+    def step(self, h: Tensor, memory: tuple[Tensor, Tensor], i: int) -> Tensor:
         """``forward`` at place i alone, given the memory of those before.  h (n, 1, C)"""
         h = h + self.attention.step(self.first(h), memory, i)
         return h + self.think(self.second(h))

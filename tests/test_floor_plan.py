@@ -14,10 +14,10 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
-    ("distributions", "nets", "dynamics", "fit"),
-    ("paths.fields",),  # what models of any path do; the two kinds of path stand on it
-    ("paths.gaussian", "paths.masked"),
-    ("paths", "data", "measures"),  # `paths` gathers the names of its three files
+    ("distributions", "nets", "causal_nets", "dynamics", "fit"),  # causal_nets: layers that cannot see the future
+    ("paths.fields", "autoregressive.chain"),  # what models of any path, and of any history, do; the kinds stand on it
+    ("paths.gaussian", "paths.masked", "autoregressive.families"),
+    ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained",),
 ]

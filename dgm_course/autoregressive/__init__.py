@@ -1,0 +1,17 @@
+"""Autoregressive models: the chain rule, and a network for its factors.
+
+    p(x) = Π_i p(x_i | x_<i),      p(x_i = k | x_<i) = softmax(f(x_<i))_k      (intro lecture, Chain Rule, Parameterization)
+
+Nothing is approximated: log p(x) is a sum that one pass of the network gives, and its mean is the loss.  The families
+differ in how f remembers the past, and in nothing else:
+
+* `PixelCNN` cuts the context: masked convolutions.  `GatedPixelCNN`: the same without a blind spot.
+* `PixelRNN` carries a state from row to row.
+* `ImageGPT` attends to all places before.
+* `MADE` is an MLP with connections removed, for short sequences of any kind.
+"""
+from .chain import Autoregressive, pick, receptive_field, recomputed
+from .families import MADE, GatedPixelCNN, ImageGPT, PixelCNN, PixelRNN
+
+__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "PixelCNN", "PixelRNN", "pick", "receptive_field",
+           "recomputed"]

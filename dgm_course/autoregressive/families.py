@@ -1,0 +1,228 @@
+"""Five networks for p(x_i | x_<i).  Each has the pass over all places (``read``) and the same place by place (``stream``).
+
+The two share weights and no code, so each is the other's test: the logits agree to rounding.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..causal_nets import (
+    CausalBlock,
+    GatedLayer,
+    MaskedConv2d,
+    MaskedLinear,
+    RowLSTM,
+    Walk,
+    gate,
+    lstm,
+    pointwise,
+    rows_mask,
+)
+from .chain import Autoregressive, Logits, at_least
+
+
+class _Raster(Autoregressive):
+    """What the families for images share: places in a grid, read row by row.  event (1, H, W), or (H, W) for codes."""
+
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int, classes: int) -> None:
+        super().__init__(vocabulary, event, width, classes)
+        if len(self.event) < 2 or self.length != self.event[-2] * self.event[-1]:
+            raise ValueError(f"event is {self.event}: {type(self).__name__} expects images of one channel, (1, H, W), or "
+                             "codes, (H, W).")
+        self.rows, self.columns = self.event[-2:]
+        self.leave = nn.Conv2d(width, vocabulary, 1)
+
+    def _image(self, seen: Tensor) -> Tensor:
+        """(B, *event, K) -> (B, K, H, W)"""
+        return seen.reshape(len(seen), self.rows, self.columns, self.vocabulary).permute(0, 3, 1, 2)
+
+    def _answer(self, h: Tensor) -> Tensor:
+        """(B, width, H, W) -> (B, *event, K)"""
+        return self.leave(F.relu(h)).permute(0, 2, 3, 1).reshape(len(h), *self.event, self.vocabulary)
+
+
+class PixelCNN(_Raster):
+    """h_1 = A(x),  h_(l+1) = h_l + B(relu(h_l)): masked convolutions, `depth` of them.      (intro lecture, PixelCNN)
+
+    first, kernel: sizes of the first kernel and of the others.  What is further away than they reach is forgotten."""
+
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 6, first: int = 7,
+                 kernel: int = 3, classes: int = 0) -> None:
+        super().__init__(vocabulary, event, width, classes)
+        at_least(1, depth=depth)
+        self.enter = MaskedConv2d(vocabulary, width, first, "A")
+        self.layers = nn.ModuleList(MaskedConv2d(width, width, kernel, "B") for _ in range(depth - 1))
+        self.to(memory_format=torch.channels_last)
+
+    def read(self, seen: Tensor, label: Tensor) -> Tensor:
+        h = self.enter(self._image(seen)) + self.told(label)[:, :, None, None]
+        for layer in self.layers:
+            h = h + layer(F.relu(h))
+        return self._answer(h)
+
+    def stream(self, n: int, label: Tensor) -> Logits:
+        enter, *walks = [Walk(conv, n, self.columns) for conv in (self.enter, *self.layers)]
+        told = self.told(label)
+        for _ in range(self.rows):
+            for walk in (enter, *walks):
+                walk.begin()
+            for c in range(self.columns):
+                h = enter.at(c) + told
+                for walk in walks:
+                    walk.put(c, F.relu(h))
+                    h = h + walk.at(c)
+                token = yield pointwise(self.leave, F.relu(h))
+                enter.put(c, self.one_hot(token))
+
+
+class GatedPixelCNN(_Raster):
+    """A stack for the rows above, a stack for the row itself, `depth` layers with gates: no blind spot.
+
+    (van den Oord et al. 2016, Conditional Image Generation with PixelCNN Decoders.)"""
+
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 6, first: int = 7,
+                 kernel: int = 3, classes: int = 0) -> None:
+        super().__init__(vocabulary, event, width, classes)
+        at_least(2, depth=depth)
+        self.above = MaskedConv2d(vocabulary, width, first, "A", rows_mask)
+        self.beside = MaskedConv2d(vocabulary, width, (1, first), "A")
+        self.layers = nn.ModuleList(GatedLayer(width, kernel) for _ in range(depth - 1))
+        self.to(memory_format=torch.channels_last)
+
+    def read(self, seen: Tensor, label: Tensor) -> Tensor:
+        x, told = self._image(seen), self.told(label)[:, :, None, None]
+        v, h = self.above(x) + told, self.beside(x) + told
+        for layer in self.layers:
+            v, h = layer(v, h)
+        return self._answer(h)
+
+    def stream(self, n: int, label: Tensor) -> Logits:
+        above, beside = (Walk(conv, n, self.columns) for conv in (self.above, self.beside))
+        downs, alongs = ([Walk(getattr(layer, conv), n, self.columns) for layer in self.layers]
+                         for conv in ("down", "along"))
+        told = self.told(label)
+        for _ in range(self.rows):
+            v, links, _ = above.begin() + told[:, None], [], beside.begin()
+            for layer, down, along in zip(self.layers, downs, alongs):  # all rows above are known: the whole row at once
+                a, _ = down.begin(v), along.begin()
+                links.append(pointwise(layer.link, a))
+                v = v + gate(a, -1)
+            for c in range(self.columns):
+                h = beside.at(c) + told
+                for layer, along, link in zip(self.layers, alongs, links):
+                    along.put(c, h)
+                    h = h + pointwise(layer.out, gate(along.at(c) + link[:, c]))
+                token = yield pointwise(self.leave, F.relu(h))
+                for walk in (above, beside):
+                    walk.put(c, self.one_hot(token))
+
+
+class PixelRNN(_Raster):
+    """h_1 = A(x),  h_(l+1) = h_l + RowLSTM(h_l): a state that runs down the rows.           (intro lecture, PixelRNN)
+
+    The past has no fixed size here; what is remembered of it must fit into one row of the state."""
+
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 3, first: int = 7,
+                 kernel: int = 3, classes: int = 0) -> None:
+        super().__init__(vocabulary, event, width, classes)
+        at_least(2, depth=depth)
+        self.enter = MaskedConv2d(vocabulary, width, first, "A")
+        self.layers = nn.ModuleList(RowLSTM(width, kernel) for _ in range(depth - 1))
+        self.to(memory_format=torch.channels_last)
+
+    def read(self, seen: Tensor, label: Tensor) -> Tensor:
+        h = self.enter(self._image(seen)) + self.told(label)[:, :, None, None]
+        for layer in self.layers:
+            h = h + layer(h)
+        return self._answer(h)
+
+    def stream(self, n: int, label: Tensor) -> Logits:
+        enter, *walks = [Walk(conv, n, self.columns) for conv in (self.enter, *(layer.within for layer in self.layers))]
+        told = self.told(label)
+        hidden, cell = told.new_zeros(2, len(walks), self.columns, n, self.width)
+        for _ in range(self.rows):
+            for walk in (enter, *walks):
+                walk.begin()
+            between = [layer.between(row.permute(1, 2, 0)) for layer, row in zip(self.layers, hidden)]  # (n, 4 width, W)
+            for c in range(self.columns):
+                h = enter.at(c) + told
+                for l, walk in enumerate(walks):
+                    walk.put(c, h)
+                    hidden[l, c], cell[l, c] = lstm(walk.at(c) + between[l][:, :, c], cell[l, c])
+                    h = h + hidden[l, c]
+                token = yield pointwise(self.leave, F.relu(h))
+                enter.put(c, self.one_hot(token))
+
+
+class ImageGPT(Autoregressive):
+    """h_i = (what stands at the place before i) + position_i, then `depth` causal blocks.     (intro lecture, Image GPT)
+
+    The first place sees `told` instead of a symbol.  order: any; positions are counted in it."""
+
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 4, heads: int = 4,
+                 classes: int = 0, order: Sequence[int] | Tensor | None = None) -> None:
+        super().__init__(vocabulary, event, width, classes, order)
+        at_least(1, depth=depth)
+        self.symbol = nn.Parameter(0.02 * torch.randn(vocabulary, width))
+        self.position = nn.Parameter(0.02 * torch.randn(self.length, width))
+        self.blocks = nn.ModuleList(CausalBlock(width, heads) for _ in range(depth))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, vocabulary))
+
+    def read(self, seen: Tensor, label: Tensor) -> Tensor:
+        seen = seen.flatten(1, -2)[:, self.order[:-1]] @ self.symbol
+        h = torch.cat([self.told(label)[:, None], seen], 1) + self.position
+        for block in self.blocks:
+            h = block(h)
+        return self.leave(h)[:, self.order.argsort()].view(len(h), *self.event, self.vocabulary)
+
+    def stream(self, n: int, label: Tensor) -> Logits:
+        memories = [block.memory(n, self.length) for block in self.blocks]
+        before = self.told(label)
+        for i, position in enumerate(self.position):
+            h = (before + position)[:, None]
+            for block, memory in zip(self.blocks, memories):
+                h = block.step(h, memory, i)
+            token = yield self.leave(h)[:, 0]
+            before = self.symbol[token]
+
+
+class MADE(Autoregressive):
+    """An MLP whose unit of degree m sees the first m places of the order, and no others.       (Germain et al. 2015)
+
+    W_first ⊙ [m > rank],  W_inner ⊙ [m' ≥ m],  W_last ⊙ [rank ≥ m]: `depth` hidden layers, degrees 0 ... L − 1 evenly."""
+
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 128, depth: int = 2, classes: int = 0,
+                 order: Sequence[int] | Tensor | None = None) -> None:
+        super().__init__(vocabulary, event, width, classes, order)
+        at_least(1, depth=depth)
+        rank = torch.arange(self.length).repeat_interleave(vocabulary)  # of each input and of each logit
+        degree = torch.arange(width) * self.length // width  # rising, so that equal ones are neighbours
+        self.ready = torch.searchsorted(degree, torch.arange(self.length), right=True).tolist()  # units of degree <= i
+        self.first, self.last = MaskedLinear(degree[:, None] > rank), MaskedLinear(rank[:, None] >= degree)
+        self.inner = nn.ModuleList(MaskedLinear(degree[:, None] >= degree) for _ in range(depth - 1))
+
+    def read(self, seen: Tensor, label: Tensor) -> Tensor:
+        h = F.relu(self.first(seen.flatten(1, -2)[:, self.order].flatten(1)) + self.told(label))
+        for layer in self.inner:
+            h = F.relu(layer(h))
+        logits = self.last(h).unflatten(1, (self.length, self.vocabulary))
+        return logits[:, self.order.argsort()].view(len(h), *self.event, self.vocabulary)
+
+    def stream(self, n: int, label: Tensor) -> Logits:
+        """Units of degree i are computed when i places are known, and never again: all samples cost one pass in all."""
+        told, size, start = self.told(label), self.vocabulary, 0
+        layers = [(layer.kept, layer.bias) for layer in (self.first, *self.inner, self.last)]
+        seen = told.new_zeros(n, self.length * size)
+        hidden = told.new_zeros(len(layers) - 1, n, self.width)
+        for i, stop in enumerate(self.ready):
+            new, (weight, bias) = slice(start, stop), layers[0]
+            hidden[0, :, new] = F.relu(F.linear(seen[:, : i * size], weight[new, : i * size], bias[new]) + told[:, new])
+            for below, here, (weight, bias) in zip(hidden, hidden[1:], layers[1:]):
+                here[:, new] = F.relu(F.linear(below[:, :stop], weight[new, :stop], bias[new]))
+            symbols, (weight, bias) = slice(i * size, (i + 1) * size), layers[-1]
+            token = yield F.linear(hidden[-1, :, :stop], weight[symbols, :stop], bias[symbols])
+            seen[:, symbols], start = self.one_hot(token), stop
