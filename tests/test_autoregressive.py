@@ -248,7 +248,7 @@ def test_a_temperature_raises_every_conditional_to_a_power(make):
 
 def test_a_tiny_temperature_is_greedy(make):
     model = make(3, (1, 3, 3))
-    x = model.sample(2, temperature=1e-30)
+    x = model.sample(2, temperature=1e-310)
     assert torch.equal(x, model(x).argmax(-1)) and torch.equal(x[0], x[1])
 
 
@@ -285,6 +285,7 @@ def test_no_impossible_symbol_is_picked_at_the_very_end_of_the_interval():
     logits = torch.randn(2000, 7)
     logits[:, -1] = -torch.inf
     assert pick(logits, last).max() <= 5
+    assert pick(logits.flip(1), torch.zeros(2000)).min() == 1  # nor at its very beginning
 
 
 def test_small_and_empty_batches(make):

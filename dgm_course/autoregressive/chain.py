@@ -93,7 +93,7 @@ class Autoregressive(nn.Module):
         with torch.inference_mode(), threads_for(None if stream is None else self):
             steps = (stream or type(self).stream)(self, n, self._labels(y, n))
             x = _fill(steps, x, given, u, temperature)
-        return x.clone()[:, self.order.argsort()].view(shape)  # a copy made here may take part in gradients
+        return x[:, self.order.argsort()].view(shape)  # a copy made out here, which may take part in gradients
 
     def one_hot(self, x: Tensor) -> Tensor:
         """Symbols as unit vectors in the dtype of the weights.  (...) -> (..., K)"""
