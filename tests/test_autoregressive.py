@@ -379,6 +379,7 @@ HOLE[0, 1, 1] = False
     (lambda: plain().log_prob(2 * ONES), ValueError, "runs from 2 to 2: expected symbols 0 to 1"),
     (lambda: plain().log_prob(-ONES), ValueError, "runs from -1 to -1"),
     (lambda: plain().log_prob(ONES[:, 0]), ValueError, r"shape \(2, 3, 3\): this MADE expects \(B, 1, 3, 3\)"),
+    (lambda: plain().log_prob(ONES.to("meta")), ValueError, "x is on the device meta: expected cpu"),
     (lambda: plain().loss(ONES[:0]), ValueError, "empty batch"),
     (lambda: plain().log_prob(ONES, 1), ValueError, "knows no classes"),
     (lambda: plain().sample(2, 1), ValueError, "knows no classes"),

@@ -108,6 +108,8 @@ class Autoregressive(nn.Module):
                             "made symbols first (data.binarise(images).long()).")
         if tuple(x.shape[1:]) != self.event:
             raise ValueError(f"x has shape {tuple(x.shape)}: this {type(self).__name__} expects {wanted}.")
+        if x.device != self.order.device:
+            raise ValueError(f"x is on the device {x.device}: expected {self.order.device}, where the model is.")
         low, high = (int(end) for end in torch.aminmax(x)) if x.numel() and x.device.type == "cpu" else (0, 0)
         if low < 0 or high > top:
             raise ValueError(f"x runs from {low} to {high}: expected symbols 0 to {top}.")
