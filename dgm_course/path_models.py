@@ -101,7 +101,8 @@ class PathModel(PathField):
                  times: Times = uniform, coupling: Coupling = independent) -> None:
         super().__init__()
         if prediction not in path.predictions:
-            raise ValueError(f"prediction is {prediction!r}: expected {' or '.join(path.predictions)} on this path.")
+            known = " or ".join(", ".join(path.predictions).rsplit(", ", 1))
+            raise ValueError(f"prediction is {prediction!r}: expected {known} on this path.")
         self.net, self.path, self.event, self.prediction = net, path, tuple(event), prediction
         self.times_of, self.coupling, self.label = times, coupling, None
 

@@ -112,7 +112,7 @@ def guesser():
     torch.manual_seed(3)
     model = path_models.absorbing(nets.TokenMLP(2, 3), (3,), 2).double()
     for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.6)
+        torch.nn.init.normal_(p, std=0.2)
     model.net.layers[0].weight.data[:, -1] = 0
     return model, torch.tensor([[0, 1, 1], [1, 1, 1], [0, 0, 1]])
 
@@ -139,7 +139,7 @@ def test_any_order_is_the_mean_over_orders_and_the_bound_the_mean_of_logarithms(
         orders.append(total)
     orders = torch.stack(orders)
     assert torch.allclose(laws.any_order_likelihood(model, words), orders.exp().mean(0))
-    assert torch.allclose(laws.chain_bound(model.path, chances, 3000), orders.mean(0), atol=5e-3)
+    assert torch.allclose(laws.chain_bound(model.path, chances, 3000), orders.mean(0), rtol=2e-3)
 
 
 def test_the_bound_of_the_chain_is_its_elbo_and_below_its_likelihood(guesser):
