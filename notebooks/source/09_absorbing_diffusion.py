@@ -565,7 +565,7 @@ draw.gallery({f"{name}, 32 steps": draw.ink(field.sample(12, steps=32)) for name
              alt="Samples of the two models after equal training: strokes and some digits above, formless dust below")
 
 # %% [markdown]
-# First column: both fill in small gaps about equally well. Second, and the pictures: without training on *all* shares of hidden pixels the backward chain is poor where it begins; the bound is far worse, with or without its clock, and the samples are next to nothing.
+# First column: both fill in small gaps about equally well. Second, and the pictures: without training on *all* shares of hidden pixels the backward chain is poor where it begins; the bound is far worse, with or without its clock, and the samples are dust.
 #
 # ### More steps, better bound, better digits
 #
