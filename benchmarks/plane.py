@@ -1,8 +1,10 @@
 """Flow matching in the plane: the course's loop against the same training written the usual way.
 
 Eight Gaussians to two moons, MLP of width 64, batch 256.  "The usual way" builds the source point by point in a list, takes
-the data from a DataLoader, and steps an unfused Adam; model, loss, learning rate and number of steps are the same.  Both are
-timed in turn, in short rounds of one process, in CPU seconds of one thread, so that a busy machine slows both alike.
+the data from a DataLoader, and steps an unfused Adam; model, loss, learning rate and number of steps are the same.  The
+course's loop is stopped every few hundred steps for the other to catch up, so that a busy machine slows both alike; what is
+compared is CPU seconds.  The usual way leaves torch its number of threads (``--threads 1`` takes them away), the course's
+loop uses one for a small network.
 
     python benchmarks/plane.py [--steps 20000] [--seeds 5]
 """
