@@ -202,47 +202,51 @@ def _both(build: Callable) -> Table:
     return tuple((hint, build(**pieces)) for hint, pieces in SHARED)
 
 
-CHAIN: Table = (
+SCALES: tuple[tuple[str, Callable], ...] = (  # what goes wrong before the formula: β and the alpha-bars themselves
     (
         "One step late: counted from 0, entry k is the step k + 1. Yours are all scales of the step after.",
-        _chain(scales=one_late),
+        one_late,
     ),
     (
         "The steps are counted from the noise; k = 1 is the step next to the data.",
-        _chain(scales=from_noise),
+        from_noise,
     ),
     (
         "β is that of the step after: the alpha-bars are right, betas is counted from 0.",
-        _chain(scales=beta_late),
+        beta_late,
     ),
     (
         "The alpha-bars are those of the step after: β is right. Where does your list of alpha-bars begin, at 0 or at 1?",
-        _chain(scales=bars_late),
+        bars_late,
     ),
     (
         "Wrong only at k = 1: before it stands abar_0 = 1, and an index of −1 takes the last of the list.",
-        _chain(scales=wrapped),
+        wrapped,
     ),
     (
         "abar is taken as 1 − β of its own step; it is the product over all steps so far.",
-        _chain(scales=of_product(lambda betas: 1 - betas)),
+        of_product(lambda betas: 1 - betas),
     ),
     (
         "abar is the product of the betas; each step keeps 1 − β.",
-        _chain(scales=of_product(lambda betas: betas.cumprod(0))),
+        of_product(lambda betas: betas.cumprod(0)),
     ),
     (
         "abar is taken as 1 minus the sum of the betas; shares that survive multiply.",
-        _chain(scales=of_product(lambda betas: 1 - betas.cumsum(0))),
+        of_product(lambda betas: 1 - betas.cumsum(0)),
     ),
     (
         "abar is squared: the product of 1 − β is alpha² already.",
-        _chain(scales=of_product(lambda betas: (1 - betas).cumprod(0) ** 2)),
+        of_product(lambda betas: (1 - betas).cumprod(0) ** 2),
     ),
     (
         "abar is the product of the roots of 1 − β, which is alpha; DDPM's alpha-bar is its square.",
-        _chain(scales=of_product(lambda betas: (1 - betas).sqrt().cumprod(0))),
+        of_product(lambda betas: (1 - betas).sqrt().cumprod(0)),
     ),
+)
+
+CHAIN: Table = (
+    *((hint, _chain(scales=wrong)) for hint, wrong in SCALES),
     *_both(_chain),
 )
 

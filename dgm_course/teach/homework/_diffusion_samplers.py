@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ._diffusion_chains import at_step, bars_late, beta_late, from_noise, of_product, one_late, without_zeros, wrapped
+from ._diffusion_chains import SCALES, at_step, without_zeros
 from ._diffusion_kernels import Table
 
 # --- 7.6: DDPM's step
@@ -154,38 +154,7 @@ ANCESTRAL: Table = (
             )
         ),
     ),
-    (
-        "One step late: counted from 0, entry k is the step k + 1. Yours are all scales of the step after.",
-        _sampler(scales=one_late),
-    ),
-    (
-        "The steps are counted from the noise; k = 1 is the step next to the data.",
-        _sampler(scales=from_noise),
-    ),
-    (
-        "β is that of the step after: the alpha-bars are right, betas is counted from 0.",
-        _sampler(scales=beta_late),
-    ),
-    (
-        "The alpha-bars are those of the step after: β is right. Where does your list of alpha-bars begin, at 0 or at 1?",
-        _sampler(scales=bars_late),
-    ),
-    (
-        "Wrong only at k = 1: before it stands abar_0 = 1, and an index of −1 takes the last of the list.",
-        _sampler(scales=wrapped),
-    ),
-    (
-        "abar is taken as 1 − β of its own step; it is the product over all steps so far.",
-        _sampler(scales=of_product(lambda betas: 1 - betas)),
-    ),
-    (
-        "abar is the product of the betas; each step keeps 1 − β.",
-        _sampler(scales=of_product(lambda betas: betas.cumprod(0))),
-    ),
-    (
-        "abar is the product of the roots of 1 − β, which is alpha; DDPM's alpha-bar is its square.",
-        _sampler(scales=of_product(lambda betas: (1 - betas).sqrt().cumprod(0))),
-    ),
+    *((hint, _sampler(scales=wrong)) for hint, wrong in SCALES),
     (
         "eps_hat and z are exchanged: the one is the network's, the other is fresh.",
         lambda eps_hat, xk, k, betas, z: _sampler()(z, xk, k, betas, eps_hat),
