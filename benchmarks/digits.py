@@ -31,7 +31,8 @@ def main() -> None:
     for number in range(args.seeds):
         seed(number)
         model = pretrained.digits_flow()
-        history = fit(model, (images.train, None, images.train_labels), replace(pretrained.live_recipe(args.steps), seed=number))
+        recipe = replace(pretrained.live_recipe(args.steps), seed=number)
+        history = fit(model, (images.train, None, images.train_labels), recipe)
         told = line(f"live, seed {number}", pretrained.likeness(model, images))
         print(told, f"  {history.seconds:.1f} s of training", flush=True)
 

@@ -19,6 +19,9 @@ MATHEMATICS = [
     ("paths.gaussian", "paths.masked", "autoregressive.families"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
+    ("pretrained.files",),  # where weights lie and what an entry is
+    ("pretrained.judging",),  # by what they are judged
+    ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
 ]
 CLASSROOM = [

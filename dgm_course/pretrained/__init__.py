@@ -1,0 +1,90 @@
+"""Trained weights by name, each with a card, each made again by one command.
+
+``load("flow_matching_digits")`` is a model ready to sample; ``card(...)`` says what it was trained on, for how long, and
+how well it does on images that it has not seen.  ``dgm train NAME`` (``train``) repeats it.  Training data are the official
+MNIST images without the 1,000 that are the embedded test split, so a notebook may always judge on those.
+"""
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .. import checkpoints, data
+from ..fit import History, fit
+from ..tensors import device, seed
+from . import judging, paths
+from .files import FOLDER, Entry, read_into
+from .judging import accuracy, balanced, judged, nats_of_bits
+from .paths import (
+    GUIDANCE,
+    STEPS,
+    bits_recipe,
+    digits_absorbing,
+    digits_ddpm,
+    digits_flow,
+    digits_ncsn,
+    digits_recipe,
+    likeness,
+    live_recipe,
+    nats,
+)
+
+__all__ = [
+    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "balanced", "bits_recipe", "card", "digits_absorbing",
+    "digits_ddpm", "digits_flow", "digits_ncsn", "digits_recipe", "entry", "judged", "likeness", "live_recipe", "load",
+    "names", "nats", "nats_of_bits", "train",
+]
+
+ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES}
+
+
+def names() -> list[str]:
+    """All names that ``load`` and ``train`` know."""
+    return sorted(ENTRIES)
+
+
+def entry(name: str) -> Entry:
+    """The entry of a name, or a sentence that lists the names."""
+    if name not in ENTRIES:
+        raise KeyError(f"There are no weights called {name!r}; there are {', '.join(names())}.")
+    return ENTRIES[name]
+
+
+def load(name: str) -> nn.Module:
+    """The trained model, on the CPU and ready for use; CheckpointError where its file is missing or damaged."""
+    return read_into(entry(name).blank(), name)
+
+
+def card(name: str) -> dict[str, Any]:
+    """What is known of the weights: data, steps, seed, device, time, command, held-out figure with its protocol."""
+    entry(name)
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def train(name: str, folder: Path | None = None, report: Callable[[History], None] | None = None) -> Path:
+    """Make the weights again and write them with their card; an interrupted run goes on where it stopped."""
+    made, folder = entry(name), Path(folder or FOLDER)
+    images, half = data.mnist_for_weights().to(device()), folder / f"{name}.half.safetensors"
+    seed(0)
+    model = made.blank().to(device())
+    history = fit(made.training(model), made.batches(images), made.recipe(), save=half, report=report,
+                  resume=half if half.exists() else None)
+    if not history.finished:
+        return half
+    start = time.perf_counter()
+    path = checkpoints.write(folder / f"{name}.safetensors", {k: v.half() if v.is_floating_point() else v
+                                                              for k, v in model.state_dict().items()})
+    recipe = made.recipe()
+    told = {"name": name, "data": images.source, "images": len(images.train), "steps": history.step,
+            "batch": recipe.batch, "seed": recipe.seed, "device": str(device()), "seconds": round(history.seconds),
+            "command": f"dgm train {name}", "held_out": made.figure(model.eval(), images),
+            "judging_seconds": round(time.perf_counter() - start)}
+    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    for left in folder.glob(f"{half.name}*"):  # the checkpoint, and the one before it
+        left.unlink()
+    return path

@@ -1,0 +1,88 @@
+"""How trained models are judged: digits by the features of one fixed classifier, likelihoods on one fixed draw of bits.
+
+Every figure carries its protocol, and a distance its floor: what real digits reach in the same place.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import data, measures
+from ..fit import Recipe, linear
+from ..nets import DigitClassifier
+from ..tensors import fast_dtype, seed
+from .files import Entry, read_into
+
+
+class Classifying(nn.Module):
+    """A classifier with its loss: the mean cross-entropy, on images moved by up to two pixels."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (B, 1, 28, 28), y (B,) -> ()"""
+        right, down = torch.randint(0, 5, (2,)).tolist()
+        moved = nn.functional.pad(x, (2, 2, 2, 2), value=-1.0)[..., down:down + 28, right:right + 28]
+        return nn.functional.cross_entropy(self.net(moved).float(), y)
+
+
+def accuracy(net: nn.Module, images: data.Images) -> dict[str, Any]:
+    """The share of the test images whose class is recognised."""
+    with torch.no_grad():
+        guesses = torch.cat([net(x).argmax(1) for x in images.test.split(500)])
+    return {"accuracy": round(float((guesses == images.test_labels).float().mean()), 4),
+            "protocol": f"{len(guesses):,} test images of {images.source}"}
+
+
+def balanced(n: int, like: Tensor) -> Tensor:
+    """The labels 0 ... 9 in equal numbers, in order.  -> (n,), on the device of ``like``"""
+    return torch.arange(10, device=like.device).repeat_interleave(n // 10)
+
+
+@torch.no_grad()
+def judged(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 1000) -> dict[str, Any]:
+    """How n samples compare with n test images in the classifier's features, beside real ones.
+
+    sampler: labels (n,), as many of each class -> digits (n, 1, 28, 28) in [-1, 1].  how: the sampler, for the protocol."""
+    judge = read_into(DigitClassifier(), "digit_classifier").to(images.test.device)
+    seed(0)
+    labels = balanced(n, images.test)
+    fake = sampler(labels)
+    ours, real, other = (torch.cat([judge.features(x) for x in part.split(500)])
+                         for part in (fake, images.test[:n], _thousand(images, n)))
+    precision, recall, coverage = (float(v) for v in measures.precision_recall_coverage(real, ours))
+    return {"frechet": round(float(measures.frechet_distance(ours, real)), 2),
+            "frechet_floor": round(float(measures.frechet_distance(other, real)), 2),
+            "precision": round(precision, 3), "recall": round(recall, 3), "coverage": round(coverage, 3),
+            "protocol": f"{n} class-balanced samples, {how}, against {n} test images of {images.source}; "
+                        f"floor: {n} class-balanced training images; features of digit_classifier, k = 5"}
+
+
+@torch.no_grad()
+def nats_of_bits(log_prob: Callable[[Tensor], Tensor], images: Tensor, what: str) -> dict[str, Any]:
+    """Mean −log p of black and white digits, with its standard error over the images.  images (N, 1, 28, 28) in [-1, 1]
+
+    log_prob: bits (B, 1, 28, 28) -> (B,), exact or a bound.  what: which of these, for the protocol."""
+    seed(0)
+    bits = data.Bits(images).fixed()
+    nats = -torch.cat([log_prob(x) for x in bits.split(500)])
+    return {"nats": round(float(nats.mean()), 2), "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
+            "protocol": f"{what}, {len(bits):,} images, each pixel one fixed Bernoulli draw of its brightness"}
+
+
+def _thousand(images: data.Images, n: int) -> Tensor:
+    """n training images, as many of each class."""
+    places = [torch.where(images.train_labels == label)[0][:n // 10] for label in range(10)]
+    return images.train[torch.cat(places)]
+
+
+ENTRIES = {
+    "digit_classifier": Entry(
+        DigitClassifier, Classifying, lambda images: (images.train, images.train_labels),
+        lambda: Recipe(4000, 128, 3e-3, warmup=200, decay=linear, weight_decay=0.01, precision=fast_dtype()), accuracy),
+}

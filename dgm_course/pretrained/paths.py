@@ -1,0 +1,106 @@
+"""Weights of the path family: flow matching, DDPM, NCSN and absorbing diffusion on digits."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from .. import data
+from ..dynamics import Method
+from ..fit import Recipe, linear
+from ..nets import TokenUNet, UNet
+from ..path_models import PathModel, absorbing, ddpm, flow_matching, heun_to_data, logit_normal, ncsn
+from ..paths import ancestral
+from ..tensors import budget, device, fast_dtype
+from .files import Entry, itself
+from .judging import judged, nats_of_bits
+
+GUIDANCE, STEPS = 1.4, 8  # wherever digits are judged: more guidance is more precise and less varied
+
+
+def digits_flow() -> PathModel:
+    """Class-conditional flow matching on 28 × 28 digits: conical path, velocity, logit-normal times."""
+    model = flow_matching(UNet(channels=32, classes=10), (1, 28, 28))
+    model.times_of = logit_normal
+    return _for_pixels(model)
+
+
+def digits_ddpm() -> PathModel:
+    """DDPM on 28 × 28 digits: VP path, noise prediction, uniform times, told the class."""
+    return _for_pixels(ddpm(UNet(channels=32, classes=10), (1, 28, 28)))
+
+
+def digits_ncsn() -> PathModel:
+    """A noise-conditioned score network on 28 × 28 digits: VE path, noise prediction, logit-normal times, told the class.
+
+    The mean of the digits has norm 22 (they are mostly −1), so the noise must be larger than in the plane."""
+    model = ncsn(UNet(channels=32, classes=10), (1, 28, 28), sigma_max=30.0)
+    model.times_of = logit_normal
+    return _for_pixels(model)
+
+
+def _for_pixels(model: PathModel) -> PathModel:
+    model.bounds, model.precision = (-1.0, 1.0), fast_dtype()
+    return model
+
+
+def digits_absorbing() -> PathModel:
+    """Masked diffusion of black and white digits: the ELBO's weights, one mask token, no class."""
+    model = absorbing(TokenUNet(vocabulary=2, channels=32), (1, 28, 28), vocabulary=2)
+    model.precision = fast_dtype()
+    return model
+
+
+def held_then_linear(done: float) -> float:
+    """The full rate for 70 % of the run, then linearly to zero: a long run may be prolonged before it cools."""
+    return min(1.0, (1 - done) / 0.3)
+
+
+def digits_recipe(steps: int, lr: float = 2e-3, ema: float = 0.999, decay: Callable[[float], float] = linear) -> Recipe:
+    """Many small steps and a rate that ends at zero: what short trainings of digits want, by comparison."""
+    return Recipe(steps, 32, lr, warmup=100, decay=decay, ema=ema, betas=(0.9, 0.99), weight_decay=0.01)
+
+
+def bits_recipe(steps: int, ema: float = 0.999, decay: Callable[[float], float] = linear) -> Recipe:
+    """As for grey digits, with a bound on the gradient: now and then one hidden token near the data weighs very much."""
+    return Recipe(steps, 32, 3e-3, warmup=100, decay=decay, ema=ema, betas=(0.9, 0.99), weight_decay=0.01, clip=50.0)
+
+
+def nats(model: PathModel, images: Tensor, draws: int = 16, steps: int | None = None) -> dict[str, Any]:
+    """The bound on −log p of black and white digits, with its standard error over the images.  images (N, 1, 28, 28)"""
+    time = "continuous time" if steps is None else f"{steps} steps"
+    return nats_of_bits(lambda x: model.elbo(x, steps, draws), images, f"bound on -log p in {time}, {draws} draws an image")
+
+
+def likeness(model: PathModel, images: data.Images, n: int = 1000, guidance: float = GUIDANCE, steps: int = STEPS,
+             method: Method = heun_to_data) -> dict[str, Any]:
+    """How n class-balanced samples compare with n test images in the classifier's features, beside real ones."""
+    return judged(lambda labels: model.given(labels, guidance).sample(n, steps, method), images,
+                  f"guidance {guidance:g}, {method.__name__}, {steps} steps", n)
+
+
+def live_recipe(quick: int = 800) -> Recipe:
+    """What notebook 08 trains with: half a minute on two cores; with the full budget what the shipped weights had."""
+    return digits_recipe(budget(quick=quick, full=22_500), lr=3e-3, ema=budget(quick=0.99, full=0.9995))
+
+
+ENTRIES = {
+    "flow_matching_digits": Entry(
+        digits_flow, itself, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_recipe(22_500, ema=0.9995, decay=held_then_linear),
+        lambda model, images: likeness(model, data.mnist().to(device()))),
+    "ddpm_digits": Entry(
+        digits_ddpm, itself, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
+    "ncsn_digits": Entry(
+        digits_ncsn, itself, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
+    "absorbing_digits": Entry(
+        digits_absorbing, itself, lambda images: data.Bits(images.train),
+        lambda: bits_recipe(20_000, ema=0.9995, decay=held_then_linear),
+        lambda model, images: nats(model, data.mnist().test.to(device())) | {
+            "official_test": nats(model, images.test, draws=2)}),
+}
