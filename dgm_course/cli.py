@@ -133,6 +133,16 @@ def _compute() -> Iterator[str]:
     name = torch.cuda.get_device_name(device()) if device().type == "cuda" else device().type
     why = " (DGM_DEVICE says so)" if os.environ.get("DGM_DEVICE") else ""
     yield f"torch {torch.__version__} computes on: {name}{why}, with {torch.get_num_threads()} threads."
+    if device().type == "cpu":
+        yield from _pace()
+
+
+def _pace() -> Iterator[str]:
+    from .pace import pace
+
+    slower = pace()
+    yield (f"A training step takes {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
+           f"measured on: expect about {max(1.5, 1.5 * slower):.0f} minutes for each.")
 
 
 def _data() -> Iterator[str]:

@@ -47,6 +47,11 @@ def cosine(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
+def held_then_linear(done: float) -> float:
+    """The full rate for 70 % of the run, then linearly to zero: a long run may be prolonged before it cools."""
+    return min(1.0, (1 - done) / 0.3)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to train: the numbers one would write beside a result.

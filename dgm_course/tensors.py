@@ -62,11 +62,15 @@ def device() -> torch.device:
 
 
 def budget(*, quick: Choice, full: Choice) -> Choice:
-    """``quick`` on a CPU, ``full`` on a GPU; the variable DGM_BUDGET ('quick' or 'full') decides otherwise."""
+    """``quick`` on a CPU, ``full`` on a GPU; the variable DGM_BUDGET ('quick', 'full' or 'brief') decides otherwise.
+
+    'brief' is a tenth of a quick number of steps: enough to see that everything runs, and nothing more."""
     wanted = os.environ.get("DGM_BUDGET") or ("full" if device().type == "cuda" else "quick")
-    if wanted not in ("quick", "full"):
-        raise ValueError(f"DGM_BUDGET is {wanted!r}: expected 'quick' or 'full'.")
-    return quick if wanted == "quick" else full
+    if wanted not in ("quick", "full", "brief"):
+        raise ValueError(f"DGM_BUDGET is {wanted!r}: expected 'quick', 'full' or 'brief'.")
+    if wanted == "brief" and isinstance(quick, int):
+        return max(1, quick // 10)
+    return full if wanted == "full" else quick
 
 
 def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:

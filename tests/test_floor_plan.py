@@ -16,13 +16,14 @@ MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
     ("distributions", "nets", "causal_nets", "dynamics", "fit"),  # causal_nets: layers that cannot see the future
     ("paths.fields", "autoregressive.chain"),  # what models of any path, and of any history, do; the kinds stand on it
-    ("paths.gaussian", "paths.masked", "autoregressive.families"),
+    ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
     ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
+    ("pace",),  # how slow the machine is, by the models that it trains
 ]
 CLASSROOM = [
     ("teach.laws", "teach.verify", "teach.draw", "teach.play", "teach.players", "teach.players.*",

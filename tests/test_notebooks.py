@@ -13,13 +13,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from dgm_course.pace import pace
 from dgm_course.teach import build
 from dgm_course.teach.exercise_cells import solution_blocks
 from dgm_course.teach.tidy import faults, quiet_environment, tidy
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 MASTERS = sorted((NOTEBOOKS / "source").glob("[0-9][0-9]_*.py"))
-MOST_SECONDS = 90
+MOST_SECONDS = 90  # on the processor that the quick budget was measured on; see dgm_course/pace.py
 
 every = pytest.mark.parametrize("master", MASTERS, ids=lambda m: m.stem)
 
@@ -89,7 +90,7 @@ def test_no_solution_leaks(master):
 @pytest.mark.notebooks
 @every
 def test_it_runs_unfilled_in_time(master, tmp_path):
-    """As a student first runs it: nothing filled in, and no cell fails; at most 90 s on two cores."""
+    """As a student first runs it: nothing filled in, and no cell fails; at most 90 s on two cores of the usual pace."""
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env",
                "--nbval-cell-timeout=600", "-p", "no:cacheprovider", "-c", os.devnull,
                "--rootdir", str(NOTEBOOKS), str(NOTEBOOKS / f"{master.stem}.ipynb")]
@@ -98,13 +99,16 @@ def test_it_runs_unfilled_in_time(master, tmp_path):
                           env=quiet_environment(str(tmp_path)))
     seconds = time.monotonic() - start
     assert done.returncode == 0, done.stdout[-5000:]
-    assert seconds <= MOST_SECONDS, f"{master.stem} takes {seconds:.0f} s, more than {MOST_SECONDS}."
-    print(f"{master.stem}: unfilled in {seconds:.0f} s")
+    slower = max(1.0, pace())
+    assert seconds <= MOST_SECONDS * slower, (f"{master.stem} takes {seconds:.0f} s, more than {MOST_SECONDS}, on a machine "
+                                              f"{slower:.1f} times as slow as the one that it was measured on.")
+    print(f"{master.stem}: unfilled in {seconds:.0f} s, pace {slower:.1f}")
 
 
 @pytest.mark.notebooks
 @every
 def test_it_runs_solved_and_every_check_passes(master):
-    """With the solutions in, and wrong answers raising: every check says pass."""
-    done = build.execute(build.solved(master), timeout=600, env={"DGM_STRICT": "1"}, folder=NOTEBOOKS)
+    """With the solutions in, and wrong answers raising: every check says pass.  Trainings are brief: they ran above."""
+    env = {"DGM_STRICT": "1", "DGM_BUDGET": "brief"}
+    done = build.execute(build.solved(master), timeout=600, env=env, folder=NOTEBOOKS)
     assert faults(tidy(done)) == []

@@ -56,8 +56,14 @@ def test_the_device_and_the_budget_listen_to_their_variables(monkeypatch):
     monkeypatch.setenv("DGM_BUDGET", "full")
     assert tensors.budget(quick=1, full=2) == 2
     monkeypatch.setenv("DGM_BUDGET", "fast")
-    with pytest.raises(ValueError, match="DGM_BUDGET is 'fast': expected 'quick' or 'full'"):
+    with pytest.raises(ValueError, match="DGM_BUDGET is 'fast': expected 'quick', 'full' or 'brief'"):
         tensors.budget(quick=1, full=2)
+
+
+def test_the_brief_budget_is_a_tenth_of_the_steps_and_leaves_the_rest_alone(monkeypatch):
+    monkeypatch.setenv("DGM_BUDGET", "brief")
+    assert tensors.budget(quick=800, full=20_000) == 80 and tensors.budget(quick=5, full=20) == 1
+    assert tensors.budget(quick=0.98, full=0.999) == 0.98
 
 
 def test_on_a_gpu_the_budget_is_full(monkeypatch):

@@ -10,8 +10,9 @@ differ in how f remembers the past, and in nothing else:
 * `ImageGPT` attends to all places before.
 * `MADE` is an MLP with connections removed, for short sequences of any kind.
 """
+from .blocks import InBlocks
 from .chain import Autoregressive, pick, receptive_field, recomputed
 from .families import MADE, GatedPixelCNN, ImageGPT, PixelCNN, PixelRNN
 
-__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "PixelCNN", "PixelRNN", "pick", "receptive_field",
-           "recomputed"]
+__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "InBlocks", "PixelCNN", "PixelRNN", "pick",
+           "receptive_field", "recomputed"]

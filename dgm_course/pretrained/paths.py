@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .. import data
 from ..dynamics import Method
-from ..fit import Recipe, linear
+from ..fit import Recipe, held_then_linear, linear
 from ..nets import TokenUNet, UNet
 from ..path_models import PathModel, absorbing, ddpm, flow_matching, heun_to_data, logit_normal, ncsn
 from ..paths import ancestral
@@ -50,11 +50,6 @@ def digits_absorbing() -> PathModel:
     model = absorbing(TokenUNet(vocabulary=2, channels=32), (1, 28, 28), vocabulary=2)
     model.precision = fast_dtype()
     return model
-
-
-def held_then_linear(done: float) -> float:
-    """The full rate for 70 % of the run, then linearly to zero: a long run may be prolonged before it cools."""
-    return min(1.0, (1 - done) / 0.3)
 
 
 def digits_recipe(steps: int, lr: float = 2e-3, ema: float = 0.999, decay: Callable[[float], float] = linear) -> Recipe:

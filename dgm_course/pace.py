@@ -1,0 +1,54 @@
+"""How slow is this machine?  The quick budget fits into 90 seconds on two cores of one kind; on others it takes longer.
+
+A training step on digits and one in the plane are what the notebooks spend their time on, and machines differ in the two by
+different factors: bfloat16 makes the first several times faster where the processor has it, and the second not at all.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .nets import MLP
+from .path_models import PathModel, flow_matching
+from .pretrained import digits_flow
+
+USUAL = {"digits": 0.057, "plane": 0.00071}  # seconds a step on one core of a server processor with AVX-512 and bfloat16
+
+
+def pace(tries: int = 3) -> float:
+    """Time of the two kinds of training step, on one core, over what they usually take: 3 is three times as slow."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        steps = {"digits": _step(digits_flow(), torch.rand(32, 1, 28, 28)),
+                 "plane": _step(flow_matching(MLP(2), (2,)), torch.rand(256, 2))}
+        return sum(_seconds(step, tries) / USUAL[name] for name, step in steps.items()) / len(steps)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _seconds(step: Callable[[], None], tries: int) -> float:
+    """The best of some tries, in seconds of this process: what else runs on the machine hardly counts."""
+    step()
+    best = float("inf")
+    for _ in range(tries):
+        start, count = time.process_time(), 0
+        while time.process_time() - start < 0.2:
+            step()
+            count += 1
+        best = min(best, (time.process_time() - start) / count)
+    return best
+
+
+def _step(model: PathModel, x: Tensor) -> Callable[[], None]:
+    """A step of training, on the same batch each time."""
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model.loss(x).backward()
+        optimizer.step()
+    return step

@@ -1,0 +1,54 @@
+"""Weights of the autoregressive family: black and white digits by masked convolutions, by rows and by attention."""
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .. import data
+from ..autoregressive import ImageGPT, InBlocks, PixelCNN, PixelRNN
+from ..data import Images
+from ..fit import Recipe, held_then_linear
+from ..tensors import device
+from .files import Entry, itself
+from .judging import nats_of_bits
+
+
+def pixel_cnn() -> PixelCNN:
+    """Eight masked convolutions of 5 x 5 (the first 7 x 7), 32 channels."""
+    return PixelCNN(2, (1, 28, 28), width=32, depth=8, kernel=5)
+
+
+def pixel_rnn() -> PixelRNN:
+    """Two row-LSTMs of 32 channels."""
+    return PixelRNN(2, (1, 28, 28), width=32, depth=3)
+
+
+def image_gpt() -> InBlocks:
+    """Four causal blocks of width 96 with four heads, over blocks of 2 x 2 pixels: 196 places of 16 symbols."""
+    return InBlocks(ImageGPT(16, (14, 14), width=96, depth=4, heads=4))
+
+
+def exact(model: nn.Module, images: Images) -> dict[str, Any]:
+    """Nats of the embedded test images, and of the official ones."""
+    embedded = data.mnist().test.to(device())
+    return nats_of_bits(model.log_prob, embedded, "exact -log p") | {
+        "official_test": nats_of_bits(model.log_prob, images.test, "exact -log p")}
+
+
+def recipe(steps: int, lr: float) -> Recipe:
+    """Many small batches of fresh bits, the rate held for 70 % of them and then brought to zero."""
+    return Recipe(steps, 16, lr, warmup=100, decay=held_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01,
+                  clip=100.0)
+
+
+def bits(images: Images) -> data.Bits:
+    """The training images as endless bits, drawn anew each time."""
+    return data.Bits(images.train)
+
+
+ENTRIES = {
+    "pixel_cnn_digits": Entry(pixel_cnn, itself, bits, lambda: recipe(5_000, 5e-3), exact),
+    "pixel_rnn_digits": Entry(pixel_rnn, itself, bits, lambda: recipe(2_500, 5e-3), exact),
+    "image_gpt_digits": Entry(image_gpt, itself, bits, lambda: recipe(4_000, 3e-3), exact),
+}
