@@ -290,7 +290,25 @@ def little_language(length: int = 5) -> Table:
     return Table(p.view([3] * length), "little language")
 
 
+def little_images(flip: float = 0.05) -> Table:
+    """Images of 3 x 3 pixels, read row by row: one of six lines, each pixel of it flipped with a small chance.
+
+    p(x) = (1/6) Σ_lines Π_i flip^[x_i ≠ line_i] (1 − flip)^[x_i = line_i]: 512 images, every probability known."""
+    if not 0 < flip < 0.5:
+        raise ValueError(f"flip is {flip}: expected a chance above 0 and below 1/2.")
+    place = torch.arange(9)
+    lines = torch.stack([place // 3 == k for k in range(3)] + [place % 3 == k for k in range(3)]).long()
+    images = torch.cartesian_prod(*[torch.arange(2)] * 9)
+    wrong = (images[:, None] != lines).sum(-1)  # (512, 6)
+    return Table((flip**wrong * (1 - flip) ** (9 - wrong)).mean(1).view([2] * 9), "little images")
+
+
 # --- pairs ----------------------------------------------------------------------------------------
+
+
+def shrink(images: Tensor) -> Tensor:
+    """MNIST at 10 x 10: the middle 20 x 20 pixels, which hold the digit, in means of 2 x 2.  (B, 1, 28, 28)"""
+    return F.avg_pool2d(expect_batch(images, (1, 28, 28), "images")[..., 4:24, 4:24], 2)
 
 
 def pixelate(images: Tensor) -> Tensor:
