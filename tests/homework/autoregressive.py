@@ -744,7 +744,6 @@ def kl_by_library(p, q):
 
 
 def kl_by_categorical(p, q):
-    """Logarithms of a clamped table."""
     a, b = Categorical(probs=p.flatten()), Categorical(probs=q.flatten())
     return torch.distributions.kl_divergence(a, b)
 
@@ -854,7 +853,13 @@ def generators_in_double(t):
 def generators_by_conjugation(t):
     """The reverse of D_f has the generator t f(1/t)."""
     f = lambda t: t * t.log()
-    return f(t), t * f(1 / t), t**2 - t, (f(t) - f(1 + t) + (1 + t) * math.log(2)) / 2, 1 - torch.minimum(t, torch.tensor(1.0))
+    return (
+        f(t),
+        t * f(1 / t),
+        t**2 - t,
+        (f(t) - f(1 + t) + (1 + t) * math.log(2)) / 2,
+        1 - torch.minimum(t, torch.tensor(1.0)),
+    )
 
 
 def _five(**others):
@@ -883,18 +888,24 @@ BANKS = {
             "always B": (lambda kind, r, c: causal_mask("B", r, c), "as B"),
             "whole row": (mask_whole_row, "whole centre row"),
             "rows above": (lambda kind, r, c: mask_whole_row(kind, r - 1, c), "should have the shape"),
-            "rows above, padded": (lambda kind, r, c: (torch.arange(r) < r // 2).float()[:, None].repeat(1, c), "as a whole"),
+            "rows above, padded": (
+                lambda kind, r, c: (torch.arange(r) < r // 2).float()[:, None].repeat(1, c),
+                "as a whole",
+            ),
             "transposed": (lambda kind, r, c: torch.tensor(mask_by_loop(kind, c, r)).T, "Column by column"),
             "tril": (lambda kind, r, c: torch.ones(r, c).tril(0 if kind == "B" else -1), "Lower triangle"),
-            "tril of all": (lambda kind, r, c: torch.tril(torch.ones(r, c)), ""),
-            "one column off": (lambda kind, r, c: causal_mask("B", r, c) if kind == "A" else mask_one_too_far(r, c), "too far"),
+            "tril of all": (lambda kind, r, c: torch.tril(torch.ones(r, c)), "whatever the kind"),
+            "one column off": (
+                lambda kind, r, c: causal_mask("B", r, c) if kind == "A" else mask_one_too_far(r, c),
+                "too far",
+            ),
             "one too many": (lambda kind, r, c: (torch.arange(r * c) <= r * c // 2 + (kind == "B")).view(r, c), "too many"),
             "flipped": (lambda kind, r, c: causal_mask(kind, r, c).flip(0, 1), "Flipped"),
             "inverted": (lambda kind, r, c: 1 - causal_mask(kind, r, c), "Open and closed"),
             "right to left": (lambda kind, r, c: causal_mask(kind, r, c).flip(-1), "right to left"),
             "corner": (mask_row_and_corner, "In the rows above only"),
-            "next row": (mask_slices_forgotten, ""),
-            "lower rows open": (mask_lower_rows_open, ""),
+            "next row": (mask_slices_forgotten, "only the next is closed"),
+            "lower rows open": (mask_lower_rows_open, "The rows below the centre are open"),
             "rows of columns": (lambda kind, r, c: causal_mask(kind, c, r), "Rows and columns are exchanged"),
             "square": (lambda kind, r, c: causal_mask(kind, r, r), "should have the shape"),
             "rows // 2 twice": (
@@ -905,7 +916,10 @@ BANKS = {
             ),
             "−inf": (lambda kind, r, c: causal_mask(kind, r, c).log(), "added to scores"),
             "nothing": (lambda kind, r, c: torch.zeros(r, c), "zero everywhere"),
-            "weighted": (lambda kind, r, c: F.normalize(causal_mask(kind, r, c).flatten(), p=1, dim=0).view(r, c), ""),
+            "weighted": (
+                lambda kind, r, c: F.normalize(causal_mask(kind, r, c).flatten(), p=1, dim=0).view(r, c),
+                "divided by their number",
+            ),
             "a kernel of channels": (lambda kind, r, c: causal_mask(kind, r, c)[None, None], ""),
             "random": (lambda kind, r, c: torch.rand(r, c), "comes in as an argument"),
             "centre alone": (
@@ -927,16 +941,19 @@ BANKS = {
             "cat": lambda kind, r, c: torch.cat(
                 [torch.ones(r * c // 2), torch.tensor([float(kind == "B")]), torch.zeros(r * c // 2)]
             ).view(r, c),
-            "cumsum": lambda kind, r, c: (mask_one_hot(r, c).flatten().cumsum(0) - (kind == "B") * mask_one_hot(r, c).flatten())
-            .eq(0)
-            .view(r, c),
+            "cumsum": lambda kind, r, c: (
+                (mask_one_hot(r, c).flatten().cumsum(0) - (kind == "B") * mask_one_hot(r, c).flatten()).eq(0).view(r, c)
+            ),
         },
     ),
     "ar.log_likelihood": Bank(
         log_likelihood,
         log_likelihood_stub,
         {
-            "mean": (lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).mean(1), "A mean over"),
+            "mean": (
+                lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).mean(1),
+                "A mean over",
+            ),
             "loss": (lambda l, x: F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).sum(1), "sign"),
             "mean loss": (
                 lambda l, x: F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).mean(1),
@@ -960,7 +977,10 @@ BANKS = {
             "squares": (lambda l, x: -((x - l.sigmoid()) ** 2).flatten(1).sum(1), "Gaussian"),
             "squares of logits": (lambda l, x: -F.mse_loss(l, x, reduction="none").flatten(1).sum(1), "no pixels"),
             "the whole batch": (lambda l, x: log_likelihood(l, x).sum().expand(len(x)), "whole batch"),
-            "last axis": (lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").sum(-1), ""),
+            "last axis": (
+                lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").sum(-1),
+                "their sum over",
+            ),
             "over the batch": (lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").sum(0), ""),
             "probabilities": (likelihood_by_probabilities, "logits are large"),
             "epsilon": (likelihood_with_epsilon, "logits are large"),
@@ -968,15 +988,18 @@ BANKS = {
             "distribution of probabilities": (likelihood_of_distribution, "logits are large"),
             "softmax of places": (lambda l, x: (x * F.log_softmax(l.flatten(1), 1).view_as(x)).flatten(1).sum(1), "compete"),
             "rounded": (lambda l, x: log_likelihood(l, (l.sigmoid() > 0.5).to(x)), "x itself is not used"),
-            "pixels are right": (lambda l, x: ((l > 0) == (x > 0.5)).flatten(1).sum(1), ""),
+            "pixels are right": (lambda l, x: ((l > 0) == (x > 0.5)).flatten(1).sum(1), "guessed right"),
             "detached": (lambda l, x: log_likelihood(l.detach(), x), "cut the graph"),
             "numbers": (lambda l, x: torch.tensor(log_likelihood(l, x).tolist()), "cut the graph"),
             "half detached": (lambda l, x: (x * l - F.softplus(l.detach())).flatten(1).sum(1), "Part of the graph"),
             "backward": (likelihood_backward, ""),
             "squeezed": (lambda l, x: log_likelihood(l, x).squeeze(), "squeeze()"),
-            "not the last pixel": (lambda l, x: log_likelihood(l.flatten(1)[:, :-1], x.flatten(1)[:, :-1]), ""),
-            "shifted": (lambda l, x: log_likelihood(l.flatten(1)[:, :-1], x.flatten(1)[:, 1:]), ""),
-            "one minus sigmoid": (lambda l, x: (x + l.sigmoid() - 2 * x * l.sigmoid()).log().flatten(1).sum(1), ""),
+            "not the last pixel": (lambda l, x: log_likelihood(l.flatten(1)[:, :-1], x.flatten(1)[:, :-1]), "last pixel"),
+            "shifted": (lambda l, x: log_likelihood(l.flatten(1)[:, :-1], x.flatten(1)[:, 1:]), "Shifted"),
+            "one minus sigmoid": (
+                lambda l, x: (x + l.sigmoid() - 2 * x * l.sigmoid()).log().flatten(1).sum(1),
+                "Black and white",
+            ),
         },
         {
             "logsigmoid": likelihood_by_logsigmoid,
@@ -1008,14 +1031,17 @@ BANKS = {
                 lambda l, x: F.cross_entropy(l.view(len(x), -1, x.shape[1]), x, reduction="none").mean(1) / math.log(2),
                 "reshaped",
             ),
-            "not transposed": (lambda l, x: F.cross_entropy(l, x, reduction="none").mean(1) / math.log(2), ""),
+            "not transposed": (
+                lambda l, x: F.cross_entropy(l, x, reduction="none").mean(1) / math.log(2),
+                "should be exchanged",
+            ),
             "over places": (
                 lambda l, x: -l.log_softmax(1).gather(-1, x[..., None])[..., 0].mean(1) / math.log(2),
                 "over the places",
             ),
             "softmax twice": (lambda l, x: bits_per_dimension(l.softmax(-1), x), "taken twice"),
             "logits": (lambda l, x: -l.gather(-1, x[..., None])[..., 0].mean(1) / math.log(2), "softmax is missing"),
-            "logits, in nats": (lambda l, x: -l.gather(-1, x[..., None])[..., 0].mean(1), ""),
+            "logits, in nats": (lambda l, x: -l.gather(-1, x[..., None])[..., 0].mean(1), "softmax is missing"),
             "perplexity": (lambda l, x: 2 ** bits_per_dimension(l, x), "Perplexity"),
             "mean of probabilities": (
                 lambda l, x: -l.softmax(-1).gather(-1, x[..., None])[..., 0].mean(1).log2(),
@@ -1026,10 +1052,10 @@ BANKS = {
             "base K": (lambda l, x: bits_per_dimension(l, x) / math.log2(l.shape[-1]), "log K"),
             "256": (lambda l, x: bits_per_dimension(l, x) / 8, ""),
             "binary": (
-                lambda l, x: F.binary_cross_entropy_with_logits(l, F.one_hot(x, l.shape[-1]).to(l), reduction="none")
-                .sum(-1)
-                .mean(1)
-                / math.log(2),
+                lambda l, x: (
+                    F.binary_cross_entropy_with_logits(l, F.one_hot(x, l.shape[-1]).to(l), reduction="none").sum(-1).mean(1)
+                    / math.log(2)
+                ),
                 "yes or no",
             ),
             "accuracy": (lambda l, x: (l.argmax(-1) != x).double().mean(1), "wrong guesses"),
@@ -1038,11 +1064,11 @@ BANKS = {
             "by hand": (bits_by_hand, "logits are large"),
             "the whole batch": (lambda l, x: bits_per_dimension(l, x).mean().expand(len(x)), "mean of the batch"),
             "one number": (lambda l, x: F.cross_entropy(l.flatten(0, 1), x.flatten()) / math.log(2), ""),
-            "each token": (lambda l, x: -Categorical(logits=l).log_prob(x) / math.log(2), ""),
+            "each token": (lambda l, x: -Categorical(logits=l).log_prob(x) / math.log(2), "their mean over"),
             "detached": (lambda l, x: bits_per_dimension(l.detach(), x), "cut the graph"),
             "two symbols": (lambda l, x: bits_per_dimension(F.pad(l, (0, 3 - min(3, l.shape[-1]))), x), "two symbols alone"),
             "squeezed": (lambda l, x: bits_per_dimension(l, x).squeeze(), "squeeze()"),
-            "log10": (lambda l, x: -l.log_softmax(-1).gather(-1, x[..., None])[..., 0].mean(1) / math.log(10), ""),
+            "log10": (lambda l, x: -l.log_softmax(-1).gather(-1, x[..., None])[..., 0].mean(1) / math.log(10), "base 10"),
             "one less": (lambda l, x: bits_per_dimension(l, x) * x.shape[1] / max(1, x.shape[1] - 1), ""),
         },
         {
@@ -1055,7 +1081,9 @@ BANKS = {
             "distribution": lambda l, x: -Categorical(logits=l).log_prob(x).mean(-1) / math.log(2),
             "double": lambda l, x: bits_per_dimension(l.double(), x),
             "column": lambda l, x: bits_per_dimension(l, x).view(-1, 1),
-            "permuted": lambda l, x: F.cross_entropy(l.permute(0, 2, 1), x, reduction="none").mean(1) / torch.tensor(2.0).log(),
+            "permuted": lambda l, x: (
+                F.cross_entropy(l.permute(0, 2, 1), x, reduction="none").mean(1) / torch.tensor(2.0).log()
+            ),
             "vmap": lambda l, x: torch.vmap(F.cross_entropy)(l, x) / math.log(2),
         },
     ),
@@ -1085,12 +1113,15 @@ BANKS = {
                 ),
                 "too far",
             ),
-            "other end": (_completed(lambda l, u, t: ((1 - u[:, None]) >= (l / t).softmax(-1).cumsum(-1)).sum(-1)), "other end"),
+            "other end": (
+                _completed(lambda l, u, t: ((1 - u[:, None]) >= (l / t).softmax(-1).cumsum(-1)).sum(-1)),
+                "other end",
+            ),
             "one by one": (_completed(lambda l, u, t: (u[:, None] < (l / t).softmax(-1)).long().argmax(-1)), "one by one"),
-            "above": (_completed(lambda l, u, t: (u[:, None] < (l / t).softmax(-1).cumsum(-1)).sum(-1) - 1), ""),
+            "above": (_completed(lambda l, u, t: (u[:, None] < (l / t).softmax(-1).cumsum(-1)).sum(-1) - 1), "sums above u"),
             "above, clamped": (
                 _completed(lambda l, u, t: (u[:, None] < (l / t).softmax(-1).cumsum(-1)).sum(-1).clamp(max=l.shape[-1] - 1)),
-                "",
+                "sums above u",
             ),
             "cumsum of logits": (complete_from_logarithms, ""),
             "u counted anew": (_completed(u_at=lambda i, known: i - known), "counted from the first unknown"),
@@ -1114,7 +1145,7 @@ BANKS = {
             ),
             "known from the end": (
                 lambda f, x, n, u, t: torch.cat([complete(f, x, 0, u, t)[:, : x.shape[1] - n], x[:, x.shape[1] - n :]], 1),
-                "",
+                "known are the first",
             ),
             "first row's tokens": (lambda f, x, n, u, t: complete(f, x, n, u[:1].expand_as(u), t), "share the numbers u"),
             "squeezed": (lambda *args: complete(*args).squeeze(), "squeeze()"),
@@ -1131,7 +1162,9 @@ BANKS = {
             "recursion": complete_by_recursion,
             "fixed points": complete_over_all_places,
             "zeros ahead": complete_with_zeros_ahead,
-            "no gradients": torch.no_grad()(lambda logits_of, x, known, u, temperature: complete(logits_of, x, known, u, temperature)),
+            "no gradients": torch.no_grad()(
+                lambda logits_of, x, known, u, temperature: complete(logits_of, x, known, u, temperature)
+            ),
             "log probabilities": lambda f, x, n, u, t: complete(lambda y: f(y).log_softmax(-1), x, n, u, t),
             "double": lambda f, x, n, u, t: complete(lambda y: f(y).double(), x, n, u.double(), t),
             "other blanks": lambda f, x, n, u, t: complete(f, torch.where(torch.arange(x.shape[1]) < n, x, 1), n, u, t),
@@ -1147,36 +1180,45 @@ BANKS = {
             "positive": (_field(lambda g, x, r, c: g > 0), "Only positive"),
             "derivative": (_field(lambda g, x, r, c: g), "derivatives themselves"),
             "absolute": (_field(lambda g, x, r, c: g.abs()), "sizes of the derivatives"),
-            "normalised": (_field(lambda g, x, r, c: g.abs() / g.abs().max()), ""),
+            "normalised": (_field(lambda g, x, r, c: g.abs() / g.abs().max()), "made smaller"),
             "inverted": (_field(lambda g, x, r, c: g == 0), "exchanged"),
             "heard by": (lambda f, x, r, c: torch.func.jacrev(f)(x)[:, :, r, c] != 0, "other way round"),
             "heard by, perturbed": (field_by_setting_everywhere, "other way round"),
             "of the sum": (lambda f, x, r, c: torch.func.grad(lambda y: f(y).sum())(x) != 0, "sum of all outputs"),
-            "of the row": (lambda f, x, r, c: torch.func.grad(lambda y: f(y)[r].sum())(x) != 0, ""),
+            "of the row": (lambda f, x, r, c: torch.func.grad(lambda y: f(y)[r].sum())(x) != 0, "whole row of outputs"),
             "turned": (lambda f, x, r, c: receptive_field(f, x, c, r), ""),
             "before": (_field(lambda g, x, r, c: torch.arange(x.numel()).view_as(x) < r * x.shape[1] + c), "reading order"),
-            "itself out": (_field(lambda g, x, r, c: (g != 0).index_put((torch.tensor(r), torch.tensor(c)), torch.tensor(False))), "taken out"),
-            "itself in": (_field(lambda g, x, r, c: (g != 0).index_put((torch.tensor(r), torch.tensor(c)), torch.tensor(True))), "put in"),
+            "itself out": (
+                _field(lambda g, x, r, c: (g != 0).index_put((torch.tensor(r), torch.tensor(c)), torch.tensor(False))),
+                "taken out",
+            ),
+            "itself in": (
+                _field(lambda g, x, r, c: (g != 0).index_put((torch.tensor(r), torch.tensor(c)), torch.tensor(True))),
+                "put in",
+            ),
             "times x": (_field(lambda g, x, r, c: g * x != 0), "Pixels that are 0"),
             "set to one": (field_by_setting(1.0), "Pixels that are 1"),
             "set to zero": (field_by_setting(0.0), "Pixels that are 0"),
             "threshold": (field_by_threshold, "small are lost"),
             "isclose": (field_by_closeness, "small are lost"),
-            "relative threshold": (field_by_relative_threshold, ""),
+            "relative threshold": (field_by_relative_threshold, "is there a threshold"),
             "output": (lambda f, x, r, c: f(x) != 0, "output is not 0"),
             "no graph": (field_untracked, "requires_grad_()"),
             "on the graph": (field_on_the_graph, "requires_grad"),
             "first": (lambda f, x, r, c: receptive_field(f, x, 0, 0), "first output"),
             "last": (lambda f, x, r, c: receptive_field(f, x, -1, -1), "last output"),
             "from one": (lambda f, x, r, c: receptive_field(f, x, max(0, r - 1), max(0, c - 1)), "counted from 0"),
-            "a batch": (lambda f, x, r, c: receptive_field(f, x[None, None], r, c), "one image"),
+            "a batch": (lambda f, x, r, c: receptive_field(f, x[None, None], r, c), ""),
             "indices": (lambda f, x, r, c: receptive_field(f, x, r, c).nonzero(), ""),
             "count": (lambda f, x, r, c: receptive_field(f, x, r, c).sum(), ""),
             "transposed": (lambda f, x, r, c: receptive_field(f, x, r, c).T, ""),
             "squared": (_field(lambda g, x, r, c: g**2 > 1e-8), "small are lost"),
             "rounded": (_field(lambda g, x, r, c: g.round(decimals=4) != 0), "small are lost"),
-            "rows above": (_field(lambda g, x, r, c: torch.arange(len(x))[:, None].expand(x.shape) <= r), ""),
-            "everything": (lambda f, x, r, c: torch.ones_like(x), ""),
+            "rows above": (
+                _field(lambda g, x, r, c: torch.arange(len(x))[:, None].expand(x.shape) <= r),
+                "pixels are marked",
+            ),
+            "everything": (lambda f, x, r, c: torch.ones_like(x), "pixels are marked"),
             "squeezed": (lambda *args: receptive_field(*args).squeeze(), "squeeze()"),
         },
         {
@@ -1190,19 +1232,27 @@ BANKS = {
             "jacrev": lambda f, x, r, c: torch.func.jacrev(f)(x)[r, c].abs().sign(),
             "floats": lambda *args: receptive_field(*args).float(),
             "list": lambda *args: receptive_field(*args).tolist(),
-            "mask of an output": lambda f, x, r, c: torch.func.vjp(f, x)[1](F.one_hot(torch.tensor(r * x.shape[1] + c), x.numel()).view_as(x).to(x))[0] != 0,
+            "mask of an output": lambda f, x, r, c: (
+                torch.func.vjp(f, x)[1](F.one_hot(torch.tensor(r * x.shape[1] + c), x.numel()).view_as(x).to(x))[0] != 0
+            ),
         },
     ),
     "ar.attention": Bank(
         causal_attention,
         causal_attention_stub,
         {
-            "future": (_attention(mask=lambda s: s.masked_fill(torch.ones_like(s).tril(-1).bool(), -math.inf)), "shows the future"),
+            "future": (
+                _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).tril(-1).bool(), -math.inf)),
+                "shows the future",
+            ),
             "future alone": (
                 _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).tril().bool(), -math.inf)),
                 "and the place itself",
             ),
-            "strict": (_attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu().bool(), -math.inf)), "attends to itself"),
+            "strict": (
+                _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu().bool(), -math.inf)),
+                "attends to itself",
+            ),
             "no mask": (_attention(mask=lambda s: s), "Nothing is hidden"),
             "zeros": (_attention(mask=torch.tril), "exp(0)"),
             "mask after": (_attention(mask=lambda s: s, weights=lambda s: s.softmax(-1).tril()), "after the softmax"),
@@ -1219,25 +1269,38 @@ BANKS = {
             ),
             "linear": (lambda q, k, v: (q @ k.mT / q.shape[-1] ** 0.5).tril() @ v, "no softmax"),
             "uniform": (lambda q, k, v: v.cumsum(1) / torch.arange(1, v.shape[1] + 1)[:, None], "count alike"),
-            "itself": (lambda q, k, v: v, ""),
+            "itself": (lambda q, k, v: v, "itself alone"),
             "hard": (_attention(weights=lambda s: F.one_hot(s.argmax(-1), s.shape[-1]).to(s)), "Only the best key"),
             "weights": (lambda q, k, v: _attention()(q, k, torch.eye(q.shape[1]).to(q).expand(len(q), -1, -1)), ""),
             "by hand": (attention_by_hand, "scores q·k are large"),
             "−100": (attention_weakly_masked, "scores q·k are large"),
-            "−10": (_attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu(1).bool(), -10.0)), ""),
+            "−10": (_attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu(1).bool(), -10.0)), "a little weight"),
             "numpy": (attention_by_numpy, "cut the graph"),
             "weights cut": (
                 lambda q, k, v: _attention(weights=lambda s: s.softmax(-1).detach())(q, k, v),
                 "cut the graph",
             ),
             "q cut": (lambda q, k, v: causal_attention(q.detach(), k, v), "cut the graph"),
-            "one too far": (_attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu(2).bool(), -math.inf)), "too far"),
+            "one too far": (
+                _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu(2).bool(), -math.inf)),
+                "too far",
+            ),
             "additive ones": (_attention(mask=lambda s: s + torch.ones_like(s).tril()), "is added"),
-            "sigmoid": (_attention(weights=torch.sigmoid), ""),
-            "no transpose": (lambda q, k, v: (q * k / q.shape[-1] ** 0.5).softmax(-1) * v, ""),
-            "window": (_attention(mask=lambda s: s.masked_fill((torch.ones_like(s).triu(1) + torch.ones_like(s).tril(-2)).bool(), -math.inf)), ""),
+            "sigmoid": (_attention(weights=torch.sigmoid), "A sigmoid"),
+            "no transpose": (lambda q, k, v: (q * k / q.shape[-1] ** 0.5).softmax(-1) * v, "Products without a sum"),
+            "window": (
+                _attention(
+                    mask=lambda s: s.masked_fill(
+                        (torch.ones_like(s).triu(1) + torch.ones_like(s).tril(-2)).bool(), -math.inf
+                    )
+                ),
+                "one before it",
+            ),
             "residual": (lambda q, k, v: q + causal_attention(q, k, v), "input was added"),
-            "mask of the batch": (lambda q, k, v: causal_attention(q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)).transpose(0, 1), ""),
+            "mask of the batch": (
+                lambda q, k, v: causal_attention(q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)).transpose(0, 1),
+                "attend to each other",
+            ),
             "last place": (lambda q, k, v: causal_attention(q, k, v)[:, -1], ""),
             "squeezed": (lambda q, k, v: causal_attention(q, k, v).squeeze(), "squeeze()"),
         },
@@ -1250,7 +1313,9 @@ BANKS = {
             "shared root": attention_shared_root,
             "online": attention_online,
             "double": attention_in_double,
-            "heads of one": lambda q, k, v: F.scaled_dot_product_attention(*(h[:, None] for h in (q, k, v)), is_causal=True)[:, 0],
+            "heads of one": lambda q, k, v: F.scaled_dot_product_attention(*(h[:, None] for h in (q, k, v)), is_causal=True)[
+                :, 0
+            ],
             "vmap": lambda q, k, v: torch.vmap(lambda a, b, c: attention_by_adding(a[None], b[None], c[None])[0])(q, k, v),
             "log softmax": _attention(weights=lambda s: s.log_softmax(-1).exp()),
         },
@@ -1263,12 +1328,18 @@ BANKS = {
             "itself alone": (_cached(lambda q, k, v, *rest: v), "itself alone"),
             "no scale": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new, 1.0)), "scale is missing"),
             "1/d": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new, q.shape[-1])), "1/d"),
-            "by length": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new, new[0].shape[1] ** 0.5)), "length of the cache"),
+            "by length": (
+                _cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new, new[0].shape[1] ** 0.5)),
+                "length of the cache",
+            ),
             "asked with k": (lambda q, k, v, ks, vs: cache_step(k, k, v, ks, vs), "Asked is with k"),
             "q joins": (lambda q, k, v, ks, vs: cache_step(q, q, v, ks, vs), "query joins the keys"),
             "k and v": (lambda q, k, v, ks, vs: cache_step(q, v, k, ks, vs), "k and v of the new place"),
             "keys averaged": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, new[0], new[0])), "averaged are the keys"),
-            "keys and values": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, new[1], new[0])), "Keys and values are exchanged"),
+            "keys and values": (
+                _cached(lambda q, k, v, ks, vs, *new: _weighed(q, new[1], new[0])),
+                "Keys and values are exchanged",
+            ),
             "mean": (_cached(lambda q, k, v, ks, vs, *new: new[1].mean(1)), "count alike"),
             "newest first": (
                 _cached(grown=lambda q, k, v, ks, vs: (torch.cat([k[:, None], ks], 1), torch.cat([v[:, None], vs], 1))),
@@ -1282,7 +1353,7 @@ BANKS = {
             "caches exchanged": (_cached(grown=lambda *args: cache_step(*args)[:0:-1]), "caches are exchanged"),
             "out alone": (lambda *args: cache_step(*args)[0], ""),
             "out last": (lambda *args: (*cache_step(*args)[1:], cache_step(*args)[0]), ""),
-            "masked": (cache_masked_step, ""),
+            "masked": (cache_masked_step, "Only the first place"),
             "over the batch": (
                 _cached(
                     lambda q, k, v, ks, vs, *new: torch.einsum(
@@ -1292,9 +1363,7 @@ BANKS = {
                 "over the batch",
             ),
             "linear": (
-                _cached(
-                    lambda q, k, v, ks, vs, *new: torch.einsum("bd,bjd,bje->be", q, *new) / q.shape[-1] ** 0.5
-                ),
+                _cached(lambda q, k, v, ks, vs, *new: torch.einsum("bd,bjd,bje->be", q, *new) / q.shape[-1] ** 0.5),
                 "no softmax",
             ),
             "sum": (
@@ -1303,22 +1372,22 @@ BANKS = {
                         "bj,bjd->bd", torch.einsum("bd,bjd->bj", q, new[0]).div(q.shape[-1] ** 0.5).exp(), new[1]
                     )
                 ),
-                "",
+                "divided by their sum",
             ),
             "twice": (
                 lambda q, k, v, ks, vs: (
                     cache_step(q, k, v, *cache_step(q, k, v, ks, vs)[1:])[0],
                     *cache_step(q, k, v, ks, vs)[1:],
                 ),
-                "",
+                "counted twice",
             ),
             "kept out": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new)[:, None]), ""),
             "all queries": (_cached(lambda q, k, v, ks, vs, *new: causal_attention(q[:, None].expand_as(new[0]), *new)), ""),
             "first answer": (
                 _cached(lambda q, k, v, ks, vs, *new: causal_attention(q[:, None].expand_as(new[0]), *new)[:, 0]),
-                "",
+                "Only the first place",
             ),
-            "own value twice": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new) + v), ""),
+            "own value twice": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new) + v), "on top"),
             "squeezed": (lambda *args: tuple(part.squeeze() for part in cache_step(*args)), "squeeze()"),
             "hard": (
                 _cached(
@@ -1372,7 +1441,6 @@ BANKS = {
             "finite": (kl_finite, "q is 0 and p is not"),
             "clamped q": (lambda p, q: forward_kl(p, q.clamp(min=1e-6)), "q is 0 and p is not"),
             "large epsilon": (lambda p, q: forward_kl(p + 1e-3, q + 1e-3), ""),
-            "categorical": (kl_by_categorical, ""),
             "jeffreys": (lambda p, q: ((p - q) * (p.log() - q.log())).sum(), "Jeffreys"),
             "js": (lambda p, q: (forward_kl(p, (p + q) / 2) + forward_kl(q, (p + q) / 2)) / 2, "Jensen"),
             "tv": (lambda p, q: (p - q).abs().sum() / 2, "total variation"),
@@ -1381,7 +1449,7 @@ BANKS = {
             "last axis": (lambda p, q: torch.where(p > 0, p * (p.log() - q.log()), 0).sum(-1), ""),
             "entropy": (lambda p, q: torch.special.entr(p).sum(), "entropy of p"),
             "softmax": (lambda p, q: forward_kl(p.flatten().softmax(0), q.flatten().softmax(0)), "softmax"),
-            "chi2": (lambda p, q: ((p - q) ** 2 / q).sum(), ""),
+            "chi2": (lambda p, q: ((p - q) ** 2 / q).sum(), "χ²"),
             "log of sums": (lambda p, q: (p * p / q).sum().log(), "of the whole"),
         },
         {
@@ -1389,6 +1457,7 @@ BANKS = {
             "loop": kl_by_loop,
             "xlogy": kl_by_xlogy,
             "rel_entr": kl_by_rel_entr,
+            "categorical": kl_by_categorical,
             "entropy": kl_by_entropy,
             "nansum": kl_by_nansum,
             "numpy": kl_by_numpy,
@@ -1413,7 +1482,7 @@ BANKS = {
             "one by one": (lambda f, p, q: (f(p) - f(q)).sum(), "one by one"),
             "product": (lambda f, p, q: f(q * (p / q)).sum(), "outside of f"),
             "of the average": (lambda f, p, q: f((q * p / q).sum()), "not f of the average"),
-            "of the sum": (lambda f, p, q: f((p / q).sum()), ""),
+            "of the sum": (lambda f, p, q: f((p / q).sum()), "applied to the sum"),
             "sign": (lambda f, p, q: -f_divergence(f, p, q), "sign"),
             "symmetric": (lambda f, p, q: (f_divergence(f, p, q) + f_divergence(f, q, p)) / 2, "need not be symmetric"),
             "absolute": (lambda f, p, q: (q * f(p / q)).abs().sum(), "absolute values"),

@@ -153,6 +153,34 @@ ATTENTION: Table = (
         _attention(share=lambda s: torch.nn.functional.one_hot(s.argmax(-1), s.shape[-1]).to(s)),
     ),
     (
+        "What is hidden got −10, or the like, and still has a little weight: what is to weigh nothing needs a score of −∞.",
+        _attention(mask=lambda s: s.masked_fill(~_lower(s), -10.0)),
+    ),
+    (
+        "What is hidden got −1, and still has weight: what is to weigh nothing needs a score of −∞.",
+        _attention(mask=lambda s: s.masked_fill(~_lower(s), -1.0)),
+    ),
+    (
+        "Only the place itself and the one before it are seen: all before are.",
+        _attention(mask=lambda s: s.masked_fill(~_lower(s) | _lower(s, -2), -math.inf)),
+    ),
+    (
+        "A sigmoid makes the weights: they do not sum to one.",
+        _attention(share=torch.sigmoid),
+    ),
+    (
+        "The weights are not divided by their sum: softmax makes them sum to one.",
+        _attention(share=torch.exp),
+    ),
+    (
+        "The sequences of the batch attend to each other: the axis of places is the second.",
+        lambda q, k, v: _right(*(h.transpose(0, 1) for h in (q, k, v))).transpose(0, 1),
+    ),
+    (
+        "Products without a sum: a score is the whole product of a query with a key, for every pair of places.",
+        lambda q, k, v: (q * k / math.sqrt(q.shape[-1])).softmax(-1) * v,
+    ),
+    (
         "Queries attend to the keys of the first sequence: each sequence has its own.",
         lambda q, k, v: _right(q, k[:1].expand_as(k), v),
     ),
@@ -256,6 +284,29 @@ CACHE: Table = (
             lambda q, k, v, keys, values: torch.einsum("bd,bid,bie->be", q, _grown(keys, k), _grown(values, v))
             / math.sqrt(q.shape[-1])
         ),
+    ),
+    (
+        "Only the first place of the cache is seen: with a mask for a table of scores the first row sees one place. Here "
+        "the row is the last: everything in the cache comes before, and nothing has to be hidden.",
+        _step(lambda q, k, v, keys, values: _grown(values, v)[:, 0]),
+    ),
+    (
+        "The weights are not divided by their sum: softmax makes them sum to one.",
+        _step(
+            lambda q, k, v, keys, values: torch.einsum(
+                "bi,bid->bd",
+                torch.einsum("bd,bid->bi", q, _grown(keys, k)).div(math.sqrt(q.shape[-1])).exp(),
+                _grown(values, v),
+            )
+        ),
+    ),
+    (
+        "The new place is counted twice: it joins the cache once.",
+        _step(lambda q, k, v, keys, values: _attended(q, _grown(_grown(keys, k), k), _grown(_grown(values, v), v))),
+    ),
+    (
+        "The value of the new place was added on top: it is one of those that are averaged.",
+        _step(lambda q, k, v, keys, values: _attended(q, _grown(keys, k), _grown(values, v)) + v),
     ),
     (
         "The newest stands first in the cache: places are kept in their order, the newest last.",

@@ -1,25 +1,13 @@
-"""The usual slips in divergences of tables, exercises 1.8 and 1.9, as in `_autoregressive_masks`; and where they show."""
+"""The usual slips in divergences of tables, exercises 1.8 and 1.9, as in `_autoregressive_masks`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-import numpy as np
 from torch import Tensor
 
 from ._autoregressive_masks import Form, Table
-from ._cases import Case
-from ._judge import SameValues
-
-
-class WherePositive(SameValues):
-    """Slips are recognised by tables without zeros: what an answer does at a zero is a question of its own."""
-
-    def canonical(self, values: dict[str, np.ndarray], case: Case) -> dict[str, np.ndarray]:
-        positive = all((case.args[name] > 0).all() for name in ("p", "q"))
-        return values if positive else {}
-
 
 # --- 1.8 the forward KL
 
@@ -72,6 +60,9 @@ KL: Table = (
      lambda p, q: _kl(p.flatten().softmax(0), q.flatten().softmax(0))),
     ("Squares: the logarithms are averaged as they are.", lambda p, q: (p * _log_ratio(p, q) ** 2).sum()),
     ("The logarithm is missing: Σ p (p/q), less one, is χ².", lambda p, q: (p * p / q).sum()),
+    ("χ² came: that is another f-divergence.", lambda p, q: ((p - q) ** 2 / q).sum()),
+    ("The squared distance of the tables came: no ratio is in it, and rare cells count for little.",
+     lambda p, q: ((p - q) ** 2).sum()),
     ("The logarithm is taken of the whole: it is the logarithms that are averaged.", lambda p, q: (p * p / q).sum().log()),
 )
 

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ._autoregressive_masks import Form, Table
+from ._cases import Case
+from ._judge import SameValues, Verdict
+
+
+class Marked(SameValues):
+    """Entry by entry; where no slip explains it, the hint says whether too much is marked or too little."""
+
+    def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
+        found = super().broken(values, right, case)
+        return found and replace(found, hint=_counted(values["result"], right["result"]))
+
+
+def _counted(given: np.ndarray, right: np.ndarray) -> str:
+    """Which way the marks are wrong."""
+    if not np.isin(given, (0, 1)).all():
+        return "For each pixel True or False is asked: is its derivative other than 0, or not?"
+    much, little = int((given > right).sum()), int((given < right).sum())
+    if not much:
+        return f"{little} pixels are left out whose derivative is not 0, however small: is there a threshold?"
+    if not little:
+        return f"{much} pixels are marked whose derivative is exactly 0: the output does not change with them."
+    return (
+        f"{much} pixels are marked that the output does not change with, and {little} are left out: is it this one "
+        "output that is derived, and by each pixel?"
+    )
 
 
 def _slope(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
@@ -37,6 +64,11 @@ def _heard_by(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
 def _of_any(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
     x = x.clone().requires_grad_()
     return torch.autograd.grad(net(x).sum(), x)[0] != 0
+
+
+def _of_row(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(net(x)[row].sum(), x)[0] != 0
 
 
 def _turned(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
@@ -69,6 +101,14 @@ FIELD: Table = (
     (
         "The sizes of the derivatives came: asked is where they are not zero, True and False.",
         _field(lambda slope, x, row, column: slope.abs()),
+    ),
+    (
+        "The derivatives came, made smaller: asked is where they are not zero, True and False.",
+        _field(lambda slope, x, row, column: slope.abs() / slope.abs().max()),
+    ),
+    (
+        "The derivative of a whole row of outputs: it says what any of them listens to. One output is asked about.",
+        _of_row,
     ),
     (
         "The signs of the derivatives came: asked is where they are not zero, True and False.",

@@ -136,6 +136,22 @@ LIKELIHOOD: Table = (
         _summed(lambda logits, x: _each(logits, (logits > 0).to(logits))),
     ),
     (
+        "Shifted: the logits of a pixel were compared with the next pixel. Here a logit stands where its pixel stands.",
+        lambda logits, x: _each(logits.flatten(1)[:, :-1], x.flatten(1)[:, 1:]).sum(1),
+    ),
+    (
+        "The last pixel is left out: all of them have been predicted.",
+        lambda logits, x: _each(logits, x).flatten(1)[:, :-1].sum(1),
+    ),
+    (
+        "The first pixel is left out: it, too, has been predicted (from nothing).",
+        lambda logits, x: _each(logits, x).flatten(1)[:, 1:].sum(1),
+    ),
+    (
+        "The number of pixels guessed right came, not how likely the image is.",
+        lambda logits, x: ((logits > 0) == (x > 0.5)).flatten(1).sum(1),
+    ),
+    (
         "σ(logit) is taken for the probability of whatever x holds: pixels that are 0 lack the complement 1 − σ.",
         _summed(lambda logits, x: x * torch.sigmoid(logits)),
     ),
@@ -219,6 +235,23 @@ BITS_PER_DIMENSION: Table = (
     (
         "The softmax is missing: a logit is a logarithm of a probability only up to a constant of its place.",
         _bits(lambda logits, x: -logits.gather(-1, x[..., None])[..., 0]),
+    ),
+    (
+        "The softmax is missing: a logit is a logarithm of a probability only up to a constant of its place. And bits are "
+        "asked.",
+        lambda logits, x: -logits.gather(-1, x[..., None])[..., 0].mean(1),
+    ),
+    (
+        "To base 10: a bit is the surprise of a fair coin, log 2 nats.",
+        lambda logits, x: _surprise(logits, x).mean(1) / math.log(10),
+    ),
+    (
+        "The first place is left out: it, too, has been predicted (from nothing).",
+        _bits(lambda logits, x: _surprise(logits, x)[:, 1:]),
+    ),
+    (
+        "The last place is left out: all of them have been predicted.",
+        _bits(lambda logits, x: _surprise(logits, x)[:, :-1]),
     ),
     (
         "The probabilities of the tokens came: their logarithm is asked, with the other sign.",

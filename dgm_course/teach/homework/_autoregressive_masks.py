@@ -6,9 +6,14 @@ An answer whose values agree with a wrong form in every case gets its hint; test
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from ._cases import Case
+from ._judge import SameValues, Verdict
 
 Form = Callable[..., Tensor]
 Table = tuple[tuple[str, Form], ...]
@@ -30,6 +35,28 @@ def _before(r: Tensor, c: Tensor, m: int, n: int, own: int) -> Tensor:
 
 
 RIGHT = _taps(_before)
+
+
+class Taps(SameValues):
+    """Entry by entry; where no slip explains the mask, the hint says in which part of the kernel it is wrong."""
+
+    def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
+        found = super().broken(values, right, case)
+        return found and replace(found, hint=_parts(values["result"], right["result"]))
+
+
+def _parts(given: np.ndarray, right: np.ndarray) -> str:
+    """Where the two differ, in words."""
+    m, n = (size // 2 for size in right.shape)
+    wrong = given != right
+    parts = {
+        "the rows above the centre": wrong[:m],
+        "its own row left of it": wrong[m, :n],
+        "the centre itself": wrong[m, n],
+        "its own row right of it": wrong[m, n + 1 :],
+        "the rows below": wrong[m + 1 :],
+    }
+    return f"Not as they should be: {' and '.join(name for name, part in parts.items() if part.any())}."
 
 
 def _first(extra: int) -> Form:
@@ -63,6 +90,23 @@ MASK: Table = (
     (
         "The centre row is closed as a whole: what stands left of the centre comes earlier.",
         _taps(lambda r, c, m, n, own: r < m),
+    ),
+    (
+        "The rows below the centre are open: all of them come later.",
+        _taps(lambda r, c, m, n, own: (r != m) | (c < n + own)),
+    ),
+    (
+        "Of the rows below the centre only the next is closed: all of them come later.",
+        _taps(lambda r, c, m, n, own: _before(r, c, m, n, own) | (r > m + 1)),
+    ),
+    (
+        "The mask is zero everywhere: so nothing is seen at all.",
+        _taps(lambda r, c, m, n, own: r < 0),
+    ),
+    (
+        "Lower triangle, whatever the kind: the row of a tap is compared with its column. Both should be compared with the "
+        "centre.",
+        _taps(lambda r, c, m, n, own: c <= r),
     ),
     (
         "Left of the centre everything is closed in its row: those pixels come earlier.",
@@ -158,6 +202,10 @@ MASK: Table = (
     (
         "Closed taps hold −1: the mask multiplies the kernel, so what is closed must be 0.",
         lambda *args: 2 * RIGHT(*args) - 1,
+    ),
+    (
+        "The open taps were divided by their number: a mask only says which are open, by 1 and 0.",
+        lambda *args: RIGHT(*args) / RIGHT(*args).sum().clamp(min=1),
     ),
     (
         "The open taps were divided by their number: a mask only says which are open, by 1 and 0.",

@@ -166,6 +166,18 @@ COMPLETION: Table = (
         _filled(told=lambda p, u: p.shape[-1] - 1 - _inverted(p.flip(-1), u)),
     ),
     (
+        "The sums above u were counted: that counts from the other end. The smallest k with u below its sum is asked.",
+        _filled(told=lambda p, u: p.shape[-1] - 1 - _inverted(p, u)),
+    ),
+    (
+        "The sums above u were counted: that counts from the other end. The smallest k with u below its sum is asked.",
+        _filled(told=lambda p, u: (p.shape[-1] - _inverted(p, u)).clamp(max=p.shape[-1] - 1)),
+    ),
+    (
+        "The last `known` places were kept: known are the first.",
+        _filled(places=lambda x, known: range(x.shape[1] - known)),
+    ),
+    (
         "u is compared with the probabilities one by one: with their sums up to k it should be.",
         _filled(told=lambda p, u: (u[:, None] < p).long().argmax(-1)),
     ),

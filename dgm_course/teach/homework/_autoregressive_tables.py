@@ -28,6 +28,9 @@ F_AT_ZERO = "Wrong only where p is 0: f is asked at t = 0 there, and knows its v
 EQUAL = "Wrong only where p = q: the divergence is 0 there, and f(1) = 0."
 
 
+AT_ZERO = (ZEROS, INFINITE, F_AT_ZERO)
+
+
 # --- recipes
 
 GENERATORS: dict[str, Callable[[Tensor], Tensor]] = {

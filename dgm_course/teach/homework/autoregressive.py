@@ -98,6 +98,7 @@ EXERCISES = (
         "The centre is at row rows // 2, column columns // 2. Open are all rows above it, and of its own row what stands "
         "left "
         "of it; kind B opens the centre as well.",
+        law=masks.Taps(),
     ),
     Exercise(
         "ar.log_likelihood",
@@ -111,6 +112,7 @@ EXERCISES = (
         "A pixel costs −log σ(logit) where it is 1 and −log(1 − σ(logit)) where it is 0: a binary cross-entropy on logits, "
         "with reduction='none'. Then everything but the batch is summed.",
         Watch(gradient=("logits",)),
+        cases.Ordinary(),
     ),
     Exercise(
         "ar.bits_per_dimension",
@@ -125,6 +127,7 @@ EXERCISES = (
         "on axis "
         "1); a mean over the L places, and log 2 nats to a bit.",
         Watch(gradient=("logits",)),
+        cases.Ordinary(),
     ),
     Exercise(
         "ar.complete",
@@ -151,6 +154,7 @@ EXERCISES = (
         fields.FIELD,
         1,
         "One output, its gradient with respect to the whole image (on a clone that requires it), and a comparison with 0.",
+        law=fields.Marked(),
     ),
     Exercise(
         "ar.attention",
@@ -164,6 +168,7 @@ EXERCISES = (
         "A table of scores (B, L, L), row i for the place that asks; −∞ wherever the column is larger than the row; softmax "
         "over the last axis, and the values averaged by it.",
         Watch(gradient=("q", "k", "v")),
+        cases.Ordinary(),
     ),
     Exercise(
         "ar.cache_step",
@@ -177,6 +182,7 @@ EXERCISES = (
         "First the new key and value join the cache, along the axis of places. Then it is 1.6 for one query: (B, i + 1) "
         "scores, a softmax, and an average; nothing has to be hidden.",
         Watch(outputs=("out", "keys", "values")),
+        cases.Ordinary(),
     ),
     Exercise(
         "ar.forward_kl",
@@ -189,7 +195,7 @@ EXERCISES = (
         1,
         "Take the cells where p > 0 (an index, or torch.where) and sum p (log p − log q) over them; log 0 is −∞, and "
         "rightly so.",
-        law=divergences.WherePositive(),
+        law=cases.Ordinary(tables.AT_ZERO),
     ),
     Exercise(
         "ar.f_divergence",
@@ -201,7 +207,7 @@ EXERCISES = (
         divergences.DIVERGENCE,
         1,
         "f is elementwise: f(p / q) is a table of the same shape; weigh it by q and sum.",
-        law=divergences.WherePositive(),
+        law=cases.Ordinary(tables.AT_ZERO),
     ),
     Exercise(
         "ar.generators",
