@@ -270,7 +270,7 @@ def fields(rng: Rng) -> Cases:
 
 def _batches(rng: Rng) -> Iterator[tuple[str, tuple[int, int, int], str]]:
     """(name, (B, L, d), hint)"""
-    side, (size, length) = int(rng.integers(3, 6)), _sizes(rng)
+    side, (size, length) = int(rng.integers(4, 7)), _sizes(rng)  # three rows could be taken for three results
     width = int(rng.integers(6, 9))
     yield from (("B = L = d", (side, side, side), ""), ("a batch", (size, length, width), ""))
     yield from (("narrow heads", (size, length, 2), ""), ("float32", (size, length, width), ""))

@@ -62,8 +62,6 @@ SINGLE: dict[str, tuple[tuple[str, Callable[[Tensor], Tensor]], ...]] = {
         ("that is a difference of roots, Hellinger's; χ² squares p − q.", lambda t: (t.sqrt() - 1) ** 2),
         ("the square is missing.", lambda t: (t - 1).abs()),
         ("the square is missing, so all cancels: Σ (p − q) = 0.", lambda t: t - 1),
-        ("Σ (p − q)² lacks the division by q; it is no f-divergence. Taking q out of each term leaves a square and a q.",
-         lambda t: (t**2 - 1) ** 2),
     ),
     "js": (
         ("twice Jensen–Shannon, as in f-GAN: both halves have a factor ½.", lambda t: 2 * _js(t)),
