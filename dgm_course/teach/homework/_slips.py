@@ -181,7 +181,7 @@ def _any_offset(pairs: Sequence[Pair]) -> str:
     offset = float(np.mean(given - right))
     return (
         f"Your value is the expected one plus {offset:.4g}, everywhere: a constant too many or too few."
-        if given.size >= 3 and np.ptp(given - right) <= 1e-3 * abs(offset)
+        if given.size >= 3 and np.isfinite(offset) and np.ptp(given - right) <= 1e-3 * abs(offset)
         else ""
     )
 
@@ -201,7 +201,7 @@ def _nearly(pairs: Sequence[Pair]) -> str:
     return (
         f"Close, but typically {off:.1%} off, more than rounding: an epsilon added somewhere, an "
         "approximation, or a rounded constant?"
-        if 0 < off < 0.02
+        if TOLERANCE / 2 < off < 0.02
         else ""
     )
 
@@ -225,6 +225,7 @@ def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
         _squeezed,
         _transposed,
         _whole_way,
+        _unreduced,
         _table_of_pairs,
         _numbers,
         _reduced,
@@ -284,8 +285,19 @@ def _whole_way(given: np.ndarray, right: np.ndarray) -> str:
     return f"{len(given)} results came, stacked; one is asked, the last{last}."
 
 
+def _unreduced(given: np.ndarray, right: np.ndarray) -> str:
+    if not 0 < right.ndim < given.ndim or given.shape[: right.ndim] != right.shape:
+        return ""
+    rest = tuple(range(right.ndim, given.ndim))
+    for name, value in (("sum", given.sum(rest)), ("mean", given.mean(rest))):
+        if close(value, right):
+            return f"Too many numbers came: their {name} over the axes after {right.shape} is missing (it would be right)."
+    return ""
+
+
 def _table_of_pairs(given: np.ndarray, right: np.ndarray) -> str:
-    if right.ndim and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)) != right.shape[:2]:
+    alone = right.ndim == 1 or (right.ndim > 1 and right.shape[1] == 1)
+    if alone and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)) != right.shape[:2]:
         return (
             "A (B, B) table came: shapes (B,) and (B, 1) were combined and torch made all pairs. Give the "
             "one a last axis of length one, v[:, None], or take it from the other."

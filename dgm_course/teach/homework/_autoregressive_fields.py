@@ -1,0 +1,187 @@
+"""The usual slips in asking what a pixel listens to, exercise 1.5, as in `_autoregressive_masks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._autoregressive_masks import Form, Table
+from ._cases import Case
+from ._judge import SameValues, Verdict
+
+
+class Marked(SameValues):
+    """Entry by entry; where no slip explains it, the hint says whether too much is marked or too little."""
+
+    def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
+        found = super().broken(values, right, case)
+        return found and replace(found, hint=_counted(values["result"], right["result"]))
+
+
+def _counted(given: np.ndarray, right: np.ndarray) -> str:
+    """Which way the marks are wrong."""
+    if not np.isin(given, (0, 1)).all():
+        return "For each pixel True or False is asked: is its derivative other than 0, or not?"
+    much, little = int((given > right).sum()), int((given < right).sum())
+    if not much:
+        return f"{little} pixels are left out whose derivative is not 0, however small: is there a threshold?"
+    if not little:
+        return f"{much} pixels are marked whose derivative is exactly 0: the output does not change with them."
+    return (
+        f"{much} pixels are marked that the output does not change with, and {little} are left out: is it this one "
+        "output that is derived, and by each pixel?"
+    )
+
+
+def _slope(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
+    """∂ net(x)[row, column] / ∂x.  (H, W)"""
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(net(x)[row, column], x)[0]
+
+
+def _field(seen: Callable) -> Form:
+    """seen(the derivatives, x, row, column)."""
+    return lambda net, x, row, column: seen(_slope(net, x, row, column), x, row, column)
+
+
+def _order(x: Tensor) -> Tensor:
+    return torch.arange(x.numel()).view(x.shape)
+
+
+def _only(x: Tensor, row: int, column: int) -> Tensor:
+    return _order(x) == row * x.shape[1] + column
+
+
+def _heard_by(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
+    """Which outputs hear the pixel."""
+    return torch.autograd.functional.jacobian(net, x)[:, :, row, column] != 0
+
+
+def _of_any(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(net(x).sum(), x)[0] != 0
+
+
+def _of_row(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(net(x)[row].sum(), x)[0] != 0
+
+
+def _turned(net: Callable, x: Tensor, row: int, column: int) -> Tensor:
+    return _slope(net, x, column, row) != 0
+
+
+def _box(slope: Tensor, x: Tensor, row: int, column: int) -> Tensor:
+    """The smallest rectangle around all that is seen."""
+    seen = slope != 0
+    rows, columns = seen.any(1).nonzero(), seen.any(0).nonzero()
+    out = torch.zeros_like(seen)
+    if len(rows):
+        out[int(rows.min()) : int(rows.max()) + 1, int(columns.min()) : int(columns.max()) + 1] = True
+    return out
+
+
+FIELD: Table = (
+    (
+        "Only positive derivatives count in yours: a pixel that lowers the output is listened to as well.",
+        _field(lambda slope, x, row, column: slope > 0),
+    ),
+    (
+        "Only negative derivatives count in yours: a pixel that raises the output is listened to as well.",
+        _field(lambda slope, x, row, column: slope < 0),
+    ),
+    (
+        "The derivatives themselves came: asked is where they are not zero, True and False.",
+        _field(lambda slope, x, row, column: slope),
+    ),
+    (
+        "The sizes of the derivatives came: asked is where they are not zero, True and False.",
+        _field(lambda slope, x, row, column: slope.abs()),
+    ),
+    (
+        "The derivatives came, made smaller: asked is where they are not zero, True and False.",
+        _field(lambda slope, x, row, column: slope.abs() / slope.abs().max()),
+    ),
+    (
+        "The derivative of a whole row of outputs: it says what any of them listens to. One output is asked about.",
+        _of_row,
+    ),
+    (
+        "The signs of the derivatives came: asked is where they are not zero, True and False.",
+        _field(lambda slope, x, row, column: slope.sign()),
+    ),
+    (
+        "True and False are exchanged: yours says which pixels are not listened to.",
+        _field(lambda slope, x, row, column: slope == 0),
+    ),
+    (
+        "The other way round: yours says which outputs listen to the pixel at (row, column). Asked is whom the output "
+        "listens to.",
+        _heard_by,
+    ),
+    (
+        "The derivative of the sum of all outputs: it says what any of them listens to. One output is asked about.",
+        _of_any,
+    ),
+    (
+        "Row and column are exchanged: the output asked about is net(x)[row, column].",
+        _turned,
+    ),
+    (
+        "All that comes before in the reading order: the network is not asked. What it may see is more than what it sees.",
+        _field(lambda slope, x, row, column: _order(x) < row * x.shape[1] + column),
+    ),
+    (
+        "All that comes before in the reading order: the network is not asked. What it may see is more than what it sees.",
+        _field(lambda slope, x, row, column: _order(x) <= row * x.shape[1] + column),
+    ),
+    (
+        "A whole rectangle: inside it some pixels are not listened to (the blind spot); each has a derivative of its own.",
+        _field(_box),
+    ),
+    (
+        "The pixel itself is taken out: where it is listened to it belongs to the field.",
+        _field(lambda slope, x, row, column: (slope != 0) & ~_only(x, row, column)),
+    ),
+    (
+        "The pixel itself is put in: it belongs to the field only where it is listened to.",
+        _field(lambda slope, x, row, column: (slope != 0) | _only(x, row, column)),
+    ),
+    (
+        "Pixels that are 0 are left out: a derivative tells what would happen if they changed, so do not multiply by x.",
+        _field(lambda slope, x, row, column: (slope * x) != 0),
+    ),
+    (
+        "Pixels that are 1 are left out: a derivative tells what would happen if they changed; setting them to 1 again "
+        "does not.",
+        _field(lambda slope, x, row, column: (slope * (1 - x)) != 0),
+    ),
+    (
+        "The pixels that are 1 came: the network is not used.",
+        _field(lambda slope, x, row, column: x != 0),
+    ),
+    (
+        "Where the output is not 0: asked is where its derivative by the input is not.",
+        lambda net, x, row, column: net(x) != 0,
+    ),
+    (
+        "The field of the first output, net(x)[0, 0]: row and column are not used.",
+        lambda net, x, row, column: _slope(net, x, 0, 0) != 0,
+    ),
+    (
+        "The field of the last output, net(x)[-1, -1]: row and column are not used.",
+        lambda net, x, row, column: _slope(net, x, -1, -1) != 0,
+    ),
+    (
+        "One place too far: rows and columns are counted from 0.",
+        lambda net, x, row, column: _slope(net, x, max(row - 1, 0), max(column - 1, 0)) != 0,
+    ),
+    (
+        "The field came upside down and reversed: the derivative by pixel (i, j) belongs at (i, j).",
+        _field(lambda slope, x, row, column: slope.flip(0, 1) != 0),
+    ),
+)
