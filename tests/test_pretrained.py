@@ -68,6 +68,14 @@ def test_the_masked_model_has_the_nats_of_its_card(images):
     assert told["nats"] < 95 and "Bernoulli" in told["protocol"] and "continuous time" in told["protocol"]
 
 
+@pytest.mark.parametrize("name", ["pixel_cnn_digits", "pixel_rnn_digits", "image_gpt_digits"])
+def test_an_autoregressive_model_has_the_nats_of_its_card(name, images):
+    told = pretrained.card(name)["held_out"]
+    now = pretrained.nats_of_bits(pretrained.load(name).log_prob, images.test[::8], "exact -log p")
+    assert abs(now["nats"] - told["nats"]) < 5 * (now["standard_error"] ** 2 + told["standard_error"] ** 2) ** 0.5
+    assert told["nats"] < 93 and "exact" in told["protocol"] and "Bernoulli" in told["protocol"]
+
+
 def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):
     model, few = pretrained.load("absorbing_digits"), images.test[::40]
     bounds = [pretrained.nats(model, few, draws=draws, steps=steps)["nats"] for steps, draws in ((1, 4), (4, 2), (16, 1))]

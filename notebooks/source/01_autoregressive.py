@@ -1,0 +1,794 @@
+# %% [markdown]
+# # 01 · Autoregressive models
+#
+# *Introductory lecture (autumn 2025), from "Autoregressive Models" to "Pros and Cons"*
+#
+# **The promise.** A picture is written like a sentence: one pixel after the other, each drawn from a probability that depends on the pixels before it. At the end you have
+# seen that this loses nothing (the probabilities of all images sum to one, exactly), you know how a network is forbidden to look ahead, and you can let three such networks finish a digit that you began.
+#
+# | | |
+# |---|---|
+# | **time** | Run All takes about a minute and a half on two CPU cores; on a GPU the full budget runs by itself |
+# | **you need** | conditional probability, cross-entropy, a first neural network |
+# | **how to read** | run a cell, look at what the text told you to look for, answer the *Predict* before you move a slider |
+#
+# **Conventions, once and for all**
+#
+# | what | here | elsewhere |
+# |---|---|---|
+# | `x` | an image of *symbols*, integers 0 … K − 1; for black and white K = 2, 1 is ink | slides write $x_i$ for pixel $i$ |
+# | places | numbered from 0, row by row from the top left (*raster order*) | slides count from 1 |
+# | $\mathbf x_{<i}$ | all places before $i$ in the order of generation | the *history* |
+# | logits | K numbers a place, before the softmax | for K = 2 the slide has one number, their difference |
+# | losses | a *sum* over places, a mean over images: nats an image | many programs average over pixels too: 784 times smaller |
+# | bits | how grey digits become black and white is named with every number of nats | numbers with other bits cannot be compared |
+
+# %%
+import torch
+from dgm_course import autoregressive as ar
+from dgm_course import causal_nets, data, pretrained
+from dgm_course.fit import Recipe, fit, linear
+from dgm_course.teach import FramePlayer, check, draw, draw_history, estimate, play, reveal, verify
+from dgm_course.tensors import budget, device, seed
+
+# %% [markdown]
+# ## 0 · The whole idea in thirty lines
+#
+# Our first images have nine pixels. There are $2^9=512$ of them, so *every* probability can be written down: an image is one of six lines, three upright and three level, and each of its pixels is
+# flipped with a chance of 5 %. Here are two dozen; look for the lines, and for the flips.
+
+# %%
+world = data.little_images()
+draw_history.small_images(world.sample(24).view(-1, 3, 3),
+                          alt="Twenty-four images of 3 x 3 pixels: upright and level lines, some with a flipped pixel")
+
+# %% [markdown]
+# Now a network that reads an image and answers, for each pixel, *how likely is ink here, given the pixels before?* One pass gives all nine answers at once. For that to make sense, answer number $i$ must not
+# depend on pixel $i$ or a later one, or the network would just look up what it is asked. So each hidden unit gets a *degree* $m$, how many pixels it may see, and the connections that would break the rule are multiplied by zero.
+
+# %%
+seed(0); torch.set_num_threads(1)                                      # tiny tensors are fastest on one core
+F, K, L, H = torch.nn.functional, 2, 9, 128
+rank = torch.arange(L).repeat_interleave(K)                            # the place that an input, or a logit, belongs to
+degree = torch.arange(H) * L // H                                      # a unit of degree m sees the first m places
+see, say = degree[:, None] > rank, rank[:, None] >= degree
+first, last = torch.nn.Linear(L * K, H), torch.nn.Linear(H, L * K)
+optimizer = torch.optim.AdamW([*first.parameters(), *last.parameters()], lr=1e-2)
+
+def logits_of(x):
+    seen = F.one_hot(x, K).flatten(1).float()
+    h = torch.relu(F.linear(seen, first.weight * see, first.bias))
+    return F.linear(h, last.weight * say, last.bias).view(-1, L, K)
+
+def bare_log_prob(x):
+    return logits_of(x).log_softmax(-1).gather(-1, x[..., None])[..., 0].sum(1)
+
+for step in range(budget(quick=600, full=3000)):
+    optimizer.zero_grad()
+    (-bare_log_prob(world.sample(256)).mean()).backward()
+    optimizer.step()
+
+# %%
+@torch.no_grad()
+def bare_sample(u):
+    """Nine uniform numbers an image, u (L, n): a pixel is paper while its number is below p(paper | the pixels before)."""
+    x = torch.zeros(u.shape[1], L, dtype=torch.long)
+    for i in range(L):
+        paper = logits_of(x)[:, i].softmax(-1)[:, 0]
+        x[:, i] = (u[i] >= paper).long()
+    return x
+
+draw_history.small_images(bare_sample(torch.rand(L, 24)).view(-1, 3, 3), title="drawn by the network, pixel by pixel",
+                          alt="Twenty-four small images drawn by the network: the same kind of lines, some flipped pixels")
+
+# %% [markdown]
+# That is an autoregressive model: training asks all nine questions at once, sampling must go one by one, since the next question contains the last answer. Nothing else in this notebook is needed to *do* it. Three things should puzzle you:
+#
+# 1. Each answer is a guess about *one* pixel. Why is their product a probability of a whole image? (Section 1.)
+# 2. A matrix with zeros is fine for nine pixels. What about 784? (Sections 3 and 4.)
+# 3. Sampling ran the whole network nine times and used one answer of each pass. Must it? (Section 6.)
+#
+# From here on the library does the housekeeping. It computes the very same numbers:
+
+# %%
+model = ar.MADE(K, (L,), width=H, depth=1)
+with torch.no_grad():
+    for mine, bare in ((model.first, first), (model.last, last)):
+        mine.load_state_dict(bare.state_dict())
+    model.told.weight.zero_()                                          # for labels, later
+x = world.sample(500)
+verify("ar.chain-rule", model.log_prob(x), bare_log_prob(x), what="library log p = the bare lines", tolerance=1e-5)
+dice = lambda: torch.Generator().manual_seed(1)
+verify("ar.chain-rule", model.sample(500, generator=dice()).double(), bare_sample(torch.rand(L, 500, generator=dice())),
+       what="library samples = the bare lines, pixel for pixel")
+reveal(ar.Autoregressive.log_prob)
+
+# %% [markdown]
+# ## 1 · The chain rule loses nothing
+# *Slides "PixelRNN & PixelCNN: Chain Rule", "Parameterization"*
+#
+# $$p(\mathbf x)=\prod_{i=1}^{n^2}p(x_i\mid x_1,\dots,x_{i-1})$$
+#
+# This is no assumption and no approximation: it is the definition of conditional probability, used $n^2-1$ times. In our little world both sides can be had by counting. On the left below, each factor is
+# found by adding up the probabilities of all images that agree with the pixels so far; on the right stands $p(\mathbf x)$ from the world's own table.
+
+# %% tags=["slide:ar.chain-rule"]
+exact = world.to(torch.float64)
+every = exact.sequences                                                # all 512 images
+total = torch.zeros(len(every), dtype=torch.float64)
+for i in range(L):
+    so_far = torch.where(torch.arange(L) < i, every, K)                # the pixels from i on are hidden
+    total += exact.conditional(so_far)[:, i].gather(1, every[:, i:i + 1])[:, 0].log()
+verify("ar.chain-rule", total, exact.log_prob(every), what="Σ log p(xᵢ | x_<i), each by counting = log p(x), all 512")
+
+# %% [markdown]
+# Now the other way round, which is the point of the whole family: take *any* nine answers that each sum to one over the two colours, from a network that may be as wrong as it likes, and multiply. The result is a probability distribution over images, with no constant to be found:
+# it sums to one because each factor does. Check it by adding up all 512, for a network that has learned nothing, the one from above, and one that reads the pixels in an order of its own.
+
+# %% tags=["slide:ar.chain-rule"]
+seed(3)
+three = {"untrained": ar.MADE(K, (L,)), "trained above": model,
+         "untrained, in a mixed order": ar.MADE(K, (L,), order=torch.randperm(L))}
+for name, network in three.items():
+    in_double = ar.MADE(K, (L,), network.width, len(network.inner) + 1, order=network.order).double()
+    in_double.load_state_dict(network.state_dict())
+    verify("ar.chain-rule", in_double.log_prob(every).exp().sum(), 1.0, what=f"Σ over all 512 images of q(x) = 1, {name}")
+
+# %% [markdown]
+# Watch one image being written. Left: the pixels so far, grey what is not written yet, and a frame around the next one. Right: how likely ink is there, by counting (green) and by the network. Look for the moment when the line is decided.
+
+# %%
+def next_pixel(known, line):
+    """The next pixel of a line being written, and its probability of ink."""
+    image = torch.tensor({"level, in the middle": [0, 0, 0, 1, 1, 1, 0, 0, 0], "upright, on the left": [1, 0, 0] * 3}[line])
+    so_far = torch.where(torch.arange(L) < known, image, K)
+    axes = draw.panels(2, 2.6)
+    draw_history.small_images(so_far.view(1, 3, 3), ax=axes[0], columns=1, title=f"{known} pixels written")
+    draw_history.framed(axes[0], (known // 3 + 0.5, known % 3 + 0.5))
+    by_network = model(image[None])[0, known].softmax(-1)[1].detach()
+    draw.bars({"exact": exact.conditional(so_far[None])[0, known, 1], "network": by_network}, ax=axes[1],
+              ylabel="p(ink here | before)")
+    axes[1].set_ylim(0, 1.08)
+    return axes
+
+play(next_pixel, known=(0, 8, 1, 4), line=["level, in the middle", "upright, on the left"])
+
+# %% [markdown]
+# **Predict before you drag.** For the level line: before the fourth pixel the first row is white. What does that rule out, and what is still open? And before the fifth, with ink in the fourth?
+# <details><summary>Answer</summary>Three white pixels rule out the upper line, and every upright line has a pixel there that would have to be flipped: almost surely the line is level, in the middle or below, one half each. So p(ink) is near 1/2. One pixel of ink decides it, and from then on
+# the network only has to copy: the rest is nearly certain. Information comes in lumps, not evenly along the order.</details>
+#
+# ## 2 · Training: cross-entropy, and which divergence it is
+# *Slide "How to train autoregressive image models?"*
+#
+# $$\mathcal L(\theta)=-\sum_{i=1}^{n^2}\log p_\theta(x_i\mid\mathbf x_{<i}),\qquad -\log p_\theta(x_i\mid\mathbf x_{<i})=-\big[x_i\log\sigma(f)+(1-x_i)\log(1-\sigma(f))\big]\ \text{ for two colours.}$$
+#
+# For two colours a softmax over two logits and a sigmoid of their difference are one thing, so the slide's $f$ is `logit of ink − logit of paper`. On the left the library's loss, on the right the slide's formula with its $\sigma$.
+
+# %% tags=["slide:ar.bce"]
+x = world.sample(1000)
+logits = model(x).detach()
+f = logits[..., 1] - logits[..., 0]
+slide = -(x * torch.sigmoid(f).log() + (1 - x) * (1 - torch.sigmoid(f)).log()).sum(1)
+verify("ar.bce", model.loss(x), slide.mean(), what="library loss = Σ over places of the slide's binary cross-entropy",
+       tolerance=1e-5)
+
+# %% [markdown]
+# What does a small loss mean? Write $\pi$ for the data and $q$ for the model. Adding and subtracting $\log\pi$,
+#
+# $$\mathbb E_{\pi}\big[-\log q(\mathbf x)\big]=\underbrace{\mathbb E_{\pi}\big[-\log\pi(\mathbf x)\big]}_{\text{entropy }H(\pi)\text{, nothing to be done}}+\underbrace{\mathbb E_{\pi}\Big[\log\frac{\pi(\mathbf x)}{q(\mathbf x)}\Big]}_{\mathrm{KL}(\pi\,\|\,q)} .$$
+#
+# Maximum likelihood *is* minimum forward KL. Usually neither term on the right is known; here both are sums over 512 images. The left side is what training sees: a mean over fresh samples.
+
+# %% tags=["slide:ar.mle-kl"]
+@torch.no_grad()
+def forward_kl(network):
+    """Σ π log(π / q) over all images."""
+    return (exact.log_prob(every).exp() * (exact.log_prob(every) - network.log_prob(every).double())).sum()
+
+with torch.no_grad():
+    seen_in_training = estimate(-model.log_prob(world.sample(100_000)))
+verify("ar.mle-kl", seen_in_training, exact.entropy + forward_kl(model), what="E_π[−log q] = H(π) + KL(π‖q)")
+print(f"entropy of the world {float(exact.entropy):.3f} nats, KL left over {float(forward_kl(model)):.3f} nats")
+
+# %% [markdown]
+# Below, a new network learns while we watch the KL. Look at two things: the loss of a batch (minus the entropy) jumps about although the model only gets better, and the KL is nevertheless what it jumps around.
+
+# %% tags=["slide:ar.mle-kl"]
+seed(4)
+learner, marks = ar.MADE(K, (L,), width=H, depth=1), {}
+watch = lambda history: marks.update({history.step: float(forward_kl(learner))}) if history.step % 10 == 0 else None
+history = fit(learner, world, Recipe(budget(quick=500, full=3000), 256, 1e-2, decay=linear), report=watch)
+steps = torch.arange(1, len(history.loss) + 1)
+ax = draw.panels(1, 6.2, height=3.1)[0]
+draw.curves({"loss of a batch − entropy": (steps, history.loss - float(exact.entropy)),
+             "exact KL(π‖q)": (list(marks), list(marks.values()))}, ax=ax, xlabel="step", ylabel="nats an image")
+ax.set_ylim(-0.4, 1.2)
+draw.shown(ax, "The exact KL falls smoothly; the loss of each batch minus the entropy scatters around it")
+
+# %% [markdown]
+# (Below zero a batch was *luckier* than the entropy. A KL never is.)
+#
+# **What forward KL forgives, and what it does not.** Take a model that is too poor: nine pixels that know nothing of each other. Its best forward KL is reached by the right share of ink in each place. It then gives probability to *everything* that could come, most of it nonsense;
+# what it would be punished for without end is to give none to something that does come.
+
+# %%
+ink = (exact.log_prob(every).exp()[:, None] * every).sum(0)            # p(ink) of each place
+lonely = (every * ink.log() + (1 - every) * (1 - ink).log()).sum(1)     # log q of independent pixels
+p, q, clean = exact.log_prob(every).exp(), lonely.exp(), (every.sum(1) == 3) & (exact.log_prob(every) > -2.5)
+print(f"KL(π‖independent pixels) = {float((p * (p.log() - lonely)).sum()):.3f} nats (the network above: {float(forward_kl(model)):.3f})")
+print(f"probability of the {int(clean.sum())} unflipped lines: world {float(p[clean].sum()):.2f}, independent pixels {float(q[clean].sum()):.3f}")
+print(f"images that the world gives less than one in 2,000: world {float(p[p < 5e-4].sum()):.2f}, "
+      f"independent pixels {float(q[p < 5e-4].sum()):.2f}")
+
+# %% [markdown]
+# ## 3 · Not to look ahead: masked convolution
+# *Slide "How to choose the history function?"*
+#
+# A convolution knows that neighbours matter and that it is the same rule everywhere. But a usual one looks in all directions. PixelCNN multiplies its kernel by zeros: everything after the centre, in reading order, is cut out. The slide's matrix is the left one below, kind **A**: not even the centre. It stands at the entrance, where the
+# centre is the pixel that is asked for. All later layers use kind **B**: their centre holds *features* of that place, which have been computed without the pixel, so they may be used.
+
+# %% tags=["slide:ar.masked-conv"]
+axes = draw.panels(3, 1.9)
+draw_history.taps(causal_nets.raster_mask("A", 3, 3), ax=axes[0], title="A: the entrance")
+draw_history.taps(causal_nets.raster_mask("B", 3, 3), ax=axes[1], title="B: all others")
+draw_history.taps(causal_nets.raster_mask("A", 5, 5), ax=axes[2], title="A, 5 × 5")
+draw.shown(axes, "Three masks of zeros and ones: kind A without its centre, kind B with it, and a larger A")
+
+# %%
+reveal(causal_nets.raster_mask)
+
+# %% [markdown]
+# Does it work? Ask automatic differentiation, which knows nothing of masks: $\partial(\text{output at }i)/\partial(\text{input at }j)$ for all pairs on an image of 5 × 5. It should be different from zero exactly where $j$ comes before $i$ (or *is* $i$, for B) and lies within the kernel.
+
+# %% tags=["slide:ar.masked-conv"]
+seed(5)
+side, places = 5, torch.cartesian_prod(torch.arange(5), torch.arange(5))
+near = (places[:, None] - places[None]).abs().amax(-1) <= 1           # within a kernel of 3 x 3
+number = torch.arange(side**2)
+for kind, before in {"A": number[None] < number[:, None], "B": number[None] <= number[:, None]}.items():
+    layer = causal_nets.MaskedConv2d(1, 1, 3, kind).double()
+    jacobian = torch.autograd.functional.jacobian(layer, torch.randn(1, 1, side, side).double()).view(side**2, side**2)
+    verify("ar.masked-conv", (jacobian != 0).double(), (near & before).double(),
+           what=f"kind {kind}: ∂out_i/∂in_j ≠ 0 exactly for j {'<' if kind == 'A' else '≤'} i nearby")
+
+# %% [markdown]
+# And a whole network, eight layers deep, with random weights: no logit may depend on its own pixel or a later one. The control beside it has the most usual mistake, a kind B at the entrance; every pixel then sees itself. Training would be delighted (the loss goes to zero), and the samples would be noise.
+
+# %% tags=["slide:ar.masked-conv"]
+def heard(network):
+    """How much each place (row) listens to each other (column).  (25, 25)"""
+    return torch.stack([ar.receptive_field(network, (0, *place)).flatten() for place in places.tolist()])
+
+right, wrong = (ar.PixelCNN(K, (1, side, side), width=8, depth=8).double() for _ in range(2))
+wrong.enter = causal_nets.MaskedConv2d(K, 8, 7, "B").double()
+ahead = number[None] >= number[:, None]
+verify("ar.masked-conv", heard(right)[ahead], torch.zeros(int(ahead.sum())), what="∂logit_i/∂x_j = 0 for all j ≥ i",
+       scale=float(heard(right).max()))
+print(f"places that see themselves: {int((heard(wrong).diagonal() > 0).sum())} of {side**2} with a B at the entrance, "
+      f"{int((heard(right).diagonal() > 0).sum())} with an A")
+
+# %% [markdown]
+# ### What it can see at all
+# *The same slide: "long context", "cut context"*
+#
+# A stack of $3\times3$ convolutions sees a little further with every layer. How far, and where? Below, for the framed place, how strongly each other place is listened to (logarithmic: six decades), measured by gradients through a network with random weights. Hatched is the past that is **never** heard, however the weights are chosen.
+
+# %% tags=["slide:ar.pixelcnn"]
+networks = {"PixelCNN": ar.PixelCNN, "gated PixelCNN": ar.GatedPixelCNN, "PixelRNN": ar.PixelRNN}
+
+def reach(depth, network):
+    """How much the framed place listens to each other place."""
+    seed(6)
+    size = {"first": 3} if network != "ImageGPT" else {}
+    felt = ar.receptive_field(networks[network](K, (1, 15, 15), width=8, depth=depth, **size), (0, 8, 7), samples=4)[0]
+    past = felt.flatten()[:8 * 15 + 7]
+    return draw_history.reach(felt, (8, 7), title=f"{network}, {depth} layers: {int((past > 0).sum())} of {len(past)} heard")
+
+play(reach, depth=(2, 10, 1, 4), network=list(networks))
+
+# %% [markdown]
+# **Predict before you drag.** PixelCNN, deeper and deeper. Will it hear the whole past in the end? Look at the right side.
+# <details><summary>Answer</summary>No. To hear something on the right a path must first go up, for in its own row it can only go left; and with 3 × 3 kernels it gains one column a row. So a wedge to the right stays hatched for ever: the <i>blind spot</i>. Gated PixelCNN uses two stacks: one for the rows above, which may look to both sides, and one for the own row. PixelRNN carries a
+# state from row to row, so no depth is needed to reach the top; but the state spreads sideways one column a row and layer, and what is far must survive many steps.</details>
+#
+# ## 4 · Three ways to remember, on equal terms
+# *Slide "How to choose the history function?": recurrence, cut context; slide "Image GPT": attention*
+#
+# | | history of a pixel | reaches | one layer costs |
+# |---|---|---|---|
+# | PixelCNN | what its masked convolutions cover | a bounded neighbourhood | $L$ |
+# | PixelRNN | a state that is carried from row to row | everything above, through the state | $L$, row after row |
+# | ImageGPT | a weighted mean over all places before, the weights computed from contents | everything, in one step | $L^2$ |
+#
+# Attention keeps the order by a mask as well: of all pairs (place, place) those that look ahead get weight zero. Here are its lines:
+
+# %%
+reveal(causal_nets.CausalAttention.forward)
+
+# %% [markdown]
+# Same data, same number of weights, same steps, same batches. The data are the 4,000 embedded digits of MNIST, their middle 20 × 20 pixels halved to 10 × 10 and set to black or white at half brightness, so that training takes seconds. The scale, too, is the same: exact nats an image on the 1,000
+# held-out digits. Look at the flat line, pixels that know nothing of each other; and at how much of the gain is there after fifty steps.
+
+# %% tags=["slide:ar.history-functions", "slide:ar.pixelrnn"]
+small = data.mnist().map(data.shrink, "10 x 10").map(data.binarise, "threshold")
+train, test = small.train.long().to(device()), small.test.long().to(device())
+ink = train.double().mean(0).clamp(1e-3, 1 - 1e-3)
+alone = float(-torch.where(test == 1, ink, 1 - ink).log().flatten(1).sum(1).mean())
+event, remembered = (1, 10, 10), {}
+contestants = {"PixelCNN": lambda: ar.PixelCNN(K, event, width=32, depth=5),
+               "PixelRNN": lambda: ar.PixelRNN(K, event, width=28, depth=3),
+               "ImageGPT": lambda: ar.ImageGPT(K, event, width=40, depth=2, heads=4)}
+recipe = Recipe(budget(quick=300, full=6000), 32, 6e-3, warmup=20, decay=linear, betas=(0.9, 0.99), clip=50.0)
+for name, build in contestants.items():
+    seed(7)
+    network, row = build().to(device()), {}
+    few = test[::4]
+    watch = lambda history: row.update({history.step: float(network.loss(few).detach())}) if history.step % 25 == 0 else None
+    history = fit(network, train, recipe, report=watch)
+    remembered[name] = (network, row, history)
+
+# %% tags=["slide:ar.history-functions"]
+print(f"{'nats an image, ' + f'{len(test):,} held-out digits':44}{'weights':>9}{'seconds':>9}")
+for name, (network, row, history) in remembered.items():
+    with torch.no_grad():
+        nats = -torch.cat([network.log_prob(part) for part in test.split(250)])
+    told = f"{name:12}{float(nats.mean()):8.2f} ± {float(nats.std() / len(nats)**0.5):.2f}"
+    print(f"{told:44}{sum(p.numel() for p in network.parameters()):9,}{history.seconds:9.1f}")
+print(f"{'independent pixels':12} {alone:7.2f}")
+curves = {name: (list(row), list(row.values())) for name, (_, row, _) in remembered.items()}
+draw.curves(curves | {"independent pixels": ([25, recipe.steps], [alone, alone])}, xlabel="step",
+            ylabel="nats an image, 250 held-out digits",
+            alt="Held-out nats of PixelCNN, PixelRNN and ImageGPT over training, far below the line of independent pixels")
+
+# %% [markdown]
+# All three end within a few nats of each other, far below the flat line: *that* pixels hang together is most of the news, *how* it is remembered is the rest. Attention learns slowest: convolutions know from the first step that neighbours matter, and attention has to find out. It wants more data and more steps, and it is what scales.
+#
+# Their samples after this short training, drawn with the same random numbers:
+
+# %% tags=["slide:ar.history-functions", "slide:ar.image-gpt"]
+rows = {"held-out digits": draw.ink(test[:16])}
+for name, (network, _, _) in remembered.items():
+    rows[name] = draw.ink(network.sample(16, generator=torch.Generator(device()).manual_seed(8)))
+draw.gallery(rows, columns=16, alt="Rows of small digits: real ones, and samples of PixelCNN, PixelRNN and ImageGPT")
+
+# %% [markdown]
+# ## 5 · Digits at full size
+# *Slides "PixelRNN & PixelCNN", "Image GPT"*
+#
+# The same three at 28 × 28, from the weights that come with the course. Each pixel of MNIST is read as the probability of ink and drawn once for the test images (anew at each look in training: *dynamic binarisation*). ImageGPT reads blocks of 2 × 2 pixels as one symbol of sixteen: the map between image and symbols is one to one, so its
+# likelihood is a likelihood of pixels, exactly, and attention over 196 places costs a sixteenth of that over 784.
+
+# %% tags=["slide:ar.pixelcnn", "slide:ar.pixelrnn", "slide:ar.image-gpt"]
+names = {"PixelCNN": "pixel_cnn_digits", "PixelRNN": "pixel_rnn_digits", "ImageGPT": "image_gpt_digits"}
+best = {name: pretrained.load(file).to(device()) for name, file in names.items()}
+print(f"{'':10}{'weights':>9}{'steps':>8}   nats an image: embedded test bits    official test bits")
+for name, file in names.items():
+    card, count = pretrained.card(file), sum(p.numel() for p in best[name].parameters())
+    mine, theirs = card["held_out"], card["held_out"]["official_test"]
+    print(f"{name:10}{count:9,}{card['steps']:8,}{mine['nats']:24.2f} ± {mine['standard_error']:.2f}"
+          f"{theirs['nats']:20.2f} ± {theirs['standard_error']:.2f}")
+print(f"({card['held_out']['protocol']})")
+mnist = data.mnist().to(device())
+again = pretrained.nats_of_bits(best["PixelCNN"].log_prob, mnist.test[::5], "exact -log p")
+print(f"PixelCNN once more, here: {again['nats']:.2f} ± {again['standard_error']:.2f}   ({again['protocol']})")
+
+# %% [markdown]
+# For scale: on the fixed bits that the literature calls *static*, PixelCNN is reported with 81.3 nats and PixelRNN with 79.2. Other bits than ours, so the distance of a nat or two means little; and those networks were larger and trained for much longer.
+
+# %% tags=["slide:ar.pixelcnn", "slide:ar.pixelrnn", "slide:ar.image-gpt"]
+import math, time
+seed(9)
+written, seconds = {}, {}
+for name, network in best.items():
+    start = time.perf_counter()
+    written[name] = network.sample(25)
+    seconds[name] = time.perf_counter() - start
+draw.gallery({"held-out digits, as bits": draw.ink(data.Bits(mnist.test).fixed()[:25])}
+             | {f"{name}": draw.ink(x) for name, x in written.items()}, columns=25,
+             alt="Rows of twenty-five digits: real bits, and samples of PixelCNN, PixelRNN and ImageGPT")
+
+# %% [markdown]
+# Watch them being written. The order is the reading order, so every stage is a beginning of the final image; grey is not written yet.
+
+# %%
+stages = []
+for row in range(29):
+    unwritten = (torch.arange(28) >= row)[:, None].expand(28, 28)
+    stages.append(torch.where(unwritten.to(device()), 2, written["PixelCNN"]))
+FramePlayer(draw.ink(torch.stack(stages)[:, :, 0]), captions=[f"{row} rows written" for row in range(29)], columns=9, size=520)
+
+# %% [markdown]
+# *Scrub slowly from eight to fourteen rows: at which row could you say which digit it will be? The network cannot know better than you, and yet it has to commit to each pixel at once: what is written is never taken back.*
+#
+# ### You begin, the network goes on
+#
+# Completion costs nothing extra: fix the first pixels and draw the others, each given all before. It is an exact sample of $p(\text{rest}\mid\text{beginning})$, *for a beginning in the order of generation*. Pick a digit, how many of its rows are given, and how boldly the rest is drawn: at temperature $\tau$ the logits are divided by $\tau$, so below one
+# the likely becomes likelier.
+
+# %% tags=["slide:ar.pixelcnn"]
+bits = data.Bits(mnist.test).fixed()
+chosen = torch.stack([bits[(mnist.test_labels == d).nonzero()[3, 0]] for d in (0, 4, 7, 9)])
+finished = {}
+for given in (4, 10, 14, 18):
+    for temperature in (0.7, 1.0):
+        known = (torch.arange(28) < given)[:, None].expand(1, 28, 28).to(device())
+        eight = chosen.repeat_interleave(8, 0)
+        found = best["PixelCNN"].complete(eight, known, temperature=temperature,
+                                          generator=torch.Generator(device()).manual_seed(10))
+        finished[given, temperature] = found.view(4, 8, 1, 28, 28)
+
+def completion(rows, digit, temperature):
+    """A digit of which some rows are given, and eight ways to go on."""
+    which = (0, 4, 7, 9).index(digit)
+    shown = torch.where((torch.arange(28) < rows)[:, None].to(device()), chosen[which], 2)
+    sheet = torch.cat([chosen[which][None], shown[None], finished[rows, temperature][which]])
+    return draw.images(draw.ink(sheet), columns=5, title=f"truth, the {rows} rows given, eight ways to go on")
+
+play(completion, rows=[4, 10, 14, 18], digit=[0, 4, 7, 9], temperature=[1.0, 0.7])
+
+# %% [markdown]
+# **Predict before you choose.** With ten rows given, of which digits are the ways to go on the most various? And could you give the *lower* half and ask for the upper?
+# <details><summary>Answer</summary>Where the beginnings of several digits look alike: a 9 may become a 4, an 8 or a 9, a 7 mostly stays a 7. The lower half is no beginning of this order: p(upper | lower) is well defined, but this network has never learned its factors, and the library refuses. A model of <i>all</i> orders (notebook 09) can do it.</details>
+
+# %%
+lower = (torch.arange(28) >= 14)[:, None].expand(1, 28, 28).to(device())
+try:
+    best["PixelCNN"].complete(chosen, lower)
+except ValueError as refusal:
+    print(refusal)
+
+# %% [markdown]
+# ## 6 · Pros and cons, measured
+# *Slide "Pros and Cons"*
+#
+# **Exact likelihood.** Seen above: sums to one, no bound, no noise in the number.
+#
+# **Sequential generation.** 784 pixels are 784 steps. The plain way makes a whole pass for each and uses one place of it. But what the network has computed about the *past* stays true when the next pixel is written: a convolution's features, a transformer's keys and values. So they can be kept, and a new pixel costs the arithmetic of one pixel. This is not an approximation: the same random
+# numbers give the same image. ImageGPT from section 4, uncached against cached:
+
+# %% tags=["slide:ar.image-gpt"]
+gpt = remembered["ImageGPT"][0]
+same = lambda: torch.Generator(device()).manual_seed(11)
+cached, plain = gpt.sample(16, generator=same()), gpt.sample(16, generator=same(), stream=ar.recomputed)
+verify("ar.image-gpt", cached.double(), plain.double(), what="samples with cached keys and values = without, pixel for pixel")
+steps = ar.ImageGPT.stream(gpt, 4, gpt.told.weight.new_zeros(4).long())
+with torch.inference_mode():
+    one_by_one = torch.stack([steps.send(None if i == 0 else plain[:4].flatten(1)[:, i - 1]) for i in range(100)], 1)
+    at_once = gpt(plain[:4]).flatten(1, -2)
+verify("ar.image-gpt", one_by_one, at_once, what="logits place by place = logits of one full pass", tolerance=1e-5)
+
+# %%
+reveal(causal_nets.CausalAttention.step)
+
+# %% [markdown]
+# How does the time grow with the image? Below, a small PixelCNN with random weights writes eight images of $n\times n$ pixels, with what was computed kept, and the plain way. (The plain way is timed for one pass and multiplied by the number of pixels.) Both axes are logarithmic: a straight line is a power, its slope the exponent.
+
+# %% tags=["slide:ar.pros-cons"]
+@torch.inference_mode()
+def best_time(work, tries):
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter(); work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+def seconds_for(n):
+    seed(12)
+    network = ar.PixelCNN(K, (1, n, n), width=16, depth=4).eval()
+    blank = torch.zeros(8, 1, n, n, dtype=torch.long)
+    return best_time(lambda: network.sample(8), 2), best_time(lambda: network(blank), 8) * n * n
+
+# %% tags=["slide:ar.pros-cons"]
+sizes = [10, 14, 20, 28, 40]
+kept, again = zip(*[seconds_for(n) for n in sizes])
+pixels = [n * n for n in sizes]
+slope = lambda y: math.log(y[-1] / y[0]) / math.log(pixels[-1] / pixels[0])
+draw.curves({f"what was computed is kept: grows like pixels^{slope(kept):.1f}": (pixels, kept),
+             f"a whole pass for each pixel: like pixels^{slope(again):.1f}": (pixels, again)}, log="xy", xlabel="pixels of the image",
+            ylabel="seconds for eight images", alt="Seconds of sampling against pixels: kept grows in proportion, the plain way faster")
+
+# %% [markdown]
+# Still one step after the other: even the cached sampler cannot use a second core for the next pixel, and an image of a million pixels takes a million steps. That is why the large systems of the last lecture write *codes*, a few hundred an image, and not pixels (notebooks 04 and 10).
+#
+# **Limited global coherence.** Each pixel is chosen for its neighbourhood; does the whole hold together? Here is a question about the whole that no pixel can answer alone: *of how many separate pieces does the ink consist?* A digit is mostly one stroke. And a second: is a classifier that has only seen real digits *sure* what it sees? We compare
+# real bits, our three networks, and PixelCNNs on the small digits whose reach is cut short.
+
+# %% tags=["slide:ar.pros-cons"]
+from scipy.ndimage import label
+
+def in_one_piece(x):
+    """Share of images whose ink hangs together (corners count), specks of one pixel aside."""
+    def pieces(image):
+        parts, count = label(image, structure=torch.ones(3, 3))
+        return sum((parts == k + 1).sum() > 1 for k in range(count))
+    return sum(pieces(image) == 1 for image in x[:, 0].cpu().numpy()) / len(x)
+
+@torch.no_grad()
+def sure(x, judge=pretrained.load("digit_classifier").to(device())):
+    """Share of digits of which the classifier is at least 90 % sure."""
+    return float((judge(draw.ink(x)).softmax(-1).amax(-1) > 0.9).float().mean())
+
+print(f"{'28 x 28, 200 digits each':26}in one piece   classifier sure")
+for name, x in {"real bits": bits[:200], **{name: network.sample(200) for name, network in best.items()}}.items():
+    print(f"{name:26}{in_one_piece(x):12.2f}{sure(x):18.2f}")
+
+# %% tags=["slide:ar.pros-cons"]
+print(f"{'10 x 10':26}in one piece   nats an image")
+print(f"{'independent pixels':26}{in_one_piece(torch.bernoulli(ink.expand(400, 1, 10, 10))):12.2f}{alone:16.2f}")
+for depth, first in ((1, 3), (2, 3), (4, 3)):
+    seed(13)
+    short = ar.PixelCNN(K, event, width=32, depth=depth, first=first).to(device())
+    fit(short, train, recipe)
+    told = f"PixelCNN, sees {depth} row{'s' * (depth > 1)} up"
+    print(f"{told:26}{in_one_piece(short.sample(400)):12.2f}{float(short.loss(test).detach()):16.2f}")
+print(f"{'real, 10 x 10':26}{in_one_piece(test[:400]):12.2f}")
+
+# %% [markdown]
+# The shorter the sight, the more nats *and* the more broken digits; but the two do not go together one for one. The nearest row already brings most of the gain in likelihood over independent pixels, and nothing like as much of the coherence. That is the slide's point, as a number: likelihood is earned pixel by pixel, and a broken stroke costs little of it.
+#
+# ## 7 · What this shares with the other families
+#
+# * **Normalizing flows (06)**: a *masked autoregressive flow* is this chain rule with densities for factors: one pass for the density, one by one for samples.
+# * **VAE (02, 03)**: so strong a model of $p(\mathbf x\mid\mathbf z)$ that it needs no $\mathbf z$: posterior collapse. And an autoregressive prior over latents.
+# * **Vector quantization (04), latent-space models (10)**: these very classes over *codes*; `event` is then the code map, K the size of the codebook.
+# * **Absorbing diffusion (09)**: all orders at once, several places at a time.
+#
+# | | samples | density | function evaluations | latent |
+# |---|---|---|---|---|
+# | autoregressive | yes | exact | one a place, each cheap if the past is kept | none |
+#
+# %% [markdown]
+# ## Homework
+#
+# Ten exercises, twelve points. Places are counted from 0 in the order of generation; the logits *of* place $i$ predict place $i$ and have seen the places before it. Likelihoods are sums over the places, in nats, one number a sample, unless a text says
+# otherwise. The check answers at once; where it is not satisfied it says which law failed and gives a hint, and the course's own function takes your place so that everything below still runs.
+#
+# **Exercise 1.1 · the mask of a convolution (1 point).** A kernel of `rows` × `columns` taps (both odd), read like a page. Which taps may look? Those before the centre; for kind `"B"` the centre as well.
+
+# %% exercise="ar.mask"
+def causal_mask(kind, rows, columns):
+    """1 on the taps that may look, 0 on the others.     kind "A" or "B"  ->  (rows, columns)"""
+    ### BEGIN SOLUTION
+    mask = torch.zeros(rows, columns)
+    mask[: rows // 2] = 1
+    mask[rows // 2, : columns // 2 + (kind == "B")] = 1
+    return mask
+    ### END SOLUTION
+
+# %% check="ar.mask" points=1
+causal_mask = check("ar.mask", causal_mask)
+
+# %% [markdown]
+# **Exercise 1.2 · the likelihood of a black and white image (1 point).** $\log p(\mathbf x)=\sum_i\log p(x_i\mid\mathbf x_{<i})$ with $p(x_i=1\mid\mathbf x_{<i})=\sigma(\text{logit}_i)$, one number an image, in nats. A network that is sure has
+# logits of several hundred: they must not become $-\infty$. Gradients must flow to the logits.
+
+# %% exercise="ar.log_likelihood"
+def log_likelihood(logits, x):
+    """log p of each image.     logits, x (B, ...), x floats 0 and 1  ->  (B,)"""
+    ### BEGIN SOLUTION
+    surprise = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -surprise.flatten(1).sum(1)
+    ### END SOLUTION
+
+# %% check="ar.log_likelihood" points=1
+log_likelihood = check("ar.log_likelihood", log_likelihood)
+
+# %% [markdown]
+# **Exercise 1.3 · bits per dimension (1 point).** With K symbols the distribution of a place is a softmax over K logits. Papers report $-\frac1L\sum_i\log_2p(x_i\mid\mathbf x_{<i})$: what a place costs, on average, in the best possible
+# code. (A picture of 256 grey levels, uncompressed, costs 8.) One number a sequence.
+
+# %% exercise="ar.bits_per_dimension"
+import math
+
+def bits_per_dimension(logits, x):
+    """Minus the mean of log2 p over the places.     logits (B, L, K), x (B, L) integers  ->  (B,)"""
+    ### BEGIN SOLUTION
+    nats = torch.nn.functional.cross_entropy(logits.transpose(1, 2), x, reduction="none").sum(1)
+    return nats / x.shape[1] / math.log(2)
+    ### END SOLUTION
+
+# %% check="ar.bits_per_dimension" points=1
+bits_per_dimension = check("ar.bits_per_dimension", bits_per_dimension)
+
+# %% [markdown]
+# **Exercise 1.4 · completing, place by place (2 points).** The first `known` tokens of each sequence are given; fill in the others, one place after the other. `logits_of(x)` takes whole sequences (B, L) and gives (B, L, K); what stands in places
+# still to be filled does not matter to it. Chance comes in as `u`, uniform in [0, 1), one number a place: take the smallest $k$ with $u<\sum_{j\le k}\operatorname{softmax}(\text{logits}/T)_j$. Leave `x` itself as it is.
+
+# %% exercise="ar.complete"
+def complete(logits_of, x, known, u, temperature):
+    """The given tokens and a sample of the rest.     x (B, L) integers, known an int, u (B, L)  ->  (B, L) integers"""
+    ### BEGIN SOLUTION
+    x = x.clone()
+    for i in range(known, x.shape[1]):
+        sums = (logits_of(x)[:, i] / temperature).softmax(-1).cumsum(-1)
+        x[:, i] = (u[:, i, None] >= sums).sum(-1).clamp(max=sums.shape[-1] - 1)
+    return x
+    ### END SOLUTION
+
+# %% check="ar.complete" points=2
+complete = check("ar.complete", complete)
+
+# %% [markdown]
+# **Exercise 1.5 · what a pixel listens to (1 point).** `net` turns an image (H, W) into one number for every pixel, (H, W). Mark the pixels $j$ with $\partial\,\text{net}(\mathbf x)[\text{row},\text{column}]/\partial x_j\ne0$ at this `x`, however small the derivative and whatever
+# its sign.
+
+# %% exercise="ar.receptive_field"
+def receptive_field(net, x, row, column):
+    """True where the output at (row, column) listens.     x (H, W)  ->  (H, W)"""
+    ### BEGIN SOLUTION
+    x = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(net(x)[row, column], x)
+    return slope != 0
+    ### END SOLUTION
+
+# %% check="ar.receptive_field" points=1
+receptive_field = check("ar.receptive_field", receptive_field)
+
+# %% [markdown]
+# **Exercise 1.6 · causal attention (1 point).** One head. Place $i$ looks at the places $j\le i$: $\text{out}_i=\sum_{j\le i}w_{ij}\,v_j$, and over these $j$ the weights are a softmax of $q_i\cdot k_j/\sqrt d$. Scores may be large; gradients must flow to all three.
+
+# %% exercise="ar.attention"
+def causal_attention(q, k, v):
+    """softmax(q k^T / sqrt(d)), the future hidden, times v.     q, k, v (B, L, d)  ->  (B, L, d)"""
+    ### BEGIN SOLUTION
+    scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])
+    later = torch.ones_like(scores).triu(1).bool()
+    return scores.masked_fill(later, -math.inf).softmax(-1) @ v
+    ### END SOLUTION
+
+# %% check="ar.attention" points=1
+causal_attention = check("ar.attention", causal_attention)
+
+# %% [markdown]
+# **Exercise 1.7 · one step with a cache (1 point).** While sampling, only the newest place asks: its `q`, `k`, `v` are (B, d); `keys` and `values` (B, i, d) hold the $i$ places before (none, for the first). Return what it gets to see, and both caches with its own
+# entry added at the end, in this order.
+
+# %% exercise="ar.cache_step"
+def cache_step(q, k, v, keys, values):
+    """Attention of the newest place.     ->  out (B, d), keys (B, i + 1, d), values (B, i + 1, d)"""
+    ### BEGIN SOLUTION
+    keys, values = torch.cat([keys, k[:, None]], 1), torch.cat([values, v[:, None]], 1)
+    weights = (torch.einsum("bd,bjd->bj", q, keys) / math.sqrt(q.shape[-1])).softmax(-1)
+    return torch.einsum("bj,bjd->bd", weights, values), keys, values
+    ### END SOLUTION
+
+# %% check="ar.cache_step" points=1
+cache_step = check("ar.cache_step", cache_step)
+
+# %% [markdown]
+# **Exercise 1.8 · the forward KL (1 point).** What maximum likelihood makes small: $\text{KL}(p\|q)=\sum_xp(x)\log\frac{p(x)}{q(x)}$, for two tables of probabilities of the same shape, any number of axes. Where $p$ is 0 the term is 0 (the limit of $p\log p$), even if $q$ is 0 as well;
+# where $q$ is 0 and $p$ is not, the KL is infinite.
+
+# %% exercise="ar.forward_kl"
+def forward_kl(p, q):
+    """KL(p || q) in nats.     p, q tables of one shape  ->  ()"""
+    ### BEGIN SOLUTION
+    return torch.where(p > 0, p * (p.log() - q.log()), 0).sum()
+    ### END SOLUTION
+
+# %% check="ar.forward_kl" points=1
+forward_kl = check("ar.forward_kl", forward_kl)
+
+# %% [markdown]
+# **Exercise 1.9 · the f-divergence (1 point).** The KL is one of a family: for every convex $f$ with $f(1)=0$, $D_f(p\|q)=\sum_xq(x)\,f\!\left(\frac{p(x)}{q(x)}\right)$. `f` is an elementwise function; $q$ is positive everywhere.
+
+# %% exercise="ar.f_divergence"
+def f_divergence(f, p, q):
+    """D_f(p || q).     f: a function, p, q tables of one shape  ->  ()"""
+    ### BEGIN SOLUTION
+    return (q * f(p / q)).sum()
+    ### END SOLUTION
+
+# %% check="ar.f_divergence" points=1
+f_divergence = check("ar.f_divergence", f_divergence)
+
+# %% [markdown]
+# **Exercise 1.10 · five generators (2 points).** For each of these find an $f$ with $\sum_xq\,f(p/q)$ equal to it, and return the five values at $t=p/q>0$, in this order:
+# the forward $\text{KL}(p\|q)$ · the reverse $\text{KL}(q\|p)$ · $\chi^2=\sum\frac{(p-q)^2}q$ · Jensen–Shannon $\tfrac12\text{KL}(p\|m)+\tfrac12\text{KL}(q\|m)$ with $m=\frac{p+q}2$ · total variation $\tfrac12\sum|p-q|$. (An $f$ is not unique:
+# $c\,(t-1)$ may be added. Any of them is right.)
+
+# %% exercise="ar.generators"
+def generators(t):
+    """f(t) of KL, reverse KL, chi-squared, Jensen-Shannon, total variation.     t of any shape  ->  five of that shape"""
+    ### BEGIN SOLUTION
+    js = (t * torch.log(2 * t / (1 + t)) + torch.log(2 / (1 + t))) / 2
+    return t * t.log(), -t.log(), (t - 1) ** 2, js, (t - 1).abs() / 2
+    ### END SOLUTION
+
+# %% check="ar.generators" points=2
+generators = check("ar.generators", generators)
+
+# %% [markdown]
+# **Now put your pieces together.** Your mask makes a network causal, your likelihood trains it on the small digits of scikit-learn (8 × 8, black and white), your bits say what it has learned, and your sampler completes digits it has never seen. (Where a
+# piece is still missing the course's own stands in.) The figure to beat is that of independent pixels: each pixel's own share of ink, and no other pixel asked.
+
+# %%
+class Masked(torch.nn.Conv2d):
+    def __init__(self, inputs, outputs, size, kind):
+        super().__init__(inputs, outputs, size, padding=size // 2)
+        self.register_buffer("open_taps", torch.as_tensor(causal_mask(kind, size, size)).float())
+
+    def forward(self, h):
+        return torch.nn.functional.conv2d(h, self.weight * self.open_taps, self.bias, padding=self.padding)
+
+seed(20); torch.set_num_threads(1)
+small = data.digits().map(data.binarise, "threshold")
+relu, width = torch.nn.ReLU(), 32
+yours = torch.nn.Sequential(Masked(1, width, 5, "A"), relu, Masked(width, width, 3, "B"), relu,
+                            Masked(width, width, 3, "B"), relu, Masked(width, 1, 1, "B"))
+
+# %%
+steps = budget(quick=400, full=2000)
+optimizer = torch.optim.Adam(yours.parameters())
+for step in range(steps):
+    optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / steps)
+    x = small.train[torch.randint(len(small.train), (64,))]
+    optimizer.zero_grad()
+    (-log_likelihood(yours(x), x).mean()).backward()
+    optimizer.step()
+
+def logits_of(tokens):                                    # (B, 64) -> (B, 64, 2): a sigmoid is a softmax over 0 and the logit
+    logits = yours(tokens.view(-1, 1, 8, 8).float()).flatten(1)
+    return torch.stack([torch.zeros_like(logits), logits], -1)
+
+# %%
+ink = (small.train.mean(0) * len(small.train) + 0.5) / (len(small.train) + 1)      # a share of 0 would cost infinitely much
+tokens = small.test.flatten(1).long()
+with torch.no_grad():
+    nats, alone = (-log_likelihood(logits, small.test).mean() for logits in (yours(small.test), ink.logit().expand_as(small.test)))
+    bits, u = bits_per_dimension(logits_of(tokens), tokens).mean(), torch.rand(24, 64)
+    anew = complete(logits_of, torch.zeros(24, 64).long(), 0, u, 1.0)
+    lower = complete(logits_of, tokens[:24], 32, u, 1.0)
+print(f"held out: {nats:.1f} nats an image, {bits:.3f} bits a pixel; independent pixels {alone:.1f} nats")
+shown = {"held-out digits": tokens[:24], "their upper halves, completed": lower, "from nothing": anew}
+draw.gallery({name: draw.ink(x.view(-1, 1, 8, 8)) for name, x in shown.items()},
+             alt="Digits of 8 by 8 pixels: held out, the same completed from their upper halves, and sampled from nothing")
+
+# %% [markdown]
+# What can this network know? Below, one picture for each pixel of row 5, column 0 to 7. Everything before the pixel is coloured: black what it listens to, grey what it might but never does. Look for the grey to the right of the pixel, close above it: this is the
+# blind spot. (The grey on top and far to the left is plain distance: the layers together reach four pixels.)
+
+# %%
+one_image, order = lambda image: yours(image[None, None])[0, 0], torch.arange(64).view(8, 8)
+fields = torch.zeros(8, 1, 8, 8, dtype=torch.long)
+for column in range(8):
+    seen = torch.as_tensor(receptive_field(one_image, small.test[0, 0], 5, column)).bool()
+    fields[column, 0] = torch.where(seen, 1, torch.where(order < 5 * 8 + column, 2, 0))
+draw.gallery({"what the pixels of row 5 listen to": draw.ink(fields)}, columns=8,
+             alt="Eight receptive fields of a PixelCNN: of the rows above, the pixels to the right and close above stay grey, unseen")
+
+# %% [markdown]
+# Your cache must give what your attention gives, at one row's cost a place:
+
+# %%
+q, k, v = torch.randn(3, 2, 50, 16, dtype=torch.float64)
+keys = values = q.new_zeros(2, 0, 16)
+rows = []
+for i in range(50):
+    out, keys, values = (torch.as_tensor(part) for part in cache_step(q[:, i], k[:, i], v[:, i], keys, values))
+    rows.append(out)
+gap = (torch.stack(rows, 1) - causal_attention(q, k, v)).abs().max()
+print(f"fifty steps with the cache and one pass over all places differ by {gap:.0e} at most")
+
+# %% [markdown]
+# **Written (think, then unfold).** *All layers of a PixelCNN get mask A, the first as well as the others. The model is still causal. What is lost?*
+# <details><summary>Answer</summary>Mask A exists so that a pixel does not see itself. After the first layer the features at a place have forgotten their own pixel already: to close the centre again throws away what was computed at that very place. And every such layer moves
+# at least one place back in the reading order, so with two of them the pixel directly to the left, the one that says most, is not seen at all any more. The other mistake, B in
+# the first layer, is the fatal one: the model sees the pixel it predicts, its loss goes to zero, and its samples are worthless.</details>
+#
+# *The likelihood of an image is about* $e^{-20}$ *here, and for a good model about* $e^{-80}$ *on MNIST. Is a model bad whose images are all that improbable?*
+# <details><summary>Answer</summary>No: there are $2^{64}\approx e^{44}$ images here, and $2^{784}\approx e^{543}$ there. What counts is the comparison: with independent pixels above, with the entropy of the data where it is known, with another model on the same bits. That is
+# why bits per dimension are reported, with the binarisation beside them.</details>
+#
+# *Which of the five divergences can be infinite, and what follows for a model that is trained by it?*
+# <details><summary>Answer</summary>The forward KL where the model excludes what occurs, so maximum likelihood makes a model cover everything, at the price of covering too much. The reverse KL where the model holds possible what never occurs: it makes the model
+# avoid that, at the price of leaving parts out. $\chi^2$ is infinite exactly where the forward KL is. Jensen–Shannon and total variation stay below $\log2$ and 1 whatever happens, and so say nothing about *how far* apart two tables are that do not overlap: this
+# comes back with GANs.</details>
+#
+# ## References
+#
+# * Germain, Gregor, Murray, Larochelle: *MADE: Masked Autoencoder for Distribution Estimation*, 2015. Section 0.
+# * van den Oord, Kalchbrenner, Kavukcuoglu: *Pixel Recurrent Neural Networks*, 2016. PixelRNN, PixelCNN, and the 81.3 and 79.2 nats.
+# * van den Oord et al.: *Conditional Image Generation with PixelCNN Decoders*, 2016. The gates, the two stacks, the blind spot.
+# * Chen et al.: *Generative Pretraining from Pixels* (Image GPT), 2020. Ramachandran et al.: *Fast Generation for Convolutional Autoregressive Models*, 2017. What is kept between pixels.
