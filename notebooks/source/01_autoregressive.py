@@ -377,7 +377,8 @@ print(f"PixelCNN once more, here: {again['nats']:.2f} ± {again['standard_error'
 # For scale: on the fixed bits that the literature calls *static*, PixelCNN is reported with 81.3 nats and PixelRNN with 79.2. Other bits than ours, so the distance of a nat or two means little; and those networks were larger and trained for much longer.
 
 # %% tags=["slide:ar.pixelcnn", "slide:ar.pixelrnn", "slide:ar.image-gpt"]
-import math, time
+import math
+import time
 seed(9)
 written, seconds = {}, {}
 for name, network in best.items():
