@@ -10,6 +10,7 @@ The network itself may be anything: it is asked, on the way there and on the way
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -22,8 +23,8 @@ from .layers import Bijection, Change, Compose, total
 
 
 def bounded(raw: Tensor, bound: float) -> Tensor:
-    """bound · tanh(raw / bound): a log-scale that cannot explode, and is free where it is small."""
-    return bound * torch.tanh(raw / bound)
+    """bound · tanh(raw / bound): a log-scale that cannot explode, and is free where it is small; bound inf: raw itself."""
+    return raw if math.isinf(bound) else bound * torch.tanh(raw / bound)
 
 
 def mlp(inputs: int, outputs: int, width: int = 64, depth: int = 2) -> nn.Sequential:
@@ -88,9 +89,9 @@ class MaskedCoupling(Bijection):
 
     def __init__(self, mask: Tensor, net: Callable[[Tensor], Tensor], bound: float = 3.0) -> None:
         super().__init__()
-        if mask.dtype != torch.bool or mask.all() or not mask.any():
+        if mask.dtype != torch.bool or mask.all():
             raise ValueError(f"mask has dtype {mask.dtype} and keeps {int(mask.sum())} of {mask.numel()} places: expected "
-                             "torch.bool, some places kept and some not.")
+                             "torch.bool, and some place that is changed.")
         self.net, self.bound, self.event = net, bound, tuple(mask.shape)
         self.register_buffer("mask", mask)
 

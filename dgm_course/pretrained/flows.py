@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from .. import data, measures
-from ..fit import Recipe
+from ..fit import Recipe, linear
 from ..flows import Flow, set_scales, two_scales
 from ..tensors import device, seed
 from .files import Entry
-from .paths import held_then_linear
 
 
 def digits_nvp() -> Flow:
@@ -44,7 +43,7 @@ def bits(flow: Flow, images: Tensor, draws: int = 1, levels: int = 256) -> dict[
 ENTRIES = {
     "flow_digits": Entry(
         digits_nvp, whitened, lambda images: images.train,
-        lambda: Recipe(10_000, 32, 3e-3, warmup=200, decay=held_then_linear, ema=0.999, betas=(0.9, 0.99), clip=500.0),
+        lambda: Recipe(5_000, 32, 5e-3, warmup=200, decay=linear, ema=0.998, betas=(0.9, 0.99), clip=500.0),
         lambda model, images: bits(model, data.mnist().test.to(device())) | {
             "official_test": bits(model, images.test), "official_test_8_draws": bits(model, images.test[:2000], 8)}),
 }
