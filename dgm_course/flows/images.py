@@ -157,7 +157,7 @@ def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
             fixed = [0, 3, 1, 2] if channels == 4 and k == 0 else torch.randperm(channels, generator=source).tolist()
             layers.append(Permutation(fixed))
         kept = range(channels // 2) if k % 2 == 0 else range(channels // 2, channels)
-        layers += [Affine(*event), Coupling(list(kept), channels, Asker(channels // 2, channels, width, size))]
+        layers += [Affine(*event), Coupling(list(kept), channels, Asker(channels // 2, channels, width, size), 2.0)]
     return [*layers, Affine(*event)]
 
 

@@ -54,6 +54,7 @@ class Coupling(Bijection):
         self.net, self.bound, self.size = net, bound, size
         self.register_buffer("kept", kept)
         self.register_buffer("rest", (~inside).nonzero()[:, 0])
+        self.register_buffer("places", torch.cat([self.kept, self.rest]).argsort(), persistent=False)
 
     def conditions(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """s and t of the rest, from what is kept."""
@@ -73,10 +74,10 @@ class Coupling(Bijection):
     def _parts(self, x: Tensor, name: str) -> tuple[Tensor, Tensor]:
         if expect_batch(x, name=name).ndim < 2 or x.shape[1] != self.size:
             raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B, {self.size}, ...).")
-        return x[:, self.kept], x[:, self.rest]
+        return x.index_select(1, self.kept), x.index_select(1, self.rest)
 
     def _joined(self, kept: Tensor, rest: Tensor) -> Tensor:
-        return torch.cat([kept, rest], 1)[:, torch.cat([self.kept, self.rest]).argsort()]
+        return torch.cat([kept, rest], 1).index_select(1, self.places)
 
     def extra_repr(self) -> str:
         return f"{self.rest.tolist()} scaled and moved by what {self.kept.tolist()} say"

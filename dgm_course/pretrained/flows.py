@@ -43,7 +43,7 @@ def bits(flow: Flow, images: Tensor, draws: int = 1, levels: int = 256) -> dict[
 ENTRIES = {
     "flow_digits": Entry(
         digits_nvp, whitened, lambda images: images.train,
-        lambda: Recipe(5_000, 32, 5e-3, warmup=200, decay=linear, ema=0.998, betas=(0.9, 0.99), clip=500.0),
+        lambda: Recipe(6_000, 32, 2.5e-3, warmup=200, decay=linear, ema=0.998, betas=(0.9, 0.99), clip=100.0),
         lambda model, images: bits(model, data.mnist().test.to(device())) | {
             "official_test": bits(model, images.test), "official_test_8_draws": bits(model, images.test[:2000], 8)}),
 }

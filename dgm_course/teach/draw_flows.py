@@ -20,7 +20,7 @@ def paper(half: float = 2.4, lines: int = 17, points: int = 97) -> Tensor:
 
 @picture(3.2, 3.2)
 def bent(lines: Tensor, ax: Axes, limit: float = 4.0) -> Axes:
-    """Squared paper after it was bent: blue the lines that were upright, grey those that were level.  (2 lines, points, 2)"""
+    """Squared paper after it was bent: blue the lines that were upright, grey the level ones.  (2 lines, points, 2)"""
     half = len(lines) // 2
     for part, colour in ((lines[half:], GREY), (lines[:half], BLUE)):
         ax.add_collection(LineCollection(part.detach().numpy(), colors=colour, linewidths=0.7, alpha=0.8))
@@ -42,8 +42,8 @@ def jacobians(functions: dict[str, Callable[[Tensor], Tensor]], x: Tensor, alt: 
         matrix = torch.autograd.functional.jacobian(f, x).abs()
         ax.imshow((matrix / matrix.max()) ** 0.4, cmap=FOG, vmin=0, vmax=1)
         ax.set_title(name, fontsize=10)
-        ax.set_xlabel("of $x_j$")
-        ax.set_ylabel("changes $z_i$")
+        ax.set_xlabel("$x_j$")
+        ax.set_ylabel("$z_i$")
         ax.set_xticks([])
         ax.set_yticks([])
     return shown(axes, alt)
