@@ -15,8 +15,10 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
     ("distributions", "nets", "causal_nets", "dynamics", "fit"),  # causal_nets: layers that cannot see the future
-    ("paths.fields", "autoregressive.chain"),  # what models of any path, and of any history, do; the kinds stand on it
-    ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks"),
+    ("paths.fields", "autoregressive.chain", "flows.layers"),  # what models of any path, history, flow do; kinds stand on it
+    ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
+     "flows.triangular", "flows.continuous", "flows.flow"),
+    ("flows.images",),
     ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is

@@ -76,6 +76,22 @@ def test_an_autoregressive_model_has_the_nats_of_its_card(name, images):
     assert told["nats"] < 93 and "exact" in told["protocol"] and "Bernoulli" in told["protocol"]
 
 
+def test_the_flow_has_the_bits_of_its_card(images):
+    told = pretrained.card("flow_digits")["held_out"]
+    now = pretrained.bits(pretrained.load("flow_digits"), images.test[::5])
+    assert abs(now["bits_per_dim"] - told["bits_per_dim"]) < 5 * now["standard_error"]
+    assert told["official_test"]["bits_per_dim"] < 1.75 and "uniform dequantisation, one draw" in told["protocol"]
+    assert told["official_test_8_draws"]["bits_per_dim"] < told["official_test"]["bits_per_dim"] + 0.02
+
+
+def test_the_flow_of_digits_goes_there_and_back_and_draws_grey_values(images):
+    flow, few = pretrained.load("flow_digits"), images.test[:20]
+    with torch.no_grad():
+        assert torch.allclose(flow.f.inverse(flow(few)[0]), few, atol=2.5 / 255)
+    drawn = (flow.sample(4) + 1) * 127.5
+    assert drawn.shape == (4, 1, 28, 28) and torch.allclose(drawn, drawn.round(), atol=1e-3) and drawn.std() > 20
+
+
 def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):
     model, few = pretrained.load("absorbing_digits"), images.test[::40]
     bounds = [pretrained.nats(model, few, draws=draws, steps=steps)["nats"] for steps, draws in ((1, 4), (4, 2), (16, 1))]

@@ -17,8 +17,9 @@ from torch import nn
 from .. import checkpoints, data
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import autoregressive, judging, paths
+from . import autoregressive, flows, judging, paths
 from .files import FOLDER, Entry, read_into
+from .flows import bits, digits_nvp
 from .judging import accuracy, balanced, judged, nats_of_bits
 from .paths import (
     GUIDANCE,
@@ -35,12 +36,12 @@ from .paths import (
 )
 
 __all__ = [
-    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "balanced", "bits_recipe", "card", "digits_absorbing",
-    "digits_ddpm", "digits_flow", "digits_ncsn", "digits_recipe", "entry", "judged", "likeness", "live_recipe", "load",
-    "names", "nats", "nats_of_bits", "train",
+    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "balanced", "bits", "bits_recipe", "card", "digits_absorbing",
+    "digits_ddpm", "digits_flow", "digits_ncsn", "digits_nvp", "digits_recipe", "entry", "judged", "likeness", "live_recipe",
+    "load", "names", "nats", "nats_of_bits", "train",
 ]
 
-ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES, **autoregressive.ENTRIES}
+ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES, **autoregressive.ENTRIES, **flows.ENTRIES}
 
 
 def names() -> list[str]:

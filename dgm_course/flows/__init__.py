@@ -1,0 +1,20 @@
+"""Normalizing flows: a density by bending space, and counting what the bending does to volumes.
+
+    z = f(x),   x = g(z) = f⁻¹(z),   log p(x) = log p(z) + log |det ∂f/∂x|           (lecture 5, NF-Based VAE Prior)
+
+A `Flow` is an invertible layer and a density for z; that is all.  Its ``log_prob`` is exact, its ``loss`` is the negative
+mean of it, its ``sample`` goes the other way.  It has what a prior needs, so a VAE takes one as it is.
+
+* `layers`: the protocol, and what can be inverted without a network; `triangular`: couplings, masked autoregression, planes;
+* `images`: the way from pixels to noise and back;
+* `continuous`: infinitely many layers, each infinitely thin: the determinant becomes an integral of a trace.
+"""
+from .continuous import ContinuousFlow
+from .flow import Flow
+from .images import Asker, Dequantise, Factor, Logit, Squeeze, set_scales, two_scales
+from .layers import Affine, Bijection, Compose, Linear, Normal, Permutation
+from .triangular import Coupling, MaskedAutoregressive, MaskedCoupling, Planar, autoregressive, couplings, mlp, planars
+
+__all__ = ["Affine", "Asker", "Bijection", "Compose", "ContinuousFlow", "Coupling", "Dequantise", "Factor", "Flow", "Linear",
+           "Logit", "MaskedAutoregressive", "MaskedCoupling", "Normal", "Permutation", "Planar", "Squeeze", "autoregressive",
+           "couplings", "mlp", "planars", "set_scales", "two_scales"]

@@ -1,0 +1,55 @@
+"""A flow: an invertible layer, and a density for what it makes of the data."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..tensors import expect_some, threads_for
+from .layers import Bijection, Compose, Normal
+
+
+class Flow(nn.Module):
+    """log p(x) = log p(f(x)) + log |det ∂f/∂x|,   x = g(z), z ~ base.              (lecture 5, NF-Based VAE Prior)
+
+    layers: one `Bijection` or a list of them, towards the noise.  base: an object with log_prob and sample, or the shape
+    of a standard normal: 2, or (784,)."""
+
+    def __init__(self, layers: Bijection | Sequence[Bijection], base: Any) -> None:
+        super().__init__()
+        self.f = layers if isinstance(layers, Compose) else Compose([layers] if isinstance(layers, Bijection) else layers)
+        self.base = Normal(*((base,) if isinstance(base, int) else base)) if isinstance(base, (int, tuple, list)) else base
+        if not hasattr(self.base, "log_prob") or not hasattr(self.base, "sample"):
+            raise TypeError(f"base is a {type(base).__name__}: expected an object with log_prob and sample, or a shape.")
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """z = f(x) and log |det ∂f/∂x|.  x (B, *event) -> (B, *latent), (B,)"""
+        return self.f(x)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(f(x)) + log |det ∂f/∂x|, in nats.  x (B, *event) -> (B,)"""
+        z, ladj = self.f(x)
+        return self.base.log_prob(z) + ladj
+
+    def loss(self, x: Tensor) -> Tensor:
+        """−mean log p(x): the forward KL up to the entropy of the data.  x (B, *event) -> ()"""
+        return -self.log_prob(expect_some(x)).mean()
+
+    @torch.no_grad()
+    def sample(self, n: int, temperature: float = 1.0) -> Tensor:
+        """g(temperature · z), z ~ base.  -> (n, *event);  a temperature below 1 draws likelier and fewer kinds of samples"""
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}: expected a number above 0 (1: as learned).")
+        with threads_for(self):
+            return self.f.inverse(temperature * self.base.sample(n))
+
+    @torch.no_grad()
+    def stages(self, z: Tensor) -> Tensor:
+        """z and what it becomes after each layer on the way to the data.  z (B, D) -> (layers + 1, B, D)"""
+        return torch.stack(list(self.f.back(z)))
+
+    def extra_repr(self) -> str:
+        count = sum(p.numel() for p in self.parameters())
+        return f"log p(x) = log p(f(x)) + log |det f'(x)|, {len(self.f.layers)} layers, {count:,} parameters"

@@ -1,0 +1,185 @@
+"""Images as points of a space: dequantisation, the logit, and couplings at two scales.
+
+A pixel is a whole number 0 ... K − 1, a flow has a density.  Adding uniform noise makes one of the other:
+
+    log P(x) ≥ E_u log p(x + u),   u ~ U[0, 1)^D,
+
+since P(x) is the integral of p over the cube of x.  Then the logit stretches [0, 1] to the whole line, and layers for
+images follow: `Squeeze` turns blocks of 2 x 2 pixels into four channels, so that a split of channels is a checkerboard of
+pixels; `Factor` sends half of the channels to the noise and goes on with the others.   (Dinh et al. 2017, RealNVP)
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..tensors import expect_batch, flat
+from .layers import Affine, Bijection, Change, Compose, Permutation, total
+from .triangular import Coupling
+
+
+class Dequantise(Bijection):
+    """z = (k + u)/levels in [0, 1), u uniform, for images whose values are k = 0 ... levels − 1, given in [−1, 1].
+
+    ladj = −D log levels, so a log-density after it is (a bound on) the log-probability of the image itself; each call draws
+    a new u.  The way back is the k of a bin, as an image in [−1, 1].  event: (C, H, W)"""
+
+    def __init__(self, event: Sequence[int], levels: int = 256) -> None:
+        super().__init__()
+        if levels < 2:
+            raise ValueError(f"levels is {levels}: expected at least 2 values of a pixel.")
+        self.event, self.levels = tuple(event), levels
+
+    def forward(self, x: Tensor) -> Change:
+        k = (self.expect(x) + 1) / 2 * (self.levels - 1)
+        whole = k.round()
+        if len(x) and not ((k - whole).abs().max() < 0.01 and whole.min() >= 0 and whole.max() < self.levels):
+            raise ValueError(f"x runs from {float(x.min()):.4g} to {float(x.max()):.4g}: expected pixels of {self.levels} "
+                             "equally spaced values from -1 to 1 (grey values as they came, not dequantised already).")
+        z = (whole + torch.rand_like(x)) / self.levels
+        return z, x.new_full((len(x),), -math.prod(self.event) * math.log(self.levels))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        k = (self.expect(z, "z") * self.levels).floor().clamp(0, self.levels - 1)
+        return 2 * k / (self.levels - 1) - 1
+
+    def extra_repr(self) -> str:
+        return f"{self.levels} values of a pixel -> [0, 1), {self.event}"
+
+
+class Logit(Bijection):
+    """s = margin + (1 − 2 margin) x,  z = log s − log(1 − s);  ladj = Σ log(1 − 2 margin) − log s − log(1 − s).
+
+    x in [0, 1] -> the whole line.  margin: keeps s away from 0 and 1, where the logit is infinite; 0 for x inside (0, 1)."""
+
+    def __init__(self, margin: float = 0.05) -> None:
+        super().__init__()
+        if not 0 <= margin < 0.5:
+            raise ValueError(f"margin is {margin}: expected a number from 0 to below 0.5.")
+        self.margin = margin
+
+    def forward(self, x: Tensor) -> Change:
+        s = self.margin + (1 - 2 * self.margin) * self._inside(x)
+        rise, fall = s.log(), torch.log1p(-s)
+        return rise - fall, total(math.log(1 - 2 * self.margin) - rise - fall)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return (torch.sigmoid(expect_batch(z, name="z")) - self.margin) / (1 - 2 * self.margin)
+
+    def _inside(self, x: Tensor) -> Tensor:
+        low, high = (float(end) for end in torch.aminmax(expect_batch(x))) if x.numel() else (0.5, 0.5)
+        edge = 1e-6 if self.margin else 0.0
+        if low < -edge or high > 1 + edge or not self.margin and (low <= 0 or high >= 1):
+            wanted = "[0, 1]" if self.margin else "(0, 1), ends excluded: without a margin the logit of 0 or 1 is infinite"
+            raise ValueError(f"x runs from {low:.4g} to {high:.4g}: expected numbers in {wanted}.")
+        return x
+
+    def extra_repr(self) -> str:
+        return f"logit of margin + (1 - 2 margin) x, margin {self.margin:g}"
+
+
+class Squeeze(Bijection):
+    """2 x 2 pixels become four channels: upper left, upper right, lower left, lower right.  (C, H, W) -> (4C, H/2, W/2)"""
+
+    def __init__(self, event: Sequence[int]) -> None:
+        super().__init__()
+        if len(event) != 3 or event[1] % 2 or event[2] % 2:
+            raise ValueError(f"event is {tuple(event)}: expected (C, H, W) with H and W even.")
+        self.event = tuple(event)
+
+    def forward(self, x: Tensor) -> Change:
+        channels, height, width = self.event
+        blocks = self.expect(x).reshape(len(x), channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4)
+        return blocks.reshape(len(x), 4 * channels, height // 2, width // 2), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        channels, height, width = self.event
+        expect_batch(z, (4 * channels, height // 2, width // 2), "z")
+        blocks = z.reshape(len(z), channels, 2, 2, height // 2, width // 2).permute(0, 1, 4, 2, 5, 3)
+        return blocks.reshape(len(z), channels, height, width)
+
+
+class Factor(Bijection):
+    """Half of the channels are noise already, the others go on: z = (x_first, rest(x_second)), flat.
+
+    (B, C, H, W) -> (B, D).  rest: a layer for (C/2, H, W) whose z is flat, or None where all is noise."""
+
+    def __init__(self, event: Sequence[int], rest: Bijection | None = None) -> None:
+        super().__init__()
+        if rest is not None and event[0] % 2:
+            raise ValueError(f"event is {tuple(event)}: expected an even number of channels, to be split into halves.")
+        self.event, self.rest = tuple(event), rest
+
+    def forward(self, x: Tensor) -> Change:
+        if self.rest is None:
+            return flat(self.expect(x)), x.new_zeros(len(x))
+        done, going = self.expect(x).chunk(2, 1)
+        z, ladj = self.rest(going)
+        return torch.cat([flat(done), z], 1), ladj
+
+    def inverse(self, z: Tensor) -> Tensor:
+        size = math.prod(self.event)
+        expect_batch(z, (size,), "z")
+        if self.rest is None:
+            return z.view(len(z), *self.event)
+        done, going = z.split(size // 2, 1)
+        return torch.cat([done.reshape(len(z), self.event[0] // 2, *self.event[1:]), self.rest.inverse(going)], 1)
+
+
+class Asker(nn.Module):
+    """The network of a coupling of images: what the kept channels say about the others.  (B, i, H, W) -> (B, o, H, W)
+
+    Two looks around (3 x 3), a bias for each place since digits stand in the middle; the last layer starts at zero."""
+
+    def __init__(self, inputs: int, outputs: int, width: int, size: Sequence[int]) -> None:
+        super().__init__()
+        self.look, self.again = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(width, *size))
+        self.tell = nn.Conv2d(width, outputs, 3, padding=1)
+        for p in self.tell.parameters():
+            nn.init.zeros_(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.silu(self.look(x) + self.place)
+        return self.tell(F.silu(h + self.again(h)))
+
+
+def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
+    """``count`` couplings of halves of the channels, each half in turn, the halves chosen anew for every two."""
+    channels, *size = event
+    source, layers = torch.Generator().manual_seed(channels), []
+    for k in range(count):
+        if k % 2 == 0:
+            fixed = [0, 3, 1, 2] if channels == 4 and k == 0 else torch.randperm(channels, generator=source).tolist()
+            layers.append(Permutation(fixed))
+        kept = range(channels // 2) if k % 2 == 0 else range(channels // 2, channels)
+        layers += [Affine(*event), Coupling(list(kept), channels, Asker(channels // 2, channels, width, size), 2.0)]
+    return [*layers, Affine(*event)]
+
+
+def two_scales(event: Sequence[int] = (1, 28, 28), counts: tuple[int, int] = (8, 6), widths: tuple[int, int] = (32, 48),
+               levels: int = 256, margin: float = 0.05) -> Compose:
+    """RealNVP for grey images: pixels -> [0, 1) -> logits -> couplings on 4 channels -> half of them on 8 channels -> noise.
+
+    (1, H, W) with H and W divisible by 4 -> (H·W,).   counts, widths: couplings and their width at the two scales."""
+    channels, height, width = event
+    fine, coarse = (4 * channels, height // 2, width // 2), (8 * channels, height // 4, width // 4)
+    rest = Compose([Squeeze((2 * channels, *fine[1:])), *scale(coarse, counts[1], widths[1]), Factor(coarse)])
+    return Compose([Dequantise(event, levels), Logit(margin), Squeeze(event), *scale(fine, counts[0], widths[0]),
+                    Factor(fine, rest)])
+
+
+@torch.no_grad()
+def set_scales(layer: Bijection, x: Tensor, least: float = 1e-3) -> Tensor:
+    """Set every `Affine` in turn from what a batch of data looks like when it arrives there.  -> f(x)"""
+    if isinstance(layer, Compose):
+        for part in layer.layers:
+            x = set_scales(part, x, least)
+        return x
+    if isinstance(layer, Factor) and layer.rest is not None:
+        set_scales(layer.rest, x.chunk(2, 1)[1], least)
+    return (layer.set_from(x, least) if isinstance(layer, Affine) else layer)(x)[0]

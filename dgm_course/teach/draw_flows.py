@@ -1,0 +1,49 @@
+"""Pictures of flows: a sheet of squared paper that is bent, and the pattern of a Jacobian.  Colours as in `draw`."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from torch import Tensor
+
+from .draw import BLUE, FOG, GREY, Picture, frame, panels, picture, shown
+
+
+def paper(half: float = 2.4, lines: int = 17, points: int = 97) -> Tensor:
+    """The lines of squared paper, down and across.  -> (2 lines, points, 2)"""
+    line, along = torch.linspace(-half, half, lines), torch.linspace(-half, half, points)
+    down = torch.stack([line[:, None].expand(lines, points), along.expand(lines, points)], -1)
+    return torch.cat([down, down.flip(-1)])
+
+
+@picture(3.2, 3.2)
+def bent(lines: Tensor, ax: Axes, limit: float = 4.0) -> Axes:
+    """Squared paper after it was bent: blue the lines that were upright, grey the level ones.  (2 lines, points, 2)"""
+    half = len(lines) // 2
+    for part, colour in ((lines[half:], GREY), (lines[:half], BLUE)):
+        ax.add_collection(LineCollection(part.detach().numpy(), colors=colour, linewidths=0.7, alpha=0.8))
+    return frame(ax, limit)
+
+
+def bending(stages: Sequence[Tensor], names: Sequence[str], alt: str, limit: float = 4.0) -> Picture:
+    """Squared paper at several stages.  stages: each (2 lines, points, 2)"""
+    axes = panels(len(stages), 2.05)
+    for ax, lines, name in zip(axes, stages, names, strict=True):
+        bent(lines, ax=ax, limit=limit, title=name)
+    return shown(axes, alt)
+
+
+def jacobians(functions: dict[str, Callable[[Tensor], Tensor]], x: Tensor, alt: str) -> Picture:
+    """|∂z_i/∂x_j| of several functions at one point, the darker the larger; exact zeros stay white.  x (D,)"""
+    axes = panels(len(functions), 2.3)
+    for ax, (name, f) in zip(axes, functions.items()):
+        matrix = torch.autograd.functional.jacobian(f, x).abs()
+        ax.imshow((matrix / matrix.max()) ** 0.4, cmap=FOG, vmin=0, vmax=1)
+        ax.set_title(name, fontsize=10)
+        ax.set_xlabel("$x_j$")
+        ax.set_ylabel("$z_i$")
+        ax.set_xticks([])
+        ax.set_yticks([])
+    return shown(axes, alt)

@@ -1,0 +1,748 @@
+# %% [markdown]
+# # 06 · Normalizing flows
+#
+# *Lecture 5 (autumn 2025), "Recap: VAE vs NF" with its theorem and "NF-Based VAE Prior"; lecture 14 (autumn 2024), "KFP theorem (continuity equation)"*
+#
+# **The promise.** Bend a sheet of noise until it has the shape of the data, and keep the books on how much each place was stretched: that is an exact density. At the end you
+# have seen it integrate to one, gone through couplings, masks and solvers in both directions, watched a VAE turn into a flow as its noise dies out, and measured what
+# it costs to train a flow with infinitely many layers.
+#
+# | | |
+# |---|---|
+# | **time** | Run All takes about a minute and a half on two CPU cores; on a GPU the full budget runs by itself |
+# | **you need** | the determinant as a change of volume, the chain rule, a first neural network; notebook 02 (VAE) for sections 5 and 6 |
+# | **how to read** | run a cell, look at what the text told you to look for, answer the *Predict* before you move a slider |
+#
+# **Conventions, once and for all**
+#
+# | what | here | where slides differ |
+# |---|---|---|
+# | `x` | where the density is wanted: data, or the latent code of a VAE | lecture 5 puts the flow into the latent space: its $\mathbf z$ is our `x` |
+# | `z` | the noise, standard normal | lecture 5 writes $\mathbf z^*$ |
+# | $\mathbf f$, `flow(x)` | from the data to the noise | the same, $\mathbf f_\lambda$ |
+# | $\mathbf g=\mathbf f^{-1}$, `.inverse(z)` | from the noise to the data | the same, $\mathbf g_\lambda$ |
+# | `ladj` | $\log\lvert\det\mathbf J_{\mathbf f}\rvert$, one number a sample, always of $\mathbf f$ | the same |
+# | likelihoods | nats a sample; for images bits a dimension, and then it is said how they were dequantised | |
+
+# %%
+import math
+import torch
+from dgm_course import data, dynamics, flows, measures, nets, path_models, pretrained
+from dgm_course.fit import Recipe, fit, linear
+from dgm_course.teach import TrajectoryPlayer, check, draw, draw_flows, estimate, laws, play, progress, reveal, verify
+from dgm_course.tensors import budget, device, seed
+
+# %% [markdown]
+# ## 0 · The whole idea in thirty lines
+#
+# Take a point of the plane. Leave its first coordinate alone, and let a network that looks at *it* decide how to stretch and shift the *second*. Then the other way round. A few such layers
+# make any knot out of a plane, and three things come for free: each layer can be undone (the network is only asked again, never inverted), the change of volume is the stretching that we
+# chose ourselves, and with it the density of every point is a formula. Training is nothing but making the data likely.
+
+# %% tags=["slide:flow.realnvp"]
+seed(0); torch.set_num_threads(1)                                      # tiny tensors are fastest on one core
+moons = data.moons()
+Layer, act = torch.nn.Linear, torch.nn.SiLU()
+askers = [torch.nn.Sequential(Layer(1, 64), act, Layer(64, 64), act, Layer(64, 2)) for _ in range(6)]
+optimizer = torch.optim.AdamW([p for net in askers for p in net.parameters()], lr=4e-3)
+
+def bare_log_prob(x):
+    ladj = 0.0
+    for k, net in enumerate(askers):
+        i, j = (0, 1) if k % 2 == 0 else (1, 0)                        # i is kept, j is changed
+        s, t = net(x[:, i:i + 1]).T
+        s = 3 * torch.tanh(s / 3)                                      # a stretching that cannot explode
+        changed = x[:, j] * s.exp() + t
+        x = torch.stack([x[:, 0], changed] if j == 1 else [changed, x[:, 1]], 1)
+        ladj = ladj + s                                                # slope exp(s): its logarithm adds up
+    return -(x**2).sum(1) / 2 - math.log(2 * math.pi) + ladj           # log N(z; 0, I) + log |det J_f|
+
+# %% tags=["slide:flow.realnvp"]
+steps = budget(quick=450, full=3000)
+for step in range(steps):
+    optimizer.param_groups[0]["lr"] = 4e-3 * (1 - step / steps)
+    optimizer.zero_grad()
+    (-bare_log_prob(moons.sample(256)).mean()).backward()              # maximum likelihood
+    optimizer.step()
+held_out = moons.sample(20_000)
+with torch.no_grad():
+    print(f"held out: {float(-bare_log_prob(held_out).mean()):.3f} nats a point; the entropy of the moons, below "
+          f"which nobody gets, {float(-moons.log_prob(held_out).mean()):.3f}")
+
+# %%
+axes = draw.panels(2, 2.8)
+draw.density(moons.log_prob, ax=axes[0], title="the moons, exact")
+draw.density(lambda x: bare_log_prob(x.float()), ax=axes[1], title="thirty lines, trained for seconds")
+draw.shown(axes, "Two densities of two moons: the exact one, and a flow's, with a faint thread between the arcs")
+
+# %% [markdown]
+# Look for the thin bridge between the moons on the right: a plane that is bent but never torn stays in one piece, so something always hangs between two separate islands. This is the family's birthmark.
+#
+# Three things should puzzle you:
+#
+# 1. why may one write $\log p(\mathbf z)$ *plus* the log-determinant, and is the result really a density? (Section 1.)
+# 2. how can a layer be invertible when its network is not? (Section 2.)
+# 3. what is this good for, when a VAE has a latent space as well? (Sections 5 and 6.)
+#
+# From here on the library does the housekeeping. It computes the very same numbers:
+
+# %% tags=["slide:flow.realnvp"]
+flow = flows.Flow(flows.couplings(2, count=6, width=64), 2)
+for layer, net in zip(flow.f.layers, askers):
+    layer.net.load_state_dict(net.state_dict())
+x = moons.sample(200)
+verify("flow.realnvp", flow.log_prob(x), bare_log_prob(x), what="library log p(x) = the bare lines", tolerance=1e-5)
+reveal(flows.Flow.log_prob)
+
+# %% [markdown]
+# ## 1 · How much was it stretched? The change of variables
+# *Slide "NF-Based VAE Prior"*
+#
+# Probability is not made or lost by moving it. What lay in a small square around $\mathbf x$ lies after $\mathbf f$ in a small parallelogram around $\mathbf z=\mathbf f(\mathbf x)$, and the parallelogram is
+# $\lvert\det\mathbf J_{\mathbf f}\rvert$ times as large. Same mass, other area:
+#
+# $$\log p(\mathbf x)=\log p\big(\mathbf f(\mathbf x)\big)+\log\lvert\det\mathbf J_{\mathbf f}(\mathbf x)\rvert,\qquad \mathbf J_{\mathbf f}=\frac{\partial\mathbf f}{\partial\mathbf x}.$$
+#
+# Two things have to be shown. The book-keeping is right: `ladj` is the log-determinant of the Jacobian that automatic differentiation finds. And the result is a density: summed over a fine grid
+# it gives one, for the trained flow and for one with random weights alike. (Without the determinant it does not, as the last line shows.)
+
+# %% tags=["slide:flow.change-of-variables"]
+flow = flow.double()
+x = moons.sample(8).double()
+jacobians = torch.stack([torch.autograd.functional.jacobian(lambda v: flow(v[None])[0][0], point) for point in x])
+verify("flow.change-of-variables", flow(x)[1], torch.linalg.slogdet(jacobians).logabsdet,
+       what="ladj = log |det J_f| by automatic differentiation")
+seed(1)
+stirred = flows.Flow(flows.couplings(2, 4, 16), 2).double()
+for p in stirred.parameters():
+    p.data += 0.15 * torch.randn_like(p)
+here = laws.grid(-8, 8, 201)
+for name, f in {"trained": flow, "random": stirred}.items():
+    with torch.no_grad():
+        verify("flow.change-of-variables", f.log_prob(here).exp().sum() * 0.08**2, 1.0, tolerance=5e-3,
+               what=f"{name} flow: ∫ p(x) dx = 1 on a grid")
+        without = f.base.log_prob(f(here)[0]).exp().sum() * 0.08**2
+    print(f"  the same sum without the determinant: {float(without):.2f}")
+
+# %% [markdown]
+# Now watch it. Take squared paper in the space of the *noise* and follow it to the data, layer by layer. In each step only one coordinate of every point moves. At first $x_1$ does, by an amount that depends on
+# $x_2$: points slide along the level grey lines, and the upright blue ones bend. Then $x_2$ has its turn, and so on. Where the meshes become small, mass is crowded together and the density is high.
+
+# %% tags=["slide:flow.change-of-variables"]
+sheet = draw_flows.paper()
+stages = flow.stages(sheet.flatten(0, 1).double()).float()             # (layers + 1, points, 2), noise first
+names = ["noise", *[f"after {k} layer{'s' * (k > 1)}" for k in range(1, 7)]]
+shown_at = [0, 1, 2, 4, 6]
+draw_flows.bending([stages[k].view(sheet.shape) for k in shown_at], [names[k] for k in shown_at],
+                   alt="Squared paper bent layer by layer into the shape of two moons")
+
+# %%
+seed(2)
+steps_between = torch.linspace(0, 1, 9)[1:, None, None]
+points = flow.stages(torch.randn(1500, 2).double()).float()            # particles instead of paper
+way = [points[:1]] + [a + steps_between * (b - a) for a, b in zip(points, points[1:])]
+TrajectoryPlayer(torch.cat(way), times=torch.linspace(0, 6, 49), data=moons.sample(500),
+                 titles=["samples, pushed through one layer after the other"], label="layer")
+
+# %% [markdown]
+# Press play: particles march up and down, then left and right, in turn. (Between two layers the picture moves them evenly; only the whole numbers of the clock are the flow.)
+#
+# **Predict before you drag.** The slider below cuts the flow short: the density after only the first $k$ layers from the noise. With k = 1 just one coordinate has been moved, by an amount that
+# depends on the other. What can the picture *not* show yet?
+# <details><summary>Answer</summary>Along the coordinate that moved, every slice is still a Gaussian, only shifted and scaled; and the other coordinate is still a standard normal altogether. No slice can have two
+# humps. It takes at least one more layer, in the other direction, before one line crosses the density twice.</details>
+
+# %%
+def first_layers(k):
+    part = flows.Flow(list(flow.f.layers)[6 - k:], 2) if k else flows.Flow([], 2)
+    return draw.density(part.double().log_prob, title=f"the noise after {k} of 6 layers")
+
+play(first_layers, k=(0, 6, 1, 1))
+
+# %% [markdown]
+# ## 2 · A layer that can be undone: coupling
+# *Slide "NF-Based VAE Prior" (RealNVP with coupling layers)*
+#
+# $$\mathbf z_A=\mathbf x_A,\qquad \mathbf z_B=\mathbf x_B\odot e^{\mathbf s(\mathbf x_A)}+\mathbf t(\mathbf x_A),\qquad \log\lvert\det\mathbf J_{\mathbf f}\rvert=\sum_{i\in B}s_i .$$
+#
+# To go back one needs $\mathbf s$ and $\mathbf t$ again, and they depend on $\mathbf x_A$, which is still there as $\mathbf z_A$. So the network may be anything. The Jacobian is triangular in blocks: 1 on the
+# diagonal of A, $e^{s}$ on that of B. A determinant of $D^3$ operations has become a sum.
+
+# %% tags=["slide:flow.realnvp"]
+reveal(flows.Coupling.forward, flows.Coupling.inverse)
+
+# %% [markdown]
+# $\mathbf z=\mathbf g(\mathbf z^*)=\mathbf f^{-1}(\mathbf z^*)$, says the slide. To numerical precision? Four kinds of layer, stacked, with random weights, there and back again:
+
+# %% tags=["slide:flow.inverse"]
+seed(3)
+kinds = {"couplings (RealNVP)": flows.couplings(6, 4), "autoregressive (MAF)": flows.autoregressive(6, 4),
+         "planar": flows.planars(6, 8), "matrix L U": flows.Linear(6)}
+x = 2 * torch.randn(500, 6, dtype=torch.float64)
+for name, layer in kinds.items():
+    for p in layer.double().parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    verify("flow.inverse", layer.inverse(layer(x)[0]), x, what=f"g(f(x)) = x, {name}")
+    z = torch.randn(500, 6, dtype=torch.float64)
+    verify("flow.inverse", layer(layer.inverse(z))[0], z, what=f"f(g(z)) = z, {name}")
+
+# %% [markdown]
+# In float64, and for layers that stretch moderately. In float32, and after sharp training, the way back loses digits wherever $e^{-s}$ is large; a flow whose inverse does not invert is a common bug report,
+# and this round trip is the test for it.
+#
+# **Predict.** A coupling that keeps the same half in every layer: what will the flow never learn?
+# <details><summary>Answer</summary>The distribution of the kept half: it is handed through, so the flow must pretend that it is a standard normal. The halves have to change roles.</details>
+#
+# ## 3 · The other triangle: autoregressive flows
+# *Slide "NF-Based VAE Prior" (Autoregressive NF: fast $\mathbf f$, slow $\mathbf g$)*
+#
+# Let *each* coordinate be stretched and moved by what those before it say:
+#
+# $$z_i=\big(x_i-m_i(\mathbf x_{<i})\big)\,e^{-a_i(\mathbf x_{<i})},\qquad \log\lvert\det\mathbf J_{\mathbf f}\rvert=-\sum_i a_i,\qquad x_i=z_i\,e^{a_i(\mathbf x_{<i})}+m_i(\mathbf x_{<i}).$$
+#
+# Triangular again, now all the way. Given $\mathbf x$, all $m_i$ and $a_i$ come out of *one* pass of a masked network. Given $\mathbf z$, one has to wait: $x_2$ needs $x_1$, $x_3$ needs both. Below, the Jacobian of
+# one layer of each kind at a random point: look at which entries are exactly zero.
+
+# %% tags=["slide:flow.autoregressive"]
+seed(4)
+layers = {"coupling": flows.Coupling(range(0, 10), 20, flows.mlp(10, 20)), "autoregressive": flows.MaskedAutoregressive(20, 190),
+          "planar": flows.Planar(20)}
+for layer in layers.values():
+    for p in layer.parameters():
+        p.data += 0.2 * torch.randn_like(p)
+at = torch.randn(20)
+draw_flows.jacobians({name: lambda v, f=f: f(v[None])[0][0] for name, f in layers.items()}, at,
+                     alt="Three Jacobians: two blocks, a full lower triangle, and the identity with a matrix of rank one")
+
+# %%
+reveal(flows.MaskedAutoregressive.forward, flows.MaskedAutoregressive.inverse)
+
+# %% [markdown]
+# How slow is slow? Time both directions for more and more dimensions, the network of the same width throughout. Look at the slopes: on double logarithmic paper, proportional to D means rising as steeply as the dashed line.
+
+# %% tags=["slide:flow.autoregressive"]
+from time import process_time                                          # of this process: other work does not count
+
+def seconds(function, *arguments, repeats=5):
+    times = []
+    for _ in range(repeats):
+        start = process_time()
+        function(*arguments)
+        times.append(process_time() - start)
+    return min(times)                                                  # the least disturbed of five
+
+sizes, there, back = [4, 16, 64, 256], [], []
+with torch.no_grad():
+    for D in sizes:
+        layer, z = flows.MaskedAutoregressive(D, 64), torch.randn(64, D)
+        there.append(seconds(layer, z))
+        back.append(seconds(layer.inverse, z))
+reference = [back[0] * D / sizes[0] for D in sizes]
+draw.curves({"f: data to noise, one pass": (sizes, there), "g: noise to data, place by place": (sizes, back),
+             "exact proportion to D": (sizes, reference)}, xlabel="dimensions D", ylabel="CPU seconds, 64 points", log="xy",
+            alt="Time of the two directions against the dimension: g rises in proportion to D, f hardly at all")
+
+# %% [markdown]
+# Training needs $\mathbf f$ only, so it is as quick as for couplings; sampling pays. (Turn the roles around, and sampling is quick while the density of *given* points is slow: that is the inverse autoregressive flow.)
+# What does one get for it? Equal steps on the moons, three families (the couplings are those of section 0), and the floor:
+
+# %% tags=["slide:flow.autoregressive", "slide:flow.realnvp"]
+from copy import deepcopy
+
+recipe = Recipe(budget(quick=450, full=3000), 256, 4e-3, decay=linear)
+seed(0)
+trained = {"RealNVP, 6 couplings": deepcopy(flow).float(), "MAF, 5 layers": flows.Flow(flows.autoregressive(2, 5), 2),
+           "planar, 8 layers": flows.Flow(flows.planars(2, 8), 2)}
+exact = float(-moons.log_prob(held_out).mean())
+for name, f in trained.items():
+    if "RealNVP" not in name:
+        fit(f, moons, recipe, report=progress(name))
+    with torch.no_grad():
+        nats = float(-f.log_prob(held_out).mean())
+    print(f"{name:22} {nats:.3f} nats, {nats - exact:.3f} above the entropy")
+
+# %%
+axes = draw.panels(3, 2.6)
+for ax, (name, f) in zip(axes, trained.items()):
+    draw.density(lambda x, f=f: f.log_prob(x.float()), ax=ax, title=name)
+draw.shown(axes, "Densities of the moons by couplings, autoregressive and planar layers, of equally long training")
+
+# %% [markdown]
+# The number in the middle column *is* a KL divergence, $\mathrm{KL}(\pi\Vert p_\theta)$: maximum likelihood is the forward KL, and here the entropy is known. A planar layer bends the plane along one line only; it takes many of them.
+#
+# ## 4 · From the plane to pixels
+#
+# A pixel is a whole number, and a density on whole numbers is a trap: a flow that piles infinite density onto the few allowed values has an infinite likelihood. So one adds noise $u\sim U[0,1)$ that fills the bins, and by Jensen
+#
+# $$\log P(\mathbf k)=\log\int p(\mathbf k+\mathbf u)\,d\mathbf u\ \ge\ \mathbb E_{\mathbf u}\log p(\mathbf k+\mathbf u),$$
+#
+# a bound, in bits a dimension $-\log_2 P/D$. Then the logit (with a margin) stretches $[0,1]$ to the line, the 2 × 2 blocks of pixels become four channels, and a split of the channels is a checkerboard of pixels.
+
+# %% tags=["slide:flow.realnvp"]
+reveal(flows.Dequantise.forward, flows.Logit.forward)
+
+# %% [markdown]
+# Small digits first, 8 × 8 pixels of 17 grey values. Three models: each pixel on its own, with the frequencies of its values counted (no flow at all), RealNVP with convolutions, and MAF over the 64 pixels in order.
+
+# %% tags=["slide:flow.realnvp", "slide:flow.autoregressive"]
+digits = data.digits()
+ks = ((digits.train + 1) * 8).round().long().flatten(1)                # 0 ... 16
+counts = torch.nn.functional.one_hot(ks, 17).sum(0) + 0.1
+frequencies = counts / counts.sum(1, keepdim=True)
+test_ks = ((digits.test + 1) * 8).round().long().flatten(1)
+alone = -frequencies[torch.arange(64), test_ks].log().sum(1).mean()
+print(f"each pixel alone, counted        {float(measures.bits_per_dim(alone, 64)):.2f} bits a dimension (exact)")
+event, entrance = (1, 8, 8), [flows.Dequantise((1, 8, 8), 17), flows.Logit(0.05)]
+maf = [*entrance, flows.Factor(event), flows.Affine(64), *flows.autoregressive(64, 4, 192).layers]
+small = {"RealNVP": flows.two_scales(event, counts=(4, 4), widths=(24, 32), levels=17), "MAF": flows.Compose(maf)}
+for name, layer in small.items():
+    seed(0)
+    flows.set_scales(layer, digits.train[:500], least=1e-2)
+    small[name] = flows.Flow(layer, 64)
+    recipe = Recipe(budget(quick=300, full=3000), 64, 3e-3, decay=linear, ema=0.98)
+    fit(small[name], digits.train, recipe, report=progress(name))
+    told = pretrained.bits(small[name], digits.test, draws=8, levels=17)
+    print(f"{name:8} {told['bits_per_dim']:.2f} ± {told['standard_error']:.2f}   ({told['protocol']})")
+
+# %% tags=["slide:flow.realnvp", "slide:flow.autoregressive"]
+seed(5)
+start = process_time(); by_couplings = small["RealNVP"].sample(24); once = process_time() - start
+start = process_time(); by_places = small["MAF"].sample(24); sequential = process_time() - start
+print(f"24 samples: couplings {1000 * once:.0f} ms, autoregressive {1000 * sequential:.0f} ms")
+draw.gallery({"data": digits.test[:12], "RealNVP": by_couplings[:12], "MAF": by_places[:12]},
+             alt="Small digits: real ones, samples of RealNVP and of MAF, rough but recognisable")
+
+# %% [markdown]
+# The samples are rough: a minute of training, 1,438 images. Three hundred steps, and still better than the best model without any dependence.
+#
+# **Predict.** The bound uses fresh noise $\mathbf u$. With $\log\text{mean}\exp$ over 8 draws in place of one, does the number of bits go up or down, and is it still honest?
+# <details><summary>Answer</summary>Down, or it stays: the mean over several draws is an unbiased estimate of the integral P(k), its logarithm is below log P(k) on average (Jensen), and the more draws the nearer. It is an honest bound; but
+# numbers with different counts of draws must not be compared without saying so.</details>
+#
+# **The same, larger and longer.** The weights below are such a RealNVP on MNIST: 256 grey values, ten couplings at two scales, trained on a processor for some minutes. The first line is what a counted histogram of every
+# pixel gets on the same images; the published RealNVP, much deeper and trained for days, is reported with 1.06 bits.
+
+# %% tags=["slide:flow.realnvp"]
+mnist = data.mnist()
+best, card = pretrained.load("flow_digits"), pretrained.card("flow_digits")
+ks, test_ks = (((images + 1) * 127.5).round().long().flatten(1) for images in (mnist.train, mnist.test))
+smooth = lambda i: (torch.bincount(ks[:, i], minlength=256) + 0.1) / (len(ks) + 25.6)
+alone = -sum(smooth(i)[test_ks[:, i]].log() for i in range(784)).mean()
+print(f"each pixel alone, counted   {float(measures.bits_per_dim(alone, 784)):.3f} bits a dimension (exact)")
+now = pretrained.bits(best, mnist.test[::4])
+print(f"here, {len(mnist.test[::4])} test images       {now['bits_per_dim']:.3f} ± {now['standard_error']:.3f}")
+for row in (card["held_out"]["official_test"], card["held_out"]["official_test_8_draws"]):
+    print(f"{card['steps']:,} steps               {row['bits_per_dim']:.3f}   ({row['protocol']})")
+seed(6)
+draw.gallery({"z ~ N(0, I)": best.sample(24), "0.7 z: likelier, less varied": best.sample(24, 0.7)},
+             alt="Digits drawn by a RealNVP: strokes and loops, some of them digits, fewer kinds when z is made smaller")
+
+# %% [markdown]
+# Look closely: strokes are sharp, and many of them belong to no digit. A likelihood in bits is mostly about grey values and edges, for that is where most bits are; getting the few bits right that say *which* digit takes much longer. Notebook 08 has
+# better digits from a smaller effort, and notebook 01 better bits.
+#
+# ## 5 · A flow is a VAE whose noise has died out
+# *Slide "Recap: VAE vs NF", the theorem*
+#
+# > MLE for a normalizing flow is equivalent to maximising the ELBO of a VAE with deterministic encoder and decoder, $p(\mathbf x\mid\mathbf z)=\delta(\mathbf x-\mathbf g(\mathbf z))$, $q(\mathbf z\mid\mathbf x)=\delta(\mathbf z-\mathbf f(\mathbf x))$.
+#
+# Deltas have no densities to put into an ELBO, so take a VAE that has noise, and let it shrink. Decoder: $p_\eta(\mathbf x\mid\mathbf z)=\mathcal N(\mathbf x;\mathbf g(\mathbf z),\eta^2\mathbf I)$. Encoder: jolt $\mathbf x$ by $\eta\boldsymbol\epsilon$, then apply $\mathbf f$;
+# by the change of variables its density is $q_\eta(\mathbf z\mid\mathbf x)=\mathcal N(\mathbf g(\mathbf z);\mathbf x,\eta^2\mathbf I)\,\lvert\det\mathbf J_{\mathbf g}(\mathbf z)\rvert$. The three terms of the ELBO below are computed one by one, the Jacobian by automatic differentiation. What should come out:
+#
+# $$\mathcal L_\eta(\mathbf x)=\mathbb E_{q}\big[\log p_\eta(\mathbf x\mid\mathbf z)+\log p(\mathbf z)-\log q_\eta(\mathbf z\mid\mathbf x)\big]\ \xrightarrow[\eta\to0]{}\ \log p(\mathbf f(\mathbf x))+\log\lvert\det\mathbf J_{\mathbf f}(\mathbf x)\rvert .$$
+#
+# The first and the last term each go to infinity, $\mp D\log\eta$; in their difference only the determinant is left.
+
+# %% tags=["slide:flow.as-vae"]
+normal = torch.distributions.Normal(0.0, 1.0)
+
+def elbo_terms(x, eta):
+    """log p(x|z), log p(z) and log q(z|x) at z = f(x + eta ε).     x (B, 2)  ->  three of (B,)"""
+    z = flow(x + eta * torch.randn_like(x))[0].detach()
+    jacobians = torch.func.vmap(torch.func.jacrev(lambda v: flow.f.inverse(v[None])[0]))(z)
+    off = (x - flow.f.inverse(z)).detach() / eta
+    gaussian = normal.log_prob(off).sum(1) - 2 * math.log(eta)         # N(x; g(z), η²) = N(g(z); x, η²)
+    volume = torch.linalg.slogdet(jacobians).logabsdet.detach()
+    return gaussian, normal.log_prob(z).sum(1), gaussian + volume
+
+some = moons.sample(40).double()
+with torch.no_grad():
+    log_p = flow.log_prob(some)
+etas, elbos, parts = [0.3, 0.1, 0.03, 0.01, 0.003, 0.001], [], []
+for eta in etas:
+    seed(6)
+    decoder, prior, encoder = elbo_terms(some.repeat(50, 1), eta)
+    elbos.append((decoder + prior - encoder).view(50, 40).mean(1))
+    parts.append((float(decoder.mean()), float(encoder.mean())))
+
+# %% tags=["slide:flow.as-vae"]
+print("  η       E log p(x|z)   E log q(z|x)       ELBO    log p(x) of the flow")
+for eta, (decoder, encoder), elbo in zip(etas, parts, elbos):
+    print(f"{eta:5.3f} {decoder:14.3f} {encoder:14.3f} {float(elbo.mean()):11.4f} {float(log_p.mean()):14.4f}")
+verify("flow.as-vae", estimate(elbos[-1]), log_p.mean(), what="ELBO at η = 0.001 = log p(x) of the flow")
+draw.curves({"ELBO of the VAE with noise η": (etas, [float(e.mean()) for e in elbos]),
+             "exact log-likelihood of the flow": (etas, [float(log_p.mean())] * len(etas))},
+            xlabel="η, noise of encoder and decoder", ylabel="nats a point", log="x",
+            alt="The ELBO rises to the log-likelihood of the flow as the noise shrinks")
+
+# %% [markdown]
+# Read the table from top to bottom: the reconstruction term grows without bound, so does the encoder's, and the ELBO between them settles. For this encoder the two Gaussians cancel exactly, and what is left is
+# $\mathbb E_{\boldsymbol\epsilon}\log p(\mathbf x+\eta\boldsymbol\epsilon)$: the flow's own log-likelihood, seen through a blur of size $\eta$.
+#
+# **Predict.** A *real* VAE has a latent space of fewer dimensions than the data. Can its noise shrink to zero as well?
+# <details><summary>Answer</summary>No. Then g(z) sweeps out a thin surface, data off that surface get the density exp(−distance²/2η²), and the likelihood falls without bound as η shrinks. f could not be the inverse of g: a flow needs as
+# many latent dimensions as data dimensions. That is its price; an 8 × 8 digit has 64 latent numbers.</details>
+#
+# ## 6 · The two side by side, and one inside the other
+# *Slides "Recap: VAE vs NF" (table) and "NF-Based VAE Prior"*
+#
+# Each entry of the slide's table as a line of code, on the same points, and the claims of the table looked up by asking twice:
+
+# %% tags=["slide:flow.vae-nf-table"]
+from IPython.display import Markdown
+
+encoder, decoder = torch.nn.Linear(2, 4), torch.nn.Linear(2, 2)       # φ and θ of the smallest VAE there is
+nvp, x = trained["RealNVP, 6 couplings"], moons.sample(5)
+
+def vae_encode(x): mean, log_std = encoder(x).chunk(2, 1); return mean + log_std.exp() * torch.randn_like(mean)
+def vae_decode(z): return decoder(z) + torch.randn(len(z), 2)
+def nf_encode(x): return nvp(x)[0]
+def nf_decode(z): return nvp.f.inverse(z)
+
+def twice(f, v): return "the same twice: deterministic" if torch.equal(f(v), f(v)) else "differs: stochastic"
+def count(*modules): return sum(p.numel() for m in modules for p in m.parameters())
+rows = [("", "VAE", "NF"), ("---", "---", "---"),
+        ("objective", "`log_p(x, z) + log_p(z) - log_q(z, x)`, a bound", "`log_p(f(x)) + ladj`, exact (forward KL, MLE)"),
+        ("encoder", f"`mean + std * eps`: {twice(vae_encode, x)}", f"`z, ladj = flow(x)`: {twice(nf_encode, x)}"),
+        ("decoder", f"`decoder(z) + eps`: {twice(vae_decode, x)}", f"`flow.f.inverse(z)`: {twice(nf_decode, x)}"),
+        ("parameters", f"φ: {count(encoder)}, θ: {count(decoder)}, two networks", f"θ = φ: {count(nvp)}, one network read both ways"),
+        ("g(f(x)) − x", f"{float((vae_decode(vae_encode(x)) - x).abs().max()):.2f} here, never 0",
+         f"{float((nf_decode(nf_encode(x)) - x).abs().max()):.0e}")]
+Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
+
+# %% [markdown]
+# **One inside the other.** ELBO surgery (notebook 03) leaves the prior in one term only, $\mathrm{KL}(q_{\text{agg}}(\mathbf z)\Vert p(\mathbf z\mid\lambda))$, and a flow is a prior like any other: it has `log_prob` and `sample`. Suppose a VAE's codes are
+# spread like two moons, as $q_{\text{agg}}$ over a plane easily is. Then each nat of that KL which the flow saves is a nat of ELBO, with encoder and decoder left as they are:
+#
+# > **Errata.** The slide's first line still writes $KL(q(\mathbf z\mid\mathbf x)\Vert p(\mathbf z))$ with the plain prior. From the second line on the prior is $p(\mathbf z\mid\lambda)$, and so it should be in the first: $KL(q(\mathbf z\mid\mathbf x,\phi)\Vert p(\mathbf z\mid\lambda))$.
+
+# %% tags=["slide:flow.realnvp"]
+codes = held_out                                                       # the aggregated posterior, as samples
+plain = flows.Normal(2)
+with torch.no_grad():
+    kl = {"N(0, I)": (moons.log_prob(codes) - plain.log_prob(codes)).mean(),
+          "RealNVP": (moons.log_prob(codes) - nvp.log_prob(codes)).mean()}
+print("  ".join(f"KL(q_agg ‖ {name}) = {float(value):.3f} nats" for name, value in kl.items()))
+print(f"so the ELBO of every such VAE gains {float(kl['N(0, I)'] - kl['RealNVP']):.2f} nats a code by the change of its prior")
+
+# %% [markdown]
+# ## 7 · Infinitely many layers: the determinant becomes a trace
+# *Lecture 14 (2024), slide "KFP theorem (continuity equation)"*
+#
+# Let a layer do very little, $\mathbf x\mapsto\mathbf x+dt\,\mathbf f(\mathbf x,t)$. (Mind the letter: here $\mathbf f$ is a velocity, and time runs from noise at 0 to data at 1.) Its determinant is
+# $\det(\mathbf I+dt\,\mathbf J)=1+dt\,\mathrm{tr}\,\mathbf J+O(dt^2)$, so with thinner and thinner layers the sum of log-determinants becomes an integral:
+#
+# $$\frac{d\log p_t(\mathbf x(t))}{dt}=-\mathrm{tr}\Big(\frac{\partial\mathbf f(\mathbf x(t),t)}{\partial\mathbf x(t)}\Big).$$
+#
+# No layer has to be invertible by design any more: an ODE runs backwards as well as forwards. To check it one needs a field whose densities are known at *every* time. The exact field of a Gaussian path has them: all
+# marginals are mixtures. Follow some particles from noise to moons, differentiate the exact log-density along their way, and hold it against minus the trace:
+
+# %% tags=["slide:flow.continuity"]
+from dgm_course.paths import Conical
+
+world = data.moons(std=0.4).to(torch.float64)
+field = Conical().exact(world)
+seed(7)
+start = torch.randn(200, 2, dtype=torch.float64)
+h, t = 1e-3, 0.6
+x = dynamics.solve(field, start, torch.linspace(0, t, 61).double(), method=dynamics.rk4)[-1]
+around = [dynamics.rk4(field, x, torch.tensor(t).double(), torch.tensor(d).double()) for d in (-h, h)]
+along = (field.marginal(t + h).log_prob(around[1]) - field.marginal(t - h).log_prob(around[0])) / (2 * h)
+verify("flow.continuity", along, -dynamics.divergence(field, x, torch.tensor(t).double()).detach(),
+       what="d log p_t(x(t))/dt along the way = −tr ∂f/∂x", tolerance=1e-4)
+continuous = flows.ContinuousFlow(field, 2, steps=30).double()
+x = world.sample(200)
+with torch.no_grad():
+    verify("flow.continuity", continuous.log_prob(x), world.log_prob(x), tolerance=2e-3,
+           what="log p₀(x(0)) − ∫ tr dt, solved back from the data, = exact log p₁(x)")
+
+# %%
+seed(8)
+probes = torch.tensor([1, 4, 16, 64])
+with torch.no_grad():
+    x, signs, right = x[:10], continuous, continuous.log_prob(x[:10])
+    signs = flows.ContinuousFlow(field, 2, steps=10, trace=dynamics.hutchinson).double()
+    ten = flows.ContinuousFlow(field, 2, steps=10).double().log_prob(x)
+    draws = signs.log_prob(x.repeat(64 * 16, 1)).view(16, 64, 10)
+error = [float((draws[:, :n].mean(1) - ten).std(0).mean()) for n in probes.tolist()]
+draw.curves({"Hutchinson, random signs": (probes, error), "exact 1/√n": (probes, error[0] / probes**0.5)}, log="xy",
+            xlabel="probes n", ylabel="spread of log p, nats", alt="The spread of the trace estimate falls as one over root n")
+
+# %% [markdown]
+# The exact trace costs one derivative for each dimension, $D$ of them at every step. Hutchinson's estimate $\boldsymbol\epsilon^\top\mathbf J\boldsymbol\epsilon$ with random signs costs one, whatever $D$, and is right on average (the noise falls as it must). In the plane that is no gain;
+# for images it is the only way.
+#
+# ## 8 · Trained through the solver, and without it
+# *The same slide: "Solving the continuity equation using the adjoint method is complicated and unstable process"*
+#
+# Such a flow can be trained by maximum likelihood: solve back from the data, add up the traces, differentiate the result through all steps of the solver. Every training step asks the field dozens of times, with second derivatives.
+# Flow matching (notebook 08) trains *the same kind of network for the same use* by regression, one question a step. So let both have the same seconds, and afterwards judge both in the same way: exact trace, on held-out points.
+
+# %% tags=["slide:flow.cnf-cost"]
+class Watched(flows.ContinuousFlow):
+    """A continuous flow that counts how often its field is asked in training."""
+
+    def loss(self, x):
+        counted = dynamics.Counted(self.field)
+        value = -flows.ContinuousFlow(counted, 2, self.steps).log_prob(x).mean()
+        self.asked = getattr(self, "asked", 0) + counted.calls
+        return value
+
+def nats_of(net):
+    with torch.no_grad():
+        return float(-flows.ContinuousFlow(net, 2, steps=20).log_prob(held_out[:2000]).mean())
+
+small_net = lambda: nets.MLP(2, width=48, depth=2)                     # the same for both
+
+# %% tags=["slide:flow.cnf-cost"]
+def train(model, steps, lr):
+    """CPU seconds of a training with these steps."""
+    seed(0)
+    start = process_time()
+    fit(model, moons, Recipe(steps, 256, lr, decay=linear))
+    return process_time() - start
+
+rows = {"maximum likelihood": [], "flow matching": []}
+speed = train(path_models.flow_matching(small_net(), (2,)), 200, 5e-3) / 200
+for stop in budget(quick=[10, 30, 90], full=[30, 100, 300]):
+    solved = Watched(small_net(), 2, steps=4)
+    took = train(solved, stop, 1e-2)
+    rows["maximum likelihood"].append((took, stop, solved.asked, nats_of(solved.field)))
+    matched, many = path_models.flow_matching(small_net(), (2,)), int(took / speed)      # as many as fit into that time
+    rows["flow matching"].append((train(matched, many, 5e-3), many, many, nats_of(matched.net)))
+print("                     CPU seconds    steps   evaluations   held-out nats")
+for name, runs in rows.items():
+    for took, stop, asked, nats in runs:
+        print(f"{name:20} {took:11.1f} {stop:8} {asked:13,} {nats:15.3f}")
+
+# %%
+draw.curves({**{name: ([r[0] for r in runs], [r[3] for r in runs]) for name, runs in rows.items()},
+             "floor: entropy of the moons": ([r[0] for r in rows["flow matching"]], [exact] * 3)},
+            xlabel="CPU seconds of training", ylabel="held-out nats a point", log="x",
+            alt="Held-out likelihood against seconds of training, through the solver and by flow matching")
+
+# %% [markdown]
+# WRITEME
+#
+# **And unstable?** The *adjoint* method saves memory by solving the ODE once more, backwards, to get the states it needs for the gradient. That is only as good as the backward solve. Below, its gradient is compared with the gradient through the very
+# steps that were taken, for an ever coarser solver on the exact-looking field just trained:
+
+# %% tags=["slide:flow.cnf-cost"]
+from torchdiffeq import odeint, odeint_adjoint
+
+class Joint(torch.nn.Module):
+    """(x, log p) along the flow, for torchdiffeq: the same slope as `ContinuousFlow.slope`."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.of = flows.ContinuousFlow(net, 2)
+
+    def forward(self, t, state):
+        return self.of.slope(state, t)
+
+def gradient(solver, size):
+    joint, x = Joint(matched.net), held_out[:200]
+    state = torch.cat([x, torch.zeros(len(x), 1)], 1)
+    end = solver(joint, state, torch.tensor([1.0, 0.0]), method="rk4", options={"step_size": size})[-1]
+    loss = -(flows.Normal(2).log_prob(end[:, :2]) + end[:, 2]).mean()
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(matched.net.parameters()))])
+
+# %% tags=["slide:flow.cnf-cost"]
+counts, errors = [4, 8, 16, 32], []
+for n in counts:
+    through, adjoint = gradient(odeint, 1 / n), gradient(odeint_adjoint, 1 / n)
+    errors.append(float((adjoint - through).norm() / through.norm()))
+draw.curves({"adjoint against the true gradient": (counts, errors)}, xlabel="steps of the solver", ylabel="relative error",
+            log="xy", alt="The adjoint's gradient differs from the gradient of what was computed, the more the coarser the solver")
+
+# %% [markdown]
+# WRITEME2
+#
+# ## 9 · What this shares with the other families
+#
+# * **Autoregressive models (01)**: an autoregressive flow *is* one, with a Gaussian for every factor $p(x_i\mid\mathbf x_{<i})=\mathcal N(m_i,e^{2a_i})$; and it is just as slow in one direction.
+# * **VAE (02, 03)**: the same latent variables with the noise gone (section 5); as a learned prior a flow closes the gap between $q_{\text{agg}}$ and $p(\mathbf z)$ (section 6).
+# * **GAN (05)**: a generator $\mathbf g(\mathbf z)$ as well, but free in shape and without a density. The flow pays for its density with $\dim\mathbf z=\dim\mathbf x$.
+# * **Diffusion (07), flow matching (08)**: continuous flows, trained without asking the solver; sections 7 and 8 are the reason why they were invented.
+#
+# | | samples | density | evaluations for a sample | latent |
+# |---|---|---|---|---|
+# | coupling flow | yes | exact (for pixels: a bound, through dequantisation) | one pass | as many numbers as the data |
+# | autoregressive flow | yes | exact | one pass a dimension | the same |
+# | continuous flow | yes | exact up to the solver, with a trace | one a solver stage | the same |
+#
+# ## Homework
+#
+# Seven exercises, nine points. $\mathbf f$ goes towards the noise and `ladj` is its log-determinant, one number a sample. The check answers at once; where it is not satisfied it says which law failed and gives a hint, and the
+# reference takes your place so that everything below still runs.
+#
+# **Exercise 6.1 · a coupling layer (1 point).** `mask` is 1 where a coordinate is kept and 0 where it is changed. The two networks `log_scale` and `shift` take whole points of D coordinates, and may see only what is kept (the rest as zeros). Scale first, then shift. Return `z` and `ladj`.
+
+# %% exercise="flow.coupling_forward"
+def coupling_forward(x, mask, log_scale, shift):
+    """One layer towards the noise.     x (B, D), mask (D,), networks (B, D) -> (B, D)  ->  z (B, D), ladj (B,)"""
+    ### BEGIN SOLUTION
+    kept = mask * x
+    s, t = log_scale(kept), shift(kept)
+    return kept + (1 - mask) * (x * s.exp() + t), ((1 - mask) * s).sum(1)
+    ### END SOLUTION
+
+# %% check="flow.coupling_forward" points=1
+coupling_forward = check("flow.coupling_forward", coupling_forward)
+
+# %% [markdown]
+# **Exercise 6.2 · the same layer backwards (1 point).** Given `z`, find the `x` that 6.1 turns into it.
+
+# %% exercise="flow.coupling_inverse"
+def coupling_inverse(z, mask, log_scale, shift):
+    """The way back.     z (B, D), mask (D,), networks (B, D) -> (B, D)  ->  x (B, D)"""
+    ### BEGIN SOLUTION
+    kept = mask * z
+    s, t = log_scale(kept), shift(kept)
+    return kept + (1 - mask) * (z - t) * (-s).exp()
+    ### END SOLUTION
+
+# %% check="flow.coupling_inverse" points=1
+coupling_inverse = check("flow.coupling_inverse", coupling_inverse)
+
+# %% [markdown]
+# **Exercise 6.3 · the change of variables (1 point).** $\log p(\mathbf x)$ of every sample, from $\mathbf z=\mathbf f(\mathbf x)$, `ladj` and a standard normal for $\mathbf z$, constants included.
+
+# %% exercise="flow.log_density"
+def log_density(z, ladj):
+    """log p(x) in nats.     z (B, D), ladj (B,)  ->  (B,)"""
+    ### BEGIN SOLUTION
+    return -(z**2).sum(1) / 2 - z.shape[1] * math.log(2 * math.pi) / 2 + ladj
+    ### END SOLUTION
+
+# %% check="flow.log_density" points=1
+log_density = check("flow.log_density", log_density)
+
+# %% [markdown]
+# **Exercise 6.4 · from pixels to logits (2 points).** A pixel `k` in 0 … levels − 1 and its noise `u` become $s=\text{margin}+(1-2\,\text{margin})\,(k+u)/\text{levels}$, and $z=\log s-\log(1-s)$. Return `z`, and for each image the sum of $\log\lvert dz/d(k+u)\rvert$ over its pixels.
+
+# %% exercise="flow.pixels_to_logits"
+def pixels_to_logits(k, u, levels, margin):
+    """Dequantise, then the logit.     k, u (B, D), levels and margin numbers  ->  z (B, D), ladj (B,)"""
+    ### BEGIN SOLUTION
+    s = margin + (1 - 2 * margin) * (k + u) / levels
+    slopes = math.log((1 - 2 * margin) / levels) - s.log() - (1 - s).log()
+    return s.log() - (1 - s).log(), slopes.sum(1)
+    ### END SOLUTION
+
+# %% check="flow.pixels_to_logits" points=2
+pixels_to_logits = check("flow.pixels_to_logits", pixels_to_logits)
+
+# %% [markdown]
+# **Exercise 6.5 · the sequential way back (2 points).** `conditions(x)` gives $m$ and $a$ of all places at once, (B, D) each, where those of place $i$ depend on $x_1,\dots,x_{i-1}$ only. Find the $\mathbf x$ with $z_i=(x_i-m_i)\,e^{-a_i}$.
+
+# %% exercise="flow.autoregressive_inverse"
+def autoregressive_inverse(z, conditions):
+    """From the noise to the data, place by place.     z (B, D), conditions: (B, D) -> two of (B, D)  ->  x (B, D)"""
+    ### BEGIN SOLUTION
+    x = torch.zeros_like(z)
+    for i in range(z.shape[1]):
+        m, a = conditions(x)
+        x[:, i] = z[:, i] * a[:, i].exp() + m[:, i]
+    return x
+    ### END SOLUTION
+
+# %% check="flow.autoregressive_inverse" points=2
+autoregressive_inverse = check("flow.autoregressive_inverse", autoregressive_inverse)
+
+# %% [markdown]
+# **Exercise 6.6 · the determinant of a planar layer (1 point).** $\log\lvert\det\partial\mathbf z/\partial\mathbf x\rvert$ of $\mathbf z=\mathbf x+\mathbf u\tanh(\mathbf w^\top\mathbf x+b)$ at every point, without building a matrix. (u and w are free here: the determinant may be negative.)
+
+# %% exercise="flow.planar_log_det"
+def planar_log_det(x, w, u, b):
+    """log |det|.     x (B, D), w, u (D,), b a number  ->  (B,)"""
+    ### BEGIN SOLUTION
+    slope = 1 - torch.tanh(x @ w + b) ** 2
+    return (1 + slope * (u @ w)).abs().log()
+    ### END SOLUTION
+
+# %% check="flow.planar_log_det" points=1
+planar_log_det = check("flow.planar_log_det", planar_log_det)
+
+# %% [markdown]
+# **Exercise 6.7 · a trace by random probes (1 point).** The mean over the given probes of $\boldsymbol\epsilon^\top\frac{\partial\mathbf f}{\partial\mathbf x}\boldsymbol\epsilon$ at every point, by `torch.autograd.grad` (or `torch.func`). Leave the `x` that came in as it is; gradients are taken with respect to a tensor of your own.
+
+# %% exercise="flow.hutchinson_trace"
+def hutchinson_trace(field, x, probes):
+    """An estimate of tr ∂f/∂x.     field: (B, D) -> (B, D), x (B, D), probes (K, B, D)  ->  (B,)"""
+    ### BEGIN SOLUTION
+    x, total = x.detach().clone().requires_grad_(), 0
+    for probe in probes:
+        product, = torch.autograd.grad((field(x) * probe).sum(), x)
+        total = total + (product * probe).sum(1)
+    return total / len(probes)
+    ### END SOLUTION
+
+# %% check="flow.hutchinson_trace" points=1
+hutchinson_trace = check("flow.hutchinson_trace", hutchinson_trace)
+
+# %% [markdown]
+# **Now put your pieces together.** Your couplings, forwards and with your density, are trained on eight Gaussians; your couplings, backwards, draw the samples. (Where a piece is still missing the reference stands in.)
+
+# %%
+seed(20)
+ring = data.eight_gaussians()
+masks = [torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])] * 4
+scales, shifts = ([flows.mlp(2, 2, 48) for _ in masks] for _ in range(2))
+weights = [p for net in [*scales, *shifts] for p in net.parameters()]
+optimizer, steps = torch.optim.AdamW(weights, lr=5e-3), budget(quick=300, full=3000)
+bound = lambda net: lambda v: 2 * torch.tanh(net(v) / 2)
+
+def yours(x):
+    ladj = torch.zeros(len(x))
+    for mask, scale, shift in zip(masks, scales, shifts):
+        x, change = coupling_forward(x, mask, bound(scale), shift)
+        ladj = ladj + change
+    return log_density(x, ladj)
+
+for step in range(steps):
+    optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / steps)
+    optimizer.zero_grad()
+    (-yours(ring.sample(256)).mean()).backward()
+    optimizer.step()
+
+# %%
+with torch.no_grad():
+    z = torch.randn(2000, 2)
+    for mask, scale, shift in reversed(list(zip(masks, scales, shifts))):
+        z = coupling_inverse(z, mask, bound(scale), shift)
+    test = ring.sample(5000)
+    print(f"held out: {float(-yours(test).mean()):.2f} nats, entropy {float(-ring.log_prob(test).mean()):.2f}")
+axes = draw.panels(2, 2.8)
+draw.density(lambda x: yours(x.float()), ax=axes[0], title="your density")
+draw.points(z, ax=axes[1], color=draw.BLUE, title="your samples")
+draw.shown(axes, "The reader's own flow of eight Gaussians: its density and its samples, threads between the islands")
+
+# %% [markdown]
+# **Written (think, then unfold).** *Look for the threads between the islands. Could any flow from one Gaussian be without them?*
+# <details><summary>Answer</summary>No, not exactly: a continuous, invertible map keeps the plane in one piece, and the normal is in one piece with positive density everywhere. The threads can only become thin, where the map stretches a
+# very small piece of noise very far, and that makes the inverse badly conditioned. Remedies: a base with several pieces, or noise inside the layers (and then it is a VAE again).</details>
+#
+# *Why is −log p of a flow on 8-bit images reported in bits a dimension, and why is 1.06 for RealNVP comparable with a PixelCNN's number, while 1,280 nats "in logit space" is not?*
+# <details><summary>Answer</summary>With uniform noise over whole bins the flow's number is a bound on the probability of the discrete image, and that is what a PixelCNN reports. Nats in logit space are the density of another variable: the slope of the
+# logit and the width of the bins are missing.</details>
+#
+# ## References
+#
+# * Dinh, Krueger, Bengio: *NICE*, 2014; Dinh, Sohl-Dickstein, Bengio: *Density Estimation using Real NVP*, 2017. Couplings, checkerboards, two scales.
+# * Rezende, Mohamed: *Variational Inference with Normalizing Flows*, 2015. Planar layers.
+# * Papamakarios, Pavlakou, Murray: *Masked Autoregressive Flow*, 2017; Kingma et al.: *Inverse Autoregressive Flow*, 2016. The two slow directions.
+# * Kingma, Dhariwal: *Glow*, 2018. ActNorm. Nielsen et al.: *SurVAE Flows*, 2020. Between VAE and flow.
+# * Theis, van den Oord, Bethge: *A Note on the Evaluation of Generative Models*, 2016. Why uniform dequantisation is a bound.
+# * Chen et al.: *Neural Ordinary Differential Equations*, 2018; Grathwohl et al.: *FFJORD*, 2019. The trace, and its estimate.
+# * Lipman et al.: *Flow Matching for Generative Modeling*, 2023. Without the solver.
