@@ -14,10 +14,11 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
-    ("distributions", "nets", "causal_nets", "dynamics", "fit"),  # causal_nets: layers that cannot see the future
-    ("paths.fields", "autoregressive.chain"),  # what models of any path, and of any history, do; the kinds stand on it
+    ("distributions", "nets", "causal_nets", "adversarial_nets", "dynamics", "fit"),  # causal: layers that see no future
+    ("paths.fields", "autoregressive.chain", "gan.games"),  # what models of any path, history or game do; kinds stand on it
     ("paths.gaussian", "paths.masked", "autoregressive.families"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
+    ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
