@@ -149,7 +149,7 @@ class DCCritic(nn.Module):
 
 
 class StyleLayer(nn.Module):
-    """h -> conv(h), noise on every pixel, leaky ReLU, AdaIN with (y_s, y_b) = A w.    (B, i, H, W), w (B, W) -> (B, o, H, W)
+    """h -> conv(h), noise on every pixel, leaky ReLU, AdaIN with (y_s, y_b) = A w.   (B, i, H, W), w (B, W) -> (B, o, ...)
 
     The strength of the noise is learned, one number a channel; y_s = 1 + ..., so that an untrained style changes nothing."""
 
@@ -161,9 +161,10 @@ class StyleLayer(nn.Module):
         self.affine = nn.Linear(styles, 2 * outputs)
 
     def forward(self, h: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-        if h.shape[-1] != self.size:
-            h = F.interpolate(h, scale_factor=2.0, mode="bilinear")
-        h = F.leaky_relu(self.conv(h) + self.strength * noise, 0.2)
+        h = self.conv(h)
+        if h.shape[-1] != self.size:  # after the convolution, which costs a quarter at half the size
+            h = F.interpolate(h, scale_factor=2.0)
+        h = F.leaky_relu(h + self.strength * noise, 0.2)
         scale, bias = self.affine(w).chunk(2, 1)
         return adain(h, 1 + scale, bias)
 

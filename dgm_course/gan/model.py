@@ -81,24 +81,24 @@ class GAN(nn.Module):
                              f"sample, ({len(x)},).")
         return found.reshape(-1)
 
-    def discriminator_loss(self, x: Tensor, y: Any = None) -> Tensor:
+    def discriminator_loss(self, x: Tensor, *told: Any) -> Tensor:
         """What the discriminator wants small, on real x (B, *event) and as many fakes, which are held fixed."""
         self._clipped()
         with torch.no_grad():
-            fake = self.generator(self.noise(len(self._real(x, y))))
+            fake = self.generator(self.noise(len(self._real(x, told))))
         if fake.shape != x.shape:
             raise ValueError(f"x has shape {tuple(x.shape)} and the generator makes {tuple(fake.shape)}: expected the same.")
         loss = self.game.critic(self.scores(x), self.scores(fake))
         return loss + sum(penalty(self.discriminator, x, fake) for penalty in self.game.penalties)
 
-    def generator_loss(self, x: Tensor, y: Any = None) -> Tensor:
+    def generator_loss(self, x: Tensor, *told: Any) -> Tensor:
         """What the generator wants small, on as many fakes as x has samples; the judge's weights are held fixed."""
         self._clipped()
         with _still(self.discriminator):
-            return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, y))))))
+            return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, told))))))
 
-    def _real(self, x: Tensor, y: Any) -> Tensor:
-        if y is not None:
+    def _real(self, x: Tensor, told: tuple[Any, ...]) -> Tensor:
+        if any(some is not None for some in told):
             raise ValueError("labels were given, but this GAN knows no classes: train it on the images alone, "
                              "fit(gan, images.train, ...).")
         return expect_some(expect_batch(x))
