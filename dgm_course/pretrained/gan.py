@@ -57,6 +57,6 @@ ENTRIES = {
         digits_dcgan, itself, lambda images: images.train, lambda: adversarial_recipe(4000),
         lambda model, images: adversarial_figure(model)),
     "style_digits": Entry(
-        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(3000),
+        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(2500),
         lambda model, images: adversarial_figure(model)),
 }
