@@ -19,6 +19,7 @@ from ..fit import History, fit
 from ..tensors import device, seed
 from . import gan, judging, paths
 from .files import FOLDER, Entry, read_into
+from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
 from .judging import accuracy, balanced, judged, nats_of_bits
 from .paths import (
     GUIDANCE,
@@ -35,8 +36,8 @@ from .paths import (
 )
 
 __all__ = [
-    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "balanced", "bits_recipe", "card", "digits_absorbing",
-    "digits_ddpm", "digits_flow", "digits_ncsn", "digits_recipe", "entry", "judged", "likeness", "live_recipe", "load",
+    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "balanced", "bits_recipe", "card",
+    "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_style", "digits_flow", "digits_ncsn", "digits_recipe", "entry", "judged", "likeness", "live_recipe", "load",
     "names", "nats", "nats_of_bits", "train",
 ]
 
