@@ -1,9 +1,9 @@
 """Modes of adversarial games: the plain game and its cures on eight Gaussians and on a grid of 25, over several seeds.
 
 Prints, for each world and game, the modes found (one sample within three deviations), the share of samples that near (a
-perfect sampler has 98.9 %), the reverse KL of the shares and the deviation of modes over the true one, mean ± sd over seeds, and
-CPU seconds a run.  2,500 samples a count, as PacGAN has it; the ring is the course's (radius 3, std 0.25), the grid has steps
-of 1.5 and std 0.1, so no figure compares with the paper's.
+perfect sampler has 98.9 %), the reverse KL of the shares and the deviation of modes over the true one, mean ± sd over
+seeds, and CPU seconds a run.  2,500 samples a count, as PacGAN has it; the ring is the course's (radius 3, std 0.25), the
+grid has steps of 1.5 and std 0.1, so no figure compares with the paper's.
 
     python benchmarks/modes.py [--seeds 5] [--world ring]
 """

@@ -37,8 +37,8 @@ from .paths import (
 
 __all__ = [
     "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "balanced", "bits_recipe", "card",
-    "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_style", "digits_flow", "digits_ncsn", "digits_recipe", "entry", "judged", "likeness", "live_recipe", "load",
-    "names", "nats", "nats_of_bits", "train",
+    "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow", "digits_ncsn", "digits_recipe",
+    "digits_style", "entry", "judged", "likeness", "live_recipe", "load", "names", "nats", "nats_of_bits", "train",
 ]
 
 ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES, **gan.ENTRIES}

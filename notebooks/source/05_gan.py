@@ -25,12 +25,14 @@
 # | divergences | in nats | the same |
 
 # %%
-import math, torch
+import math
+
+import torch
 from dgm_course import adversarial_nets as nets, data, dynamics, measures, pretrained
 from dgm_course.distributions import Mixture
 from dgm_course.fit import Recipe, fit
 from dgm_course.gan import GAN, R1, Affine, Duel, Optimal, alternating, invert, minimax, non_saturating, value_on_grid, wasserstein
-from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, draw, estimate, play, progress, reveal, verify
+from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, draw, play, progress, reveal, verify
 from dgm_course.tensors import budget, device, seed
 
 # %% [markdown]
@@ -252,7 +254,7 @@ entropy = lambda t: torch.special.entr(t).sum(-1)
 verify("gan.jsd-distance", js(a, b), entropy((a + b) / 2) - (entropy(a) + entropy(b)) / 2,
        what="JSD = H(mixture) − mean H: the information in one sample about where it came from")
 apart = torch.tensor([[1.0, 0, 0], [0, 0.5, 0.5]]).double()
-verify("gan.jsd-distance", js(apart[0], apart[1]), math.log(2), what="nothing in common: log 2, the largest value")
+verify("gan.jsd-distance", js(apart[0], apart[1]), torch.tensor(2.0).double().log(), what="nothing in common: log 2, the largest value")
 slack = js(a, b).sqrt() + js(b, c).sqrt() - js(a, c).sqrt()
 bare_slack = js(a, b) + js(b, c) - js(a, c)
 assert (slack > 0).all() and (js(a, b) < math.log(2)).all()
@@ -357,7 +359,7 @@ times, start = torch.linspace(0, 40, 401), torch.tensor([[2.5, 0.0], [1.5, 0.0],
 duels = {"minimax": Duel(minimax()), "R1 penalty": Duel(minimax(), r1=0.5)}
 ways = {name: dynamics.solve(duel, start, times, method=dynamics.rk4) for name, duel in duels.items()}
 TrajectoryPlayer(list(ways.values()), field=[lambda x, t, d=d: d(x) for d in duels.values()], times=times, trails=3, seconds=8,
-                 titles=[[name] for name in ways], drop=[[2.0, 1.0]], steps=60, label="Three pairs (θ, ψ) circle; with a penalty they spiral in")
+                 titles=list(ways), drop=[[2.0, 1.0]], steps=60, label="Three pairs (θ, ψ) circle; with a penalty they spiral in")
 
 # %% [markdown]
 # *Horizontal: what the generator says, $\theta$; vertical: the critic's slope $\psi$. Left: circles for ever. Right: a penalty on the critic's slope at the data (R1, section 7) turns them into spirals that come to rest at the solution.*
@@ -421,10 +423,11 @@ def play_out(world, steps, s=0, width=64, game=None, lr=1e-3, pace=1.0, pack=1, 
 # %% tags=["slide:gan.mode-collapse"]
 def counted(world, changes, steps, every):
     """Modes found while training, the samples at those moments, and the last count."""
-    moments = []
+    moments, z = [], torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     def watch(history, gan):
         if history.step % every == 0:
-            x = gan.sample(1000)
+            with torch.no_grad():
+                x = gan.generator(z)                                   # the same noise each time
             moments.append((history.step, measures.mode_counts(x, world.means, float(world.stds[0, 0])).covered, x[:400]))
     x, found = play_out(world, steps, **(plain | changes), watch=watch)
     return moments, found
@@ -438,7 +441,7 @@ draw.curves({name: ([m[0] for m in moments], [m[1] for m in moments]) for name, 
 
 # %%
 TrajectoryPlayer([torch.stack([m[2] for m in ring[name][0]]) for name in ("plain", "all three")], data=eight.means,
-                 titles=[["plain"], ["all three"]], color=draw.BLUE, trails=0, seconds=6,
+                 titles=["plain", "all three"], color=draw.BLUE, trails=0, seconds=6,
                  label="Samples over training: the plain game wanders from mode to mode, the cured one covers the ring")
 
 # %% [markdown]
@@ -446,6 +449,20 @@ TrajectoryPlayer([torch.stack([m[2] for m in ring[name][0]]) for name in ("plain
 #
 # **Predict.** The plain generator sits on one mode. What will the discriminator do next, and then?
 # <details><summary>Answer</summary>It learns that samples there are fake: too many of them. Then any other mode is a better place, and the generator moves there, all of it at once; and so on round the ring. It is section 6 again: circling, in a space of more dimensions.</details>
+#
+# The same on a grid of 25, where the modes are smaller and more. Look for two different faults: modes that are *missing*, and samples strewn *between* modes.
+
+# %% tags=["slide:gan.mode-collapse"]
+grid25, axes = data.grid25(), draw.panels(3, 2.6)
+draw.points(grid25.sample(1500), ax=axes[0], title="data")
+for ax, name in zip(axes[1:], ("plain", "all three")):
+    x, found = play_out(grid25, budget(quick=900, full=6000), **(plain | cures[name]))
+    print(f"{name:10} {found}")
+    draw.points(x[:1500], ax=ax, color=draw.BLUE, title=f"{name}: {found.covered} of 25")
+draw.shown(axes, alt="A grid of 25 modes, samples of the plain and of the cured game after a short training")
+
+# %% [markdown]
+# (Both trainings are short; `python benchmarks/modes.py` trains longer, over five seeds, with each cure alone and all together.)
 #
 # ## 8 · A first convolutional GAN
 # *Slide "DCGAN"*

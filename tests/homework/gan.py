@@ -344,7 +344,7 @@ BANKS = {
             "decision": (lambda pi, p: (pi > p).float(), "how sure"),
             "pooled": (lambda pi, p: (pi.mean() / (pi + p).mean()).expand_as(pi), "pooled"),
             "epsilon": (optimal_with_epsilon, "epsilon"),
-            "clamped": (optimal_clamped, "density"),
+            "clamped": (optimal_clamped, "one of the densities is 0"),
             "squeezed": (lambda pi, p: optimal_discriminator(pi, p).squeeze(), "squeeze()"),
             "pairs": (lambda pi, p: pi[:, None] / (pi[:, None] + p), "(B, B) table"),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -73,11 +74,11 @@ JSD: Table = (
         "Too small by log 2: the mixture is (p + q)/2, and p + q sums to two.",
         lambda p, q: (_kl(p, p + q) + _kl(q, p + q)) / 2,
     ),
-    ("That is in bits: the natural logarithm is meant.", lambda p, q: _js(p, q) / torch.log(torch.tensor(2.0))),
+    ("That is in bits: the natural logarithm is meant.", lambda p, q: _js(p, q) / math.log(2)),
     ("The root came: it is a distance, but the divergence itself is asked.", lambda p, q: _js(p, q).clamp(min=0).sqrt()),
     (
         "That is the value of the game, 2 JSD − 2 log 2: the divergence itself is asked.",
-        lambda p, q: 2 * _js(p, q) - 2 * torch.log(torch.tensor(2.0)),
+        lambda p, q: 2 * _js(p, q) - 2 * math.log(2),
     ),
     ("The mean over the symbols: a KL is a sum over them.", lambda p, q: _js(p, q) / p.shape[-1]),
     ("That is the total variation, ½ Σ|p − q|.", lambda p, q: (p - q).abs().sum(-1) / 2),
