@@ -147,16 +147,18 @@ learned, snapshots = nets.Critic(1, 64, 2), {}
 optimizer, game = torch.optim.Adam(learned.parameters(), 5e-3), non_saturating()
 for step in range(601):
     if step in (0, 30, 600):
-        with torch.no_grad():
-            snapshots[step] = learned(line.float()).sigmoid()
+        snapshots[step] = learned(line.float()).sigmoid().detach()
     real, fake = truth.sample(512).float(), model_1d.sample(512).float()
     optimizer.zero_grad()
     game.critic(learned(real), learned(fake)).backward()
     optimizer.step()
 series = {f"learned, {step} steps": (line[:, 0], values) for step, values in snapshots.items()}
+axes = draw.panels(1, 6.4, height=3.3)
 draw.curves({"data π": (line[:, 0], pi), "model p": (line[:, 0], p), **series,
-             "exact: π/(π + p)": (line[:, 0], best(line).sigmoid())}, xlabel="x", ylabel="density, or D(x)",
-            alt="Two densities on a line, the exact discriminator between them, and a learned one approaching it")
+             "exact: π/(π + p)": (line[:, 0], best(line).sigmoid())}, ax=axes[0], xlabel="x", ylabel="density, or D(x)")
+axes[0].set_ylim(-0.03, 1.4)
+axes[0].legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
+draw.shown(axes, alt="Two densities on a line, the exact discriminator, and a learned one approaching it")
 
 # %% [markdown]
 # The same in the plane, where it is a landscape: red where $D>\frac12$ (more likely real), blue where the generator is overrepresented, white where one cannot tell.
@@ -196,7 +198,7 @@ draw.shown(axes, alt="Exact and learned discriminator of eight Gaussians against
 line_grid = measures.Grid(-12, 12, 4000, 1)
 for name, fake_density in {"one blob": model_1d, "half of the data": one(2.0), "nearly right": one(-1.9, 2.1, std=0.75),
                            "the data": one(-2.0, 2.0)}.items():
-    value = torch.tensor(value_on_grid(truth, fake_density, Optimal(truth, fake_density), line_grid))
+    value = torch.tensor(value_on_grid(truth, fake_density, Optimal(truth, fake_density), line_grid), dtype=torch.float64)
     jsd = measures.jsd_on_grid(truth.log_prob, fake_density.log_prob, line_grid)
     verify("gan.jsd", value, 2 * jsd - 2 * math.log(2), what=f"{name:16} V(G, D*) = {float(value):7.4f} = 2·{jsd:.4f} − 2 log 2")
 
@@ -217,17 +219,17 @@ for step in range(250):
         by_samples = -minimax().critic(judge(truth.sample(4000)), judge(single(torch.randn(4000, 1).double())))
     if step % 5 == 0:
         double = 2 * measures.jsd_on_grid(truth.log_prob, single.density.log_prob, measures.Grid(-12, 12, 1500, 1))
-        trace.append((step, float(by_samples) + 2 * math.log(2), double, float(single.shift)))
+        trace.append((step, float(by_samples) + 2 * math.log(2), double))
     optimizer.zero_grad()
     minimax().generator(judge(single(noise))).backward()
     optimizer.step()
-steps, value, double, shift = zip(*trace)
+steps, value, double = zip(*trace)
 draw.curves({"V + 2 log 2, by samples": (steps, value), "exact: 2 JSD, by quadrature": (steps, double)},
             xlabel="generator step against the exact D*", ylabel="nats",
             alt="The measured value follows twice the JSD down through a whole training")
 
 # %%
-print(f"the blob ended at {shift[-1]:.2f} with deviation {float(single.log_scale.exp()):.2f} (the data sit at −2 and 2)")
+print("the generator is now", single.density, "; the data sit at −2 and 2, deviation 0.7 each")
 landscape = torch.linspace(-4, 4, 81)
 jsds = {name: (landscape, [measures.jsd_on_grid(truth.log_prob, one(float(m), std=std).log_prob, measures.Grid(-12, 12, 800, 1))
                            for m in landscape]) for name, std in {"std 0.7": 0.7, "std 2": 2.0}.items()}
@@ -235,7 +237,8 @@ draw.curves(jsds, xlabel="where the blob sits", ylabel="JSD to the data (nats)",
             alt="JSD of one blob to two: two valleys for a narrow blob, one in the middle for a broad one")
 
 # %% [markdown]
-# A narrow blob has two valleys, one at each half of the data, and a hill between: JSD does not mind losing half of the data as long as the other half is done well. Remember this when modes get lost in section 7.
+# The curves answer the question, and the answer depends on the width: a narrow blob has two valleys, one at each half of the data, and a hill between, so it settles on one half and loses the other; a broad one does best in the middle, between the two. The generator above could choose its width, and what it chose
+# stands in the first line. Remember the two valleys when modes get lost in section 7.
 #
 # ## 4 · "Could be used as a distance measure!"
 # *Slide "Proof continued"*
@@ -283,7 +286,7 @@ for name, rule, slope in (("saturating", minimax(), -D_of), ("non-saturating", n
     verify("gan.algorithm1", 13 * gradient, slope, what=f"{name}: slope by autograd = {'−D' if name[0] == 's' else '−(1 − D)'}")
 
 # %% [markdown]
-# Now let two Gaussians slide apart, judged at each gap by the exact $D^*$, which is held fixed while the samples of the model move. How strongly is a sample pushed towards the data, on average? Look at the right panel for large gaps:
+# Now let two Gaussians slide apart, judged at each gap by the exact $D^*$, which is held fixed while the samples of the model move. How strongly is a sample pushed towards the data, on average? Look at large gaps:
 # one curve dies, the other grows.
 
 # %% tags=["slide:gan.algorithm1"]
@@ -295,15 +298,19 @@ def push(gap, rule):
     return float(torch.autograd.grad(rule.generator(logits), x)[0].sum())
 
 gaps = torch.linspace(0, 8, 41)
-curves = {rule.name: (gaps, [push(float(g), rule) for g in gaps]) for rule in (minimax(), non_saturating())}
+draw.curves({rule.name: (gaps, [push(float(g), rule) for g in gaps]) for rule in (minimax(), non_saturating())},
+            xlabel="gap between data and model", ylabel="push towards the data",
+            alt="The saturating push rises a little and dies as the gap grows; the non-saturating one keeps growing")
 
+# %% tags=["slide:gan.algorithm1"]
 def sliding(gap):
-    axes, x = draw.panels(2, 3.5, height=2.8), torch.linspace(-4, 12, 200, dtype=torch.float64)[:, None]
+    """Two Gaussians, the best discriminator between them, and how strongly each loss pushes."""
+    axes, x = draw.panels(1, 4.2, height=2.9), torch.linspace(-4, 12, 200, dtype=torch.float64)[:, None]
     sides = {"data": one(0.0, std=1.0), "model": one(gap, std=1.0)}
     draw.curves({name: (x[:, 0], side.log_prob(x).exp()) for name, side in sides.items()}
                 | {"exact: D*": (x[:, 0], Optimal(*sides.values())(x).sigmoid())}, ax=axes[0], xlabel="x", ylabel="")
-    draw.curves(curves, ax=axes[1], xlabel="gap between the two", ylabel="push towards the data")
-    axes[1].axvline(gap, color=draw.INK, lw=1)
+    axes[0].set_title(f"push: saturating {push(gap, minimax()):.3f}, other {push(gap, non_saturating()):.2f}", fontsize=10)
+    axes[0].legend(frameon=False, fontsize=8, loc="upper right")
     return axes
 
 play(sliding, gap=(0.0, 8.0, 0.5, 3.0))
