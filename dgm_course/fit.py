@@ -83,10 +83,19 @@ class Recipe:
 
 @dataclass
 class Player:
-    """One side of a game: a module whose parameters move, and the loss it wants small, called with the batch."""
+    """One side of a game: a module whose parameters move, and the loss it wants small, called with the batch.
+
+    every: it moves at each ``every``-th step only, so that the others take k steps to its one; in between its recorded
+    loss is NaN.  pace: its learning rate over the recipe's (two time scales)."""
 
     module: nn.Module
     loss: Callable[..., Tensor]
+    every: int = 1
+    pace: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or not self.pace > 0:
+            raise ValueError(f"every is {self.every} and pace {self.pace}: expected at least 1, and above 0.")
 
 
 def players(model: nn.Module) -> dict[str, Player]:
@@ -182,9 +191,11 @@ class _Run:
         self.remember()
 
     def step(self, batch: tuple[Tensor, ...]) -> None:
-        """One turn of every player."""
+        """One turn of every player whose turn it is."""
         now, rate = self.history.step, self.recipe.rate(self.history.step)
         for name, side in self.sides.items():
+            if (now + 1) % side.every:
+                continue
             optimizer = self.optimizers[name]
             with self.precision():
                 loss = _scalar(side.loss(*batch), name)
@@ -194,7 +205,7 @@ class _Run:
             if self.recipe.clip is not None:
                 nn.utils.clip_grad_norm_(side.module.parameters(), self.recipe.clip)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * side.pace
             optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -209,10 +220,11 @@ class _Run:
     def check(self) -> None:
         """Stop where a loss so far was no number."""
         for name, losses in self.history.losses.items():
-            broken = (~torch.isfinite(losses[:self.history.step])).nonzero()
+            every = self.sides[name].every
+            broken = (~torch.isfinite(losses[every - 1:self.history.step:every])).nonzero()
             if not len(broken):
                 continue
-            bad, of = int(broken[0]), self.recipe.steps
+            bad, of = every * (int(broken[0]) + 1) - 1, self.recipe.steps
             self.fail(f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}" if self.sound() else
                       f"The gradient of step {max(0, bad - 1)} of {of} was no number: the weights are broken, "
                       f"and the loss of '{name}' at step {bad} is {float(losses[bad])}")
@@ -264,7 +276,7 @@ class _Run:
             for key, value in part(f"optimizer.{name}.").items():
                 index, what = key.split(".")
                 state.setdefault(int(index), {})[what] = value.cpu() if what == "step" else value
-            if int(history.tensors["step"]) and not state:
+            if int(history.tensors["step"]) >= self.sides[name].every and not state:
                 raise checkpoints.CheckpointError(f"The checkpoint lacks the optimizer of '{name}': resuming needs it.")
         checkpoints.expect_fit(self.model, part("model."), "The checkpoint")  # all is looked at before anything is loaded
         if self.average is not None:

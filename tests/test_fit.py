@@ -271,6 +271,41 @@ def test_players_move_only_their_own_weights_in_turn():
     assert not same(weights(game.maker), before[:2])
 
 
+def test_a_player_may_move_at_every_third_step_only_and_at_his_own_pace():
+    """Against plain AdamW by hand; stopped before his first move, between two, and after: resumed to the bit."""
+    class Slow(Game):
+        def players(self):
+            sides = super().players()
+            return {"critic": sides["critic"], "maker": Player(sides["maker"].module, sides["maker"].loss, 3, 0.5)}
+
+    recipe, whole = Recipe(8, 16, lr=0.1), Slow()
+    history = fit(whole, TABLE, recipe)
+    moved = torch.isfinite(history.losses["maker"]).nonzero()[:, 0].tolist()
+    assert moved == [2, 5] and torch.isfinite(history.losses["critic"]).all()
+    for step in (1, 4, 7):
+        other = Slow()
+        resumed = fit(other, TABLE, recipe, resume=fit(Slow(), TABLE, recipe, report=stop_at(step)))
+        assert same(weights(other), weights(whole)) and resumed.step == 8
+    one = Slow()
+    before = one.maker.weight.detach().clone()
+    fit(one, TABLE, Recipe(3, 16, lr=0.1))
+    assert (one.maker.weight - before).abs().max().item() == pytest.approx(0.05, rel=1e-3)  # Adam's first step is lr · sign
+    for wrong in ({"every": 0}, {"pace": 0.0}):
+        with pytest.raises(ValueError, match="expected at least 1, and above 0"):
+            Player(one.maker, lambda: None, **wrong)
+
+
+def test_a_loss_that_is_no_number_is_named_at_the_step_of_the_player_who_had_it():
+    class Broken(Game):
+        def players(self):
+            sides = super().players()
+            nan = lambda x, y: self.maker.weight.sum() + math.nan
+            return {"critic": sides["critic"], "maker": Player(self.maker, nan, 4)}
+
+    with pytest.raises(TrainingError, match="'maker' became nan at step 3 of 8"):
+        fit(Broken(), TABLE, Recipe(8, 16))
+
+
 def test_stop_pressed_within_a_step_finishes_that_step():
     class Pressed(Curve):
         def loss(self, x, y):

@@ -14,12 +14,14 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
-    ("distributions", "nets", "causal_nets", "dynamics", "fit"),  # causal_nets: layers that cannot see the future
-    ("paths.fields", "autoregressive.chain", "flows.layers"),  # what models of any path, history, flow do; kinds stand on it
+    ("distributions", "nets", "causal_nets", "adversarial_nets", "dynamics", "fit"),  # causal: layers that see no future
+    # what models of any path, history, flow or game do; their kinds stand on it
+    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games"),
     ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
      "flows.triangular", "flows.continuous", "flows.flow"),
     ("flows.images",),
     ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
+    ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged

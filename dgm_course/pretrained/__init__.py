@@ -17,9 +17,10 @@ from torch import nn
 from .. import checkpoints, data
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import autoregressive, flows, judging, paths
+from . import autoregressive, flows, gan, judging, paths
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
+from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
 from .judging import accuracy, balanced, judged, nats_of_bits
 from .paths import (
     GUIDANCE,
@@ -36,12 +37,13 @@ from .paths import (
 )
 
 __all__ = [
-    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "balanced", "bits", "bits_recipe", "card", "digits_absorbing",
-    "digits_ddpm", "digits_flow", "digits_ncsn", "digits_nvp", "digits_recipe", "entry", "judged", "likeness", "live_recipe",
-    "load", "names", "nats", "nats_of_bits", "train",
+    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "balanced", "bits", "bits_recipe", "card",
+    "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow", "digits_ncsn", "digits_nvp",
+    "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_recipe", "load", "names", "nats", "nats_of_bits",
+    "train",
 ]
 
-ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES, **autoregressive.ENTRIES, **flows.ENTRIES}
+ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES, **autoregressive.ENTRIES, **flows.ENTRIES, **gan.ENTRIES}
 
 
 def names() -> list[str]:

@@ -1,0 +1,232 @@
+"""Networks for games: generators that turn noise into data, and critics that answer with one number a sample.
+
+    G: z (B, latent) -> x (B, *event),        D: x (B, *event) -> (B,), a logit (or, for Wasserstein, any real number)
+
+* `Sculptor` and `Critic` for points of the plane, plain MLPs.
+* `DCGenerator` and `DCCritic` for 28 x 28 digits: strides in place of pooling, batch normalisation, no dense layers but the
+  ends (Radford, Metz, Chintala 2016).
+* `StyleGenerator`: z becomes a style w first, and w sets mean and deviation of every channel (``adain``) in every layer; a
+  picture's place comes from one learned constant, its accidents from noise on every pixel (intro lecture, StyleGAN).
+* `Packed` shows a critic several samples at once, so that it sees how alike they are.
+
+No critic here ends in a sigmoid: a game takes logits, since log(1 − sigmoid) of a sure critic is minus infinity in floating
+point long before it is so on paper.
+"""
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def adain(x: Tensor, scale: Tensor, bias: Tensor, eps: float = 1e-8) -> Tensor:
+    """AdaIN(x_i, y) = y_s,i (x_i − μ(x_i)) / σ(x_i) + y_b,i for every sample and channel i.      (intro lecture, StyleGAN)
+
+    x (B, C, H, W); scale, bias (B, C).  μ and σ over the H·W pixels of a channel (σ with 1/HW), each picture by itself."""
+    if x.ndim != 4 or scale.shape != x.shape[:2] or bias.shape != x.shape[:2]:
+        raise ValueError(f"x has shape {tuple(x.shape)}, scale {tuple(scale.shape)}, bias {tuple(bias.shape)}: expected "
+                         "(B, C, H, W), (B, C) and (B, C).")
+    variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+    return scale[..., None, None] * (x - mean) / (variance + eps).sqrt() + bias[..., None, None]
+
+
+def _expect_noise(z: Tensor, latent: int, who: str) -> None:
+    if z.ndim != 2 or z.shape[1] != latent:
+        raise ValueError(f"z has shape {tuple(z.shape)}: this {who} expects noise (B, {latent}).")
+
+
+def _count(module: nn.Module) -> str:
+    return f"{sum(p.numel() for p in module.parameters()):,} parameters"
+
+
+class Sculptor(nn.Module):
+    """z -> depth hidden layers of `width` ReLU units -> x: noise bent into shape.  z (B, latent) -> (B, dim)"""
+
+    def __init__(self, latent: int = 2, dim: int = 2, width: int = 64, depth: int = 2) -> None:
+        super().__init__()
+        self.latent, self.dim = latent, dim
+        sizes = [latent] + [width] * depth
+        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.ReLU())]
+        self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        _expect_noise(z, self.latent, "Sculptor")
+        return self.layers(z)
+
+    def extra_repr(self) -> str:
+        return f"z in R^{self.latent} -> x in R^{self.dim}, {_count(self)}"
+
+
+class Critic(nn.Module):
+    """x -> depth hidden layers of `width` units -> one real number, no sigmoid.  x (B, dim) -> (B,)
+
+    dim: 2 for the plane, 2m for `Packed(..., m)`.  The units bend smoothly (SiLU), so that penalties on the slope make sense
+    everywhere."""
+
+    def __init__(self, dim: int = 2, width: int = 64, depth: int = 2) -> None:
+        super().__init__()
+        self.dim = dim
+        sizes = [dim] + [width] * depth
+        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.SiLU())]
+        self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise ValueError(f"x has shape {tuple(x.shape)}: this Critic expects (B, {self.dim}).")
+        return self.layers(x)[:, 0]
+
+    def extra_repr(self) -> str:
+        return f"x in R^{self.dim} -> one number, {_count(self)}"
+
+
+class Packed(nn.Module):
+    """A critic that is shown m samples side by side and gives one number for all of them (PacGAN, Lin et al. 2018).
+
+    x (B, C, ...) -> net((B/m, m·C, ...)) -> (B/m,).  A generator that says one thing over and over gives packs of equal
+    samples, which true data hardly ever do: what one sample cannot show, two can."""
+
+    def __init__(self, net: nn.Module, m: int = 2) -> None:
+        super().__init__()
+        if m < 1:
+            raise ValueError(f"m is {m}: expected at least 1 sample a pack.")
+        self.net, self.m = net, m
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) % self.m:
+            raise ValueError(f"x holds {len(x)} samples: expected a multiple of {self.m}, the size of a pack.")
+        return self.net(x.reshape(len(x) // self.m, self.m * x.shape[1], *x.shape[2:]))
+
+    def extra_repr(self) -> str:
+        return f"{self.m} samples a pack"
+
+
+class DCGenerator(nn.Module):
+    """z -> 7 x 7 -> 14 x 14 -> 28 x 28 by transposed convolutions of stride two, batch normalisation and ReLU between.
+
+    z (B, latent) -> x (B, 1, 28, 28) in (-1, 1)                                   (intro lecture, DCGAN)"""
+
+    def __init__(self, latent: int = 32, channels: int = 32) -> None:
+        super().__init__()
+        self.latent, wide = latent, 2 * channels
+        self.enter = nn.Linear(latent, wide * 49, bias=False)
+        self.norm, self.grow = nn.BatchNorm2d(wide), nn.ConvTranspose2d(wide, channels, 4, 2, 1, bias=False)
+        self.norm2, self.leave = nn.BatchNorm2d(channels), nn.ConvTranspose2d(channels, 1, 4, 2, 1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        _expect_noise(z, self.latent, "DCGenerator")
+        if self.training and len(z) < 2:
+            raise ValueError(f"z is a batch of {len(z)}: batch normalisation in training mode compares the samples of a "
+                             "batch, so it needs at least 2; for one sample call generator.eval() first.")
+        h = F.relu(self.norm(self.enter(z).view(len(z), -1, 7, 7)))
+        return torch.tanh(self.leave(F.relu(self.norm2(self.grow(h)))))
+
+    def extra_repr(self) -> str:
+        return f"z in R^{self.latent} -> 1x28x28 in (-1, 1), {_count(self)}"
+
+
+class DCCritic(nn.Module):
+    """28 x 28 -> 14 x 14 -> 7 x 7 -> one number: convolutions of stride two and leaky ReLU.  (B, C, 28, 28) -> (B,)
+
+    No batch normalisation here: a penalty on the critic's slope is a matter of one sample, not of its batch.
+    inputs: channels of a picture, or m of a pack."""
+
+    def __init__(self, channels: int = 32, inputs: int = 1) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, channels, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(channels, 2 * channels, 4, 2, 1),
+            nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(2 * channels * 49, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4 or tuple(x.shape[1:]) != (self.inputs, 28, 28):
+            raise ValueError(f"x has shape {tuple(x.shape)}: DCCritic expects images, (B, {self.inputs}, 28, 28).")
+        return self.layers(x)[:, 0]
+
+    def extra_repr(self) -> str:
+        return f"{self.inputs}x28x28 -> one number, {_count(self)}"
+
+
+class StyleLayer(nn.Module):
+    """h -> conv(h), noise on every pixel, leaky ReLU, AdaIN with (y_s, y_b) = A w.   (B, i, H, W), w (B, W) -> (B, o, ...)
+
+    The strength of the noise is learned, one number a channel; y_s = 1 + ..., so that an untrained style changes nothing."""
+
+    def __init__(self, inputs: int, outputs: int, styles: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1) if inputs else nn.Identity()
+        self.strength = nn.Parameter(torch.zeros(outputs, 1, 1))
+        self.affine = nn.Linear(styles, 2 * outputs)
+
+    def forward(self, h: Tensor, w: Tensor, noise: Tensor) -> Tensor:
+        h = self.conv(h)
+        if h.shape[-1] != self.size:  # after the convolution, which costs a quarter at half the size
+            h = F.interpolate(h, scale_factor=2.0)
+        h = F.leaky_relu(h + self.strength * noise, 0.2)
+        scale, bias = self.affine(w).chunk(2, 1)
+        return adain(h, 1 + scale, bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.size} x {self.size}"
+
+
+class StyleGenerator(nn.Module):
+    """z -> w by a mapping network; a learned 7 x 7 constant, styled by w in five layers, becomes a digit of 28 x 28.
+
+    z (B, latent) -> x (B, 1, 28, 28) in (-1, 1).  ``mapping`` and ``synthesis`` are its halves: a style may be given to each
+    layer separately, which is *style mixing* (in training a share `mixing` of the pictures has two styles, the second from a
+    random layer on, so that neighbouring layers do not learn to rely on each other)."""
+
+    mixing = 0.5
+    sizes = (7, 7, 14, 14, 28)
+
+    def __init__(self, latent: int = 32, styles: int = 32, channels: int = 16) -> None:
+        super().__init__()
+        self.latent, self.styles = latent, styles
+        self.map = nn.Sequential(nn.Linear(latent, styles), nn.LeakyReLU(0.2), nn.Linear(styles, styles), nn.LeakyReLU(0.2),
+                                 nn.Linear(styles, styles))
+        wide = 4 * channels
+        self.constant = nn.Parameter(torch.randn(wide, 7, 7))
+        widths = ((0, wide), (wide, wide), (wide, 2 * channels), (2 * channels, 2 * channels), (2 * channels, channels))
+        self.layers = nn.ModuleList(StyleLayer(i, o, styles, size) for (i, o), size in zip(widths, self.sizes))
+        self.leave = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def mapping(self, z: Tensor) -> Tensor:
+        """w of each z, after z was brought to length √latent.  (B, latent) -> (B, styles)"""
+        _expect_noise(z, self.latent, "StyleGenerator")
+        return self.map(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt())
+
+    def noises(self, n: int, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Fresh noise for every pixel of every layer: a list of (n, 1, H, W)."""
+        like = {"dtype": self.constant.dtype, "device": self.constant.device, "generator": generator}
+        return [torch.randn(n, 1, size, size, **like) for size in self.sizes]
+
+    def synthesis(self, w: Tensor, noises: list[Tensor] | None = None) -> Tensor:
+        """A picture from its styles: w (B, styles), or (B, 5, styles) for a style a layer; noises as ``noises(B)`` gives."""
+        w = w[:, None].expand(-1, len(self.layers), -1) if w.ndim == 2 else w
+        if tuple(w.shape[1:]) != (len(self.layers), self.styles):
+            raise ValueError(f"w has shape {tuple(w.shape)}: expected styles (B, {self.styles}) or "
+                             f"(B, {len(self.layers)}, {self.styles}), one for each layer.")
+        h = self.constant.expand(len(w), -1, -1, -1)
+        for number, (layer, noise) in enumerate(zip(self.layers, self.noises(len(w)) if noises is None else noises)):
+            h = layer(h, w[:, number], noise)
+        return torch.tanh(self.leave(h))
+
+    def mix(self, first: Tensor, second: Tensor, layer: int | Tensor) -> Tensor:
+        """Styles of `first` below the layer, of `second` from it on.  (B, styles) twice, layer 0 ... 5 -> (B, 5, styles)"""
+        layer = torch.as_tensor(layer, device=first.device).reshape(-1, 1)
+        below = torch.arange(len(self.layers), device=first.device) < layer
+        return torch.where(below[..., None], first[:, None], second[:, None])
+
+    def forward(self, z: Tensor, noises: list[Tensor] | None = None) -> Tensor:
+        w = self.mapping(z)
+        if self.training and len(z):
+            layer = torch.randint(1, len(self.layers), (len(z),), device=z.device)
+            layer = torch.where(torch.rand(len(z), device=z.device) < self.mixing, layer, len(self.layers))
+            w = self.mix(w, self.mapping(torch.randn_like(z)), layer)
+        return self.synthesis(w, noises)
+
+    def extra_repr(self) -> str:
+        return f"z in R^{self.latent} -> w in R^{self.styles} -> 1x28x28 in (-1, 1), {_count(self)}"

@@ -1,0 +1,31 @@
+"""Generative adversarial networks: noise made into data by a generator, judged by a discriminator, both learning.
+
+    min_G max_D  E_π log D(x) + E_z log(1 − D(G(z)))                          (intro lecture, GAN objective)
+
+Against the best discriminator, D* = π/(π + p), the generator plays for 2 JSD(π, p) − 2 log 2.  In practice neither is best,
+and the game decides whether they meet at all: see the games in `games`, their penalties, and the two-number `Duel`.
+
+A ``GAN`` offers ``players()`` to `fit` where other models have a ``loss``, and ``sample(n)``.
+"""
+from .games import (
+    R1,
+    Game,
+    GradientPenalty,
+    cross_entropy,
+    hinge,
+    least_squares,
+    minimax,
+    non_saturating,
+    saturating,
+    slopes,
+    surprising,
+    wasserstein,
+    wasserstein_gp,
+)
+from .model import GAN, Affine, Duel, Inversion, Optimal, alternating, invert, value_on_grid
+
+__all__ = [
+    "GAN", "R1", "Affine", "Duel", "Game", "GradientPenalty", "Inversion", "Optimal", "alternating", "cross_entropy",
+    "hinge", "invert", "least_squares", "minimax", "non_saturating", "saturating", "slopes", "surprising", "value_on_grid",
+    "wasserstein", "wasserstein_gp",
+]

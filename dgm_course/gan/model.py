@@ -1,0 +1,271 @@
+"""Two networks at odds: the model, its exact opponent, and what can be had from a trained generator.
+
+A GAN has no density and no encoder: p(x|z) is all at the one point G(z).  What it offers is ``sample``, and one pass is all
+a sample costs.  Everything else here is about the *game*: who moves which weights, what the best discriminator would be
+(known where both densities are), and what the generator then plays for.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..distributions import Gaussian
+from ..fit import Player
+from ..measures import GRID, Grid, LogDensity
+from ..tensors import expect_batch, expect_some, flat
+from .games import Game, non_saturating
+
+
+@contextmanager
+def _still(module: nn.Module) -> Iterator[None]:
+    """The module's weights take no part in gradients: what passes through it is judged by it, and does not move it."""
+    before = [p.requires_grad for p in module.parameters()]
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p, moves in zip(module.parameters(), before):
+            p.requires_grad_(moves)
+
+
+class GAN(nn.Module):
+    """A generator against a discriminator, by the rules of a game.                 (intro lecture, Algorithm 1)
+
+    generator: z (B, latent) -> x, with an attribute ``latent``; discriminator: x -> (B,) logits, without a sigmoid.
+    k: discriminator steps per generator step.  pace: the generator's learning rate over the discriminator's."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, game: Game | None = None, k: int = 1,
+                 pace: float = 1.0) -> None:
+        super().__init__()
+        if k < 1:
+            raise ValueError(f"k is {k}: expected at least 1 discriminator step per generator step.")
+        if not isinstance(getattr(generator, "latent", None), int):
+            raise TypeError(f"{type(generator).__name__} has no latent: expected a generator that says how many numbers it "
+                            "wants, such as nets with latent = 2.")
+        last = list(discriminator.modules())[-1]
+        if isinstance(last, (nn.Sigmoid, nn.LogSigmoid)):
+            raise ValueError(f"the discriminator ends in a {type(last).__name__}: expected logits, the numbers before it; "
+                             "the game takes the sigmoid itself, where it can do so without rounding log(1 − D) to −inf.")
+        self.generator, self.discriminator = generator, discriminator
+        self.game, self.k, self.pace = non_saturating() if game is None else game, k, pace
+
+    def players(self) -> dict[str, Player]:
+        """The two sides for ``fit``: the discriminator moves at every step, the generator at each k-th."""
+        return {"discriminator": Player(self.discriminator, self.discriminator_loss),
+                "generator": Player(self.generator, self.generator_loss, self.k, self.pace)}
+
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """z ~ N(0, I).  -> (n, latent), where the weights are"""
+        like = next(iter(self.generator.parameters()))
+        return torch.randn(n, self.generator.latent, dtype=like.dtype, device=like.device, generator=generator)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """x = G(z): one pass, no loop.  -> (n, *event)"""
+        with torch.no_grad():
+            return self.generator(self.noise(n, generator))
+
+    def scores(self, x: Tensor) -> Tensor:
+        """The discriminator's numbers, (B,) (or one a pack), or a sentence where they are probabilities or misshapen."""
+        found = self.discriminator(x)
+        if _is_a_probability(found):
+            raise ValueError("the discriminator gives probabilities (its last step is a sigmoid): expected logits, any real "
+                             "number; the game takes the sigmoid itself.")
+        if found.ndim > 2 or found.ndim == 2 and found.shape[1] != 1 or found.ndim == 0 or len(found) > len(x):
+            raise ValueError(f"the discriminator answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a "
+                             f"sample, ({len(x)},).")
+        return found.reshape(-1)
+
+    def discriminator_loss(self, x: Tensor, *told: Any) -> Tensor:
+        """What the discriminator wants small, on real x (B, *event) and as many fakes, which are held fixed."""
+        self._clipped()
+        with torch.no_grad():
+            fake = self.generator(self.noise(len(self._real(x, told))))
+        if fake.shape != x.shape:
+            raise ValueError(f"x has shape {tuple(x.shape)} and the generator makes {tuple(fake.shape)}: expected the same.")
+        loss = self.game.critic(self.scores(x), self.scores(fake))
+        return loss + sum(penalty(self.discriminator, x, fake) for penalty in self.game.penalties)
+
+    def generator_loss(self, x: Tensor, *told: Any) -> Tensor:
+        """What the generator wants small, on as many fakes as x has samples; the judge's weights are held fixed."""
+        self._clipped()
+        with _still(self.discriminator):
+            return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, told))))))
+
+    def _real(self, x: Tensor, told: tuple[Any, ...]) -> Tensor:
+        if any(some is not None for some in told):
+            raise ValueError("labels were given, but this GAN knows no classes: train it on the images alone, "
+                             "fit(gan, images.train, ...).")
+        return expect_some(expect_batch(x))
+
+    @torch.no_grad()
+    def _clipped(self) -> None:
+        if self.game.clip is not None:
+            for p in self.discriminator.parameters():
+                p.clamp_(-self.game.clip, self.game.clip)
+
+    def __repr__(self) -> str:
+        count = lambda net: f"{sum(p.numel() for p in net.parameters()):,}"
+        turns = f", {self.k} discriminator steps to one" if self.k > 1 else ""
+        return (f"GAN: z in R^{self.generator.latent} -> {type(self.generator).__name__} ({count(self.generator)} weights) "
+                f"against {type(self.discriminator).__name__} ({count(self.discriminator)}), {self.game.name} game{turns}; "
+                "samples in one pass, no density, no encoder")
+
+
+def _is_a_probability(x: Tensor) -> bool:
+    """Whether x is a sigmoid's output, perhaps reshaped."""
+    node = x.grad_fn
+    for _ in range(4):
+        name = type(node).__name__
+        if "Sigmoid" in name:
+            return True
+        if not any(word in name for word in ("View", "Squeeze", "Select", "Reshape", "Slice")) or not node.next_functions:
+            return False
+        node = node.next_functions[0][0]
+    return False
+
+
+# --- where both densities are known
+
+
+class Optimal(nn.Module):
+    """The best discriminator of two known densities, D*(x) = π(x) / (π(x) + p(x)), as logits log π − log p.    (Proof)
+
+    A drop-in for a trained one: Optimal(world, model)(x).sigmoid() is D*.  Both need ``log_prob``."""
+
+    def __init__(self, data: Any, model: Any) -> None:
+        super().__init__()
+        for role, density in (("data", data), ("model", model)):
+            if not hasattr(density, "log_prob"):
+                raise TypeError(f"the {role} are a {type(density).__name__} without log_prob: the best discriminator is "
+                                "known only where both densities are (a GAN itself has none).")
+        self.data, self.model = data, model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, *event) -> logits (B,)"""
+        return self.data.log_prob(x) - self.model.log_prob(x)
+
+    def extra_repr(self) -> str:
+        return "D*(x) = π(x) / (π(x) + p(x)), exact"
+
+
+def value_on_grid(data: Any, model: Any, discriminator: Any, grid: Grid = GRID) -> float:
+    """V = ∫ π log D + p log(1 − D), by midpoints; the discriminator gives logits.  In nats, at most 0.   (GAN objective)
+
+    With ``Optimal(data, model)`` it is 2 JSD(π, p) − 2 log 2 (intro lecture, Proof continued)."""
+    nodes: list[Tensor] = []
+
+    def seen(x: Tensor) -> Tensor:
+        nodes.append(x)
+        return data.log_prob(x)
+
+    real, fake = _masses(seen, "the data", grid), _masses(model.log_prob, "the model", grid)
+    with torch.no_grad():
+        logits = torch.cat([discriminator(x) for x in nodes]).double()
+    return float(real @ F.logsigmoid(logits) + fake @ F.logsigmoid(-logits))
+
+
+def _masses(log_prob: LogDensity, name: str, grid: Grid) -> Tensor:
+    return grid.log_masses(log_prob, name).exp()
+
+
+class Affine(nn.Module):
+    """G(z) = shift + exp(log_scale) z: so simple a generator that its density is known.  z (B, dim) -> (B, dim)"""
+
+    def __init__(self, shift: Tensor, scale: Tensor | float = 1.0) -> None:
+        super().__init__()
+        self.latent = len(shift)
+        self.shift = nn.Parameter(shift.clone())
+        self.log_scale = nn.Parameter(torch.as_tensor(scale).to(shift).expand_as(shift).log())
+
+    @property
+    def density(self) -> Gaussian:
+        """N(shift, scale² I) as it is now."""
+        return Gaussian(self.shift.detach(), self.log_scale.detach().exp())
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.shift + self.log_scale.exp() * z
+
+    def extra_repr(self) -> str:
+        return f"z in R^{self.latent} -> shift + scale z"
+
+
+# --- the smallest game
+
+
+class Duel:
+    """The game of two numbers: data all at 0, a generator that always says θ, a critic f(x) = ψ x.  (Mescheder et al. 2018)
+
+    Called as a field, duel((θ, ψ), t): where plain gradient descent of both sides would move them.  For every game the only
+    point of rest is θ = 0, ψ = 0; whether it is reached is another matter.  r1: weight of the R1 penalty, here r1/2 · ψ²."""
+
+    def __init__(self, game: Game, r1: float = 0.0) -> None:
+        self.game, self.r1 = game, r1
+
+    def __call__(self, x: Tensor, t: Tensor | float = 0.0) -> Tensor:
+        """x (B, 2) pairs (θ, ψ) -> their velocity (B, 2)"""
+        if x.ndim != 2 or x.shape[1] != 2:
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected pairs (θ, ψ), (B, 2).")
+        with torch.enable_grad():
+            theta, psi = x.detach().requires_grad_().unbind(1)
+            fake = theta * psi
+            mine = torch.autograd.grad(self.game.generator(fake) * len(x), theta, retain_graph=True)[0]
+            loss = self.game.critic(0 * psi, fake) * len(x) + self.r1 / 2 * psi.square().sum()
+            its, = torch.autograd.grad(loss, psi)
+        return -torch.stack([mine, its], 1).detach()
+
+    def __repr__(self) -> str:
+        return f"duel of two numbers, {self.game.name} game" + (f", R1 penalty {self.r1:g}" if self.r1 else "")
+
+
+def alternating(field: Duel, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+    """One step each, the critic first, the generator against the new critic: a method for ``dynamics.solve``."""
+    theta, psi = x.unbind(1)
+    psi = psi + dt * field(x, t)[:, 1]
+    return torch.stack([theta + dt * field(torch.stack([theta, psi], 1), t)[:, 0], psi], 1)
+
+
+# --- no encoder
+
+
+class Inversion(NamedTuple):
+    """What the search found: the noise z (B, latent), its picture G(z), and mean squared error a sample (B,)."""
+
+    z: Tensor
+    image: Tensor
+    error: Tensor
+
+
+def invert(generator: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.1, starts: int = 4,
+           prior: float = 0.0) -> Inversion:
+    """The z whose G(z) is nearest to x, by descent on z from several starts: all one can do without an encoder.
+
+    x (B, *event).  Minimises the mean of (G(z) − x)² a sample plus prior·‖z‖²/latent; the best start of each sample wins, by
+    the error alone.  Whatever lies outside the range of G is not found."""
+    expect_some(expect_batch(x))
+    if steps < 1 or starts < 1:
+        raise ValueError(f"steps is {steps} and starts {starts}: expected at least 1 of each.")
+    target, was = x.detach().repeat_interleave(starts, 0), generator.training
+    z = torch.randn(len(target), generator.latent, dtype=x.dtype, device=x.device, requires_grad=True)
+    optimizer = torch.optim.Adam([z], lr)
+    generator.eval()
+    try:
+        with _still(generator), torch.enable_grad():
+            for step in range(steps):
+                optimizer.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+                error = flat(generator(z) - target).square().mean(1)
+                optimizer.zero_grad()
+                (error + prior * z.square().mean(1)).sum().backward()
+                optimizer.step()
+        with torch.no_grad():
+            image = generator(z)
+    finally:
+        generator.train(was)
+    error = flat(image - target).square().mean(1)
+    best = error.view(len(x), starts).argmin(1) + starts * torch.arange(len(x), device=x.device)
+    return Inversion(z.detach()[best], image[best], error[best])

@@ -1,0 +1,62 @@
+"""Weights of the adversarial family: a small DCGAN and a small style-based GAN on digits."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import data
+from ..adversarial_nets import DCCritic, DCGenerator, StyleGenerator
+from ..fit import Recipe
+from ..gan import GAN, R1, non_saturating
+from ..nets import DigitClassifier
+from ..tensors import device, seed
+from .files import Entry, itself, read_into
+from .judging import judged
+
+
+def digits_dcgan() -> GAN:
+    """A DCGAN on 28 x 28 digits: non-saturating game, with the R1 penalty that keeps the critic's slope in bounds."""
+    return GAN(DCGenerator(latent=32, channels=32), DCCritic(channels=32), non_saturating().plus(R1(0.1)))
+
+
+def digits_style() -> GAN:
+    """A style-based generator on 28 x 28 digits, the same critic and the same game."""
+    return GAN(StyleGenerator(latent=32, styles=32, channels=16), DCCritic(channels=32), non_saturating().plus(R1(0.1)))
+
+
+def held_then_linear(done: float) -> float:
+    """The full rate for 70 % of the run, then linearly to zero."""
+    return min(1.0, (1 - done) / 0.3)
+
+
+def adversarial_recipe(steps: int, ema: float = 0.998) -> Recipe:
+    """Small batches, little momentum (the other side moves, too), and an average of the weights that turns with neither."""
+    return Recipe(steps, 32, 1e-3, warmup=50, decay=held_then_linear, ema=ema, betas=(0.5, 0.99))
+
+
+@torch.no_grad()
+def classes_seen(model: nn.Module, n: int = 1000) -> dict[str, Any]:
+    """How many of the ten classes occur among n samples, and the share of the rarest, by the fixed classifier."""
+    judge = read_into(DigitClassifier(), "digit_classifier").to(device())
+    seed(1)
+    found = torch.cat([judge(x).argmax(1) for x in model.sample(n).split(500)])
+    counts = torch.bincount(found, minlength=10)
+    return {"classes": int((counts > 0).sum()), "rarest_share": round(float(counts.min()) / n, 3)}
+
+
+def adversarial_figure(model: nn.Module) -> dict[str, Any]:
+    """Fréchet distance, precision and recall of samples that nobody asked for a class, and the classes among them."""
+    images = data.mnist().to(device())
+    return judged(lambda labels: model.sample(len(labels)), images, "drawn without labels") | classes_seen(model)
+
+
+ENTRIES = {
+    "dcgan_digits": Entry(
+        digits_dcgan, itself, lambda images: images.train, lambda: adversarial_recipe(2500),
+        lambda model, images: adversarial_figure(model)),
+    "style_digits": Entry(
+        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(1800),
+        lambda model, images: adversarial_figure(model)),
+}
