@@ -14,10 +14,12 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
-    ("distributions", "nets", "causal_nets", "dynamics", "fit"),  # causal_nets: layers that cannot see the future
-    ("paths.fields", "autoregressive.chain"),  # what models of any path, and of any history, do; the kinds stand on it
+    ("distributions", "nets", "causal_nets", "latent_nets", "dynamics", "fit"),  # causal_nets: no layer sees the future
+    ("vae.heads",),  # distributions of a batch, on which priors stand
+    ("vae.priors",),
+    ("paths.fields", "autoregressive.chain", "vae.exact", "vae.model"),  # what any path, any history does
     ("paths.gaussian", "paths.masked", "autoregressive.families"),
-    ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
+    ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
@@ -25,7 +27,7 @@ MATHEMATICS = [
     ("pretrained",),
 ]
 CLASSROOM = [
-    ("teach.laws", "teach.verify", "teach.draw", "teach.play", "teach.players", "teach.players.*",
+    ("teach.laws", "teach.latent_laws", "teach.verify", "teach.draw", "teach.play", "teach.players", "teach.players.*",
      "teach.reveal", "teach.progress", "teach.exercise_cells", "teach.tidy", "teach.build"),
     ("teach.check", "teach.homework", "teach.homework.*"),
     ("teach",),  # the package itself: the names that notebooks use

@@ -17,7 +17,7 @@ from torch import nn
 from .. import checkpoints, data
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import judging, paths
+from . import judging, paths, vae
 from .files import FOLDER, Entry, read_into
 from .judging import accuracy, balanced, judged, nats_of_bits
 from .paths import (
@@ -40,7 +40,7 @@ __all__ = [
     "names", "nats", "nats_of_bits", "train",
 ]
 
-ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES}
+ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES, **vae.ENTRIES}
 
 
 def names() -> list[str]:
