@@ -79,23 +79,29 @@ def bound_in_nats(model: VAE, images: Tensor, k: int = 500, labels: Tensor | Non
     return loose | {"importance_weighted": tight}
 
 
-def on_both_sets(model: VAE, images: data.Images, k: int = 500) -> dict[str, Any]:
-    """The figures of the embedded test images, and of the official ones."""
-    return bound_in_nats(model, data.mnist().test.to(device()), k) | {"official_test": bound_in_nats(model, images.test, k)}
+def on_both_sets(model: VAE, images: data.Images, first: int = 10_000) -> dict[str, Any]:
+    """The figures of the embedded test images, and of the first so many official ones."""
+    return bound_in_nats(model, data.mnist().test.to(device())) | {
+        "official_test": bound_in_nats(model, images.test[:first])}
 
 
-def told_the_class(model: VAE, images: data.Images, k: int = 500) -> dict[str, Any]:
+def on_fewer(model: VAE, images: data.Images) -> dict[str, Any]:
+    """As above, on 2,000 of the official test images: k = 500 is dear."""
+    return on_both_sets(model, images, 2000)
+
+
+def told_the_class(model: VAE, images: data.Images, first: int = 2000) -> dict[str, Any]:
     """The same of log p(x | y), the class being given."""
     own = data.mnist().to(device())
-    return bound_in_nats(model, own.test, k, own.test_labels) | {
-        "official_test": bound_in_nats(model, images.test, k, images.test_labels)}
+    return bound_in_nats(model, own.test, labels=own.test_labels) | {
+        "official_test": bound_in_nats(model, images.test[:first], labels=images.test_labels[:first])}
 
 
 ENTRIES = {
     "vae_digits": Entry(digits_vae, at_the_mean_image, lambda images: data.Bits(images.train),
-                        lambda: vae_recipe(14_000), on_both_sets),
+                        lambda: vae_recipe(12_000), on_both_sets),
     "vae_plane_digits": Entry(plane_vae, at_the_mean_image, lambda images: data.Bits(images.train),
-                              lambda: vae_recipe(10_000), on_both_sets),
+                              lambda: vae_recipe(10_000), on_fewer),
     "cvae_digits": Entry(digits_cvae, at_the_mean_image, lambda images: LabelledBits(images.train, images.train_labels),
                          lambda: vae_recipe(6_000), told_the_class),
 }
