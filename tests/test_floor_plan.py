@@ -14,13 +14,14 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
-    ("distributions", "nets", "causal_nets", "adversarial_nets", "dynamics", "fit"),  # causal: layers that see no future
-    # what models of any path, history, flow or game do; their kinds stand on it
-    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games"),
+    # causal: layers that see no future
+    ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "dynamics", "fit"),
+    # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
+    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads"),
     ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
-     "flows.triangular", "flows.continuous", "flows.flow"),
-    ("flows.images",),
-    ("paths", "data", "measures"),  # `paths` gathers the names of its three files, `autoregressive` those of its two
+     "flows.triangular", "flows.continuous", "flows.flow", "vae.priors"),
+    ("flows.images", "vae.exact", "vae.model"),
+    ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
     ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
@@ -30,7 +31,8 @@ MATHEMATICS = [
     ("pace",),  # how slow the machine is, by the models that it trains
 ]
 CLASSROOM = [
-    ("teach.laws", "teach.verify", "teach.draw", "teach.draw_*", "teach.play", "teach.players", "teach.players.*",
+    ("teach.laws", "teach.latent_laws", "teach.verify", "teach.draw", "teach.draw_*", "teach.play", "teach.players",
+     "teach.players.*",
      "teach.reveal", "teach.progress", "teach.exercise_cells", "teach.tidy", "teach.build"),
     ("teach.check", "teach.homework", "teach.homework.*"),
     ("teach",),  # the package itself: the names that notebooks use

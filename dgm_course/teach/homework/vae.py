@@ -1,0 +1,144 @@
+"""Homework of the lectures on VAEs: what the bound is made of, and two worlds where it is exact.
+
+Deviations come as logarithms, ``log_std``, as networks give them.  Log-likelihoods and KLs are sums over the coordinates of
+a sample; losses are means over the batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ...distributions import Mixture, standard_normal
+from ...vae import Bernoulli, DiagonalGaussian, LinearGaussian, e_step, m_step
+from ...vae import gaussian_kl as kl_between
+from . import Exercise, Watch
+from . import _vae_cases as cases
+from . import _vae_slips as slips
+
+# --- the library's own answers
+
+
+def gaussian_kl(mean: Tensor, log_std: Tensor) -> Tensor:
+    """The library's KL of two Gaussians, the second standard."""
+    return kl_between(DiagonalGaussian(mean, log_std.exp()), standard_normal(mean.shape[1], dtype=mean.dtype))
+
+
+def gaussian_nll(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Minus the log-probability of a Gaussian head."""
+    return -DiagonalGaussian(mean, log_std.exp()).log_prob(x)
+
+
+def reparameterise(mean: Tensor, log_std: Tensor, eps: Tensor) -> Tensor:
+    """The sample of a Gaussian head, its noise given."""
+    return torch.addcmul(mean, log_std.exp(), eps)
+
+
+def loss(x: Tensor, logits: Tensor, mean: Tensor, log_std: Tensor, kl_weight: float) -> Tensor:
+    """A Bernoulli head's log-likelihood, and the KL of 2.1."""
+    return (kl_weight * gaussian_kl(mean, log_std) - Bernoulli(logits).log_prob(x)).mean()
+
+
+def iwae_bound(log_p_x: Tensor, log_p_z: Tensor, log_q_z: Tensor) -> Tensor:
+    """log of the average weight."""
+    return (log_p_x + log_p_z - log_q_z).logsumexp(0) - math.log(len(log_p_x))
+
+
+def em_step(x: Tensor, weights: Tensor, means: Tensor, std: float) -> tuple[Tensor, Tensor]:
+    """E- and M-step of the exact mixture; the deviations, which are not asked, may not shrink to nothing."""
+    q = e_step(Mixture(weights, means, std), x)
+    return q, m_step(x, q, least=1.0).means
+
+
+def ppca_log_likelihood(x: Tensor, weight: Tensor, bias: Tensor, std: float) -> Tensor:
+    """The marginal of the linear-Gaussian world."""
+    return LinearGaussian(weight, bias, std).log_prob(x).detach()
+
+
+EXERCISES = (
+    Exercise(
+        "vae.gaussian_kl",
+        "2.1",
+        "the KL of a diagonal Gaussian",
+        "KL(N(mean, diag σ²) ‖ N(0, I)) of every sample, summed over the coordinates; log_std is log σ",
+        cases.posteriors,
+        gaussian_kl,
+        slips.GAUSSIAN_KL,
+        1,
+        "For each coordinate ½ (σ² + mean² − 1 − log σ²); it is zero for mean 0 and σ = 1, and positive everywhere else.",
+        Watch(gradient=("mean", "log_std")),
+    ),
+    Exercise(
+        "vae.gaussian_nll",
+        "2.2",
+        "the negative log-likelihood of a Gaussian",
+        "−log N(x; mean, diag σ²) of every sample, summed over the coordinates, its constant included",
+        cases.likelihoods,
+        gaussian_nll,
+        slips.GAUSSIAN_NLL,
+        1,
+        "For each coordinate ½ ((x − mean)/σ)² + log σ + ½ log 2π.",
+    ),
+    Exercise(
+        "vae.reparameterise",
+        "2.3",
+        "the reparameterisation trick",
+        "z, out of the mean, log σ and the noise that is given, so that gradients reach mean and log_std",
+        cases.draws,
+        reparameterise,
+        slips.REPARAMETERISE,
+        1,
+        "z = mean + σ ε with σ = exp(log_std), in torch from end to end.",
+        Watch(outputs=("z",), gradient=("mean", "log_std"), tensors=True),
+    ),
+    Exercise(
+        "vae.loss",
+        "2.4",
+        "the loss of a VAE",
+        "the mean over the batch of the cross-entropy of the bits plus kl_weight times the KL to N(0, I), both sums",
+        cases.losses,
+        loss,
+        slips.LOSS,
+        2,
+        "Sum the cross-entropy over the pixels, (B,); sum the KL over the latent coordinates, (B,); weigh, add, and only "
+        "then take the mean.",
+        Watch(outputs=("loss",), gradient=("logits", "mean", "log_std"), tensors=True),
+    ),
+    Exercise(
+        "vae.iwae_bound",
+        "2.5",
+        "the importance-weighted bound",
+        "log 1/k Σ_j p(x|z_j) p(z_j) / q(z_j|x) for every sample, from the three logarithms (k, B)",
+        cases.weights,
+        iwae_bound,
+        slips.IWAE,
+        1,
+        "The logarithm of each weight is a sum and a difference; logsumexp over the k draws adds the weights up safely.",
+    ),
+    Exercise(
+        "vae.em_step",
+        "2.6",
+        "a step of EM",
+        "the responsibilities (B, K) of a mixture with one common σ, and the new means (K, D) they give",
+        cases.mixtures,
+        em_step,
+        slips.EM_STEP,
+        2,
+        "E: softmax over the components of log w_k − ‖x − m_k‖²/2σ². M: Σ_i r_ik x_i / Σ_i r_ik.",
+        Watch(outputs=("responsibilities", "means")),
+    ),
+    Exercise(
+        "vae.ppca_log_likelihood",
+        "2.7",
+        "log p(x) without a bound",
+        "log p(x) of x = W z + b + σ ε with z and ε standard normal, in closed form",
+        cases.worlds,
+        ppca_log_likelihood,
+        slips.PPCA,
+        1,
+        "x is Gaussian with mean b; its covariance is what W z and the noise add up to. Then the density of a D-dimensional "
+        "Gaussian, its constant included.",
+    ),
+)

@@ -1,0 +1,29 @@
+"""Latent variable models: autoencoders, VAEs, their priors, and two worlds where the bound can be held to the truth.
+
+    log p(x) = ELBO + KL(q(z|x) ‖ p(z|x)),   ELBO = E_q log p(x|z) − KL(q(z|x) ‖ p(z))     (lecture 5, ELBO Decomposition)
+
+* `VAE` takes an encoder, a decoder and a prior; `Autoencoder` is what it grew from.
+* heads (`BernoulliHead`, `GaussianHead`, ...) make distributions of a network's numbers;
+* priors (`StandardNormal`, `MixturePrior`, `VampPrior`, `ClassPrior`, or any object with log_prob and sample);
+* `surgery` cuts the ELBO of a data set into reconstruction, mutual information and marginal KL;
+* `LinearGaussian` is probabilistic PCA, exact in everything; `e_step`, `m_step`, `mixture_bound` are EM for a mixture.
+"""
+from .exact import FullGaussian, LinearGaussian, e_step, m_step, mixture_bound
+from .heads import (
+    Bernoulli,
+    BernoulliHead,
+    CausalBernoulli,
+    CausalHead,
+    DiagonalGaussian,
+    FixedGaussianHead,
+    GaussianHead,
+    SharedGaussianHead,
+    gaussian_kl,
+)
+from .model import VAE, Autoencoder, Share, Surgery, Terms, surgery
+from .priors import AggregatedPosterior, ClassPrior, MixturePrior, StandardNormal, VampPrior
+
+__all__ = ["VAE", "AggregatedPosterior", "Autoencoder", "Bernoulli", "BernoulliHead", "CausalBernoulli", "CausalHead",
+           "ClassPrior", "DiagonalGaussian", "FixedGaussianHead", "FullGaussian", "GaussianHead", "LinearGaussian",
+           "MixturePrior", "Share", "SharedGaussianHead", "StandardNormal", "Surgery", "Terms", "VampPrior", "e_step",
+           "gaussian_kl", "m_step", "mixture_bound", "surgery"]

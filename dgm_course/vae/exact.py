@@ -1,0 +1,165 @@
+"""Worlds in which everything about a latent variable is known: one with a continuous z, one with a discrete one.
+
+*Linear-Gaussian* (probabilistic PCA):  z ~ N(0, I),  x = W z + b + σ ε.  Then p(x) = N(b, W Wᵀ + σ² I) and the posterior
+p(z | x) is Gaussian: log p, the ELBO of any q and the gap between them are numbers one can write down.  Its three parts
+are made to be passed to a VAE as encoder, decoder and prior, and then the bound touches.
+
+*Mixture of Gaussians*:  z is a component k, the exact E-step is Bayes' rule, the M-step a weighted mean.
+"""
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..distributions import LOG_2PI, Mixture
+from ..tensors import expect_batch, expect_some
+from .heads import DiagonalGaussian
+from .priors import StandardNormal
+
+
+class FullGaussian:
+    """N(mean, cov), one mean a row of a batch, one covariance for all.  mean (B, D), cov (D, D), positive definite"""
+
+    def __init__(self, mean: Tensor, cov: Tensor) -> None:
+        if mean.ndim != 2 or cov.shape != (mean.shape[1],) * 2:
+            raise ValueError(f"mean is {tuple(mean.shape)} and cov {tuple(cov.shape)}: expected (B, D) and (D, D).")
+        root, failed = torch.linalg.cholesky_ex(cov)
+        if failed:
+            least = float(torch.linalg.eigvalsh(cov.detach()).min())
+            raise ValueError(f"the covariance has an eigenvalue of {least:.3g}, so it is singular: expected all of them "
+                             "above 0, or there is no density (no noise at all, or more directions than points?).")
+        self.mean, self.cov, self.root = mean, cov, root
+
+    @property
+    def event(self) -> torch.Size:
+        return self.mean.shape[1:]
+
+    def sample(self, n: int) -> Tensor:
+        """mean + L ε with L Lᵀ = cov.  -> (n, B, D)"""
+        eps = torch.randn(n, *self.mean.shape, dtype=self.mean.dtype, device=self.mean.device)
+        return self.mean + eps @ self.root.T
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log N(x; mean, cov).  x (..., B, D) -> (..., B)"""
+        return -0.5 * self._squared(x - self.mean) - self.root.diagonal().log().sum() - x.shape[-1] / 2 * LOG_2PI
+
+    def _squared(self, away: Tensor) -> Tensor:
+        """awayᵀ cov⁻¹ away.  (..., D) -> (...)"""
+        flat = away.reshape(-1, away.shape[-1])
+        return torch.linalg.solve_triangular(self.root, flat.T, upper=False).square().sum(0).view(away.shape[:-1])
+
+    def kl(self, mean: Tensor, std: Tensor) -> Tensor:
+        """KL(N(mean, diag std²) ‖ this), in closed form.  mean, std (B, D) -> (B,)"""
+        precision = torch.cholesky_inverse(self.root)
+        spread = (std**2) @ precision.diagonal() - 2 * std.log().sum(-1) + 2 * self.root.diagonal().log().sum()
+        return 0.5 * (spread + self._squared(mean - self.mean) - mean.shape[-1])
+
+    def __repr__(self) -> str:
+        return f"{len(self.mean)} Gaussians in {self.mean.shape[1]} dimensions with one full covariance"
+
+
+class LinearGaussian(nn.Module):
+    """z ~ N(0, I), x = W z + b + σ ε: probabilistic PCA.  weight (D, d), bias (D,), std a number above 0
+
+    ``VAE(world.posterior, world.likelihood, world.prior)`` is a VAE without any gap; its parameters can be trained."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, std: float) -> None:
+        super().__init__()
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise ValueError(f"weight is {tuple(weight.shape)} and bias {tuple(bias.shape)}: expected (D, d) and (D,).")
+        if not 0 < std < math.inf:
+            raise ValueError(f"std is {std}: expected a number above 0; without noise W Wᵀ is singular: no density.")
+        self.weight, self.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
+        self.log_std = nn.Parameter(weight.new_tensor(float(std)).log())
+        self.prior = StandardNormal(weight.shape[1]).to(weight)
+
+    @classmethod
+    def fitted(cls, x: Tensor, dim: int) -> LinearGaussian:
+        """The maximum-likelihood model of data (N, D): W = U (Λ − σ² I)^½, σ² the mean of the variances left over.
+
+        (Tipping & Bishop 1999.)  The columns of W are orthogonal, and so the exact posterior is diagonal."""
+        expect_batch(x, name="x")
+        if not 1 <= dim < x.shape[1] or len(x) < 2:
+            raise ValueError(f"dim is {dim} for data of shape {tuple(x.shape)}: expected 1 to D − 1; at least two points.")
+        values, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))
+        values, vectors = values.flip(0), vectors.flip(1)
+        noise = values[dim:].mean()
+        if not noise > 1e-12 * values[0]:
+            raise ValueError(f"the data lie in {dim} dimensions (the variance left over is {float(noise):.3g}): the "
+                             "covariance is singular. Expected data with noise in all directions.")
+        return cls(vectors[:, :dim] * (values[:dim] - noise).sqrt(), x.mean(0), float(noise.sqrt()))
+
+    @property
+    def std(self) -> Tensor:
+        return self.log_std.exp()
+
+    @property
+    def marginal(self) -> FullGaussian:
+        """p(x) = N(b, W Wᵀ + σ² I)"""
+        eye = torch.eye(len(self.bias)).to(self.bias)
+        return FullGaussian(self.bias[None], self.weight @ self.weight.T + self.std**2 * eye)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x), exactly.  x (B, D) -> (B,)"""
+        return self.marginal.log_prob(expect_batch(x, self.bias.shape, on=self.bias.device)[:, None])[:, 0]
+
+    def posterior(self, x: Tensor) -> FullGaussian:
+        """p(z | x) = N(M⁻¹ Wᵀ (x − b), σ² M⁻¹), M = Wᵀ W + σ² I.  x (B, D)"""
+        expect_batch(x, self.bias.shape, on=self.bias.device)
+        m = self.weight.T @ self.weight + self.std**2 * torch.eye(self.weight.shape[1]).to(self.bias)
+        return FullGaussian(torch.linalg.solve(m, self.weight.T @ (x - self.bias).T).T,
+                            self.std**2 * torch.cholesky_inverse(torch.linalg.cholesky(m)))
+
+    def likelihood(self, z: Tensor) -> DiagonalGaussian:
+        """p(x | z) = N(W z + b, σ² I).  z (B, d)"""
+        return DiagonalGaussian(z @ self.weight.T + self.bias, self.std)
+
+    def sample(self, n: int) -> Tensor:
+        """-> (n, D)"""
+        return self.likelihood(self.prior.sample(n)).sample(1)[0].detach()
+
+    def elbo(self, x: Tensor, q: DiagonalGaussian) -> Tensor:
+        """E_q log p(x|z) − KL(q ‖ p(z)) of any diagonal Gaussian q, without sampling.  x (B, D), q of (B, d) -> (B,)
+
+        E_q ‖x − Wz − b‖² = ‖x − W m − b‖² + Σ_j s_j² ‖w_j‖²"""
+        squared = (x - self.likelihood(q.mean).mean).square().sum(1) + q.std**2 @ self.weight.square().sum(0)
+        log_like = -0.5 * squared / self.std**2 - len(self.bias) * (self.log_std + LOG_2PI / 2)
+        return log_like - 0.5 * (q.std**2 + q.mean**2 - 1 - 2 * q.std.log()).sum(1)
+
+    def __repr__(self) -> str:
+        d, k = self.weight.shape
+        return f"linear-Gaussian world: {k} latent and {d} visible dimensions, noise {float(self.std.detach()):.3g}"
+
+
+# --- a discrete latent variable: EM for a mixture of Gaussians --------------------------------------------------------
+
+
+def e_step(mixture: Mixture, x: Tensor) -> Tensor:
+    """q*(k) = p(k | x): the q that makes the bound touch.  x (B, D) -> (B, K), rows sum to one  (lecture 5, EM-algorithm)"""
+    return mixture.responsibilities(x)
+
+
+def m_step(x: Tensor, q: Tensor, least: float = 0.0) -> Mixture:
+    """The mixture that maximises the bound for this q: weighted shares, means and deviations.  x (B, D), q (B, K)
+
+    least: the smallest deviation allowed; with 0, a component that shrinks onto a point is refused."""
+    if q.ndim != 2 or len(q) != len(expect_some(expect_batch(x))):
+        raise ValueError(f"q is {tuple(q.shape)} for x of shape {tuple(x.shape)}: expected (B, K), a row for each point.")
+    if float(q.min()) < 0 or float((q.sum(1) - 1).abs().max()) > 1e-4:
+        raise ValueError("q is no distribution over the components: expected rows that sum to one, none of them negative.")
+    mass = q.sum(0)[:, None]  # (K, 1)
+    means = q.T @ x / mass
+    variance = torch.stack([(w[:, None] * (x - m) ** 2).sum(0) for w, m in zip(q.T, means, strict=True)]) / mass
+    stds = variance.sqrt().clamp(min=least)
+    if not bool((stds > 1e-9 * x.std()).all()):
+        bad = int((stds.min(1).values <= 1e-9 * x.std()).nonzero()[0]) if not stds.isnan().any() else int(mass.argmin())
+        raise ValueError(f"component {bad} has shrunk onto a point or owns no data (mass {float(mass[bad]):.3g} of {len(x)})"
+                         ": its covariance is singular, and the likelihood has no maximum there. Give least=0.1 or so.")
+    return Mixture(mass[:, 0] / len(x), means, stds, "mixture after an M-step")
+
+
+def mixture_bound(mixture: Mixture, x: Tensor, q: Tensor) -> Tensor:
+    """Σ_k q_k (log p(x, k) − log q_k), at most log p(x), for any q.  x (B, D), q (B, K) -> (B,)"""
+    return (q * mixture.joint_log_prob(x)).sum(1) + torch.special.entr(q).sum(1)

@@ -1,0 +1,228 @@
+"""The autoencoder, and the VAE: what it costs to turn a code into a distribution.
+
+    log p(x) ≥ E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z))                      (intro lecture, "How to train VAE?"; lecture 5)
+
+Three parts, each passed in: an encoder q(z|x) and a decoder p(x|z), called on a condition and returning a distribution
+(see ``heads``), and a prior with ``log_prob`` and ``sample`` (see ``priors``).  All figures are in nats, summed over the
+event.  Where labels are known they are told to both ends, and to a prior that wants them.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..tensors import expect_some
+from .heads import gaussian_kl, is_diagonal
+from .priors import AggregatedPosterior
+
+Labels = Tensor | int | None
+
+
+class Autoencoder(nn.Module):
+    """x -> z -> x', trained on ‖x − x'‖²: no distribution anywhere, and no way to sample.  (intro lecture, Autoencoders)
+
+    encoder: x (B, *event) -> (B, d); decoder: z -> (B, *event)"""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x))
+
+    def loss(self, x: Tensor) -> Tensor:
+        """mean over the batch of ‖x − x'‖², summed over the event.                   (intro lecture, Reconstruction loss)"""
+        found = self(expect_some(x))
+        if found.shape != x.shape:
+            raise ValueError(f"the decoder gives {tuple(found.shape)} for x of shape {tuple(x.shape)}: expected the same.")
+        return (x - found).square().flatten(1).sum(1).mean()
+
+    def __repr__(self) -> str:
+        return f"Autoencoder: {sum(p.numel() for p in self.parameters()):,} parameters, squared error"
+
+
+class Terms(NamedTuple):
+    """The two sides of the ELBO, in nats, one a sample: E_q log p(x|z), and KL(q(z|x) ‖ p(z))."""
+
+    reconstruction: Tensor
+    kl: Tensor
+
+
+class VAE(nn.Module):
+    """log p(x) ≥ E_q log p(x|z) − KL(q(z|x) ‖ p(z)); `loss` maximises it over encoder, decoder and, if a module, prior.
+
+    kl_weight multiplies the KL in `loss` alone: 1 is the bound; `elbo` never knows of it."""
+
+    def __init__(self, encoder: Callable[..., Any], decoder: Callable[..., Any], prior: Any,
+                 kl_weight: float = 1.0) -> None:
+        super().__init__()
+        sides = [getattr(part, "event", None) for part in (encoder, prior)]
+        if None not in sides and tuple(sides[0]) != tuple(sides[1]):
+            raise ValueError(f"the prior lives in {tuple(sides[1])} and the encoder answers in {tuple(sides[0])}: expected "
+                             "one and the same latent space.")
+        if not 0 <= kl_weight < math.inf:
+            raise ValueError(f"kl_weight is {kl_weight}: expected a finite number, 0 or more.")
+        self.encoder, self.decoder, self.prior, self.kl_weight = encoder, decoder, prior, kl_weight
+
+    def with_prior(self, prior: Any) -> VAE:
+        """The same encoder and decoder, shared and not copied, under another prior."""
+        return VAE(self.encoder, self.decoder, prior, self.kl_weight).train(self.training)
+
+    def encode(self, x: Tensor, y: Labels = None) -> Any:
+        """q(z | x), one distribution a sample.  x (B, *event)"""
+        self._expect(x)
+        return self.encoder(x) if y is None else self.encoder(x, y)
+
+    def decode(self, z: Tensor, y: Labels = None) -> Any:
+        """p(x | z), one distribution a latent; its ``mean`` is the picture usually shown.  z (B, d)"""
+        return self.decoder(z) if y is None else self.decoder(z, y)
+
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Labels = None) -> Tensor:
+        """log p(x | z) for n latents of each x.  x (B, *event), z (n, B, d) -> (n, B)"""
+        many = x.expand(len(z), *x.shape).flatten(0, 1)
+        return self.decode(z.flatten(0, 1), _repeated(y, len(z))).log_prob(many).view(z.shape[:2])
+
+    def log_prior(self, z: Tensor, y: Labels = None) -> Tensor:
+        """log p(z), or log p(z | y) where the prior knows labels.  z (n, B, d) -> (n, B)"""
+        p = self._prior(y, z.shape[1])
+        return p.log_prob(z) if p is not self.prior else p.log_prob(z.flatten(0, 1)).view(z.shape[:2])
+
+    def kl(self, q: Any, z: Tensor, y: Labels = None) -> Tensor:
+        """KL(q ‖ p): in closed form between diagonal Gaussians, else the mean of log q(z) − log p(z).  z (n, B, d)"""
+        p = self._prior(y, z.shape[1])
+        if is_diagonal(q) and is_diagonal(p):
+            return gaussian_kl(q, p)
+        return (q.log_prob(z) - self.log_prior(z, y)).mean(0)
+
+    def terms(self, x: Tensor, n: int = 1, y: Labels = None) -> Terms:
+        """E_q log p(x|z), by n samples z = mean + std ε, and KL(q ‖ p).  x (B, *event) -> two of (B,)"""
+        q = self.encode(x, y)
+        z = q.sample(_at_least_one(n, "n"))
+        return Terms(self.log_likelihood(x, z, y).mean(0), self.kl(q, z, y))
+
+    def elbo(self, x: Tensor, n: int = 1, y: Labels = None) -> Tensor:
+        """E_q log p(x|z) − KL(q ‖ p) by n samples, unbiased, at most log p(x) on average.  x (B, *event) -> (B,)"""
+        reconstruction, kl = self.terms(x, n, y)
+        return reconstruction - kl
+
+    def loss(self, x: Tensor, y: Labels = None) -> Tensor:
+        """mean of −E_q log p(x|z) + kl_weight · KL(q ‖ p), one sample each: minus the ELBO where kl_weight is 1."""
+        reconstruction, kl = self.terms(expect_some(x), 1, y)
+        return (self.kl_weight * kl - reconstruction).mean()
+
+    def log_weights(self, x: Tensor, k: int, y: Labels = None) -> Tensor:
+        """log w = log p(x|z) + log p(z) − log q(z|x), k independent z for each x.  -> (k, B)"""
+        q = self.encode(x, y)
+        z = q.sample(k)
+        return self.log_likelihood(x, z, y) + self.log_prior(z, y) - q.log_prob(z)
+
+    def log_prob_bound(self, x: Tensor, k: int = 500, y: Labels = None, block: int = 20_000) -> Tensor:
+        """log 1/k Σ_j w_j: the importance-weighted bound, tighter the larger k.  x (B, *event) -> (B,)   (Burda et al. 2016)
+
+        block: how many (sample, latent) pairs are decoded at once."""
+        size, left, parts = max(1, block // max(1, len(x))), _at_least_one(k, "k"), []
+        while left:
+            parts.append(self.log_weights(x, min(size, left), y).logsumexp(0))
+            left -= min(size, left)
+        return torch.stack(parts).logsumexp(0) - math.log(k)
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Labels = None) -> Tensor:
+        """z ~ p(z), then x ~ p(x | z); the encoder is not needed.  -> (n, *event)                  (lecture 5, Inference)"""
+        return self.decode(self.latents(n, y), y).sample(1)[0]
+
+    @torch.no_grad()
+    def latents(self, n: int, y: Labels = None) -> Tensor:
+        """z ~ p(z), or p(z | y) where the prior knows labels.  -> (n, d)"""
+        p = self._prior(y, n)
+        return p.sample(n) if p is self.prior else p.sample(1)[0]
+
+    def _prior(self, y: Labels, n: int) -> Any:
+        return self.prior.given(y, n) if y is not None and hasattr(self.prior, "given") else self.prior
+
+    def _expect(self, x: Tensor) -> None:
+        """x is a batch of what the decoder makes, without NaN and where the weights are, or a sentence."""
+        if not isinstance(x, Tensor):
+            raise TypeError(f"x is a {type(x).__name__}: expected a torch tensor.")
+        event = getattr(self.decoder, "event", None)
+        if event is not None and tuple(x.shape[1:]) != tuple(event):
+            raise ValueError(f"x has shape {tuple(x.shape)}: this VAE expects (B, {', '.join(map(str, event))}).")
+        home = next((p.device for p in self.parameters()), x.device)
+        if x.device != home:
+            raise ValueError(f"x is on the device {x.device}: expected {home}, where the model is.")
+        if x.is_floating_point() and x.device.type != "meta" and bool(x.isnan().any()):
+            raise ValueError(f"x contains NaN in {int(x.isnan().sum())} of {x.numel()} places.")
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.parameters())
+        weight = "" if self.kl_weight == 1 else f", KL weighed {self.kl_weight:g}"
+        return f"VAE: {count:,} parameters, prior: {self.prior}{weight}"
+
+
+class Share(NamedTuple):
+    """A mean over data, in nats, and its standard error from the sampled z (0 where nothing was sampled)."""
+
+    mean: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """mean ELBO = reconstruction − mutual_information − marginal_kl, and kl = mutual_information + marginal_kl, over n data.
+
+    kl: the mean KL(q_i ‖ p), in closed form where there is one; most: log n, which the mutual information cannot exceed."""
+
+    reconstruction: Share
+    mutual_information: Share
+    marginal_kl: Share
+    kl: Share
+    most: float
+
+    @property
+    def elbo(self) -> float:
+        """reconstruction − mutual information − marginal KL."""
+        return self.reconstruction.mean - self.mutual_information.mean - self.marginal_kl.mean
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {share.mean:.2f} ± {share.error:.2g}" for name, share in (
+            ("reconstruction", self.reconstruction), ("mutual information", self.mutual_information),
+            ("marginal KL", self.marginal_kl), ("mean KL", self.kl)))
+        return f"{told}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
+
+
+@torch.no_grad()
+def surgery(vae: VAE, x: Tensor, n: int = 8, y: Labels = None) -> Surgery:
+    """The ELBO over the data x (N, *event) cut in three, by n samples z ~ q(z|x_i) of each.      (lecture 5, ELBO Surgery)
+
+    q_agg is the exact mixture over these N data, so this costs n N² Gaussians.  I = mean KL(q_i ‖ q_agg)"""
+    if n < 2:
+        raise ValueError(f"n is {n}: a standard error needs 2 samples of each datum or more.")
+    q = vae.encode(expect_some(x), y)
+    z = q.sample(n)
+    log_q, log_p = q.log_prob(z), vae.log_prior(z, y)
+    log_agg = AggregatedPosterior(q).log_prob(z.flatten(0, 1)).view(z.shape[:2])
+    p = vae._prior(y, len(x))
+    kl = Share(float(gaussian_kl(q, p).mean()), 0.0) if is_diagonal(q) and is_diagonal(p) else _share(log_q - log_p)
+    return Surgery(_share(vae.log_likelihood(x, z, y)), _share(log_q - log_agg), _share(log_agg - log_p), kl,
+                   math.log(len(x)))
+
+
+def _share(values: Tensor) -> Share:
+    """Mean and standard error of n draws for each of N fixed data: √(Σ_i s_i² / n) / N.  values (n, N)"""
+    values = values.double()
+    return Share(float(values.mean()), float((values.var(0).sum() / len(values)).sqrt() / values.shape[1]))
+
+
+def _repeated(y: Labels, n: int) -> Labels:
+    return y.repeat(n) if isinstance(y, Tensor) and y.ndim else y
+
+
+def _at_least_one(number: int, name: str) -> int:
+    if number < 1:
+        raise ValueError(f"{name} is {number}: a mean over samples of z needs at least 1.")
+    return number

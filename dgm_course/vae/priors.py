@@ -1,0 +1,153 @@
+"""Priors p(z): anything with ``log_prob(z) -> (B,)`` and ``sample(n) -> (n, D)``.
+
+Those below, a ``Gaussian`` or a ``Mixture`` of the library, a flow, another model: a VAE takes any of them, and trains it
+where it is a module.  The best prior for a given encoder is known: the aggregated posterior, the encoder's own average over
+the data.
+
+    q_agg(z) = 1/n Σ_i q(z | x_i)                                                  (lecture 5, Optimal VAE Prior)
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..distributions import Gaussian, Mixture, normal_log_prob
+from ..latent_nets import class_numbers
+from ..tensors import expect_batch, expect_some
+from .heads import DiagonalGaussian
+
+Encoder = Callable[..., DiagonalGaussian]
+
+
+class StandardNormal(nn.Module, Gaussian):
+    """N(0, I): nothing to learn, and the KL of a diagonal Gaussian to it is in closed form."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int) -> None:
+        nn.Module.__init__(self)
+        self.register_buffer("mean", torch.zeros(dim), persistent=False)
+        self.register_buffer("std", torch.ones(dim), persistent=False)
+
+    def __repr__(self) -> str:
+        return f"standard normal in {len(self.mean)} dimensions"
+
+
+class ClassPrior(nn.Module):
+    """p(z | y) = N(m_y, diag s_y²), one Gaussian a label, learned: a prior that is told the class.      (conditional VAE)"""
+
+    def __init__(self, classes: int, dim: int) -> None:
+        super().__init__()
+        self.means = nn.Parameter(torch.zeros(classes, dim))
+        self.log_stds = nn.Parameter(torch.zeros(classes, dim))
+
+    @property
+    def event(self) -> torch.Size:
+        return self.means.shape[1:]
+
+    def given(self, y: Tensor | int, n: int) -> DiagonalGaussian:
+        """The Gaussians of n labels.  y () or (n,)"""
+        y = class_numbers(y, len(self.means), n, self.means.device)
+        return DiagonalGaussian(self.means[y], self.log_stds[y].exp())
+
+    def __repr__(self) -> str:
+        return f"a Gaussian for each of {len(self.means)} labels in {self.means.shape[1]} dimensions, learned"
+
+
+class MixturePrior(nn.Module):
+    """p(z) = Σ_k w_k N(z; m_k, diag s_k²) with everything learned.
+
+    means start at random with deviation `spread`, so that the components differ and can part."""
+
+    def __init__(self, components: int, dim: int, spread: float = 1.0) -> None:
+        super().__init__()
+        if components < 1 or dim < 1:
+            raise ValueError(f"components is {components} and dim {dim}: expected at least 1 of each.")
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.means = nn.Parameter(spread * torch.randn(components, dim))
+        self.log_stds = nn.Parameter(torch.zeros(components, dim))
+
+    @property
+    def event(self) -> torch.Size:
+        return self.means.shape[1:]
+
+    @property
+    def mixture(self) -> Mixture:
+        """The same as an exact mixture, which knows its score and moments."""
+        return Mixture(self.logits.detach().softmax(0), self.means.detach(), self.log_stds.detach().exp(), "mixture prior")
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log Σ_k w_k N(z; m_k, s_k²).  z (B, D) -> (B,)"""
+        expect_batch(z, self.event, "z", self.means.device)
+        each = normal_log_prob(z[:, None], self.means, self.log_stds.exp()).sum(-1)
+        return (self.logits.log_softmax(0) + each).logsumexp(1)
+
+    def sample(self, n: int) -> Tensor:
+        """A component k ~ w, then a point of it.  -> (n, D)"""
+        return self.mixture.sample(n)
+
+    def __repr__(self) -> str:
+        return f"mixture of {len(self.means)} Gaussians in {self.means.shape[1]} dimensions, learned"
+
+
+class VampPrior(nn.Module):
+    """p(z) = 1/K Σ_k q(z | u_k): the encoder's answer to K invented inputs u_k, which are learned.  (Tomczak & Welling 2018)
+
+    encoder: the VAE's own, shared and not copied; inputs (K, *event): where the u_k start, such as K images."""
+
+    def __init__(self, encoder: Encoder, inputs: Tensor) -> None:
+        super().__init__()
+        expect_some(inputs, "inputs")
+        self.inputs = nn.Parameter(inputs.detach().clone().float() if not inputs.is_floating_point() else
+                                   inputs.detach().clone())
+        self._shared = (encoder,)  # in a tuple, so that its weights are not counted as the prior's
+
+    @property
+    def posteriors(self) -> DiagonalGaussian:
+        """q(z | u_k), K of them."""
+        return self._shared[0](self.inputs)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log 1/K Σ_k q(z | u_k).  z (B, D) -> (B,)"""
+        q = self.posteriors
+        expect_batch(z, q.event, "z", q.mean.device)
+        return normal_log_prob(z[:, None], q.mean, q.std).sum(-1).logsumexp(1) - torch.tensor(float(len(q.mean))).log()
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """One of the invented inputs, then a latent of it.  -> (n, D)"""
+        q = self.posteriors
+        which = torch.randint(len(q.mean), (n,), device=q.mean.device)
+        return DiagonalGaussian(q.mean[which], q.std[which]).sample(1)[0]
+
+    def __repr__(self) -> str:
+        return f"VampPrior of {len(self.inputs)} pseudo-inputs {tuple(self.inputs.shape[1:])}, seen through the encoder"
+
+
+class AggregatedPosterior(Mixture):
+    """q_agg(z) = 1/n Σ_i q(z | x_i) over given data, exactly: a mixture of n Gaussians.
+
+    One evaluation costs n Gaussians of D coordinates, O(nD), as does the memory of one block; nothing here is learned, and a
+    VAE with this prior must carry its training set along."""
+
+    block = 4_000_000  # numbers held at once by log_prob
+
+    def __init__(self, q: DiagonalGaussian) -> None:
+        expect_some(q.mean, "q")
+        super().__init__(q.mean.new_ones(len(q.mean)), q.mean.detach(), q.std.detach(), "aggregated posterior")
+
+    def joint_log_prob(self, z: Tensor) -> Tensor:
+        """log 1/n + log q(z | x_i), in blocks of rows.  z (B, D) -> (B, n)"""
+        return torch.cat([super(AggregatedPosterior, self).joint_log_prob(part) for part in z.split(self._rows)])
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log 1/n Σ_i q(z | x_i), in blocks of rows.  z (B, D) -> (B,)"""
+        joint = super().joint_log_prob
+        return torch.cat([joint(part).logsumexp(1) for part in z.split(self._rows)])
+
+    @property
+    def _rows(self) -> int:
+        return max(1, self.block // self.means.numel())
