@@ -124,7 +124,8 @@ class GatedPixelCNN(_Raster):
 class PixelRNN(_Raster):
     """h_1 = A(x),  h_(l+1) = h_l + RowLSTM(h_l): a state that runs down the rows.           (intro lecture, PixelRNN)
 
-    The past has no fixed size here; what is remembered of it must fit into one row of the state."""
+    The past has no fixed height here: two layers reach the top.  A row up, the state moves one column at most, so a wedge on
+    the right stays unseen (the paper's Row LSTM; its diagonal one has no such wedge)."""
 
     def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 3, first: int = 7,
                  kernel: int = 3, classes: int = 0) -> None:
