@@ -23,8 +23,8 @@ def test_the_coupling_has_the_log_determinant_of_its_jacobian_and_goes_back():
     there, back = exercise("flow.coupling_forward").reference, exercise("flow.coupling_inverse").reference
     for x, mask, log_scale, shift in asked("flow.coupling_forward"):
         z, ladj = there(x, mask, log_scale, shift)
-        onward = lambda v, rest=(mask, log_scale, shift): there(v, *rest)[0]
-        logdets = torch.linalg.slogdet(jacobians(onward, x[:3])).logabsdet
+        layer = lambda v, rest=(mask, log_scale, shift): there(v, *rest)[0]
+        logdets = torch.linalg.slogdet(jacobians(layer, x[:3])).logabsdet
         assert torch.allclose(ladj[:3], logdets, atol=1e-9)
         assert torch.allclose(back(z, mask, log_scale, shift), x, rtol=1e-6)
 
