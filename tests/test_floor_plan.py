@@ -27,8 +27,8 @@ MATHEMATICS = [
     ("pretrained",),
 ]
 CLASSROOM = [
-    ("teach.laws", "teach.latent_laws", "teach.draw_latent", "teach.verify", "teach.draw", "teach.play", "teach.players", "teach.players.*",
-     "teach.reveal", "teach.progress", "teach.exercise_cells", "teach.tidy", "teach.build"),
+    ("teach.laws", "teach.latent_laws", "teach.verify", "teach.draw", "teach.draw_latent", "teach.play", "teach.players",
+     "teach.players.*", "teach.reveal", "teach.progress", "teach.exercise_cells", "teach.tidy", "teach.build"),
     ("teach.check", "teach.homework", "teach.homework.*"),
     ("teach",),  # the package itself: the names that notebooks use
 ]
