@@ -41,7 +41,7 @@ def test_the_recipe_makes_a_model_that_the_weights_fit(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(KeyError, match="no weights called 'gpt'; there are absorbing_digits, ddpm_digits"):
+    with pytest.raises(KeyError, match="no weights called 'gpt'; there are absorbing_digits, "):
         pretrained.load("gpt")
 
 
@@ -109,3 +109,31 @@ def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):
     model, few = pretrained.load("absorbing_digits"), images.test[::40]
     bounds = [pretrained.nats(model, few, draws=draws, steps=steps)["nats"] for steps, draws in ((1, 4), (4, 2), (16, 1))]
     assert bounds[0] > bounds[1] > bounds[2] > pretrained.nats(model, few, draws=16)["nats"] - 3
+
+
+@pytest.mark.parametrize("name, most", [("vae_digits", 100), ("vae_plane_digits", 145)])
+def test_the_vaes_have_the_nats_of_their_cards(name, most, images):
+    model, told = pretrained.load(name), pretrained.card(name)["held_out"]
+    bits = data.Bits(images.test).fixed()[::8]
+    with torch.no_grad():
+        now, tight = -model.elbo(bits, 16), -model.log_prob_bound(bits, 50)
+    assert abs(now.mean() - told["nats"]) < 5 * (now.var() / len(now) + told["standard_error"] ** 2) ** 0.5
+    assert tight.mean() < now.mean() - 1
+    assert told["official_test"]["nats"] < most and told["official_test"]["importance_weighted"]["nats"] < most - 2
+    assert "Bernoulli" in told["protocol"] and "k = 500" in told["importance_weighted"]["protocol"]
+
+
+def test_the_conditional_vae_writes_the_class_it_is_told(images):
+    torch.manual_seed(0)
+    model, labels = pretrained.load("cvae_digits"), pretrained.balanced(200, images.test)
+    with torch.no_grad():
+        fake = 2 * model.decode(model.latents(200), labels).mean - 1
+        right = (pretrained.load("digit_classifier")(fake).argmax(1) == labels).float().mean()
+    assert right > 0.85
+
+
+def test_a_vae_starts_at_the_mean_image(images):
+    model = pretrained.vae.at_the_mean_image(pretrained.vae.dense_vae(2, 8))
+    with torch.no_grad():
+        page = model.decode(torch.zeros(1, 2)).mean[0]
+    assert (page - (images.train.mean(0) + 1) / 2).abs().mean() < 0.06

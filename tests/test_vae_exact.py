@@ -93,25 +93,25 @@ def test_the_fitted_world_is_a_maximum_of_the_likelihood_and_beats_the_truth_on_
 
 
 def test_em_on_the_linear_world_by_its_bound_climbs_to_the_fitted_one():
-    """The M-step in W by autograd, the E-step exact: log p never falls, and ends where the eigenvalues say."""
-    x = world(1, 3).sample(300)
+    """The M-step by gradient ascent on the bound, the E-step exact: log p never falls, and ends where eigenvalues say."""
+    x = LinearGaussian(torch.tensor([[2.0], [1.0], [-1.0]]).double(), torch.zeros(3).double(), 0.5).sample(300)
     model, best = LinearGaussian(torch.ones(3, 1).double(), x.mean(0), 1.0), LinearGaussian.fitted(x, 1)
-    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=100, tolerance_grad=1e-10)
     before = []
-    for _ in range(150):
+    for _ in range(40):
         p = model.posterior(x)
         q = DiagonalGaussian(p.mean.detach(), p.cov.detach().diagonal().sqrt())
+        before.append(model.log_prob(x).mean().item())
+        optimizer = torch.optim.LBFGS(model.parameters(), max_iter=40, line_search_fn="strong_wolfe")
 
-        def step(q=q):
+        def step(optimizer=optimizer, q=q):
             optimizer.zero_grad()
             loss = -model.elbo(x, q).mean()
             loss.backward()
             return loss
 
-        before.append(model.log_prob(x).mean().item())
         optimizer.step(step)
     assert all(later > earlier - 1e-9 for earlier, later in zip(before, before[1:], strict=False))
-    assert before[-1] == pytest.approx(best.log_prob(x).mean().item(), abs=2e-4)
+    assert before[-1] == pytest.approx(best.log_prob(x).mean().item(), abs=1e-4) and before[-1] > before[0] + 1
 
 
 def test_a_full_gaussian_is_torchs_own():
