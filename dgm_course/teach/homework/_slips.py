@@ -286,7 +286,7 @@ def _whole_way(given: np.ndarray, right: np.ndarray) -> str:
 
 
 def _unreduced(given: np.ndarray, right: np.ndarray) -> str:
-    if not 0 < right.ndim < given.ndim or given.shape[: right.ndim] != right.shape:
+    if not 0 < right.ndim < given.ndim or given.shape[: right.ndim] != right.shape or given.size == right.size:
         return ""
     rest = tuple(range(right.ndim, given.ndim))
     for name, value in (("sum", given.sum(rest)), ("mean", given.mean(rest))):
