@@ -296,8 +296,7 @@ def _unreduced(given: np.ndarray, right: np.ndarray) -> str:
 
 
 def _table_of_pairs(given: np.ndarray, right: np.ndarray) -> str:
-    alone = right.ndim == 1 or (right.ndim > 1 and right.shape[1] == 1)
-    if alone and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)) != right.shape[:2]:
+    if right.ndim in (1, 2) and given.ndim >= 2 and given.shape[:2] == (len(right), len(right)) != right.shape[:2]:
         return (
             "A (B, B) table came: shapes (B,) and (B, 1) were combined and torch made all pairs. Give the "
             "one a last axis of length one, v[:, None], or take it from the other."
