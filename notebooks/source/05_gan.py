@@ -200,7 +200,7 @@ for name, fake_density in {"one blob": model_1d, "half of the data": one(2.0), "
                            "the data": one(-2.0, 2.0)}.items():
     value = torch.tensor(value_on_grid(truth, fake_density, Optimal(truth, fake_density), line_grid), dtype=torch.float64)
     jsd = measures.jsd_on_grid(truth.log_prob, fake_density.log_prob, line_grid)
-    verify("gan.jsd", value, 2 * jsd - 2 * math.log(2), what=f"{name:16} V(G, D*) = {float(value):7.4f} = 2·{jsd:.4f} − 2 log 2")
+    verify("gan.jsd", value, torch.full_like(value, 2 * jsd - 2 * math.log(2)), what=f"{name:16} V(G, D*) = {float(value):7.4f} = 2·{jsd:.4f} − 2 log 2")
 
 # %% [markdown]
 # And *no other* discriminator reaches that value: take a step from $D^*$ in any direction, and $V$ falls. So a trained $D$ always gives a lower bound of $2\,\mathrm{JSD}-2\log2$; the better it is, the tighter.
