@@ -17,7 +17,7 @@ from torch import nn
 from .. import checkpoints, data
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import gan, judging, paths
+from . import judging, paths
 from .files import FOLDER, Entry, read_into
 from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
 from .judging import accuracy, balanced, judged, nats_of_bits
@@ -41,7 +41,7 @@ __all__ = [
     "digits_style", "entry", "judged", "likeness", "live_recipe", "load", "names", "nats", "nats_of_bits", "train",
 ]
 
-ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES, **gan.ENTRIES}
+ENTRIES: dict[str, Entry] = {**judging.ENTRIES, **paths.ENTRIES}
 
 
 def names() -> list[str]:
