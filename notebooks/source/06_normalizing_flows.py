@@ -353,7 +353,7 @@ draw.gallery({"z ~ N(0, I)": best.sample(24), "0.7 z: likelier, less varied": be
 # The first and the last term each go to infinity, $\mp D\log\eta$; in their difference only the determinant is left.
 
 # %% tags=["slide:flow.as-vae"]
-normal = torch.distributions.Normal(0.0, 1.0)
+log_normal = lambda v: torch.distributions.Normal(0.0, 1.0).log_prob(v).sum(1)
 
 def elbo_terms(x, eta):
     """log p(x|z), log p(z) and log q(z|x) at z = f(x + eta ε).     x (B, 2)  ->  three of (B,)"""
@@ -361,13 +361,11 @@ def elbo_terms(x, eta):
     back = flow.f.inverse(z)                                           # g(z)
     rows = [torch.autograd.grad(back[:, i].sum(), z, retain_graph=True)[0] for i in (0, 1)]
     volume = torch.linalg.slogdet(torch.stack(rows, 1)).logabsdet      # log |det J_g|
-    off = (x - back.detach()) / eta
-    gaussian = normal.log_prob(off).sum(1) - 2 * math.log(eta)         # N(x; g(z), η²) = N(g(z); x, η²)
-    return gaussian, normal.log_prob(z.detach()).sum(1), gaussian + volume
+    gaussian = log_normal((x - back.detach()) / eta) - 2 * math.log(eta)        # N(x; g(z), η²) = N(g(z); x, η²)
+    return gaussian, log_normal(z.detach()), gaussian + volume
 
 some = moons.sample(40).double()
-with torch.no_grad():
-    log_p = flow.log_prob(some)
+log_p = flow.log_prob(some).detach()
 etas, elbos, parts = [0.3, 0.1, 0.03, 0.01, 0.003, 0.001], [], []
 for eta in etas:
     seed(6)
