@@ -42,7 +42,7 @@ class Flow(nn.Module):
         """g(temperature · z), z ~ base.  -> (n, *event);  a temperature below 1 draws likelier and fewer kinds of samples"""
         if not temperature > 0:
             raise ValueError(f"temperature is {temperature}: expected a number above 0 (1: as learned).")
-        with threads_for(self):
+        with threads_for(None):  # place by place the operations are too small to share between cores
             return self.f.inverse(temperature * self.base.sample(n))
 
     @torch.no_grad()

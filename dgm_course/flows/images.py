@@ -71,7 +71,7 @@ class Logit(Bijection):
         return (torch.sigmoid(expect_batch(z, name="z")) - self.margin) / (1 - 2 * self.margin)
 
     def _inside(self, x: Tensor) -> Tensor:
-        low, high = (float(end) for end in torch.aminmax(expect_batch(x))) if x.numel() else (0.5, 0.5)
+        low, high = (float(end) for end in torch.aminmax(expect_batch(x).detach())) if x.numel() else (0.5, 0.5)
         edge = 1e-6 if self.margin else 0.0
         if low < -edge or high > 1 + edge or not self.margin and (low <= 0 or high >= 1):
             wanted = "[0, 1]" if self.margin else "(0, 1), ends excluded: without a margin the logit of 0 or 1 is infinite"
