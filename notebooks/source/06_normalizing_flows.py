@@ -692,11 +692,11 @@ def hutchinson_trace(field, x, probes):
 hutchinson_trace = check("flow.hutchinson_trace", hutchinson_trace)
 
 # %% [markdown]
-# **Now put your pieces together.** Your couplings, forwards and with your density, are trained on eight Gaussians; your couplings, backwards, draw the samples. (Where a piece is still missing the reference stands in.)
+# **Now put your pieces together.** Your couplings, forwards and with your density, are trained on the two moons; your couplings, backwards, draw the samples. (Where a piece is still missing the reference stands in.)
 
 # %%
 seed(20)
-ring = data.eight_gaussians()
+pair = data.moons()
 masks = [torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])] * 4
 scales, shifts = ([flows.mlp(2, 2, 48) for _ in masks] for _ in range(2))
 weights = [p for net in [*scales, *shifts] for p in net.parameters()]
@@ -713,7 +713,7 @@ def yours(x):
 for step in range(steps):
     optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / steps)
     optimizer.zero_grad()
-    (-yours(ring.sample(256)).mean()).backward()
+    (-yours(pair.sample(256)).mean()).backward()
     optimizer.step()
 
 # %%
@@ -721,16 +721,16 @@ with torch.no_grad():
     z = torch.randn(2000, 2)
     for mask, scale, shift in reversed(list(zip(masks, scales, shifts))):
         z = coupling_inverse(z, mask, bound(scale), shift)
-    test = ring.sample(5000)
-    print(f"held out: {float(-yours(test).mean()):.2f} nats, entropy {float(-ring.log_prob(test).mean()):.2f}")
+    test = pair.sample(5000)
+    print(f"held out: {float(-yours(test).mean()):.2f} nats, entropy {float(-pair.log_prob(test).mean()):.2f}")
 axes = draw.panels(2, 2.8)
 draw.density(lambda x: yours(x.float()), ax=axes[0], title="your density")
 draw.points(z, ax=axes[1], color=draw.BLUE, title="your samples")
-draw.shown(axes, "The reader's own flow of eight Gaussians: its density and its samples, threads between the islands")
+draw.shown(axes, "The reader's own flow of two moons: its density and its samples, a thread between the moons")
 
 # %% [markdown]
-# **Written (think, then unfold).** *Look for the threads between the islands. Could any flow from one Gaussian be without them?*
-# <details><summary>Answer</summary>No, not exactly: a continuous, invertible map keeps the plane in one piece, and the normal is in one piece with positive density everywhere. The threads can only become thin, where the map stretches a
+# **Written (think, then unfold).** *Look for the thread between the two moons. Could any flow from one Gaussian be without it?*
+# <details><summary>Answer</summary>No, not exactly: a continuous, invertible map keeps the plane in one piece, and the normal is in one piece with positive density everywhere. The thread can only become thin, where the map stretches a
 # very small piece of noise very far, and that makes the inverse badly conditioned. Remedies: a base with several pieces, or noise inside the layers (and then it is a VAE again).</details>
 #
 # *Why is −log p of a flow on 8-bit images reported in bits a dimension, and why is 1.06 for RealNVP comparable with a PixelCNN's number, while 1,280 nats "in logit space" is not?*

@@ -218,6 +218,7 @@ def _flat(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
 
 def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
     """A sentence for a wrong shape: which right values are hidden in what came."""
+    batch_came = any(isinstance(v, np.ndarray) and v.ndim and len(v) == len(right) for v in case.args.values() if right.ndim)
     rules = (
         _scalar_asked,
         _no_column,
@@ -226,7 +227,7 @@ def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
         _transposed,
         _whole_way,
         _unreduced,
-        _table_of_pairs,
+        *([_table_of_pairs] if batch_came else []),
         _numbers,
         _reduced,
         _same_count,
