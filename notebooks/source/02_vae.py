@@ -643,13 +643,15 @@ with torch.no_grad():
 draw.images(2 * sheet - 1, columns=10, alt="Ten digits by ten handwritings: a class a row, a latent a column")
 
 # %% tags=["slide:vae.cvae"]
-def written(label, slant):
+def written(label, first_number):
     z = hands.clone()
+    z[:, 0] = first_number                                                      # the other seven stay
+    axes = draw.panels(1, 6.0, height=0.9)
     with torch.no_grad():
-        z[:, 0] = slant
-        return draw.images(2 * conditional.decode(z, label).mean - 1, columns=10, title=f"p(x | z, y = {label}), z₁ = {slant:+.1f}")
+        draw.images(2 * conditional.decode(z, label).mean - 1, columns=10, ax=axes[0], title=f"y = {label}")
+    return axes
 
-play(written, label=(0, 9, 1, 4), slant=(-2.4, 2.4, 0.4, 0.0))
+play(written, label=(0, 9, 1, 4), first_number=(-2.4, 2.4, 0.4, 0.0))
 
 # %% [markdown]
 # Is the label obeyed, and what is it worth? The classifier reads a thousand samples; and the bound of the conditional model is for $\log p(x\mid y)$, which under one joint distribution exceeds $\log p(x)$ by at most $\log10\approx2.3$ nats (when the image leaves no doubt about its class).
