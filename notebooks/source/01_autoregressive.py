@@ -99,7 +99,7 @@ with torch.no_grad():
 x = world.sample(500)
 dice = lambda: torch.Generator().manual_seed(1)
 same = model.sample(500, generator=dice()) == bare_sample(torch.rand(L, 500, generator=dice()))
-print(f"log p of 500 images: largest difference to the bare lines {float((model.log_prob(x) - bare_log_prob(x)).abs().max()):.0e}")
+print(f"log p of 500 images: largest difference to the bare lines {float((model.log_prob(x) - bare_log_prob(x)).detach().abs().max()):.0e}")
 print(f"samples from the same random numbers: {int(same.sum()):,} of {same.numel():,} pixels agree")
 reveal(ar.Autoregressive.log_prob)
 
