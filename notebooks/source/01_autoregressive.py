@@ -134,7 +134,7 @@ for name, network in three.items():
     in_double.load_state_dict(network.state_dict())
     verify("ar.chain-rule", in_double.log_prob(every).exp().sum(), 1.0, what=f"Σ over all 512 images of q(x) = 1, {name}")
 in_double.first.mask = torch.ones_like(in_double.first.mask)           # the control: a network that may look ahead
-print(f"without its mask: Σ q(x) = {float(in_double.log_prob(every).exp().sum()):.3f}, no distribution")
+print(f"without its mask: Σ q(x) = {float(in_double.log_prob(every).detach().exp().sum()):.3f}, no distribution")
 
 # %% [markdown]
 # Watch one image being written. Left: the pixels so far, grey what is not written yet, and a frame around the next one. Right: how likely ink is there, by counting (green) and by the network. Look for the moment when the line is decided.
