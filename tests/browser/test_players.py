@@ -9,7 +9,7 @@ from in_lab import browser_page, comm_messages, failures, lab, missing, run_note
 
 from dgm_course.dynamics import euler, heun, rk4, solve
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
 
 FIELD = """
 import torch
