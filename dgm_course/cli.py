@@ -141,7 +141,7 @@ def _pace() -> Iterator[str]:
     from .pace import pace
 
     slower = pace()
-    yield (f"A training step takes {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
+    yield (f"A training step takes up to {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
            f"measured on: expect about {max(1.5, 1.5 * slower):.0f} minutes for each.")
 
 
