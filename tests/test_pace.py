@@ -11,8 +11,8 @@ from dgm_course.path_models import flow_matching
 
 
 def test_the_pace_is_the_worse_ratio_to_the_usual_times(monkeypatch):
-    seconds = iter((0.114, 0.00284))
-    monkeypatch.setattr(pace, "_seconds", lambda step, tries: next(seconds))
+    seconds = iter((0.058, 0.00284))
+    monkeypatch.setattr(pace, "_seconds", lambda step, threads, tries: next(seconds))
     assert pace.pace() == pytest.approx(4)
 
 
