@@ -85,10 +85,13 @@ def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:
 def threads_for(module: Any) -> Iterator[None]:
     """One thread while a small network (fewer than 50,000 weights) works, every core for a large one, then as before.
 
-    Handing a 64-wide layer to two cores costs more than it saves, and very much more on a busy machine."""
+    Handing a 64-wide layer to two cores costs more than it saves, and very much more on a busy machine.  OMP_NUM_THREADS,
+    where it is set, is the most that is taken."""
     before, weights = torch.get_num_threads(), getattr(module, "parameters", tuple)()
     count = sum(p.numel() for p in weights)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    cores = min(cores, int(allowed)) if allowed.isdecimal() and int(allowed) else cores
     torch.set_num_threads(1 if count < 50_000 else cores)
     try:
         yield
