@@ -160,41 +160,52 @@ class RowLSTM(nn.Module):
 
 
 class CausalAttention(nn.Module):
-    """softmax(q kᵀ / √d + mask) v in several heads; place i attends to places 0 ... i.  (B, L, C) -> (B, L, C)"""
+    """softmax(q kᵀ / √d + mask) v in several heads; place i attends to places 0 ... i.  (B, L, C) -> (B, L, C)
 
-    def __init__(self, width: int, heads: int) -> None:
+    heads: how many, or (heads, kv_heads), where a place has kv_heads keys and values and the heads share them evenly.
+    Keys and values are all that a sampler keeps, and reading them again at each step is most of its time: with kv_heads = 1
+    they are ``heads`` times less.                                           (multi-query attention, Shazeer 2019)"""
+
+    def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
         super().__init__()
+        heads, self.kv_heads = (heads, heads) if isinstance(heads, int) else heads
         if heads < 1 or width % heads:
             raise ValueError(f"{heads} heads do not divide the width {width}: expected width / heads to be whole.")
-        self.heads = heads
-        self.qkv, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        if self.kv_heads < 1 or heads % self.kv_heads:
+            raise ValueError(f"kv_heads is {self.kv_heads}: expected a number that divides the {heads} heads.")
+        self.heads, self.size = heads, width // heads
+        self.parts = [width, self.kv_heads * self.size, self.kv_heads * self.size]  # of q, k and v
+        self.qkv = nn.Linear(width, sum(self.parts))
+        self.mix = nn.Linear(width, width)
 
-    def split(self, h: Tensor) -> Tensor:
-        """q, k and v of all heads.  (B, L, C) -> (3, B, heads, L, d)"""
-        return self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+    def split(self, h: Tensor) -> list[Tensor]:
+        """q (B, heads, L, d), k and v (B, kv_heads, L, d)"""
+        return [part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in self.qkv(h).split(self.parts, -1)]
 
     def join(self, h: Tensor) -> Tensor:
         return self.mix(h.transpose(1, 2).flatten(2))
 
     def forward(self, h: Tensor) -> Tensor:
-        q, k, v = self.split(h)
+        q, *kv = self.split(h)
+        k, v = (part.repeat_interleave(self.heads // self.kv_heads, 1) for part in kv)
         return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
     def step(self, h: Tensor, memory: tuple[Tensor, Tensor], i: int) -> Tensor:
-        """The formula written out for the query of place i alone.  h (n, 1, C) -> (n, 1, C)
+        """The formula written out for the query of place i alone.  h (n, C) -> (n, C)
 
-        memory: the keys kᵀ (n, heads, d, L) and values (n, heads, L, d) of the places before; place i is added."""
+        memory: the keys kᵀ (n · kv_heads, d, L) and values (n · kv_heads, L, d) of the places before; place i is added."""
         keys, values = memory
-        q, k, v = self.split(h)
-        keys[..., i], values[..., i, :] = k[..., 0, :], v[..., 0, :]
-        share = (q / q.shape[-1] ** 0.5 @ keys[..., : i + 1]).softmax(-1)
-        return self.join(share @ values[..., : i + 1, :])
+        q, k, v = self.qkv(h).split(self.parts, -1)
+        keys[..., i], values[:, i] = (part.reshape(len(keys), self.size) for part in (k, v))
+        q = q.reshape(len(keys), self.heads // self.kv_heads, self.size)
+        share = torch.bmm(q / self.size ** 0.5, keys[..., : i + 1]).softmax(-1)
+        return self.mix(torch.bmm(share, values[:, : i + 1]).view(h.shape))
 
 
 class CausalBlock(nn.Module):
     """h + attention(norm(h)), then h + MLP(norm(h)): one layer of a GPT.  (B, L, C) -> (B, L, C)"""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
         super().__init__()
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = CausalAttention(width, heads)
@@ -205,13 +216,13 @@ class CausalBlock(nn.Module):
         return h + self.think(self.second(h))
 
     def memory(self, n: int, length: int) -> tuple[Tensor, Tensor]:
-        """Room for the keys and values of n sequences: (n, heads, d, L) and (n, heads, L, d)."""
-        heads, weight = self.attention.heads, self.attention.mix.weight
-        keys = weight.new_empty(n, heads, len(weight) // heads, length)
+        """Room for the keys and values of n sequences: (n · kv_heads, d, L) and (n · kv_heads, L, d)."""
+        attention = self.attention
+        keys = attention.mix.weight.new_empty(n * attention.kv_heads, attention.size, length)
         return keys, torch.empty_like(keys.mT)
 
     def step(self, h: Tensor, memory: tuple[Tensor, Tensor], i: int) -> Tensor:
-        """``forward`` at place i alone, given the memory of those before.  h (n, 1, C)"""
+        """``forward`` at place i alone, given the memory of those before.  h (n, C) -> (n, C)"""
         h = h + self.attention.step(self.first(h), memory, i)
         return h + self.think(self.second(h))
 

@@ -39,6 +39,7 @@ FAMILIES = {
     "GatedPixelCNN": lambda k, e, **more: GatedPixelCNN(k, e, width=8, depth=3, first=3, **more),
     "PixelRNN": lambda k, e, **more: PixelRNN(k, e, width=8, depth=3, first=3, **more),
     "ImageGPT": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=2, **more),
+    "ImageGPT, shared keys": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=(2, 1), **more),
     "ImageGPT, any order": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=2, order=shuffled(e), **more),
     "MADE": lambda k, e, **more: MADE(k, e, width=40, **more),
     "MADE, any order": lambda k, e, **more: MADE(k, e, width=40, depth=3, order=shuffled(e), **more),

@@ -155,13 +155,31 @@ def test_heads_are_consecutive_parts_of_the_width():
         torch.testing.assert_close(part.transpose(1, 2).flatten(2), whole)
 
 
+def test_heads_that_share_keys_are_heads_whose_keys_are_equal():
+    shared, own = CausalAttention(12, (4, 2)).double(), CausalAttention(12, 4).double()
+    copies = [0, 1, 2] * 2 + [3, 4, 5] * 2  # two heads take the first key (three numbers), two the second
+    with torch.no_grad():
+        for mine, theirs in ((own.qkv.weight, shared.qkv.weight), (own.qkv.bias, shared.qkv.bias)):
+            q, k, v = theirs.split(shared.parts)
+            mine.copy_(torch.cat([q, k[copies], v[copies]]))
+        own.mix.load_state_dict(shared.mix.state_dict())
+    h = normal(2, 5, 12)
+    torch.testing.assert_close(shared(h), own(h))
+
+
+@pytest.mark.parametrize("heads", [2, (4, 2), (4, 1)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_a_block_step_by_step_is_the_block(dtype):
-    block, h = CausalBlock(8, 2).to(dtype), torch.randn(3, 6, 8, dtype=dtype)
+def test_a_block_step_by_step_is_the_block(dtype, heads):
+    block, h = CausalBlock(8, heads).to(dtype), torch.randn(3, 6, 8, dtype=dtype)
     memory = block.memory(3, 6)
     with torch.no_grad():
-        steps = torch.cat([block.step(h[:, i : i + 1], memory, i) for i in range(6)], 1)
+        steps = torch.stack([block.step(h[:, i], memory, i) for i in range(6)], 1)
     torch.testing.assert_close(steps, block(h), atol=1e-5 if dtype == torch.float32 else 1e-12, rtol=0)
+
+
+def test_shared_keys_are_less_to_remember():
+    rooms = [sum(part.numel() for part in CausalBlock(8, heads).memory(3, 6)) for heads in (4, (4, 2), (4, 1))]
+    assert rooms == [3 * 6 * 2 * 8, 3 * 6 * 2 * 4, 3 * 6 * 2 * 2]
 
 
 def test_a_masked_linear_layer_has_no_connection_where_the_mask_is_zero():
@@ -182,6 +200,8 @@ def test_a_masked_linear_layer_has_no_connection_where_the_mask_is_zero():
     (lambda: MaskedConv2d(1, 1, 3, "C"), "kind is 'C'.*'A'.*'B'"),
     (lambda: CausalAttention(10, 4), "4 heads do not divide the width 10"),
     (lambda: CausalAttention(10, 0), "0 heads"),
+    (lambda: CausalAttention(12, (4, 3)), "kv_heads is 3: expected a number that divides the 4 heads"),
+    (lambda: CausalAttention(12, (4, 0)), "kv_heads is 0"),
     (lambda: GatedLayer(4, 2), "odd"),
     (lambda: RowLSTM(4, 2), "odd"),
 ])

@@ -162,10 +162,12 @@ class PixelRNN(_Raster):
 class ImageGPT(Autoregressive):
     """h_i = (what stands at the place before i) + position_i, then `depth` causal blocks.     (intro lecture, Image GPT)
 
-    The first place sees `told` instead of a symbol.  order: any; positions are counted in it."""
+    The first place sees `told` instead of a symbol.  order: any; positions are counted in it.
+    heads: their number, or (heads, kv_heads), where heads share keys and values; with 1 there is least to remember."""
 
-    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 4, heads: int = 4,
-                 classes: int = 0, order: Sequence[int] | Tensor | None = None) -> None:
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 4,
+                 heads: int | tuple[int, int] = (4, 1), classes: int = 0,
+                 order: Sequence[int] | Tensor | None = None) -> None:
         super().__init__(vocabulary, event, width, classes, order)
         at_least(1, depth=depth)
         self.symbol = nn.Parameter(0.02 * torch.randn(vocabulary, width))
@@ -184,10 +186,10 @@ class ImageGPT(Autoregressive):
         memories = [block.memory(n, self.length) for block in self.blocks]
         before = self.told(label)
         for i, position in enumerate(self.position):
-            h = (before + position)[:, None]
+            h = before + position
             for block, memory in zip(self.blocks, memories):
                 h = block.step(h, memory, i)
-            token = yield self.leave(h)[:, 0]
+            token = yield self.leave(h)
             before = self.symbol[token]
 
 

@@ -127,8 +127,8 @@ verify("ar.chain-rule", total, exact.log_prob(every), what="Σ log p(xᵢ | x_<i
 
 # %% tags=["slide:ar.chain-rule"]
 seed(3)
-three = {"untrained": ar.MADE(K, (L,)), "trained above": model,
-         "untrained, in a mixed order": ar.MADE(K, (L,), order=torch.randperm(L))}
+three = {"untrained": ar.MADE(K, (L,)), "untrained, in a mixed order": ar.MADE(K, (L,), order=torch.randperm(L)),
+         "trained above": model}
 for name, network in three.items():
     in_double = ar.MADE(K, (L,), network.width, len(network.inner) + 1, order=network.order).double()
     in_double.load_state_dict(network.state_dict())
@@ -489,6 +489,9 @@ with torch.inference_mode():
     one_by_one = torch.stack([steps.send(None if i == 0 else plain[:4].flatten(1)[:, i - 1]) for i in range(100)], 1)
     at_once = gpt(plain[:4]).flatten(1, -2)
 verify("ar.image-gpt", one_by_one, at_once, what="logits place by place = logits of one full pass", tolerance=1e-5)
+
+# %% [markdown]
+# Here is all of it for attention: one query, and what is remembered. Reading the memory back at each step is most of the time, so it pays to have less of it: heads may share their keys and values (`heads=(4, 1)`, *multi-query attention*), which is one line of bookkeeping and a quarter of the memory.
 
 # %%
 reveal(causal_nets.CausalAttention.step)
