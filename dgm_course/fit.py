@@ -12,7 +12,6 @@ not (on a CPU).  Press "stop" in a notebook: the step under way is finished, the
 """
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
@@ -27,59 +26,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from . import checkpoints
+from .batches import feed
+from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
 from .tensors import threads_for
 
-Schedule = Callable[[float], float]
-
-
-def constant(done: float) -> float:
-    """1 throughout."""
-    return 1.0
-
-
-def linear(done: float) -> float:
-    """1 − done: from the full learning rate to zero, which is worth more than most other tricks in a short run."""
-    return 1.0 - done
-
-
-def cosine(done: float) -> float:
-    """(1 + cos π·done) / 2."""
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def held_then_linear(done: float) -> float:
-    """The full rate for 70 % of the run, then linearly to zero: a long run may be prolonged before it cools."""
-    return min(1.0, (1 - done) / 0.3)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: the numbers one would write beside a result.
-
-    steps and batch; lr of AdamW, its warm-up in steps and its decay (a function of the done share, 0 to 1); ema: decay
-    of the weights' running average, 0 for none; clip: largest gradient norm; precision: dtype of autocast, or None."""
-
-    steps: int
-    batch: int = 128
-    lr: float = 1e-3
-    warmup: int = 0
-    decay: Schedule = constant
-    ema: float = 0.0
-    clip: float | None = None
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    precision: torch.dtype | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, low in (("steps", 0), ("batch", 1), ("lr", 0), ("warmup", 0), ("ema", 0)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least {low}.")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step: lr · min(1, (step + 1)/warmup) · decay(step/steps)."""
-        return self.lr * min(1.0, (step + 1) / max(1, self.warmup)) * self.decay(step / max(1, self.steps))
-
+__all__ = ["History", "Player", "Recipe", "Schedule", "TrainingError", "constant", "cosine", "feed", "fit",
+           "held_then_linear", "linear", "players", "read_history", "warm_average"]
 
 @dataclass
 class Player:
@@ -303,57 +255,6 @@ def warm_average(decay: float) -> Callable:
         now = min(decay, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(averages, currents, 1 - now)
     return update
-
-
-def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], tuple[Tensor, ...]]:
-    """step -> batch, a function of (seed, step) alone, so that any step can be the first."""
-    if isinstance(data, Tensor):
-        data = (data,)
-    if isinstance(data, tuple):
-        return _shuffled(tuple(None if part is None else part.to(device) for part in data), recipe)
-    return _drawn(getattr(data, "sample", data), recipe, device)
-
-
-def _shuffled(data: tuple[Tensor | None, ...], recipe: Recipe) -> Callable[[int], tuple[Tensor, ...]]:
-    """Batches of a finite set: epochs in a new order each, every sample at most once an epoch (whole batches only)."""
-    counts = [len(part) for part in data if part is not None]
-    n, size = counts[0], min(recipe.batch, counts[0])
-    if n == 0 or set(counts) != {n}:
-        raise ValueError(f"the data have {counts} samples: expected equal numbers, above 0.")
-    order: dict[int, Tensor] = {}
-
-    def batch(step: int) -> tuple[Tensor, ...]:
-        epoch, place = divmod(step, n // size)
-        if epoch not in order:
-            order.clear()
-            order[epoch] = torch.randperm(n, generator=_generator(recipe.seed, epoch)).to(data[0].device)
-        index = order[epoch][place * size:(place + 1) * size]
-        return tuple(None if part is None else part.index_select(0, index) for part in data)
-    return batch
-
-
-def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -> Callable[[int], tuple[Tensor, ...]]:
-    """Batches of an endless source, drawn 64 at a time: a small draw costs as much as a large one."""
-    block, held = 64, {}
-
-    def batch(step: int) -> tuple[Tensor, ...]:
-        number, place = divmod(step, block)
-        if number not in held:
-            held.clear()
-            with torch.random.fork_rng(devices=[]):
-                torch.set_rng_state(_generator(recipe.seed, number).get_state())
-                drawn = sample(block * recipe.batch)
-            drawn = drawn if isinstance(drawn, tuple) else (drawn,)
-            if any(len(part) != block * recipe.batch for part in drawn):
-                raise ValueError(f"the data were asked for {block * recipe.batch} samples and gave "
-                                 f"{[len(part) for part in drawn]}: expected sample(n) to give n.")
-            held[number] = list(zip(*[part.to(device).split(recipe.batch) for part in drawn]))
-        return held[number][place]
-    return batch
-
-
-def _generator(seed: int, number: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed * 1_000_003 + number) * 2_147_483_629 % 2**63)
 
 
 @contextmanager
