@@ -13,13 +13,14 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 # From the ground up. In the mathematics a file imports strictly from below, so the families of one row never
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
-    ("tensors", "folders", "checkpoints", "mnist_files"),  # the last three touch disks and know no formula
+    ("tensors", "folders", "checkpoints", "mnist_files", "recipe"),  # three of them touch disks and know no formula
+    ("batches",),
     # causal: layers that see no future
     ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "dynamics", "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
     ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads"),
     ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
-     "flows.triangular", "flows.continuous", "flows.flow", "vae.priors"),
+     "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors"),
     ("flows.images", "vae.exact", "vae.model"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
     ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games

@@ -32,9 +32,11 @@ from dgm_course.flows import (
     Normal,
     Permutation,
     Planar,
+    Spline,
     Squeeze,
     autoregressive,
     couplings,
+    grey_spline,
     mlp,
     planars,
     set_scales,
@@ -55,6 +57,7 @@ PLANE = {
     "MaskedAutoregressive": lambda: MaskedAutoregressive(2, 16),
     "MaskedAutoregressive, backwards": lambda: MaskedAutoregressive(2, 16, order=[1, 0]),
     "Planar": lambda: Planar(2),
+    "Spline": lambda: Spline([-1.0, -0.5, 0.2, 1.5], [-2.0, 0.0, 0.5, 1.0]),
     "couplings": lambda: couplings(2, 4, 16),
     "autoregressive": lambda: autoregressive(2, 3, 16),
     "planars": lambda: planars(2, 6),
@@ -309,6 +312,28 @@ def test_the_logit_stretches_the_open_interval_and_its_density_is_that_of_a_logi
     assert torch.isfinite(Logit(0.05)(ends)[0]).all()
 
 
+def test_a_spline_goes_through_its_points_and_straight_on():
+    knots, values = torch.tensor([0.0, 0.1, 0.5, 1.0]).double(), torch.tensor([-1.0, 1.0, 1.5, 4.0]).double()
+    spline = Spline(knots, values).double()
+    assert torch.allclose(spline(knots[:, None])[0][:, 0], values, atol=1e-6)
+    x = torch.linspace(-1, 2, 400, dtype=torch.float64)[:, None]
+    z = spline(x)[0][:, 0].detach()
+    assert (z.diff() > 0).all()
+    for beyond in (z[x[:, 0] < 0], z[x[:, 0] > 1]):
+        assert beyond.diff().diff().abs().max() < 1e-9
+    assert torch.allclose(spline(x)[1], spline(x.view(-1, 1, 1, 1))[1])  # any event
+
+
+def test_the_grey_spline_makes_a_bin_of_paper_nearly_normal():
+    u = (torch.arange(20_000) + 0.5).double()[:, None] / 20_000
+    for k in (0, 255):  # paper and ink: entropy of z = entropy of u + mean log slope, to be held against that of a normal
+        z, ladj = (part.detach() for part in grey_spline().double()((k + u) / 256))
+        missing = 0.5 * math.log(2 * math.pi * math.e * float(z.var())) - (float(ladj.mean()) - math.log(256))
+        assert 0 <= missing < 0.03
+    plain = 0.5 * math.log(2 * math.pi * math.e / 12)
+    assert plain == pytest.approx(0.1765, abs=1e-3)  # what a uniform bin lacks
+
+
 def test_a_flow_of_digits_learns_and_draws_digits_values():
     torch.manual_seed(0)
     images = data.digits()
@@ -478,6 +503,9 @@ FAULTS = {
     "logit of 0": (lambda: Logit(0.0)(NUMBERS), r"x runs from 0 to 0: expected numbers in \(0, 1\), ends excluded"),
     "logit of 1": (lambda: Logit(0.0)(NUMBERS + 1), "the logit of 0 or 1 is infinite"),
     "logit outside": (lambda: Logit(0.05)(NUMBERS - 1), r"x runs from -1 to -1: expected numbers in \[0, 1\]"),
+    "knots that fall": (lambda: Spline([0.0, 1.0, 0.5], [0.0, 1.0, 2.0]), "expected two increasing rows"),
+    "one knot": (lambda: Spline([0.0], [0.0]), "two numbers or more"),
+    "unequal knots": (lambda: Spline([0.0, 1.0], [0.0, 1.0, 2.0]), r"knots \(2,\) and values \(3,\)"),
     "margin": (lambda: Logit(0.5), "margin is 0.5: expected a number from 0 to below 0.5"),
     "odd image": (lambda: Squeeze((1, 7, 8)), r"event is \(1, 7, 8\): expected \(C, H, W\) with H and W even"),
     "odd channels": (lambda: Factor((3, 2, 2), Squeeze((1, 2, 2))), "expected an even number of channels"),

@@ -6,15 +6,16 @@ A `Flow` is an invertible layer and a density for z; that is all.  Its ``log_pro
 mean of it, its ``sample`` goes the other way.  It has what a prior needs, so a VAE takes one as it is.
 
 * `layers`: the protocol, and what can be inverted without a network; `triangular`: couplings, masked autoregression, planes;
-* `images`: the way from pixels to noise and back;
+* `splines`: a curve for one coordinate;  `images`: the way from pixels to noise and back;
 * `continuous`: infinitely many layers, each infinitely thin: the determinant becomes an integral of a trace.
 """
 from .continuous import ContinuousFlow
 from .flow import Flow
 from .images import Asker, Dequantise, Factor, Logit, Squeeze, set_scales, two_scales
 from .layers import Affine, Bijection, Compose, Linear, Normal, Permutation
+from .splines import Spline, grey_spline
 from .triangular import Coupling, MaskedAutoregressive, MaskedCoupling, Planar, autoregressive, couplings, mlp, planars
 
 __all__ = ["Affine", "Asker", "Bijection", "Compose", "ContinuousFlow", "Coupling", "Dequantise", "Factor", "Flow", "Linear",
-           "Logit", "MaskedAutoregressive", "MaskedCoupling", "Normal", "Permutation", "Planar", "Squeeze", "autoregressive",
-           "couplings", "mlp", "planars", "set_scales", "two_scales"]
+           "Logit", "MaskedAutoregressive", "MaskedCoupling", "Normal", "Permutation", "Planar", "Spline", "Squeeze",
+           "autoregressive", "couplings", "grey_spline", "mlp", "planars", "set_scales", "two_scales"]

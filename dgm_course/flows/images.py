@@ -162,14 +162,15 @@ def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
 
 
 def two_scales(event: Sequence[int] = (1, 28, 28), counts: tuple[int, int] = (8, 6), widths: tuple[int, int] = (32, 48),
-               levels: int = 256, margin: float = 0.05) -> Compose:
-    """RealNVP for grey images: pixels -> [0, 1) -> logits -> couplings on 4 channels -> half of them on 8 channels -> noise.
+               levels: int = 256, stretch: Bijection | None = None) -> Compose:
+    """RealNVP for grey images: pixels -> [0, 1) -> the line -> couplings of 4 channels -> of 8, for half of them -> noise.
 
-    (1, H, W) with H and W divisible by 4 -> (H·W,).   counts, widths: couplings and their width at the two scales."""
+    (1, H, W) with H and W divisible by 4 -> (H·W,).   counts, widths: couplings and their width at the two scales.
+    stretch: from [0, 1) to the line, pixel by pixel; None for the paper's logit."""
     channels, height, width = event
     fine, coarse = (4 * channels, height // 2, width // 2), (8 * channels, height // 4, width // 4)
     rest = Compose([Squeeze((2 * channels, *fine[1:])), *scale(coarse, counts[1], widths[1]), Factor(coarse)])
-    return Compose([Dequantise(event, levels), Logit(margin), Squeeze(event), *scale(fine, counts[0], widths[0]),
+    return Compose([Dequantise(event, levels), stretch or Logit(), Squeeze(event), *scale(fine, counts[0], widths[0]),
                     Factor(fine, rest)])
 
 
