@@ -67,7 +67,7 @@ def race(number: int, steps: int, rates: tuple[float, ...]) -> dict[str, Watch]:
     goal = -float(MOONS.log_prob(held_out).mean()) + MARGIN
     watches = {"course": Watch(held_out, goal)} | {f"zuko, rate {r:g}": Watch(held_out, goal) for r in rates}
     others = [theirs(rate, points, watches[f"zuko, rate {rate:g}"]) for rate in rates]
-    flow: nn.Module = flows.Flow(flows.couplings(2, 6), 2)
+    flow: nn.Module = flows.Flow(flows.couplings(2, 8), 2)
     mark = time.process_time()
 
     def pause(history: History) -> None:
@@ -77,14 +77,14 @@ def race(number: int, steps: int, rates: tuple[float, ...]) -> dict[str, Watch]:
             for other in others:
                 next(other)
             mark = time.process_time()
-    fit(flow, points, Recipe(steps, 256, 4e-3, decay=linear, seed=number), report=pause)
+    fit(flow, points, Recipe(steps, 256, 4e-3, warmup=20, decay=linear, seed=number), report=pause)
     return watches
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=600)
     args = parser.parse_args()
     torch.set_num_threads(1)
     rates = (1e-3, 3e-3) if importlib.util.find_spec("zuko") else ()
