@@ -122,7 +122,7 @@ class MaskedAutoregressive(Bijection):
     before it, so the way back takes D passes.  order: the places in the order in which they depend on one another."""
 
     def __init__(self, dim: int, width: int = 64, depth: int = 2, order: Sequence[int] | Tensor | None = None,
-                 bound: float = 3.0) -> None:
+                 bound: float = 3.0, unit: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
         order = torch.arange(dim) if order is None else torch.as_tensor(order)
         if not torch.equal(order.sort().values, torch.arange(dim)):
@@ -135,7 +135,7 @@ class MaskedAutoregressive(Bijection):
         last = MaskedLinear((rank[:, None] > degree).repeat(2, 1))
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.net = nn.Sequential(*[m for mask in sizes for m in (MaskedLinear(mask), nn.ReLU())], last)
+        self.net = nn.Sequential(*[m for mask in sizes for m in (MaskedLinear(mask), unit())], last)
 
     def conditions(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """m and a of every place, from the places before it.  (B, D) each"""
@@ -201,18 +201,20 @@ def halves(dim: int) -> tuple[list[int], list[int]]:
     return list(range(0, dim, 2)), list(range(1, dim, 2))
 
 
-def couplings(dim: int, count: int = 8, width: int = 64, depth: int = 2, bound: float = 3.0) -> Compose:
+def couplings(dim: int, count: int = 8, width: int = 64, depth: int = 2, bound: float = 3.0,
+              unit: type[nn.Module] = nn.ReLU) -> Compose:
     """RealNVP for points (B, dim): couplings that keep the even and the odd places in turn.         (lecture 5, RealNVP)"""
     sides = halves(dim)
-    layers = [Coupling(kept, dim, mlp(len(kept), 2 * (dim - len(kept)), width, depth), bound)
+    layers = [Coupling(kept, dim, mlp(len(kept), 2 * (dim - len(kept)), width, depth, unit), bound)
               for kept in (sides[k % 2] for k in range(count))]
     return Compose(layers)
 
 
-def autoregressive(dim: int, count: int = 5, width: int = 64, depth: int = 2, bound: float = 3.0) -> Compose:
+def autoregressive(dim: int, count: int = 5, width: int = 64, depth: int = 2, bound: float = 3.0,
+                   unit: type[nn.Module] = nn.ReLU) -> Compose:
     """MAF for points (B, dim): masked autoregressive layers, forwards and backwards in turn."""
     forwards = torch.arange(dim)
-    return Compose([MaskedAutoregressive(dim, width, depth, forwards if k % 2 == 0 else forwards.flip(0), bound)
+    return Compose([MaskedAutoregressive(dim, width, depth, forwards if k % 2 == 0 else forwards.flip(0), bound, unit)
                     for k in range(count)])
 
 
