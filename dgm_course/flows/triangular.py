@@ -214,8 +214,8 @@ def autoregressive(dim: int, count: int = 5, width: int = 64, depth: int = 2, bo
                    unit: type[nn.Module] = nn.ReLU) -> Compose:
     """MAF for points (B, dim): masked autoregressive layers, forwards and backwards in turn."""
     forwards = torch.arange(dim)
-    return Compose([MaskedAutoregressive(dim, width, depth, forwards if k % 2 == 0 else forwards.flip(0), bound, unit)
-                    for k in range(count)])
+    orders = [forwards if k % 2 == 0 else forwards.flip(0) for k in range(count)]
+    return Compose([MaskedAutoregressive(dim, width, depth, order, bound, unit) for order in orders])
 
 
 def planars(dim: int, count: int = 16) -> Compose:
