@@ -30,7 +30,7 @@ def bounded(raw: Tensor, bound: float) -> Tensor:
 def mlp(inputs: int, outputs: int, width: int = 64, depth: int = 2, unit: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     """depth hidden layers; the last layer starts at zero, so an untrained flow is the identity.
 
-    unit: ReLUs have kinks where they are wanted, and sharp densities are learned several times sooner than by smooth ones."""
+    unit: ReLUs have kinks where they are wanted; sharp densities are learned several times sooner than by smooth ones."""
     sizes = [inputs, *[width] * depth]
     hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), unit())]
     last = nn.Linear(sizes[-1], outputs)
