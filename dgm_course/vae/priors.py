@@ -22,7 +22,7 @@ Encoder = Callable[..., DiagonalGaussian]
 
 
 class LearnedPrior(nn.Module):
-    """A prior p(z | λ) that can be fitted to codes, ``fit(prior, AggregatedPosterior(q), recipe)``, with nothing else moving.
+    """A prior p(z | λ) that can be fitted to codes while all else rests: ``fit(prior, AggregatedPosterior(q), recipe)``.
 
     Only the marginal KL knows λ, and KL(q_agg ‖ p(z|λ)) = −E_q_agg log p(z|λ) − H(q_agg): maximum likelihood on codes."""
 

@@ -1,4 +1,4 @@
-"""The questions of the homework on ELBO surgery: Gaussians of an encoder, tables of log-densities, codes that went through a flow.
+"""The questions of the homework on ELBO surgery: Gaussians of an encoder, tables of log-densities, codes of a flow.
 
 Deviations are told by their logarithm, ``log_std``.  Numbers have two digits.
 """
@@ -120,7 +120,7 @@ def pseudo_inputs(rng: Rng) -> Cases:
 
 
 def flow_codes(rng: Rng) -> Cases:
-    """k draws of B data: the decoder's log-likelihood, what a flow made of the codes, its log-determinant, the encoder's own."""
+    """k draws of B data: log-likelihood, what a flow made of the codes, its log-determinant, log q(z|x)."""
     for name, (k, size), hint in _batches(rng):
         renamed = {"B = 1": "k = 1", "D = 1": "B = 1", "B = 40": "k = 40"}.get(name, name)
         dim = int(rng.integers(2, 5))

@@ -34,8 +34,8 @@ AGGREGATED: Slips = (
      lambda z, mean, log_std: _log_q(z, mean, log_std).logsumexp(1) / len(mean)),
     ("This is the mean of the log-densities: average the *densities*, then take the logarithm (the two differ by Jensen).",
      lambda z, mean, log_std: _log_q(z, mean, log_std).mean(1)),
-    ("The posteriors are averaged coordinate by coordinate: a posterior is one density of all d coordinates, so sum over them "
-     "first, and average over the data after that.",
+    ("The posteriors are averaged coordinate by coordinate: a posterior is one density of all d coordinates, so sum over "
+     "them first, and average over the data after that.",
      lambda z, mean, log_std: (_each(z, mean, log_std).logsumexp(1) - math.log(len(mean))).sum(1)),
     ("The parameters are averaged in place of the densities: q_agg is a mixture of n Gaussians, not one Gaussian.",
      lambda z, mean, log_std: _log_q(z, mean.mean(0, keepdim=True), log_std.mean(0, keepdim=True))[:, 0]),
@@ -71,7 +71,8 @@ MUTUAL: Slips = (
      lambda log_q: (_own(log_q) - log_q.logsumexp(1) + _log_n(log_q)).mean()),
     ("The average over the posteriors is of their logarithms: q_agg averages the densities themselves.",
      lambda log_q: (_own(log_q) - log_q.mean(2)).mean()),
-    ("All pairs (i, j) are averaged: z_i was drawn from its own posterior, so the first term is log q(z_i|x_i), the diagonal.",
+    ("All pairs (i, j) are averaged: z_i was drawn from its own posterior, so the first term is log q(z_i|x_i), "
+     "the diagonal.",
      lambda log_q: (log_q - log_q.logsumexp(2, keepdim=True) + _log_n(log_q)).mean()),
     ("The sign is turned: log q(z_i|x_i) minus log q_agg(z_i), the mean of KL(q_i ‖ q_agg).",
      lambda log_q: (log_q.logsumexp(2) - _log_n(log_q) - _own(log_q)).mean()),
@@ -97,8 +98,8 @@ MARGINAL: Slips = (
      lambda log_q, log_p: (log_q.logsumexp(2) + _log_n(log_q) - log_p).mean()),
     ("The sum over the posteriors runs over the wrong axis: q_agg(z_i) fixes the draw i and goes through all j.",
      lambda log_q, log_p: (log_q.logsumexp(1) - _log_n(log_q) - log_p).mean()),
-    ("This is the mean KL of the posteriors to the prior, log q(z_i|x_i) − log p(z_i): the mutual information is still in it. "
-     "The marginal KL compares q_agg with the prior.",
+    ("This is the mean KL of the posteriors to the prior, log q(z_i|x_i) − log p(z_i): the mutual information is still in "
+     "it. The marginal KL compares q_agg with the prior.",
      lambda log_q, log_p: (_own(log_q) - log_p).mean()),
     ("This is the mutual information: the marginal KL compares q_agg with the *prior*.",
      lambda log_q, log_p: (_own(log_q) - log_q.logsumexp(2) + _log_n(log_q)).mean()),
@@ -137,8 +138,8 @@ def _between(mean: Tensor) -> Tensor:
 
 
 BEST_GAUSSIAN: Slips = (
-    ("The variance of the means is missing: q_agg is wide also where its posteriors are narrow, because they sit in different "
-     "places.",
+    ("The variance of the means is missing: q_agg is wide also where its posteriors are narrow, because they sit in "
+     "different places.",
      lambda mean, log_std: _moments(mean, (2 * log_std).exp().mean(0))),
     ("The variances of the posteriors are missing: a draw from q_agg is a mean *plus* its noise.",
      lambda mean, log_std: _moments(mean, _between(mean) + 1e-30)),
@@ -160,8 +161,8 @@ BEST_GAUSSIAN: Slips = (
      lambda mean, log_std: (mean.mean(0), (2 * log_std).exp().mean(0) + _between(mean))),
     ("The deviations of the two parts are added: variances add, deviations do not.",
      lambda mean, log_std: _moments(mean, ((2 * log_std).exp().mean(0).sqrt() + _between(mean).sqrt()) ** 2)),
-    ("The mean is weighted by the precisions: that is how Gaussians *multiply*. Here their densities are averaged, each datum "
-     "counting the same.",
+    ("The mean is weighted by the precisions: that is how Gaussians *multiply*. Here their densities are averaged, each "
+     "datum counting the same.",
      lambda mean, log_std: (
          w := (-2 * log_std).exp(),
          ((w * mean).sum(0) / w.sum(0), 0.5 * ((2 * log_std).exp().mean(0) + _between(mean)).log()))[1]),
@@ -205,7 +206,8 @@ VAMP: Slips = (
     ("The average is over the K inputs, and not over the codes: the wrong number is divided by.",
      lambda z, inputs, encoder: _of(z, inputs, encoder).logsumexp(1) - math.log(len(z))),
     ("− log σ is missing from the log-density.",
-     lambda z, inputs, encoder: (p := encoder(inputs), (_log_q(z, *p) + p[1].sum(1)).logsumexp(1) - math.log(len(inputs)))[1]),
+     lambda z, inputs, encoder: (p := encoder(inputs), (_log_q(z, *p) + p[1].sum(1)).logsumexp(1)
+                                 - math.log(len(inputs)))[1]),
 )
 
 

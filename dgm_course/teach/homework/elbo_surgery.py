@@ -77,8 +77,8 @@ EXERCISES = (
         mutual_information,
         slips.MUTUAL,
         2,
-        "For each draw: log q(z_i|x_i), which is on the diagonal, minus log q_agg(z_i), an average over the whole row. Then the "
-        "mean over all draws.",
+        "For each draw: log q(z_i|x_i), which is on the diagonal, minus log q_agg(z_i), an average over the whole row. Then "
+        "the mean over all draws.",
     ),
     Exercise(
         "surgery.marginal_kl",
@@ -100,8 +100,8 @@ EXERCISES = (
         best_gaussian,
         slips.BEST_GAUSSIAN,
         1,
-        "Maximum likelihood for a Gaussian matches mean and variance. The variance of a mixture is the mean of the variances "
-        "plus the variance of the means.",
+        "Maximum likelihood for a Gaussian matches mean and variance. The variance of a mixture is the mean of the "
+        "variances plus the variance of the means.",
         Watch(outputs=("mean", "log_std")),
     ),
     Exercise(
@@ -113,8 +113,8 @@ EXERCISES = (
         vamp_log_prob,
         slips.VAMP,
         2,
-        "Call the encoder on the inputs, and you have K Gaussians; from there it is Exercise 3.1. Stay in torch, so that the "
-        "inputs can learn.",
+        "Call the encoder on the inputs, and you have K Gaussians; from there it is Exercise 3.1. Stay in torch, so that "
+        "the inputs can learn.",
         Watch(gradient=("inputs",), tensors=True),
     ),
     Exercise(
@@ -126,7 +126,7 @@ EXERCISES = (
         flow_elbo,
         slips.FLOW_ELBO,
         2,
-        "log p(z|λ) is the log-density of z* under N(0, I), summed over its coordinates, plus ladj. Then reconstruction plus "
-        "log p(z|λ) minus log q(z|x), and the mean over the draws.",
+        "log p(z|λ) is the log-density of z* under N(0, I), summed over its coordinates, plus ladj. Then reconstruction "
+        "plus log p(z|λ) minus log q(z|x), and the mean over the draws.",
     ),
 )
