@@ -52,7 +52,7 @@ def mismatch(difference: Tensor, holes: Tensor, pockets: Tensor, ax: Axes, limit
 
 def row_of_priors(priors: Mapping[str, Callable[[Tensor], Tensor]], alt: str, limit: float = LIMIT) -> Picture:
     """Densities of the plane side by side, each a log_prob that takes float32 codes."""
-    axes = panels(len(priors), 2.05)
+    axes = panels(len(priors), 2.05, height=2.45)
     for ax, (name, log_prob) in zip(axes, priors.items(), strict=True):
         density(lambda z, log_prob=log_prob: log_prob(z.float()).detach(), ax=ax, limit=limit, title=name)
         _in_plane(ax, limit)

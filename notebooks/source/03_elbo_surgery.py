@@ -432,7 +432,7 @@ draw.points(free.latents(1000), ax=axes[3], color=draw.GREY, title="the learned 
 draw.shown(axes, alt="Eight clusters; decoded means under N(0, I) leave bridges between clusters; under the learned prior few")
 
 # %% [markdown]
-# Eight clusters cannot be a continuous image of one round cloud. Under $\mathcal N(0,I)$ the encoder is pressed to fill the cloud anyway, and the decoder spends its samples on the bridges between clusters; every term is worse, not the marginal KL alone. That is **over-regularisation**. The learned prior opens gaps where the data have gaps.
+# Eight clusters cannot be a continuous image of one round cloud. Under $\mathcal N(0,I)$ the encoder is pressed to fill the cloud anyway, and the decoder spends its samples on the bridges between clusters. The marginal KL is the smaller part of the damage: reconstruction suffers most. That is **over-regularisation**. The learned prior opens gaps where the data have gaps.
 #
 # **Too free.** The other extreme is the optimum of section 4 itself, $q_{\text{agg}}$ over the training data. Take the large VAE of digits, with more and more training digits in the prior, and measure on digits that are in it and on digits that are not.
 #
@@ -496,12 +496,12 @@ verify("surgery.learnable-prior", torch.stack(entropies).detach(), (log_agg.exp(
 # **Forward, not reverse.** The direction of a KL matters where the family is too small. Take a $q_{\text{agg}}$ of two humps, and let the prior be *one* Gaussian. The bound asks for $\mathrm{KL}(q_{\text{agg}}\Vert p)$: every code must be likely, so it covers both humps (and takes exactly their mean and variance, Exercise 3.4). The other KL would be content with one hump.
 
 # %% tags=["slide:surgery.learnable-prior"]
-two = latent_laws.density_on(nodes, vae.DiagonalGaussian(torch.tensor([[-1.8], [1.8]]).double(), 0.6))
+two = latent_laws.density_on(nodes, vae.DiagonalGaussian(torch.tensor([[-2.0], [2.0]]).double(), 0.5))
 humps = two.logsumexp(0) - torch.tensor(2.0).log()
 
 def nearest(direction):
     """One Gaussian fitted by gradient descent on a KL, by quadrature."""
-    mean, log_std = torch.tensor(0.8).double().requires_grad_(), torch.tensor(0.0).double().requires_grad_()
+    mean, log_std = torch.tensor(1.0).double().requires_grad_(), torch.tensor(-0.7).double().requires_grad_()
     optimizer = torch.optim.Adam([mean, log_std], 0.05)
     for _ in range(300):
         log_g = latent_laws.density_on(nodes, vae.DiagonalGaussian(mean.view(1, 1), log_std.exp()))[0]
@@ -510,10 +510,11 @@ def nearest(direction):
         optimizer.step()
     return log_g.detach().exp()[80:320]
 
-z = nodes[:, 0][80:320]
+(ax,), z = draw.panels(1, 6.2, height=3.0), nodes[:, 0][80:320]
 draw.curves({"$q_{agg}$": (z, humps.exp()[80:320]), "forward KL: what the ELBO asks for": (z, nearest("forward")),
-             "reverse KL": (z, nearest("reverse"))}, xlabel="$z$", ylabel="density",
-            alt="One Gaussian over both humps by the forward KL, over one hump by the reverse KL")
+             "reverse KL": (z, nearest("reverse"))}, ax=ax, xlabel="$z$", ylabel="density")
+ax.set_ylim(0, 1.25)
+draw.shown(ax, alt="One Gaussian over both humps by the forward KL, over one hump by the reverse KL")
 
 # %% [markdown]
 # ## 8 · Four priors, one line each
@@ -540,7 +541,7 @@ priors = {"N(0, I)": plane.prior, **priors}
 reveal(vae.VampPrior.log_prob)
 
 # %% [markdown]
-# *Look at* the shapes: a mixture is made of blobs; the VampPrior has as many, but their shapes are those that the encoder gives to images; both flows bend one round cloud, so that the parts hang together by thin bridges.
+# *Look at* the shapes: a mixture is made of blobs; the VampPrior has as many, but their widths are those that the encoder gives to images; both flows bend one round cloud, arms and all, and make no islands.
 
 # %% tags=["slide:surgery.vamp", "slide:surgery.nf-prior-realnvp", "slide:surgery.nf-prior-ar"]
 draw_priors.row_of_priors({name: prior.log_prob for name, prior in priors.items()},
@@ -560,17 +561,17 @@ for name, prior in [*priors.items(), ("q_agg of 4,000", agg)]:
 # %% [markdown]
 # (The row of $q_{\text{agg}}$ is there as a reminder: on *held-out* digits the "optimal" prior is no better than humbler ones.) With two hidden numbers there is only a fraction of a nat to win: the encoder was trained under $\mathcal N(0,I)$, and in a plane it has little room to misbehave in.
 #
-# **A VampPrior is made to be trained along.** Its pieces are answers of the encoder; so when the encoder learns, the prior moves with it, and only the inputs have to be found. Back to the ring of section 6, with sixteen invented points. *Look for* where they end, in the last picture: nobody told them that the data have clusters.
+# **A VampPrior is made to be trained along.** Its pieces are answers of the encoder; so when the encoder learns, the prior moves with it, and only the inputs have to be found. Back to the ring of section 6, with sixteen invented points. *Look for* where most of them end, in the last picture: nobody told them that the data have clusters.
 
 # %% tags=["slide:surgery.vamp"]
 seed(19)
 started = ring.sample(16) + 0.5 * torch.randn(16, 2)
 vamped = trained_under(lambda encoder: vae.VampPrior(encoder, started), "VampPrior")
 axes = draw.panels(4, 2.2)
-draw.points(vamped.latents(1000), ax=axes[0], color=draw.GREY, title="its prior")
+draw.points(vamped.latents(1000), ax=axes[0], color=draw.GREY, limit=9, title="its prior")
 draw.points(vamped.sample(1000), ax=axes[1], color=draw.BLUE, title="sampled")
 for ax, invented, name in ((axes[2], started, "inputs, before"), (axes[3], vamped.prior.inputs.detach(), "inputs, learned")):
-    draw.points(points, ax=ax, color=draw.GREY, title=name)
+    draw.points(points, ax=ax, color=draw.GREY, limit=6, title=name)
     ax.scatter(*invented.T, s=28, c=draw.VERMILION, zorder=5)
 draw.shown(axes, alt="A prior of separate clouds, samples in eight clusters, and invented points that moved onto the clusters")
 
@@ -674,7 +675,7 @@ for name, std in widths.items():
 # %% [markdown]
 # The free mixture wants pieces several times as wide as any that this encoder offers for an image, and a hundred narrow ones leave most codes of new digits out in the cold. (Trained along with the encoder, as on the ring and as its authors do, it is a strong prior: Tomczak and Welling report some three nats on MNIST.)
 #
-# And to the eye? *Look for* shapes that are no digit at all in the first row, and how rare they are below. (Every row is the decoder's mean for the first 14 draws of the prior, none picked.)
+# And to the eye? *Look for* shapes in the first row that are no digit at all; below there are fewer. (Every row is the decoder's mean for the first 14 draws of the prior, none picked.)
 
 # %% tags=["slide:surgery.vamp", "slide:surgery.nf-prior-realnvp", "slide:surgery.nf-prior-ar"]
 rows, notes = {}, []
@@ -692,7 +693,7 @@ draw.gallery(rows, columns=14, alt="Fourteen samples under each of five priors, 
 # So the slide's belief has much to it here: with 32 hidden numbers a good part of what separates samples of $\mathcal N(0,I)$ from decoded codes of real digits disappears when only the prior changes, and of the extra grey nearly all of it. And a surprise to keep: the prior with the *worst* bound draws the digits that the classifier likes best, and that
 # come nearest to real ones on its card. A likelihood charges for every code that gets too little probability; a judge of samples sees only what is drawn. A prior of a hundred narrow pieces around plausible digits draws well, and misses nearly everything.
 #
-# What did the VampPrior invent? Its inputs started as training digits and were free to become anything. *Look for* the few that are no digits: their answers are the widest, and they catch what the others miss.
+# What did the VampPrior invent? Its inputs started as training digits and were free to become anything. *Look for* what the widest answers are made of: smears and grey grain that no pen has drawn. They are there to catch what the others miss.
 
 # %% tags=["slide:surgery.vamp"]
 invented = shipped["VampPrior"].inputs
