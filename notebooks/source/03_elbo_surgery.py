@@ -132,7 +132,7 @@ print(f"mean KL {float(closed):.4f} = marginal KL {float(marginal):.4f} + mutual
 
 # %% tags=["slide:surgery.theorem"]
 draw_priors.posteriors(nodes[:, 0][100:300], log_q[:, 100:300], log_p=log_p[100:300],
-                       alt="Five narrow posteriors on a line, their average with two humps, and the standard normal prior")
+                       alt="Five narrow posteriors on a line, their average with three humps, and the standard normal prior")
 
 # %% [markdown]
 # Is that second term really a mutual information? Information is what is learned about one thing by seeing another. Draw a datum $i$ at random ($\log n$ nats of uncertainty), draw $z$ from its posterior, and let somebody guess $i$ from $z$. By Bayes' rule their belief is
@@ -395,7 +395,7 @@ sure, grey_share = looked_at(plane, agg.sample(500))
 print(f"{'drawn from q_agg itself':46}: the classifier is sure of {sure:4.0%}, grey pixels {grey_share:.1%}")
 
 # %% [markdown]
-# The holes spoil *what is drawn* most: half the pictures from there are no clear digit. Of the blur they explain a part; even codes of real digits decode to much grey, since two hidden numbers cannot say more (notebook 02 measured that other part). Section 9 asks again with 32 numbers.
+# (The last line is an average over all places where codes are, the far arms included; pockets are where they crowd.) The holes spoil *what is drawn* most: half the pictures from there are no clear digit. Of the blur they explain a part; even codes of real digits decode to much grey, since two hidden numbers cannot say more (notebook 02 measured that other part). Section 9 asks again with 32 numbers.
 #
 # ## 6 · Neither too little nor too much
 # *Slide "Optimal VAE Prior": standard Gaussian ⇒ over-regularisation; $q_{\text{agg}}$ ⇒ overfitting and computationally expensive*
@@ -429,7 +429,7 @@ draw.points(points, ax=axes[0], title="data")
 for ax, model, name in ((axes[1], stiff, "sampled: $N(0, I)$"), (axes[2], free, "sampled: learned")):
     draw.points(model.sample(1000), ax=ax, color=draw.BLUE, title=name)
 draw.points(free.latents(1000), ax=axes[3], color=draw.GREY, title="the learned prior itself")
-draw.shown(axes, alt="Eight clusters; decoded means under N(0, I) leave bridges between clusters; under the learned prior few")
+draw.shown(axes, alt="Eight clusters; samples under N(0, I) fill the gaps between them, under the learned prior they hardly do")
 
 # %% [markdown]
 # Eight clusters cannot be a continuous image of one round cloud. Under $\mathcal N(0,I)$ the encoder is pressed to fill the cloud anyway, and the decoder spends its samples on the bridges between clusters. The marginal KL is the smaller part of the damage: reconstruction suffers most. That is **over-regularisation**. The learned prior opens gaps where the data have gaps.
@@ -603,6 +603,7 @@ verify("surgery.nf-prior-realnvp", mass, torch.tensor(1.0), what="in the plane, 
 # %% [markdown]
 # > **A slip on the slide, kindly.** "ELBO with NF-based VAE prior" begins with $\mathrm{KL}(q(z\mid x,\phi)\,\Vert\,p(z))$. With a learned prior it is $\mathrm{KL}(q(z\mid x,\phi)\,\Vert\,p(z\mid\lambda))$, as the slide's own next line has it: $\mathbb E_q[\log p(x\mid z)+\log p(z\mid\lambda)-\log q(z\mid x)]$. It matters in
 # > code, too. The closed formula for two Gaussians is not available any more, and whoever leaves it in the loss trains against $\mathcal N(0,I)$ whatever the prior is. The library looks at what it was given: closed between Gaussians, sampled otherwise.
+# > (The recap slide "Training" has a sample inside a KL, $\mathrm{KL}(q(z^*\mid x)\Vert p(z^*))$; what is meant is one draw of it, $\log q(z^*\mid x)-\log p(z^*)$. With a learned prior that draw is all one has.)
 
 # %% tags=["slide:surgery.nf-prior-realnvp"]
 with_flow = large.with_prior(shipped["RealNVP"])                                # the one line
@@ -671,9 +672,11 @@ with torch.no_grad():
 print(f"{int(used.sum())} of 32 coordinates are used")
 for name, std in widths.items():
     print(f"{name:44} median deviation {float(std[:, used].mean(1).median()):.2f}")
+in_plane = [float(std.detach().median()) for std in (unseen.std, priors["VampPrior"].posteriors.std)]
+print(f"in the plane: real digits {in_plane[0]:.2f}, invented images {in_plane[1]:.2f}")
 
 # %% [markdown]
-# The free mixture wants pieces several times as wide as any that this encoder offers for an image, and a hundred narrow ones leave most codes of new digits out in the cold. (Trained along with the encoder, as on the ring and as its authors do, it is a strong prior: Tomczak and Welling report some three nats on MNIST.)
+# The free mixture wants pieces several times as wide as those that this encoder offers, and a hundred narrow ones leave most codes of new digits out in the cold. (In the plane, images with wide answers could be found. Trained along with the encoder, as on the ring and as its authors do, it is a strong prior: Tomczak and Welling report some three nats on MNIST.)
 #
 # And to the eye? *Look for* shapes in the first row that are no digit at all; below there are fewer. (Every row is the decoder's mean for the first 14 draws of the prior, none picked.)
 
