@@ -27,6 +27,7 @@ MATHEMATICS = [
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
+    ("pretrained.vae",),  # its decoder is what learned priors belong to
     ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
     ("pace",),  # how slow the machine is, by the models that it trains

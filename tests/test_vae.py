@@ -369,6 +369,27 @@ def test_equal_posteriors_hold_no_information_and_far_ones_hold_log_n():
         assert surgery(vae, batch("bits", 8)).mutual_information.mean == pytest.approx(wanted, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["learned mixture", "pseudo-inputs"])
+def test_the_loss_of_a_learned_prior_has_the_slope_of_the_bounds_kl(name):
+    """∇ −E_q_agg log p(z|λ) = ∇ mean KL(q_i ‖ p(z|λ)): samples on the left, autograd through quadrature on the right."""
+    q, prior = DiagonalGaussian(torch.randn(5, 2).double(), torch.rand(5, 2).double() + 0.4), PRIORS[name]()
+    nodes, cell = laws.lattice(2, 8.0, 240)
+    weights = list(prior.parameters())
+    exact = torch.autograd.grad(laws.kl(laws.density_on(nodes, q), prior.log_prob(nodes), cell).mean(), weights)
+    rows = [torch.autograd.grad(prior.loss(part), weights) for part in AggregatedPosterior(q).sample(60_000).split(300)]
+    for wanted, got in zip(exact, zip(*rows, strict=True), strict=True):
+        within(torch.stack(got), wanted)
+
+
+def test_a_prior_fitted_to_codes_closes_most_of_the_marginal_kl():
+    q = DiagonalGaussian(torch.tensor([[-2.0, 0.0], [2.0, 1.0], [0.0, -2.0]]).double(), 0.5)
+    agg, prior = AggregatedPosterior(q), MixturePrior(6, 2).double()
+    nodes, cell = laws.lattice(2, 8.0, 240)
+    fit(prior, agg, Recipe(300, 256, 5e-2, decay=lambda done: 1 - done))
+    left, before = (laws.kl(agg.log_prob(nodes), p.log_prob(nodes), cell) for p in (prior, StandardNormal(2).double()))
+    assert 0 < left < 0.05 < 0.5 < before
+
+
 # --- labels, autoencoders, training
 
 
@@ -455,6 +476,7 @@ REFUSED = {
     "a network of another size": (lambda v: GaussianHead(DenseNet(1, 6), EVENT)(torch.zeros(2, 1)), "expected 12"),
     "another input": (lambda v: DenseNet(7, 2)(torch.zeros(2, 6)), "6 numbers.*expects 7"),
     "no components": (lambda v: MixturePrior(0, 2), "components is 0"),
+    "an empty batch of codes": (lambda v: MixturePrior(2, 2).loss(torch.zeros(0, 2)), "z is an empty batch"),
     "no pseudo-inputs": (lambda v: VampPrior(v.encoder, torch.zeros(0, *EVENT)), "inputs is an empty batch"),
     "z of another size": (lambda v: MixturePrior(2, 2).log_prob(torch.zeros(3, 1)), r"z has shape \(3, 1\)"),
     "one x for many conditions": (

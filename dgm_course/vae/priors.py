@@ -21,6 +21,19 @@ from .heads import DiagonalGaussian
 Encoder = Callable[..., DiagonalGaussian]
 
 
+class LearnedPrior(nn.Module):
+    """A prior p(z | λ) that can be fitted to codes while all else rests: ``fit(prior, AggregatedPosterior(q), recipe)``.
+
+    Only the marginal KL knows λ, and KL(q_agg ‖ p(z|λ)) = −E_q_agg log p(z|λ) − H(q_agg): maximum likelihood on codes."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} does not say how likely z is: expected it to define log_prob.")
+
+    def loss(self, z: Tensor) -> Tensor:
+        """−mean log p(z | λ): the forward KL up to the entropy of q_agg.  z (B, D) -> ()   (lecture 5, ELBO Revisiting)"""
+        return -self.log_prob(expect_some(z, "z")).mean()
+
+
 class StandardNormal(nn.Module, Gaussian):
     """N(0, I): nothing to learn, and the KL of a diagonal Gaussian to it is in closed form."""
 
@@ -57,7 +70,7 @@ class ClassPrior(nn.Module):
         return f"a Gaussian for each of {len(self.means)} labels in {self.means.shape[1]} dimensions, learned"
 
 
-class MixturePrior(nn.Module):
+class MixturePrior(LearnedPrior):
     """p(z) = Σ_k w_k N(z; m_k, diag s_k²) with everything learned.
 
     means start at random with deviation `spread`, so that the components differ and can part."""
@@ -93,7 +106,7 @@ class MixturePrior(nn.Module):
         return f"mixture of {len(self.means)} Gaussians in {self.means.shape[1]} dimensions, learned"
 
 
-class VampPrior(nn.Module):
+class VampPrior(LearnedPrior):
     """p(z) = 1/K Σ_k q(z | u_k): the encoder's answer to K invented inputs u_k, which are learned.  (Tomczak & Welling 2018)
 
     encoder: the VAE's own, shared and not copied; inputs (K, *event): where the u_k start, such as K images."""

@@ -282,8 +282,12 @@ def _transposed(given: np.ndarray, right: np.ndarray) -> str:
 def _whole_way(given: np.ndarray, right: np.ndarray) -> str:
     if given.shape[1:] != right.shape or len(given) < 2 or given.shape == right.shape * 2:
         return ""
-    last = " (which is right)" if close(given[-1], right) else ""
-    return f"{len(given)} results came, stacked; one is asked, the last{last}."
+    if close(given[-1], right):
+        return f"{len(given)} results came, stacked; one is asked, the last (which is right)."
+    for name, value in (("mean", given.mean(0)), ("sum", given.sum(0))):
+        if close(value, right):
+            return f"{len(given)} results came, stacked: their {name} over the first axis is missing (it would be right)."
+    return f"{len(given)} results came, stacked; one is asked, the last."
 
 
 def _unreduced(given: np.ndarray, right: np.ndarray) -> str:
