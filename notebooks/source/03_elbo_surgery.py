@@ -268,7 +268,8 @@ verify("surgery.revisited", estimate(bounds), estimate(reconstruction.double() -
        what="mean ELBO = reconstruction − MI − marginal KL")
 
 # %% [markdown]
-# *Look for* the order in which things happen (the axis is logarithmic). At the very start the codes know nothing, yet the marginal KL shoots up: the whole cloud is displaced, and moving it says nothing about any digit. Only then does information rise, and reconstruction with it, while the marginal KL is pushed back towards 0.
+# *Look for* the order in which things happen (the axis is logarithmic). First the decoder learns the average digit (left, the steep part). The codes know nothing yet, and still the marginal KL shoots up: all posteriors leave the prior *together*, which says nothing about any digit. Only then does information rise, and buy
+# the rest of the reconstruction, while the marginal KL is pushed back towards 0.
 
 # %% tags=["slide:surgery.revisited"]
 steps = sorted(step for step in cuts if step)

@@ -54,6 +54,20 @@ AGGREGATED: Slips = (
      .logsumexp(1) - math.log(len(mean))),
     ("The log-density of z is averaged over its coordinates: it is their sum.",
      lambda z, mean, log_std: _each(z, mean, log_std).mean(-1).logsumexp(1) - math.log(len(mean))),
+    ("The ½ before the square is missing.",
+     lambda z, mean, log_std: (_each(z, mean, log_std) - 0.5 * ((z[:, None] - mean) / log_std.exp()) ** 2).sum(-1)
+     .logsumexp(1) - math.log(len(mean))),
+    ("log σ has the wrong sign: a wide Gaussian is a low one.",
+     lambda z, mean, log_std: (_each(z, mean, log_std) + 2 * log_std).sum(-1).logsumexp(1) - math.log(len(mean))),
+    ("The constant ½ log 2π is counted once a code, and it belongs to each coordinate.",
+     lambda z, mean, log_std: (_each(z, mean, log_std) + 0.5 * LOG_2PI).sum(-1).logsumexp(1) - math.log(len(mean))
+     - 0.5 * LOG_2PI),
+    ("The average is over the n posteriors, and not over the codes: the wrong number is divided by.",
+     lambda z, mean, log_std: _log_q(z, mean, log_std).logsumexp(1) - math.log(len(z))),
+    ("This is the density of the *first* posterior alone.", lambda z, mean, log_std: _log_q(z, mean, log_std)[:, 0]),
+    ("One Gaussian with the moments of q_agg came; q_agg itself is a mixture with as many humps as it likes.",
+     lambda z, mean, log_std: _log_q(z, mean.mean(0, keepdim=True), 0.5 * (
+         (2 * log_std).exp().mean(0, keepdim=True) + _between(mean)).log())[:, 0]),
 )
 
 
@@ -89,6 +103,21 @@ MUTUAL: Slips = (
      lambda log_q: (_own(log_q) - log_q.logsumexp((0, 2)) + math.log(log_q.shape[0] * log_q.shape[1])).mean()),
     ("The average over the posteriors is divided by k: k counts the draws, and n, the last axis, the posteriors.",
      lambda log_q: (_own(log_q) - log_q.logsumexp(2)).mean() + math.log(len(log_q))),
+    ("log n minus the mean entropy of the guess: right on average, too, but another number on these draws. Asked is "
+     "the mean of log q(z_i|x_i) − log q_agg(z_i).",
+     lambda log_q: _log_n(log_q) - torch.special.entr(log_q.softmax(2)).sum(2).mean()),
+    ("The likeliest posterior of each draw is taken for its own: z_i was drawn from the i-th, likely or not.",
+     lambda log_q: (log_q.amax(2) - log_q.logsumexp(2) + _log_n(log_q)).mean()),
+    ("The log-ratios are cut off at zero: a single one may be negative, only their expectation may not.",
+     lambda log_q: (_own(log_q) - log_q.logsumexp(2) + _log_n(log_q)).clamp(min=0).mean()),
+    ("The draws are averaged before q_agg is formed: each draw has a q_agg of its own, and the mean comes last.",
+     lambda log_q: (t := log_q.mean(0), (t.diagonal() - t.logsumexp(1) + _log_n(log_q)).mean())[1]),
+    ("All draws are summed: their mean is asked.",
+     lambda log_q: (_own(log_q) - log_q.logsumexp(2) + _log_n(log_q)).sum()),
+    ("log n is the most that it can be; how much it is depends on how far the posteriors overlap.",
+     lambda log_q: 0 * log_q.mean() + _log_n(log_q)),
+    ("The probability of the right guess came: its logarithm is wanted, and log n beside it.",
+     lambda log_q: _own(log_q.softmax(2)).mean()),
 )
 
 MARGINAL: Slips = (
@@ -126,6 +155,15 @@ MARGINAL: Slips = (
      lambda log_q, log_p: (log_q.logsumexp(2) - _log_n(log_q) - log_p).clamp(min=0).mean()),
     ("The average over the posteriors is divided by k: k counts the draws, and n, the last axis, the posteriors.",
      lambda log_q, log_p: (log_q.logsumexp(2) - math.log(len(log_q)) - log_p).mean()),
+    ("log n is taken from the posterior's own density: q_agg averages the whole row, and a draw's own posterior is "
+     "one of n.",
+     lambda log_q, log_p: (_own(log_q) - _log_n(log_q) - log_p).mean()),
+    ("The likeliest posterior stands for q_agg: all n of them are averaged.",
+     lambda log_q, log_p: (log_q.amax(2) - log_p).mean()),
+    ("The draws are averaged before q_agg is formed: each draw has a q_agg of its own, and the mean comes last.",
+     lambda log_q, log_p: (log_q.mean(0).logsumexp(1) - _log_n(log_q) - log_p.mean(0)).mean()),
+    ("All draws are summed: their mean is asked.",
+     lambda log_q, log_p: (log_q.logsumexp(2) - _log_n(log_q) - log_p).sum()),
 )
 
 
@@ -171,6 +209,14 @@ BEST_GAUSSIAN: Slips = (
      lambda mean, log_std: _moments(mean, (2 * log_std).exp().mean(0) + mean.var(0))),
     ("Both results are right, in the other order: (mean, log_std) is asked.",
      lambda mean, log_std: _moments(mean, (2 * log_std).exp().mean(0) + _between(mean))[::-1]),
+    ("This is the product of the Gaussians, where precisions add up. Here their densities are averaged.",
+     lambda mean, log_std: (w := (-2 * log_std).exp(), ((w * mean).sum(0) / w.sum(0), -0.5 * w.sum(0).log()))[1]),
+    ("The average of the log-deviations came, and nothing of how far the means lie apart.",
+     lambda mean, log_std: (mean.mean(0), log_std.mean(0))),
+    ("The two deviations are added: variances add, deviations do not.",
+     lambda mean, log_std: (mean.mean(0), (log_std.exp().mean(0) + _between(mean).sqrt()).log())),
+    ("The mean of the variances is divided by n once more.",
+     lambda mean, log_std: _moments(mean, (2 * log_std).exp().mean(0) / len(mean) + _between(mean))),
 )
 
 
@@ -208,6 +254,21 @@ VAMP: Slips = (
     ("− log σ is missing from the log-density.",
      lambda z, inputs, encoder: (p := encoder(inputs), (_log_q(z, *p) + p[1].sum(1)).logsumexp(1)
                                  - math.log(len(inputs)))[1]),
+    ("The ½ before the square is missing.",
+     lambda z, inputs, encoder: (p := encoder(inputs), (_each(z, *p) - 0.5 * ((z[:, None] - p[0]) / p[1].exp()) ** 2).sum(-1)
+                                 .logsumexp(1) - math.log(len(inputs)))[1]),
+    ("The square is divided by the deviation, not by the variance.",
+     lambda z, inputs, encoder: (p := encoder(inputs), (-0.5 * (z[:, None] - p[0]) ** 2 / p[1].exp() - p[1] - 0.5 * LOG_2PI)
+                                 .sum(-1).logsumexp(1) - math.log(len(inputs)))[1]),
+    ("The deviation used is log_std itself: the encoder gives its logarithm, so take the exponential.",
+     lambda z, inputs, encoder: (p := encoder(inputs), _log_q(z, p[0], p[1].abs().log()).logsumexp(1)
+                                 - math.log(len(inputs)))[1]),
+    ("The log-density of z is averaged over its coordinates: it is their sum.",
+     lambda z, inputs, encoder: _of(z, inputs, encoder, _each).mean(-1).logsumexp(1) - math.log(len(inputs))),
+    ("The constant ½ log 2π is counted once a code, and it belongs to each coordinate.",
+     lambda z, inputs, encoder: _of(z, inputs, encoder).logsumexp(1) - math.log(len(inputs))
+     + 0.5 * (z.shape[1] - 1) * LOG_2PI),
+    ("Only the first invented input is used.", lambda z, inputs, encoder: _of(z, inputs, encoder)[:, 0]),
 )
 
 
@@ -248,4 +309,20 @@ FLOW_ELBO: Slips = (
      lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) / z_star.shape[-1] + ladj - log_q).mean(0)),
     ("log|det| is counted once a coordinate: it is one number a code.",
      lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) + z_star.shape[-1] * ladj - log_q).mean(0)),
+    ("The determinant came, its logarithm is wanted: ladj enters as it is.",
+     lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) + ladj.exp() - log_q).mean(0)),
+    ("The size of ladj is taken: a map that shrinks volumes has a negative one, and that counts.",
+     lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) + ladj.abs() - log_q).mean(0)),
+    ("The square has the wrong sign: N(0, I) is high where z* is small.",
+     lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) + z_star.square().sum(-1) + ladj - log_q).mean(0)),
+    ("The constant ½ log 2π has the wrong sign.",
+     lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) + z_star.shape[-1] * LOG_2PI + ladj - log_q).mean(0)),
+    ("Both the log-determinant and log q(z|x) are missing: this is log p(x|z) plus the base's log-density of z*.",
+     lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star)).mean(0)),
+    ("The reconstruction alone came: the bound also has log p(z|λ) and log q(z|x).",
+     lambda log_p_x, z_star, ladj, log_q: log_p_x.mean(0)),
+    ("Only the first draw is used: an average over the k draws is asked.",
+     lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) + ladj - log_q)[0]),
+    ("The best draw is taken: an average over the k draws is asked.",
+     lambda log_p_x, z_star, ladj, log_q: (log_p_x + _base(z_star) + ladj - log_q).amax(0)),
 )
