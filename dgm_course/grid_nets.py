@@ -35,7 +35,6 @@ class GridEncoder(nn.Module):
         widths = [inputs] + [channels * 2**i for i in range(halvings)]
         self.down = nn.ModuleList(nn.Conv2d(i, o, 4, 2, 1) for i, o in zip(widths, widths[1:]))
         self.middle, self.leave = Residual(widths[-1]), nn.Conv2d(widths[-1], outputs, 1)
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         factor, inputs = 2 ** len(self.down), self.down[0].in_channels
@@ -60,7 +59,6 @@ class GridDecoder(nn.Module):
         widths = [channels * 2**i for i in reversed(range(doublings))] + [outputs]
         self.enter, self.middle = nn.Conv2d(inputs, widths[0], 3, padding=1), Residual(widths[0])
         self.up = nn.ModuleList(nn.ConvTranspose2d(i, o, 4, 2, 1) for i, o in zip(widths, widths[1:]))
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor) -> Tensor:
         if z.ndim != 4 or z.shape[1] != self.enter.in_channels:
