@@ -69,7 +69,7 @@ class VQVAE2(nn.Module):
     def elbo(self, x: Tensor) -> Tensor:
         """log p(x | both) − (places) log K of each grid: the posterior factorises and is certain.  x (B, *event) -> (B,)"""
         codes = self.encode(x)
-        nats = sum(part[0].numel() * math.log(book.size) for part, book in zip(codes, (self.top, self.bottom)))
+        nats = sum(part.shape[1:].numel() * math.log(book.size) for part, book in zip(codes, (self.top, self.bottom)))
         return self.decode(*codes).log_prob(x) - nats
 
     def __repr__(self) -> str:

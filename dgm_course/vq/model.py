@@ -97,8 +97,11 @@ class VQVAE(nn.Module):
 
         prior: anything with log_prob(codes), or log_prob(codes, y) if a label is given; None: uniform, −log K a place."""
         codes = self.encode(x)
-        prior = UniformCodes(self.codebook.size, codes.shape[1:]) if prior is None else prior
-        return self.decode(codes).log_prob(x) + (prior.log_prob(codes) if y is None else prior.log_prob(codes, y))
+        if prior is None:
+            log_prior = -codes.shape[1:].numel() * math.log(self.codebook.size)
+        else:
+            log_prior = prior.log_prob(codes) if y is None else prior.log_prob(codes, y)
+        return self.decode(codes).log_prob(x) + log_prior
 
     @torch.no_grad()
     def sample(self, n: int, prior: Any, y: Tensor | int | None = None) -> Tensor:
