@@ -119,7 +119,7 @@ def rows(named: Mapping[str, Tensor], alt: str, colour: Tensor | None = None) ->
 
 
 def usage(named: Mapping[str, Tensor], alt: str) -> Picture:
-    """How often each code is used, most used first (green: the fair share); the title counts the dead.  named: shares (K,)"""
+    """How often each code is used, most used first (green: the fair share); the titles count the dead.  named: (K,) each"""
     axes = panels(len(named), 2.5, height=2.3)
     for ax, (name, share) in zip(axes, named.items(), strict=True):
         ordered = share.detach().cpu().sort(descending=True).values

@@ -233,26 +233,18 @@ verify("vq.nearest", codes, by_hand, what="codes (B, h, w) = the nearest vector 
 reveal(vq.nearest)
 
 # %% [markdown]
-# Move one capital. Crosses in vermilion are vectors that no point has chosen.
+# Now move the capitals: **drag** them, or choose one with N and P and use the arrow keys. Crosses in vermilion are vectors that no point has chosen. The button *a step of k-means* moves every vector to the middle of its points (section 7 will say why);
+# press it ten times, then move a vector far away and press again.
 #
-# **Predict before you drag.** Which countries change when one capital moves a little? And what happens to the error, the mean of $\lVert\mathbf z-\mathbf z_q\rVert^2$, when it leaves for the empty corner?
-# <details><summary>Answer</summary>Only its own and its neighbours': borders are shared by two. In the corner it is chosen by nobody; its neighbours inherit its points, and the error rises.</details>
+# **Predict before you drag.** Which countries change when one capital moves a little? What happens to the mean squared distance when it leaves for an empty corner, and will steps of k-means bring it back?
+# <details><summary>Answer</summary>Only its own and its neighbours': borders are shared by two. In the corner nobody chooses it; its neighbours inherit its points, and the error rises. No step brings it back: there are no points whose middle it could move to.</details>
 
 # %% tags=["slide:vq.nearest"]
+from dgm_course.teach.players.cells import CellPlayer
+
 seed(6)
 cloud = data.spiral().stratified(600)
-capitals = data.spiral().stratified(9) + 0.3 * torch.randn(9, 2)
-
-def borders(x, y):
-    """Nine vectors on a spiral of points and their cells, one vector moved."""
-    moved = capitals.clone()
-    moved[0] = torch.tensor([x, y])
-    codes = vq.nearest(cloud, moved)
-    error = float((cloud - vq.lookup(codes, moved)).square().sum(1).mean())
-    return draw_vq.cells(moved, points=cloud, marked=0, ax=draw.panels(1, 3.8)[0],
-                         title=f"mean squared distance {error:.2f}, {codes.unique().numel()} of 9 in use")
-
-play(borders, x=(-4.0, 4.0, 0.25, 0.0), y=(-4.0, 4.0, 0.25, 0.0))
+CellPlayer(cloud, data.spiral().stratified(9) + 0.3 * torch.randn(9, 2), label="Nine vectors on a spiral of points, and the region that each of them owns")
 
 # %% [markdown]
 # ## 4 · A posterior without doubt
@@ -497,11 +489,11 @@ play(one_code, code=(0, 63, 1, 0), row=(0, 6, 1, 3), column=(0, 6, 1, 3))
 # %% tags=["slide:vq.uniform-vs-learned"]
 prior = pretrained.load("vq_prior_digits")
 uniform = vq.UniformCodes(64, (7, 7))
-asked = pretrained.balanced(budget(quick=500, full=1000), labels)
+asked = pretrained.balanced(500, labels)                               # fifty of each class
 seed(11)
 learned_codes, uniform_codes = prior.sample(len(asked), asked), uniform.sample(len(asked))
 written, noise = tokens.picture(learned_codes), tokens.picture(uniform_codes)
-few = torch.arange(0, len(asked), len(asked) // 14)[:14]
+few = torch.arange(14) * 500 // 14
 draw.gallery({"codes from the uniform prior": noise[few], "codes from the learned prior": written[few]}, columns=14,
              alt="Fourteen decodings of uniform codes, scribble; fourteen of learned codes, digits")
 
@@ -512,7 +504,6 @@ log_prior = prior.log_prob(codes, labels)
 gain = tokens.elbo(test, prior, labels) - tokens.elbo(test)
 print(f"-log p(codes) of held-out digits: {-float(log_prior.mean()):.1f} nats learned, {-float(uniform.log_prob(codes).mean()):.1f} uniform (49 log 64)")
 verify("vq.uniform-vs-learned", gain, log_prior + 49 * math.log(64), what="the ELBO gains exactly what the prior saves on the codes", tolerance=1e-4)
-assert budget(quick=1, full=1) and float(seen(written).float().mean()) > 3 * float(seen(noise).float().mean())
 
 # %% [markdown]
 # ("Recognised" is the word of one fixed classifier that gives a class probability 0.9 or more. A classifier must say *something*, so a few scribbles pass as well: compare the rows.)
@@ -528,10 +519,10 @@ assert budget(quick=1, full=1) and float(seen(written).float().mean()) > 3 * flo
 judge, gan = pretrained.load("digit_classifier"), pretrained.load("dcgan_digits")
 seed(12)
 forged = gan.sample(len(asked))
-others = torch.cat([mnist.train.cpu()[mnist.train_labels.cpu() == k][: len(asked) // 10] for k in range(10)])
+others = torch.cat([mnist.train.cpu()[mnist.train_labels.cpu() == k][:50] for k in range(10)])
 rivals = {"other real digits": others, "VQ-VAE, learned prior": written, "DCGAN": forged, "VQ-VAE, uniform prior": noise}
 with torch.no_grad():
-    real = judge.features(test[: len(asked)])
+    real = judge.features(test[:500])
     for name, x in rivals.items():
         found = measures.precision_recall_coverage(real, judge.features(x))
         share = torch.bincount(judge(x).argmax(1), minlength=10) / len(x)
@@ -540,7 +531,8 @@ with torch.no_grad():
 draw.gallery({f"sevens: {name}": x for name, x in sevens.items()}, alt="Twelve sevens each: real ones, from the VQ-VAE with its prior, and from the GAN")
 
 # %% [markdown]
-# Two cautions belong to the comparison. The prior was *told* the classes in equal shares, the GAN was not; so read the recall, and not the rarest class, as the model's own merit. And recall at n = 500 is a rough number: the floor says how rough.
+# On these small digits the slide's contrast is mild: this GAN was trained with a penalty that keeps it from collapsing, its recall is close to that of the codes, and what sets the two apart is rather precision. (The uniform prior shows what a recall near 0 looks like.) Two cautions belong to the comparison. The prior was *told* the classes
+# in equal shares, the GAN was not; so the rarest class is no merit of the model's. And at n = 500 such shares are good to a few hundredths: the first line says what real digits reach.
 #
 # ## 10 · Two grids: VQ-VAE-2
 # *Slide "Vector Quantized VAE-2 (VQ-VAE-2)"*
