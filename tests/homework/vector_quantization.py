@@ -436,7 +436,7 @@ BANKS = {
             "means in the sums": slip(slips.EMA, "take up the mean"),
             "shares": slip(slips.EMA, "take up shares"),
             "undivided": slip(slips.EMA, "the sums themselves"),
-            "no memory": slip(slips.EMA, "of this batch alone"),
+            "no memory": slip(slips.EMA, "means of this batch alone"),
             "dead ones kept": slip(slips.EMA, "keep their averages"),
             "in place": (ema_in_place, "writes into the caller's"),
             "one output": (ema_vectors_alone, "Return 3 tensors"),

@@ -111,10 +111,10 @@ drawn = torch.multinomial(q, 40_000, replacement=True)                 # (4, 400
 surplus = (q.log() + math.log(6)).gather(1, drawn).T
 verify("vq.discrete-elbo", estimate(surplus), vq.kl_to_uniform(logits), what="E_q[log q(c) − log 1/K] = log K − H(q)")
 given = torch.randn(6, 9, dtype=torch.float64).log_softmax(1)          # a world of nine pictures: log p(x | c)
-log_p = given.logsumexp(0) - math.log(6)                               # every log p(x), exactly
-posterior = (given - math.log(6) - log_p).exp()                        # every p(c | x), by Bayes
+exact = given.logsumexp(0) - math.log(6)                               # every log p(x)
+posterior = (given - math.log(6) - exact).exp()                        # every p(c | x), by Bayes
 elbo = (posterior * given).sum(0) - vq.kl_to_uniform(posterior.T.log())
-verify("vq.discrete-elbo", elbo, log_p, what="at q = p(c|x) the bound is log p(x), for nine pictures")
+verify("vq.discrete-elbo", elbo, exact, what="at q = p(c|x) the bound is log p(x), for nine pictures")
 reveal(vq.kl_to_uniform)
 
 # %% [markdown]
@@ -133,7 +133,7 @@ def surer(certainty):
     q = (1 - certainty) * true_q + certainty * sure
     kl = float(torch.special.xlogy(q, 6 * q).sum())
     rebuilt = float(q @ best)
-    heights = {"−reconstruction": -rebuilt, "KL to uniform": kl, "−ELBO": kl - rebuilt, "exact −log p(x)": -float(log_p[picture_no])}
+    heights = {"−reconstruction": -rebuilt, "KL to uniform": kl, "−ELBO": kl - rebuilt, "exact −log p(x)": -float(exact[picture_no])}
     ax = draw.panels(1, 5.2, height=2.7)[0]
     draw.bars(heights, ylabel="nats", ax=ax, title=f"q(likeliest code) = {float(q.max()):.2f}")
     ax.set_ylim(0, 5.2)
@@ -161,11 +161,11 @@ reveal(vq.gumbel_softmax)
 
 # %% tags=["slide:vq.discrete-reparam"]
 seed(2)
-noise = vq.gumbel_noise(logits[1:2].expand(16, 6))
+gumbels = vq.gumbel_noise(logits[1:2].expand(16, 6))
 
 def soft_draws(temperature):
     """Sixteen soft draws of one posterior, and the posterior itself."""
-    y = vq.gumbel_softmax(logits[1:2].expand(16, 6), noise, temperature)
+    y = vq.gumbel_softmax(logits[1:2].expand(16, 6), gumbels, temperature)
     return draw_vq.shares([y, q[1:2].expand(2, 6)], names=["16 soft draws, the same noise", "q"],
                           ax=draw.panels(1, 6.4, height=2.6)[0], title=f"$\\tau={temperature:.2f}$")
 
@@ -419,7 +419,7 @@ def short(rule, revival, name):
     def report(history):
         told(history)
         meter.append(one.codebook.perplexity)
-    fit(one, mnist.train, Recipe(budget(quick=260, full=3000), 64, 3e-3, warmup=20, decay=linear, clip=100.0), report=report)
+    fit(one, mnist.train, Recipe(budget(quick=220, full=3000), 64, 3e-3, warmup=20, decay=linear, clip=100.0), report=report)
     return one, meter
 
 cures = {"by gradient": (vq.ByGradient(), None), "moving averages": (vq.MovingAverage(0.95), None),
@@ -443,21 +443,21 @@ draw.curves({name: (steps, meter) for name, (_, meter) in trained.items()}, xlab
 
 # %% [markdown]
 # *What to see:* every curve starts at 64 only because the running shares begin even, and falls as they forget that: a few vectors win everything at once. Without a cure the others never get a turn. With it, all the dead are put onto outputs as soon as their
-# running share is low enough (the jump), and from then on nearly all are used; the held-out error tells what that is worth. (By the time the jump comes, "moving averages" and "averages, revived" are the very same run.)
+# running share is low enough (the jump), and from then on nearly all are used; the held-out error tells what that is worth. (Until the jump, "moving averages" and "averages, revived" are the very same run.)
 #
 # Now where it leads: the weights that come with the course (`dgm train vqvae_digits` repeats their training, a few minutes on one core).
 
 # %% tags=["slide:vq.vqvae"]
 tokens = pretrained.load("vqvae_digits")
 test, labels = mnist.test.cpu(), mnist.test_labels.cpu()
-codes = tokens.encode(test)
-back = tokens.picture(codes)
+digit_codes = tokens.encode(test)
+back = tokens.picture(digit_codes)
 seen = pretrained.vq.recognised
 error = float((test - back).square().flatten(1).sum(1).mean())
 print(f"{len(test)} held-out digits: squared error {error:.1f} (the mean digit: {float((test - test.mean(0)).square().flatten(1).sum(1).mean()):.0f}); "
-      f"{codes.unique().numel()} of 64 codes in use, perplexity {vq.perplexity(codes, 64):.1f}")
+      f"{digit_codes.unique().numel()} of 64 codes in use, perplexity {vq.perplexity(digit_codes, 64):.1f}")
 print(f"recognised (the right class, with probability 0.9 or more): {float(seen(test, labels).float().mean()):.1%} of the digits, {float(seen(back, labels).float().mean()):.1%} of what came back")
-draw_vq.rows({"held-out digits": test[:14], "49 codes each": codes[:14], "drawn from the codes": back[:14]}, colour=draw_vq.shades(tokens.codebook.vectors),
+draw_vq.rows({"held-out digits": test[:14], "49 codes each": digit_codes[:14], "drawn from the codes": back[:14]}, colour=draw_vq.shades(tokens.codebook.vectors),
              alt="Fourteen digits, their 7 by 7 grids of codes, and their reconstructions, hardly to be told from the originals")
 
 # %% [markdown]
@@ -469,7 +469,7 @@ draw_vq.rows({"held-out digits": test[:14], "49 codes each": codes[:14], "drawn 
 # %% tags=["slide:vq.vqvae"]
 def one_code(code, row, column):
     """A digit, the same with one code changed, and the difference."""
-    changed = codes[3:4].clone()
+    changed = digit_codes[3:4].clone()
     changed[0, row, column] = code
     new = tokens.picture(changed)
     axes = draw.panels(3, 2.1)
@@ -500,9 +500,9 @@ draw.gallery({"codes from the uniform prior": noise[few], "codes from the learne
 # %% tags=["slide:vq.uniform-vs-learned"]
 for name, (x, y) in {"held-out digits": (test, labels), "learned prior": (written, asked), "uniform prior": (noise, asked)}.items():
     print(f"{name:16} recognised as some digit: {float(seen(x).float().mean()):6.1%}   as the one asked for: {float(seen(x, y).float().mean()):6.1%}")
-log_prior = prior.log_prob(codes, labels)
+log_prior = prior.log_prob(digit_codes, labels)
 gain = tokens.elbo(test, prior, labels) - tokens.elbo(test)
-print(f"-log p(codes) of held-out digits: {-float(log_prior.mean()):.1f} nats learned, {-float(uniform.log_prob(codes).mean()):.1f} uniform (49 log 64)")
+print(f"-log p(codes) of held-out digits: {-float(log_prior.mean()):.1f} nats learned, {-float(uniform.log_prob(digit_codes).mean()):.1f} uniform (49 log 64)")
 verify("vq.uniform-vs-learned", gain, log_prior + 49 * math.log(64), what="the ELBO gains exactly what the prior saves on the codes", tolerance=1e-4)
 
 # %% [markdown]
@@ -559,7 +559,7 @@ draw_vq.rows({"held-out digits": test[:14], "top: 4 × 4 codes": grids.top[:14],
 # *Read it from the top down.* Sixteen codes fix which digit it is, where it stands and how it slants; the rest is blur, because the decoder must average over all that the bottom could have said. The bottom adds edges.
 #
 # **Predict.** Keep the top codes of one digit and take the bottom codes of another. Whose digit do you see?
-# <details><summary>Answer</summary>Try it: `levels.decode(grids.top[:14], grids.bottom[1:15]).mean`. The bottom was made knowing its own top and does not fit another's; where the two disagree the bottom, which has three times as many codes, tends to win.</details>
+# <details><summary>Answer</summary>The top's, a little damaged. The bottom was told what its own top says, and adds to it; on another's top its additions are mistakes, but they are small ones: three times as many codes, and they hold only what was missing.</details>
 
 # %% tags=["slide:vq.vqvae2"]
 with torch.no_grad():
