@@ -447,7 +447,7 @@ def test_training_raises_the_bound_and_resumes_bit_for_bit(build, tmp_path):
 def two_levels():
     nets = TwoLevels(4, 4)
     decoder = FixedGaussianHead(GridDecoder(nets.wide + 4, 4), (1, 28, 28), 0.5**0.5)
-    return VQVAE2(nets, decoder, Codebook(torch.randn(6, 4)), Codebook(torch.randn(7, 4)))
+    return VQVAE2(nets, decoder, Codebook(0.05 * torch.randn(6, 4)), Codebook(0.05 * torch.randn(7, 4)))
 
 
 def test_two_levels_have_two_grids_and_the_decoder_hears_both():
@@ -461,6 +461,25 @@ def test_two_levels_have_two_grids_and_the_decoder_hears_both():
     assert all((whole - picture).abs().max() > 1e-4 for picture in (changed, other, alone))
     surprise = -model.decode(*codes).log_prob(x)
     torch.testing.assert_close(-model.elbo(x) - surprise, torch.full((3,), 16 * math.log(6) + 49 * math.log(7)))
+
+
+@pytest.mark.parametrize("commitment", [0.0, 0.25])
+def test_the_loss_of_two_levels_written_out(commitment):
+    """The bottom is told what the top says, and the decoder hears both: no sample hidden here."""
+    model, x = two_levels().eval(), torch.randn(3, 1, 28, 28)
+    model.hide, model.commitment = 0.0, commitment
+    with torch.no_grad():
+        model.nets.grow[-1].weight.mul_(30)  # so that what the top says changes the bottom's codes
+        h, codes = model.nets.features(x), model.encode(x)
+        outputs = [model.nets.top(h), model.nets.bottom(h, model.nets.grow(lookup(codes.top, model.top.vectors)))]
+        assert torch.equal(nearest(outputs[1], model.bottom.vectors), codes.bottom)
+        away = [(z - lookup(part, book.vectors)).square().flatten(1).sum(1)
+                for z, part, book in zip(outputs, codes, (model.top, model.bottom))]
+        wanted = -model.decode(*codes).log_prob(x) + (1 + commitment) * sum(away)
+        assert model.loss(x).item() == pytest.approx(wanted.mean().item(), rel=1e-5)
+        model.hide = 0.999
+        hidden = -model.decode(codes.top).log_prob(x) + (1 + commitment) * sum(away)
+        assert model.loss(x).item() == pytest.approx(hidden.mean().item(), rel=1e-5)
 
 
 def test_the_loss_of_two_levels_reaches_every_weight_and_the_bottom_hears_the_top():

@@ -120,12 +120,12 @@ def rows(named: Mapping[str, Tensor], alt: str, colour: Tensor | None = None) ->
 
 def usage(named: Mapping[str, Tensor], alt: str) -> Picture:
     """How often each code is used, most used first (green: the fair share); the titles count the dead.  named: (K,) each"""
-    axes = panels(len(named), 2.5, height=2.3)
+    axes = panels(len(named), 2.7, height=2.3)
     for ax, (name, share) in zip(axes, named.items(), strict=True):
         ordered = share.detach().cpu().sort(descending=True).values
         ax.bar(range(len(ordered)), ordered, width=1.0, color=BLUE, log=True)
         ax.axhline(1 / len(ordered), color=GREEN, ls="--", lw=1.0)
-        ax.set_title(f"{name}: {int((ordered == 0).sum())} of {len(ordered)} dead", fontsize=9, color=INK)
+        ax.set_title(f"{name}: {int((ordered == 0).sum())} of {len(ordered)} dead", fontsize=8.5, color=INK)
         ax.set(xlim=(-1, len(ordered)), ylim=(1e-4, 1.0), xlabel="codes, most used first")
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("share of all places")
