@@ -3,7 +3,7 @@
 #
 # *Lecture 5 (autumn 2025), "Recap: discrete latent ELBO" to "Sample Diversity"; introduction lecture (2025), "VQ-VAE: Vector Quantized VAE"*
 #
-# **The promise.** A picture becomes a few whole numbers, 49 of them out of 64 each, and comes back so that a classifier hardly notices. Such numbers cannot be
+# **The promise.** A picture becomes 49 whole numbers, each below 64, and comes back so that a classifier hardly notices. Such numbers cannot be
 # nudged by a gradient, and yet a network learns to choose them. At the end you know how, which term of the loss moves what, why some numbers are never used and what to do about it,
 # and how a model of the *numbers* writes digits that no uniform choice of them ever would.
 #
@@ -159,6 +159,13 @@ winners = torch.nn.functional.one_hot((many + vq.gumbel_noise(many)).argmax(1), 
 verify("vq.discrete-reparam", estimate(winners), q[0], what="P(code k wins the argmax of logits + g) = softmax_k")
 reveal(vq.gumbel_softmax)
 
+# %% [markdown]
+# Sixteen soft draws of one posterior, each a column whose colours are the shares of the six codes, and the posterior itself beside them. *Look for* the two ends: nearly one colour a column when it is cold, all colours in every column when it is warm.
+#
+# **Predict before you drag.** The decoder will be trained on such columns, and used with pure ones. At which temperature is it best prepared? And why not train at 0.05 then?
+# <details><summary>Answer</summary>It is best prepared by a low one. But there the softmax is a cliff: nearly everywhere its slope is almost 0, and huge at the edge, so the gradient becomes noise. A temperature in
+# between is the usual bargain, often lowered on the way.</details>
+
 # %% tags=["slide:vq.discrete-reparam"]
 seed(2)
 gumbels = vq.gumbel_noise(logits[1:2].expand(16, 6))
@@ -172,12 +179,6 @@ def soft_draws(temperature):
 play(soft_draws, temperature=(0.05, 3.0, 0.05, 0.05))
 
 # %% [markdown]
-# *Look for* two ends: nearly one colour a column on the left, all colours in every column on the right.
-#
-# **Predict.** The decoder is trained on such columns, and used with pure ones. At which temperature is it best prepared? And why not train at 0.05 then?
-# <details><summary>Answer</summary>It is best prepared by a low one. But there the softmax is a cliff: nearly everywhere its slope is almost 0, and huge at the edge, so the gradient becomes noise. A temperature in
-# between is the usual bargain, often lowered on the way.</details>
-#
 # Now train a **discrete VAE** on black and white 8 × 8 digits (each pixel cut at half brightness): four latent numbers, 16 codes each, dense networks. Its bound is measured with *hard* draws, so it is a bound on $\log p(\mathbf x)$, whatever the training did. For comparison: bits that are independent, each with its own frequency.
 
 # %% tags=["slide:vq.discrete-reparam"]
@@ -387,7 +388,10 @@ for name, (_, book) in runs.items():
     print(f"{name:26} {codes.unique().numel():2} of 24 in use, perplexity {vq.perplexity(codes, 24):4.1f}, mean squared distance {error:.3f}")
 
 # %% [markdown]
-# *Press play, and look for* vectors that never leave the corner, left and in the middle; on the right they vanish from there and turn up on the spiral.
+# **Predict before you press play.** The 24 vectors lie in a heap. Which of them will move in the first steps?
+# <details><summary>Answer</summary>Those on the rim that faces the spiral: each of them is the nearest to some points. Behind them, in the heap, a vector is the nearest to nothing.</details>
+#
+# *Look for* vectors that never leave the corner, left and in the middle; on the right they vanish from there and turn up on the spiral.
 
 # %%
 TrajectoryPlayer([way for way, _ in runs.values()], data=cloud, titles=list(runs), seconds=6,
@@ -539,7 +543,9 @@ draw.gallery({f"sevens: {name}": x for name, x in sevens.items()}, alt="Twelve s
 #
 # $$\mathbf c\in\{1,\dots,K\}^{W\times H},\qquad q(\mathbf c\mid\mathbf x)=\prod_{i,j}q(c_{ij}\mid\mathbf x),\qquad p(\mathbf c)=\prod_{i,j}\mathrm{Uniform}\{1,\dots,K\}$$
 #
-# That is the grid of codes that we have used all along: the posterior is a product over places, each certain, so the KL is $WH\log K$. The model of that name has *two* such grids: a coarse one (here 4 × 4), and a fine one (7 × 7) that is told what the coarse one says. The decoder hears both.
+# This is the grid of codes that we have used all along: the posterior is a product over places, each certain, so the KL is $WH\log K$.
+#
+# > **A note on the slide.** What it writes down is *one* grid, which the first VQ-VAE has already. The model of that name adds a second: a coarse grid (here 4 × 4), and a fine one (7 × 7) that is told what the coarse one says. The decoder hears both.
 #
 # What does each level hold? Our decoder was trained to do without the fine grid for a fifth of the samples (an addition of ours), so the question *what does the top alone say?* has a fair answer.
 
