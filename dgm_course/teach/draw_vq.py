@@ -122,7 +122,7 @@ def usage(named: Mapping[str, Tensor], alt: str) -> Picture:
     """How often each code is used, most used first (green: the fair share); the titles count the dead.  named: (K,) each"""
     axes = panels(len(named), 2.7, height=2.3)
     for ax, (name, share) in zip(axes, named.items(), strict=True):
-        ordered = share.detach().cpu().sort(descending=True).values
+        ordered = share.detach().cpu().sort(descending=True).values.numpy()
         ax.bar(range(len(ordered)), ordered, width=1.0, color=BLUE, log=True)
         ax.axhline(1 / len(ordered), color=GREEN, ls="--", lw=1.0)
         ax.set_title(f"{name}: {int((ordered == 0).sum())} of {len(ordered)} dead", fontsize=8.5, color=INK)
