@@ -16,12 +16,13 @@ MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files", "recipe"),  # three of them touch disks and know no formula
     ("batches",),
     # causal: layers that see no future
-    ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "dynamics", "fit"),
+    ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
+     "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
-    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads"),
+    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize"),
     ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
-     "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors"),
-    ("flows.images", "vae.exact", "vae.model"),
+     "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel"),
+    ("flows.images", "vae.exact", "vae.model", "vq.model", "vq.levels"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
     ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),

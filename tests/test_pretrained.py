@@ -92,6 +92,39 @@ def test_the_flow_of_digits_goes_there_and_back_and_draws_grey_values(images):
     assert drawn.shape == (4, 1, 28, 28) and torch.allclose(drawn, drawn.round(), atol=1e-3) and drawn.std() > 20
 
 
+def test_the_codes_of_digits_bring_them_back_and_are_all_in_use(images):
+    model, told = pretrained.load("vqvae_digits"), pretrained.card("vqvae_digits")["held_out"]
+    now = pretrained.vq.rebuilding(model, images.test[:500], images.test_labels[:500])
+    assert abs(now["squared_error"] - told["squared_error"]) < 0.5 and told["official_test"]["squared_error"] < 10
+    assert now["codes_used"] >= 52 and told["codes_used"] >= 52 and now["perplexity"] > 40  # of 64
+    assert now["recognised"] > now["recognised_originals"] - 0.03 and told["recognised"] > 0.97
+    assert "probability 0.9 or more" in told["protocol"]
+
+
+def test_codes_of_the_learned_prior_are_digits_and_uniform_ones_are_not(images):
+    prior, tokens = pretrained.load("vq_prior_digits"), pretrained.load("vqvae_digits")
+    told = pretrained.card("vq_prior_digits")["held_out"]
+    assert told["recognised_as_asked"] > 0.85 > 2 * told["recognised_uniform"] and told["nats"] < 110 < told["uniform_nats"]
+    codes, labels = pretrained.vq.codes_of(images.test[:300]), pretrained.balanced(200, images.test)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        now = -prior.log_prob(codes, images.test_labels[:300])
+        fake = pretrained.vq.recognised(tokens.picture(prior.sample(200, labels)), labels).float().mean()
+        noise = pretrained.vq.recognised(tokens.picture(torch.randint(64, (200, 7, 7))), labels).float().mean()
+    assert abs(float(now.mean()) - told["nats"]) < 5 * float(now.std()) / 300**0.5
+    assert fake > 0.8 and noise < 0.15
+
+
+def test_the_coarse_codes_hold_the_digit_and_the_fine_ones_its_edges(images):
+    model, told = pretrained.load("vqvae2_digits"), pretrained.card("vqvae2_digits")["held_out"]
+    with torch.no_grad():
+        codes = model.encode(images.test[:300])
+        errors = [float((images.test[:300] - model.decode(*part).mean).square().flatten(1).sum(1).mean())
+                  for part in (codes, codes[:1])]
+    assert abs(errors[0] - told["squared_error_both"]) < 1 and abs(errors[1] - told["squared_error_top"]) < 5
+    assert 2 * errors[0] < errors[1] < 100 and min(told["codes_used_top"], told["codes_used_bottom"]) >= 52
+
+
 def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):
     model, few = pretrained.load("absorbing_digits"), images.test[::40]
     bounds = [pretrained.nats(model, few, draws=draws, steps=steps)["nats"] for steps, draws in ((1, 4), (4, 2), (16, 1))]

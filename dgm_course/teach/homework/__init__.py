@@ -64,7 +64,8 @@ class Exercise:
     """One formula to be written: where it stands, how it is asked, and how an answer is judged.
 
     cases: called with a numpy Generator, yields `Case`s.   reference: the library's own answer.
-    slips: (hint, the wrong form that earns it, of the answer's signature).   more: the second hint."""
+    slips: (hint, the wrong form that earns it, of the answer's signature).   more: the second hint.
+    cuts: the same for forms whose values are right and whose gradients are not, where `watch` asks for gradients."""
 
     id: str
     number: str
@@ -77,6 +78,7 @@ class Exercise:
     more: str = ""
     watch: Watch = Watch()
     law: SameValues = SameValues()
+    cuts: tuple[tuple[str, Callable], ...] = ()
 
     def inputs(self, seed: int) -> tuple[Case, ...]:
         """Fresh cases, the same ones for the same seed on every machine."""
@@ -89,7 +91,8 @@ class Exercise:
     def expected(self, inputs: Sequence[Case]) -> Expected:
         """What the reference does on them, and what each known slip would do."""
         slips = tuple((hint, values_of(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.slips)
-        return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), slips)
+        cuts = tuple((hint, values_of(form, inputs, self.watch)) for hint, form in self.cuts)
+        return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), slips, cuts)
 
     def judge(self, observed: Sequence[Observation], expected: Expected) -> Verdict:
         """The verdict, from arrays alone."""

@@ -20,6 +20,7 @@ from ._sentences import ERROR_HINTS, MANNERS, NOT_YET, NOTES, PASS, TROUBLES, WR
 from ._slips import Pair, close, fitted
 
 MANY = 8  # names on a card
+CUT = "Part of the graph is cut, or counted twice: look for .detach(), .data, torch.no_grad() or numpy on the way."
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Expected:
     cases: tuple[Case, ...]
     right: tuple[Observation, ...]
     slips: tuple[tuple[str, tuple[Observation, ...]], ...] = ()
+    cuts: tuple[tuple[str, tuple[Observation, ...]], ...] = ()
 
 
 class SameValues:
@@ -223,16 +225,24 @@ def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | 
             given = seen.gradients.get(name)
             if type(given) is not np.ndarray or given.shape != wanted.shape or not close(given, wanted):
                 zero = given is not None and not np.any(given)
+                generic = MANNERS["detached"][1] if zero else CUT
                 return Verdict(
                     WRONG,
                     f"The value is right, but its gradient with respect to {name} is not.",
                     f"Case: {case.name}.",
-                    hint=MANNERS["detached"][1]
-                    if zero
-                    else "Part of the graph is cut, or counted "
-                    "twice: look for .detach(), .data, torch.no_grad() or numpy on the way.",
+                    hint=_known_cut(observed, expected) or generic,
                 )
     return None
+
+
+def _known_cut(observed: Sequence[Observation], expected: Expected) -> str:
+    """The form of right values whose gradients came, all of them in every case."""
+    for hint, cut in expected.cuts:
+        pairs = [(seen.gradients.get(name), slope)
+                 for seen, slip in zip(observed, cut, strict=False) for name, slope in slip.gradients.items()]
+        if pairs and all(type(given) is np.ndarray and close(given, slope) for given, slope in pairs):
+            return hint
+    return ""
 
 
 def _manners(observed: Sequence[Observation]) -> Verdict | None:

@@ -1,0 +1,175 @@
+"""The table of vectors, how it learns, and what is done for the entries that nobody chooses.
+
+Every encoder output z chooses its nearest e_k.  The entries should then sit where the outputs are, each in the middle of
+those that chose it: that is k-means.  Two rules lead there, and a codebook is given one of them:
+
+    ByGradient      a step down on ‖sg[z] − e‖², like any other weight                    (intro lecture, VQ loss)
+    MovingAverage   N ← γ N + (1 − γ) n,  m ← γ m + (1 − γ) Σ z,  e = m / N               no loss, no gradient
+
+By neither rule does an entry move that no output chooses.  It is *dead*, and stays so, unless a `Revival` moves it.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..tensors import expect_some
+from .quantize import apart, expect_table, lookup, nearest, places, straight_through
+
+MEMORY = 0.99  # of the running shares: about a hundred batches
+
+
+class Rule(Protocol):
+    """How the vectors of a codebook come to lie where they should."""
+
+    def install(self, codebook: Codebook, vectors: Tensor) -> None:
+        """Give the codebook its `vectors`, as weights or as buffers."""
+
+    def loss(self, z: Tensor, e: Tensor) -> Tensor:
+        """What the vectors add to the loss, one number a sample.  z, e (B, C, *grid) -> (B,)"""
+
+    def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
+        """What is done after a batch of outputs (N, C) has chosen its codes (N,)."""
+
+    def place(self, codebook: Codebook, which: Tensor, vectors: Tensor) -> None:
+        """Put some of the vectors somewhere else."""
+
+
+@dataclass(frozen=True)
+class ByGradient:
+    """e_k is a weight; its loss ‖sg[z_e] − e‖² pulls it towards the outputs that chose it, and never these towards it."""
+
+    def install(self, codebook: Codebook, vectors: Tensor) -> None:
+        codebook.vectors = nn.Parameter(vectors)
+
+    def loss(self, z: Tensor, e: Tensor) -> Tensor:
+        return apart(z.detach(), e)
+
+    def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
+        pass
+
+    def place(self, codebook: Codebook, which: Tensor, vectors: Tensor) -> None:
+        codebook.vectors.data[which] = vectors
+
+
+@dataclass(frozen=True)
+class MovingAverage:
+    """e_k = m_k / N_k, running averages of the sum and the number of the outputs that chose k: k-means, batch by batch.
+
+    decay: γ, in [0, 1); with 0 a step is one of Lloyd's.  A vector that nobody chose stays where it is."""
+
+    decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"decay is {self.decay}: expected at least 0 and below 1.")
+
+    def install(self, codebook: Codebook, vectors: Tensor) -> None:
+        codebook.register_buffer("vectors", vectors)
+        codebook.register_buffer("counts", vectors.new_ones(len(vectors)))
+        codebook.register_buffer("sums", vectors.clone())
+
+    def loss(self, z: Tensor, e: Tensor) -> Tensor:
+        return z.new_zeros(len(z))
+
+    def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
+        n = torch.bincount(codes, minlength=codebook.size).to(rows)
+        codebook.counts.lerp_(n, 1 - self.decay)
+        codebook.sums.lerp_(torch.zeros_like(codebook.sums).index_add_(0, codes, rows), 1 - self.decay)
+        means = codebook.sums / codebook.counts[:, None]
+        codebook.vectors.copy_(torch.where(n[:, None] > 0, means, codebook.vectors))
+
+    def place(self, codebook: Codebook, which: Tensor, vectors: Tensor) -> None:
+        codebook.vectors[which] = codebook.sums[which] = vectors
+        codebook.counts[which] = 1.0
+
+
+@dataclass(frozen=True)
+class Revival:
+    """A code with less than ``below`` of its fair share 1/K is moved onto an output of the batch, drawn at random.
+
+    The shares are running ones, which forget in about a hundred batches; what was moved starts with its fair share."""
+
+    below: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.below < 1:
+            raise ValueError(f"below is {self.below}: expected a part of the fair share, above 0 and below 1.")
+
+    def __call__(self, codebook: Codebook, rows: Tensor) -> None:
+        dead = (codebook.share * codebook.size < self.below).nonzero()[:, 0]
+        if len(dead):
+            codebook.place(dead, rows[torch.randint(len(rows), (len(dead),), device=rows.device)])
+
+
+class Quantized(NamedTuple):
+    """What a codebook makes of z (B, C, *grid): what the decoder gets, the codes (B, *grid), and two costs, (B,) each."""
+
+    z_q: Tensor
+    codes: Tensor
+    codebook: Tensor
+    commitment: Tensor
+
+
+class Codebook(nn.Module):
+    """K vectors e_k, one of which stands for each z: z_q = e_k*, k* = argmin ‖z − e_k‖.     (lecture 5, Vector Quantization)
+
+    vectors (K, C): where they start.  rule: `ByGradient()` or `MovingAverage()`.  revival: `Revival()`, or None.
+    It learns when it is called in training mode, and at no other time.  share (K,): how often each was chosen of late."""
+
+    def __init__(self, vectors: Tensor, rule: Rule | None = None, revival: Revival | None = None) -> None:
+        super().__init__()
+        expect_table(vectors)
+        self.rule, self.revival = rule or ByGradient(), revival
+        self.rule.install(self, vectors.detach().clone())
+        self.register_buffer("share", vectors.new_full((len(vectors),), 1 / len(vectors)))
+
+    @property
+    def size(self) -> int:
+        """K"""
+        return len(self.vectors)
+
+    @property
+    def perplexity(self) -> float:
+        """exp(−Σ share log share): how many of the codes are in effective use of late, 1 to K."""
+        share = self.share.double() / self.share.double().sum()
+        return float(torch.special.entr(share).sum().exp())
+
+    def codes(self, z: Tensor) -> Tensor:
+        """The numbers of the nearest vectors.  z (B, C, *grid) -> (B, *grid)"""
+        return nearest(z, self.vectors)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """The vectors of the numbers.  codes (B, *grid) -> (B, C, *grid)"""
+        return lookup(codes, self.vectors)
+
+    def forward(self, z: Tensor) -> Quantized:
+        """Quantize, and in training mode learn from the batch.  z (B, C, *grid)"""
+        codes = self.codes(expect_some(z, "z"))
+        e = self.lookup(codes)
+        found = Quantized(straight_through(z, e), codes, self.rule.loss(z, e), apart(z, e.detach()))
+        if self.training:
+            self.learn(places(z.detach()), codes.flatten())
+        return found
+
+    @torch.no_grad()
+    def learn(self, rows: Tensor, codes: Tensor) -> None:
+        """The rule's update, the running shares, and the revival where there is one.  rows (N, C), codes (N,)"""
+        self.rule.update(self, rows, codes)
+        self.share.lerp_(torch.bincount(codes, minlength=self.size).to(self.share) / len(codes), 1 - MEMORY)
+        if self.revival is not None:
+            self.revival(self, rows)
+
+    @torch.no_grad()
+    def place(self, which: Tensor, vectors: Tensor) -> None:
+        """Move some vectors, which count as used from then on.  which (n,), vectors (n, C)"""
+        self.rule.place(self, which, vectors.to(self.vectors))
+        self.share[which] = 1 / self.size
+
+    def extra_repr(self) -> str:
+        cure = "" if self.revival is None else f", {self.revival}"
+        return (f"{self.size} vectors of {self.vectors.shape[1]} numbers, {self.rule}{cure}; of late {self.perplexity:.1f} "
+                "in effective use")

@@ -1,0 +1,104 @@
+"""The cell player in a real JupyterLab and browser: it counts as Python does, and obeys pointer, keys and buttons."""
+from __future__ import annotations
+
+import pytest
+import torch
+from in_lab import browser_page, failures, lab, missing, run_notebook, write_notebook
+
+from dgm_course import measures, vq
+from dgm_course.teach.players.cells import after_steps
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
+
+MADE = """
+import torch
+from dgm_course.teach.players.cells import CellPlayer
+torch.manual_seed(0)
+points = 0.8 * torch.randn(300, 2)
+vectors = torch.tensor([[-1.0, 0.5], [1.0, 1.0], [0.2, -1.2], [3.6, 3.6]])
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    write_notebook(folder / "cells.ipynb", [MADE, "CellPlayer(points, vectors)"])
+    with lab(folder) as address, browser_page() as page:
+        run_notebook(page, address, "cells.ipynb")
+        yield page
+
+
+@pytest.fixture(scope="module")
+def world():
+    torch.manual_seed(0)
+    return 0.8 * torch.randn(300, 2), torch.tensor([[-1.0, 0.5], [1.0, 1.0], [0.2, -1.2], [3.6, 3.6]])
+
+
+@pytest.fixture
+def player(page):
+    root = page.locator(".dgm-player").first
+    root.get_by_text("As at first").click()
+    root.locator("canvas").scroll_into_view_if_needed()
+    return root
+
+
+def state(root) -> dict:
+    return root.evaluate("root => root.dgm.state()")
+
+
+def agrees(root, points, vectors) -> None:
+    """Vectors, error, usage and perplexity are those of the library."""
+    told, codes = state(root), vq.nearest(points, vectors)
+    assert torch.allclose(torch.tensor(told["vectors"]), vectors, atol=1e-4)
+    assert told["error"] == pytest.approx(float((points - vectors[codes]).square().sum(1).mean()), abs=1e-4)
+    assert told["used"] == codes.unique().numel()
+    assert told["perplexity"] == pytest.approx(measures.perplexity(codes, len(vectors)), abs=1e-4)
+
+
+def test_it_counts_as_the_library_does(page, player, world):
+    assert failures(page) == []
+    agrees(player, *world)
+    assert state(player)["used"] == 3
+
+
+def test_a_button_and_a_key_make_a_step_of_k_means(page, player, world):
+    points, vectors = world
+    player.get_by_text("A step of k-means").click()
+    agrees(player, points, after_steps(points.numpy(), vectors.numpy(), 1))
+    player.locator(".dgm-stage").focus()
+    page.keyboard.press("k")
+    agrees(player, points, after_steps(points.numpy(), vectors.numpy(), 2))
+
+
+def test_a_vector_can_be_dragged_to_where_the_pointer_is(page, player, world):
+    points, vectors = world
+    box = player.locator("canvas").bounding_box()
+    spot = lambda x, y: (box["x"] + (x + 4) / 8 * box["width"], box["y"] + (4 - y) / 8 * box["height"])
+    page.mouse.move(*spot(3.6, 3.6))
+    page.mouse.down()
+    page.mouse.move(*spot(1.0, 0.0))
+    page.mouse.move(*spot(-0.5, -0.5))
+    page.mouse.up()
+    told = state(player)
+    assert told["chosen"] == 3 and told["used"] == 4
+    assert torch.allclose(torch.tensor(told["vectors"][3]), torch.tensor([-0.5, -0.5]), atol=0.03)
+    agrees(player, points, torch.tensor(told["vectors"]))
+    page.mouse.move(*spot(2.0, 2.0))  # let go: it stays
+    assert state(player)["vectors"] == told["vectors"]
+
+
+def test_keys_choose_a_vector_and_move_it(page, player):
+    player.locator(".dgm-stage").focus()
+    for key in ("n", "n", "p", "ArrowRight", "ArrowRight", "ArrowUp"):
+        page.keyboard.press(key)
+    told = state(player)
+    assert told["chosen"] == 1 and told["vectors"][1] == pytest.approx([1.2, 1.1])
+
+
+def test_the_dead_are_put_onto_points_and_the_living_stay(player, world):
+    points, vectors = world
+    player.get_by_text("Revive the dead").click()
+    told = torch.tensor(state(player)["vectors"])
+    assert torch.allclose(told[:3], vectors[:3]) and bool((points - told[3]).abs().sum(1).lt(1e-5).any())
+    player.get_by_text("As at first").click()
+    agrees(player, points, vectors)
