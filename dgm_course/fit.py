@@ -225,9 +225,11 @@ class _Run:
             raise checkpoints.CheckpointError(f"The checkpoint lacks {', '.join(lost)}: resuming needs it.")
         states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
         for name, state in states.items():
+            weights = list(self.sides[name].module.parameters())
             for key, value in part(f"optimizer.{name}.").items():
-                index, what = key.split(".")
-                state.setdefault(int(index), {})[what] = value.cpu() if what == "step" else value
+                index, what = key.split(".")  # a file forgets strides, and a fused step reads moments in those of the weight
+                state.setdefault(int(index), {})[what] = (
+                    value.cpu() if what == "step" else torch.empty_like(weights[int(index)], dtype=value.dtype).copy_(value))
             if int(history.tensors["step"]) >= self.sides[name].every and not state:
                 raise checkpoints.CheckpointError(f"The checkpoint lacks the optimizer of '{name}': resuming needs it.")
         checkpoints.expect_fit(self.model, part("model."), "The checkpoint")  # all is looked at before anything is loaded

@@ -244,6 +244,26 @@ def test_a_finished_run_resumes_to_itself(tmp_path):
     assert same(weights(model), weights(other)) and torch.equal(again.loss, history.loss) and other.calls == 0
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_resumed_convolution_has_the_bits_of_an_uninterrupted_one_in_any_layout(layout, tmp_path):
+    class Convolution(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Conv2d(2, 3, 3).to(memory_format=layout)
+
+        def loss(self, x):
+            return (self.net(x) - 1).square().mean()
+
+    images = torch.randn(40, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+    recipe, file = Recipe(20, 8, 0.05, ema=0.9), tmp_path / "run.safetensors"
+    whole, stopped, other = Convolution(), Convolution(), Convolution()
+    fit(whole, images, recipe)
+    fit(stopped, images, recipe, save=file, report=stop_at(9))
+    fit(other, images, recipe, resume=file)
+    assert same(weights(other), weights(whole))
+
+
 def test_a_game_resumes_to_the_bit_too():
     recipe, whole = Recipe(20, **FULL), Game()
     expected = fit(whole, TABLE, recipe)
