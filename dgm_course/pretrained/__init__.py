@@ -17,7 +17,7 @@ from torch import nn
 from .. import checkpoints, data
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import autoregressive, flows, judging, paths, vae
+from . import autoregressive, flows, gan, judging, paths, vae
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
 from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
@@ -43,8 +43,7 @@ __all__ = [
     "train",
 ]
 
-# gan.ENTRIES follow when their weights are made
-ENTRIES: dict[str, Entry] = {name: entry for family in (judging, paths, autoregressive, vae, flows)
+ENTRIES: dict[str, Entry] = {name: entry for family in (judging, paths, autoregressive, vae, flows, gan)
                              for name, entry in family.ENTRIES.items()}
 
 

@@ -44,10 +44,11 @@ from dgm_course.tensors import budget, device, seed
 # %% tags=["slide:gan.algorithm1"]
 seed(0); torch.set_num_threads(1)
 moons, Layer = data.moons(), torch.nn.Linear
-G = torch.nn.Sequential(Layer(2, 64), torch.nn.ReLU(), Layer(64, 64), torch.nn.ReLU(), Layer(64, 2))
+G = torch.nn.Sequential(Layer(4, 64), torch.nn.ReLU(), Layer(64, 64), torch.nn.ReLU(), Layer(64, 2))
 D = torch.nn.Sequential(Layer(2, 64), torch.nn.SiLU(), Layer(64, 64), torch.nn.SiLU(), Layer(64, 1))
-adam = lambda net: torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.5, 0.9))
-optimizers = {"D": adam(D), "G": adam(G)}
+for layer in D[::2]:
+    torch.nn.init.kaiming_normal_(layer.weight)                        # large weights: fine detail is seen early
+optimizers = {name: torch.optim.Adam(net.parameters(), betas=(0.5, 0.99)) for name, net in (("D", D), ("G", G))}
 log = torch.nn.functional.logsigmoid                                   # log D from a logit; log(1 − D) is log(−logit)
 
 def bare_losses(real, z):
@@ -56,34 +57,36 @@ def bare_losses(real, z):
     g_loss = -log(D(fake)).mean()                                      # G: be taken for real (section 5 says why so)
     return d_loss, g_loss
 
-for step in range(budget(quick=1500, full=6000)):
+steps = budget(quick=1200, full=5000)
+for step in range(steps):
     for side, net in enumerate("DG"):                                  # in turn, each on fresh noise
-        loss = bare_losses(moons.sample(128), torch.randn(128, 2))[side]
+        loss = bare_losses(moons.sample(128), torch.randn(128, 4))[side]
+        optimizers[net].param_groups[0]["lr"] = 4e-3 * (1 - step / steps)
         optimizers[net].zero_grad()
         loss.backward()
         optimizers[net].step()
 
 # %%
 with torch.no_grad():
-    fake = G(torch.randn(2000, 2))
+    fake = G(torch.randn(2000, 4))
 axes = draw.panels(2, 3.0)
 draw.points(moons.sample(2000), ax=axes[0], title="data")
 draw.points(fake, ax=axes[1], color=draw.BLUE, title="G(z), one pass a sample")
-draw.shown(axes, alt="Two moons, and what the bare generator makes: the same shape, joined by a thin bridge")
+draw.shown(axes, alt="Two moons, and what the bare generator makes: both moons, with some samples strewn between them")
 
 # %% [markdown]
-# Look at two things: the moons are there, and there is a thin *bridge* between them. $G$ is continuous, and a continuous image of one Gaussian blob cannot fall into two pieces.
+# Look at two things: the moons are there, and so are some samples *between* them. $G$ is continuous, and a continuous image of one Gaussian blob cannot fall into two pieces: there is always a bridge.
 #
 # From here on the library does the housekeeping: a `GAN` is a generator, a discriminator, and a `Game` that says what each wants. Its losses are the very same numbers.
 
 # %% tags=["slide:gan.algorithm1"]
-model = GAN(nets.Sculptor(), nets.Critic(), non_saturating())
+model = GAN(nets.Sculptor(latent=4), nets.Critic(), non_saturating())
 model.generator.layers.load_state_dict(G.state_dict())
 model.discriminator.layers.load_state_dict(D.state_dict())
 real = moons.sample(256)
 for side, (name, player) in enumerate(model.players().items()):
     seed(1); from_library = player.loss(real)
-    seed(1); bare = bare_losses(real, torch.randn(256, 2))[side]
+    seed(1); bare = bare_losses(real, torch.randn(256, 4))[side]
     verify("gan.algorithm1", from_library, bare, what=f"library loss of the {name} = the bare lines", tolerance=1e-5)
 print(model)
 reveal(GAN.players)
@@ -168,9 +171,10 @@ seed(3)
 eight = data.eight_gaussians()
 blob = Affine(torch.zeros(2), 2.2)                                     # a generator whose density is known
 plane = nets.Critic(2, 64, 2)
-optimizer, errors = torch.optim.Adam(plane.parameters(), 5e-3), []
 exact, grid = Optimal(eight, blob.density), torch.cartesian_prod(*[torch.linspace(-4, 4, 61)] * 2)
-for step in range(budget(quick=600, full=2000)):
+optimizer, steps = torch.optim.Adam(plane.parameters()), budget(quick=600, full=2000)
+for step in range(steps):
+    optimizer.param_groups[0]["lr"] = 0.01 * (1 - step / steps)
     optimizer.zero_grad()
     game.critic(plane(eight.sample(256)), plane(blob(torch.randn(256, 2)).detach())).backward()
     optimizer.step()
@@ -328,8 +332,8 @@ play(sliding, gap=(0.0, 8.0, 0.5, 3.0))
 # %% tags=["slide:gan.algorithm1"]
 def trained(rule, k, steps):
     seed(6)
-    gan = GAN(nets.Sculptor(), nets.Critic(), rule, k=k)
-    history = fit(gan, moons, Recipe(steps * k, 128, 1e-3, betas=(0.5, 0.9)))
+    gan = GAN(nets.Sculptor(latent=4), nets.Critic(), rule, k=k)
+    history = fit(gan, moons, Recipe(steps * k, 128, 1e-3, betas=(0.5, 0.99)))
     far = measures.energy_distance(gan.sample(2000), moons.stratified(2000))
     return gan, history, far
 
@@ -348,7 +352,7 @@ for ax, (name, (gan, history, far)) in zip(axes, runs.items()):
 draw.shown(axes, alt="Samples of four short trainings: two losses, one or three discriminator steps")
 
 # %% [markdown]
-# (One seed each and a short training: read the distances, but do not make a law of them. Section 9 asks how much a seed does.)
+# (One seed each and a short training: read the distances, but do not make a law of them. Section 11 asks how much a seed does.)
 #
 # ## 6 · Why they circle
 # *Slide "GAN optimality": expectations and reality*
@@ -483,16 +487,16 @@ mnist = data.mnist().to(device())
 seed(7)
 live = pretrained.digits_dcgan().to(device())
 history = fit(live, mnist.train, pretrained.adversarial_recipe(budget(quick=80, full=4000), ema=0.9), report=progress("DCGAN"))
-best = pretrained.load("dcgan_digits").to(device())
+dcgan = pretrained.load("dcgan_digits").to(device())
 seed(8)
-draw.gallery({f"live, {history.step} steps": live.sample(24), "the shipped weights": best.sample(24), "real": mnist.test[:24]},
+draw.gallery({f"live, {history.step} steps": live.sample(24), "the shipped weights": dcgan.sample(24), "real": mnist.test[:24]},
              alt="Digits of a DCGAN after a few steps and of the shipped weights, beside real ones")
 
 # %% tags=["slide:gan.dcgan"]
 judge = pretrained.load("digit_classifier").to(device())
 seed(9)
 with torch.no_grad():
-    drawn = best.sample(1000)
+    drawn = dcgan.sample(1000)
     counts = torch.bincount(judge(drawn).argmax(1), minlength=10)
 told = pretrained.card("dcgan_digits")["held_out"]
 print(f"Fréchet {told['frechet']} (floor {told['frechet_floor']}), precision {told['precision']}, recall {told['recall']}: {told['protocol']}")
@@ -505,12 +509,12 @@ draw.bars({str(digit): int(count) for digit, count in enumerate(counts)}, ylabel
 
 # %% tags=["slide:gan.dcgan"]
 seed(10)
-ends = best.noise(24).view(2, 12, -1)
+ends = dcgan.noise(24).view(2, 12, -1)
 angle = torch.acos(torch.nn.functional.cosine_similarity(*ends, dim=1))[:, None]
 share = torch.linspace(0, 1, 31, device=ends.device)[:, None, None]
 walk = (torch.sin((1 - share) * angle) * ends[0] + torch.sin(share * angle) * ends[1]) / torch.sin(angle)
 with torch.no_grad():
-    way = best.generator(walk.flatten(0, 1)).view(31, 12, 28, 28)
+    way = dcgan.generator(walk.flatten(0, 1)).view(31, 12, 28, 28)
 FramePlayer(way, captions=[f"{k / 30:.0%} of the way" for k in range(31)], columns=6, size=420)
 
 # %% [markdown]
@@ -520,21 +524,21 @@ FramePlayer(way, captions=[f"{k / 30:.0%} of the way" for k in range(31)], colum
 # *Slide "GAN training"*
 #
 # $p(\mathbf x\mid\mathbf z)=\delta(\mathbf x-G(\mathbf z))$: all the probability of a $\mathbf z$ sits on one point. The pictures form a surface of at most 32 dimensions in a space of 784, so $p(\mathbf x)$ is zero for nearly every picture, real ones included, and there is no likelihood to report. Nor is there an
-# encoder: to find the $\mathbf z$ of a picture one must search, by descent on $\lVert G(\mathbf z)-\mathbf x\rVert^2$. A linear generator shows the surface exactly; its rank says how many directions there are:
+# encoder: to find the $\mathbf z$ of a picture one must search, by descent on $\lVert G(\mathbf z)-\mathbf x\rVert^2$. Near one $\mathbf z$ the generator is linear, $G(\mathbf z+\boldsymbol\delta)\approx G(\mathbf z)+J\boldsymbol\delta$, and the rank of its Jacobian $J$ says in how many directions one can go. Then the search, for three kinds of pictures; look at which are found again:
 
 # %% tags=["slide:gan.no-encoder"]
 seed(11)
-z = best.noise(1)
+z = dcgan.noise(1)
 with torch.no_grad():
-    assert torch.equal(best.generator(z), best.generator(z))           # a delta: the same z, the same picture, always
-jacobian = torch.autograd.functional.jacobian(lambda z: best.generator(z).flatten(), z)[:, 0]
+    assert torch.equal(dcgan.generator(z), dcgan.generator(z))           # a delta: the same z, the same picture, always
+jacobian = torch.autograd.functional.jacobian(lambda z: dcgan.generator(z).flatten(), z)[:, 0]
 spectrum = torch.linalg.svdvals(jacobian.double())
 print(f"a picture has {jacobian.shape[0]} pixels; moving z moves it in {int((spectrum > 1e-6 * spectrum[0]).sum())} directions")
 
 def searched(pictures):
-    return invert(best.generator, pictures, steps=budget(quick=80, full=400), starts=3)
+    return invert(dcgan.generator, pictures, steps=budget(quick=80, full=400), starts=3)
 
-pictures = {"its own samples": best.sample(8), "held-out digits": mnist.test[:8], "digits lying down": data.turned(mnist.test[:8])}
+pictures = {"its own samples": dcgan.sample(8), "held-out digits": mnist.test[:8], "digits lying down": data.turned(mnist.test[:8])}
 found = {name: searched(x) for name, x in pictures.items()}
 for name, result in found.items():
     print(f"{name:18} root mean squared error {float(result.error.mean().sqrt()):.3f} (pixels run from −1 to 1)")
@@ -544,7 +548,7 @@ draw.gallery({f"{name}, then the nearest that G can make": torch.cat([pictures[n
 # %% [markdown]
 # Its own samples are found again nearly (not quite: the search is a descent on a rugged surface), held-out digits roughly, and a digit lying on its side turns into something upright or a smear: it is not on the surface.
 #
-# **Predict.** One search took a hundred passes. What would an encoder have to be trained on, and where have you seen it?
+# **Predict.** One search took hundreds of passes through the generator. What would an encoder have to be trained on, and where have you seen it?
 # <details><summary>Answer</summary>On pairs (G(z), z), which are free, or together with the decoder as in a VAE: its encoder is the price of a likelihood bound, and a GAN does not pay it. (BiGAN and ALI train one inside the game.)</details>
 #
 # ## 10 · Style
