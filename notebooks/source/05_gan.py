@@ -592,7 +592,7 @@ with torch.no_grad():
     z = style.noise(12)
     w, quiet = G_style.mapping(z), [0 * noise for noise in G_style.noises(1)]
     many = torch.stack([G_style.synthesis(w) for _ in range(40)])
-draw.gallery({"twelve styles": G_style.synthesis(w), "the same, other noise": many[0], "what the noise changes (× 4)": (4 * many.std(0) - 1).clamp(-1, 1)},
+draw.gallery({"twelve styles": G_style.synthesis(w), "the same, other noise": many[0], "what the noise changes (× 8)": (8 * many.std(0) - 1).clamp(-1, 1)},
              alt="Twelve digits, the same with other noise, and where the noise matters: along the edges of strokes")
 
 # %% [markdown]
