@@ -14,6 +14,7 @@ point long before it is so on paper.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -37,22 +38,32 @@ def _expect_noise(z: Tensor, latent: int, who: str) -> None:
         raise ValueError(f"z has shape {tuple(z.shape)}: this {who} expects noise (B, {latent}).")
 
 
+def _expect_two(z: Tensor, training: bool) -> None:
+    if training and len(z) < 2:
+        raise ValueError(f"z is a batch of {len(z)}: batch normalisation in training mode compares the samples of a "
+                         "batch, so it needs at least 2; for one sample call generator.eval() first.")
+
+
 def _count(module: nn.Module) -> str:
     return f"{sum(p.numel() for p in module.parameters()):,} parameters"
 
 
 class Sculptor(nn.Module):
-    """z -> depth hidden layers of `width` ReLU units -> x: noise bent into shape.  z (B, latent) -> (B, dim)"""
+    """z -> depth hidden layers of `width` ReLU units -> x: noise bent into shape.  z (B, latent) -> (B, dim)
 
-    def __init__(self, latent: int = 2, dim: int = 2, width: int = 64, depth: int = 2) -> None:
+    norm: what stands before each ReLU, such as ``nn.BatchNorm1d``, which keeps the samples of a batch apart; or nothing."""
+
+    def __init__(self, latent: int = 2, dim: int = 2, width: int = 64, depth: int = 2,
+                 norm: Callable[[int], nn.Module] | None = None) -> None:
         super().__init__()
-        self.latent, self.dim = latent, dim
+        self.latent, self.dim, self.normed = latent, dim, norm is not None
         sizes = [latent] + [width] * depth
-        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.ReLU())]
+        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), *([norm(o)] if norm else ()), nn.ReLU())]
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], dim))
 
     def forward(self, z: Tensor) -> Tensor:
         _expect_noise(z, self.latent, "Sculptor")
+        _expect_two(z, self.training and self.normed)
         return self.layers(z)
 
     def extra_repr(self) -> str:
@@ -63,7 +74,8 @@ class Critic(nn.Module):
     """x -> depth hidden layers of `width` units -> one real number, no sigmoid.  x (B, dim) -> (B,)
 
     dim: 2 for the plane, 2m for `Packed(..., m)`.  The units bend smoothly (SiLU), so that penalties on the slope make sense
-    everywhere."""
+    everywhere.  Weights start as N(0, 2/inputs): with torch's smaller ones the critic is nearly a plane at first, and what
+    is finer than the whole picture it learns late."""
 
     def __init__(self, dim: int = 2, width: int = 64, depth: int = 2) -> None:
         super().__init__()
@@ -71,6 +83,8 @@ class Critic(nn.Module):
         sizes = [dim] + [width] * depth
         hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.SiLU())]
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
+        for layer in self.layers[::2]:
+            nn.init.kaiming_normal_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 2 or x.shape[1] != self.dim:
@@ -116,9 +130,7 @@ class DCGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         _expect_noise(z, self.latent, "DCGenerator")
-        if self.training and len(z) < 2:
-            raise ValueError(f"z is a batch of {len(z)}: batch normalisation in training mode compares the samples of a "
-                             "batch, so it needs at least 2; for one sample call generator.eval() first.")
+        _expect_two(z, self.training)
         h = F.relu(self.norm(self.enter(z).view(len(z), -1, 7, 7)))
         return torch.tanh(self.leave(F.relu(self.norm2(self.grow(h)))))
 
@@ -148,17 +160,26 @@ class DCCritic(nn.Module):
         return f"{self.inputs}x28x28 -> one number, {_count(self)}"
 
 
+def _keeping(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer whose answers vary as much as what it is given: weights N(0, 1/inputs), no bias at first."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=inputs**-0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class StyleLayer(nn.Module):
     """h -> conv(h), noise on every pixel, leaky ReLU, AdaIN with (y_s, y_b) = A w.   (B, i, H, W), w (B, W) -> (B, o, ...)
 
-    The strength of the noise is learned, one number a channel; y_s = 1 + ..., so that an untrained style changes nothing."""
+    The strength of the noise is learned, one number a channel.  y_s = 1 + ..., with an affine A that starts large: a style
+    that hardly matters at first never comes to matter, and one picture is all that is made."""
 
     def __init__(self, inputs: int, outputs: int, styles: int, size: int) -> None:
         super().__init__()
         self.size = size
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1) if inputs else nn.Identity()
         self.strength = nn.Parameter(torch.zeros(outputs, 1, 1))
-        self.affine = nn.Linear(styles, 2 * outputs)
+        self.affine = _keeping(styles, 2 * outputs)
 
     def forward(self, h: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         h = self.conv(h)
@@ -185,8 +206,8 @@ class StyleGenerator(nn.Module):
     def __init__(self, latent: int = 32, styles: int = 32, channels: int = 16) -> None:
         super().__init__()
         self.latent, self.styles = latent, styles
-        self.map = nn.Sequential(nn.Linear(latent, styles), nn.LeakyReLU(0.2), nn.Linear(styles, styles), nn.LeakyReLU(0.2),
-                                 nn.Linear(styles, styles))
+        self.map = nn.Sequential(_keeping(latent, styles), nn.LeakyReLU(0.2), _keeping(styles, styles), nn.LeakyReLU(0.2),
+                                 _keeping(styles, styles))
         wide = 4 * channels
         self.constant = nn.Parameter(torch.randn(wide, 7, 7))
         widths = ((0, wide), (wide, wide), (wide, 2 * channels), (2 * channels, 2 * channels), (2 * channels, channels))

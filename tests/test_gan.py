@@ -375,6 +375,26 @@ def test_a_style_generator_mixes_layers_and_its_noise_is_its_own():
     torch.testing.assert_close(g.mapping(3 * torch.ones(1, 4)), g.mapping(torch.ones(1, 4)))
 
 
+def test_a_sculptor_with_batch_normalisation_gives_the_relus_numbers_of_deviation_one():
+    torch.manual_seed(0)
+    g, seen = nets.Sculptor(3, 2, 16, 2, norm=nn.BatchNorm1d), []
+    for layer in g.layers:
+        if isinstance(layer, nn.ReLU):
+            layer.register_forward_pre_hook(lambda layer, given: seen.append(given[0].detach()))
+    assert g(torch.randn(500, 3)).shape == (500, 2)
+    for given in seen:
+        assert given.mean(0).abs().max() < 1e-5 and (given.std(0, correction=0) - 1).abs().max() < 0.01
+    assert g.eval()(torch.zeros(1, 3)).shape == (1, 2) and len(seen) == 4
+
+
+def test_a_style_matters_from_the_start():
+    torch.manual_seed(0)
+    g = nets.StyleGenerator().eval()
+    with torch.no_grad():
+        pictures = g.synthesis(g.mapping(torch.randn(400, 32)), g.noises(400))
+    assert pictures.std(0).mean() > 0.25  # two pictures differ, pixel by pixel
+
+
 def test_a_generator_is_inverted_where_the_picture_is_in_its_range():
     torch.manual_seed(0)
     g, z = Affine(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])), torch.randn(5, 2)
@@ -419,6 +439,7 @@ REAL = torch.zeros(4, 2)
     (lambda: nets.Sculptor()(torch.zeros(4, 3)), ValueError, r"this Sculptor expects noise \(B, 2\)"),
     (lambda: nets.Packed(nets.Critic(), 0), ValueError, "m is 0"),
     (lambda: nets.DCGenerator(4, 8)(torch.zeros(1, 4)), ValueError, "batch of 1: batch normalisation.*at least 2"),
+    (lambda: nets.Sculptor(norm=nn.BatchNorm1d)(torch.zeros(1, 2)), ValueError, "batch of 1: batch normalisation"),
     (lambda: nets.DCGenerator(4, 8)(torch.zeros(2, 5)), ValueError, r"expects noise \(B, 4\)"),
     (lambda: nets.DCCritic(8)(torch.zeros(2, 28, 28)), ValueError, r"expects images, \(B, 1, 28, 28\)"),
     (lambda: nets.StyleGenerator(4, 8, 4).synthesis(torch.zeros(2, 7)), ValueError, r"expected styles \(B, 8\)"),
