@@ -224,6 +224,16 @@ def test_the_strip_shows_five_values_of_the_first_slider():
     assert picture(shown).width > 4 * picture(shown).height
 
 
+def test_wide_pictures_of_a_strip_stand_below_one_another():
+    def wide(height):
+        figure = Figure((6.0, 1.2))
+        figure.subplots().barh([0], [height])
+        return figure
+
+    shown = picture(play(wide, height=(0.0, 4.0, 0.5)))
+    assert shown.height > shown.width > 500
+
+
 def test_an_error_in_draw_is_one_sentence_and_keeps_the_picture():
     shown = play(bars, height=(0.0, 5.0))
     before = shown.image.value
