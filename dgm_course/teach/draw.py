@@ -227,13 +227,14 @@ def curves(series: Mapping[str, Any], ax: Axes, xlabel: str, ylabel: str, log: s
 
 @picture(6.2, 3.1)
 def bars(heights: Mapping[str, float], ax: Axes, ylabel: str, spread: Sequence[float] | None = None) -> Axes:
-    """Named bars, their value written above."""
+    """Named bars, their value written above, and above the error bars where there are any."""
     places = range(len(heights))
     values = [float(v) for v in heights.values()]
     ax.bar(places, values, yerr=spread, color=[GREEN if n.startswith(("exact", "floor")) else BLUE for n in heights],
            width=0.62, ecolor=INK, capsize=3)
-    for place, value in zip(places, values):
-        ax.annotate(f"{value:.3g}", (place, value), ha="center", va="bottom", fontsize=8, xytext=(0, 2),
+    tops = [value + float(error) for value, error in zip(values, [0.0] * len(values) if spread is None else spread)]
+    for place, value, top in zip(places, values, tops):
+        ax.annotate(f"{value:.3g}", (place, top), ha="center", va="bottom", fontsize=8, xytext=(0, 2),
                     textcoords="offset points")
     ax.set_xticks(list(places), list(heights), fontsize=8)
     return _plain(ax, "", ylabel)

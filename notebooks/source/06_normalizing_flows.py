@@ -46,7 +46,7 @@ from dgm_course.tensors import budget, seed
 # %% tags=["slide:flow.realnvp"]
 seed(0); torch.set_num_threads(1)                                      # tiny tensors are fastest on one core
 moons = data.moons()
-Layer, act = torch.nn.Linear, torch.nn.SiLU()
+Layer, act = torch.nn.Linear, torch.nn.ReLU()
 askers = [torch.nn.Sequential(Layer(1, 64), act, Layer(64, 64), act, Layer(64, 2)) for _ in range(6)]
 optimizer = torch.optim.AdamW([p for net in askers for p in net.parameters()], lr=4e-3)
 
