@@ -150,7 +150,7 @@ TrajectoryPlayer(torch.cat(way), times=torch.linspace(0, 6, 49), data=moons.samp
                  label="Samples pushed through six couplings, one after the other, from noise to two moons")
 
 # %% [markdown]
-# Press play: particles march up and down, then left and right, in turn. (Between two layers the picture moves them evenly; only the whole numbers of the clock are the flow.)
+# Press play: particles march left and right, then up and down, in turn. (Between two layers the picture moves them evenly; only the whole numbers of the clock are the flow.)
 #
 # **Predict before you choose.** The menu below cuts the flow short: the density after only the first $k$ layers from the noise. With k = 1 just one coordinate has been moved, $x_1$, by an amount that
 # depends on the other. What can the picture *not* show yet?
@@ -364,8 +364,8 @@ draw.gallery({"z ~ N(0, I)": best.sample(24), "0.7 z: nearer the middle of the n
              alt="Digits drawn by a RealNVP: sharp strokes, most of them digits; heavier strokes when z is made smaller")
 
 # %% [markdown]
-# Look closely: strokes are sharp, and many of the samples are digits; others are put together of good pieces, a loop here and a bar there, that belong to no digit, and with smaller z the strokes become heavy and the loops fill. A likelihood in bits is mostly about grey values and edges, for that is where most bits are (look what
-# paper alone costs); the few bits that say *which* digit are learned last. Notebook 08 makes better digits after a training of the same length. The figures of notebook 01 cannot be set beside these: they are of black and white pixels.
+# Look closely: strokes are sharp, and many of the samples are digits; others are put together of good pieces, a loop here and a bar there, that belong to no digit, and with smaller z the strokes become heavy and the loops fill. A likelihood in bits is mostly about grey values and edges, for that is where most bits are (an empty
+# page costs little); the few bits that say *which* digit are learned last. Notebook 08 makes better digits after a training of similar length. The figures of notebook 01 cannot be set beside these: they are of black and white pixels.
 #
 # ## 5 · A flow is a VAE whose noise has died out
 # *Slide "Recap: VAE vs NF", the theorem*
@@ -642,7 +642,7 @@ spent = [1000 * seconds(gradient, solver, 1 / 8, repeats=3) for solver in (odein
 print(f"one gradient of 200 points, 8 steps: {spent[0]:.0f} ms through the solver, {spent[1]:.0f} ms by the adjoint method; "
       f"one whole step of flow matching, 256 points: {1000 * a_step:.1f} ms")
 draw.curves({"adjoint": (counts, errors)}, xlabel="steps of the solver", log="xy",
-            ylabel="adjoint against true gradient",
+            ylabel="adjoint against true, relative",
             alt="The adjoint's gradient differs from the gradient of what was computed, the more the coarser the solver")
 
 # %% [markdown]
