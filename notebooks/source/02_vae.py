@@ -756,7 +756,6 @@ class Streaks:
         return chance.log().sum(1) - torch.tensor(2.0).log()
 
 def trained(source, held, event, kl_weight=1.0, history=None, lr=4e-3, latent=8):
-    """A small VAE, and its reconstruction and KL on held-out data."""
     seed(0)
     size, net = event[1] * event[2], latent_nets.DenseNet
     enc, dec = net(size, (2, latent), width=64, depth=1), net(latent, event, width=64, depth=1)

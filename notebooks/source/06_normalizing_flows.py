@@ -28,6 +28,7 @@
 import math
 import torch
 from copy import deepcopy
+from time import process_time
 from IPython.display import Markdown
 from torchdiffeq import odeint, odeint_adjoint
 from dgm_course import data, dynamics, flows, measures, nets, path_models, pretrained
@@ -231,12 +232,10 @@ reveal(flows.MaskedAutoregressive.forward, flows.MaskedAutoregressive.inverse)
 # How slow is slow? Time both directions for more and more dimensions, the network of the same width throughout. Look at the slopes: on double logarithmic paper, proportional to D means rising as steeply as the dashed guide line.
 
 # %% tags=["slide:flow.autoregressive"]
-from time import process_time                                          # of this process: other work does not count
-
 def seconds(function, *arguments, repeats=5):
     times = []
     for _ in range(repeats):
-        start = process_time()
+        start = process_time()                                         # of this process: other work does not count
         function(*arguments)
         times.append(process_time() - start)
     return min(times)                                                  # the least disturbed of five
@@ -794,6 +793,7 @@ def yours(x):
         ladj = ladj + change
     return log_density(x, ladj)
 
+# %%
 for step in range(steps):
     optimizer.param_groups[0]["lr"] = 4e-3 * (1 - step / steps)
     optimizer.zero_grad()
