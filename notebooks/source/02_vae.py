@@ -539,7 +539,7 @@ reveal(vae.gaussian_kl)
 # $$-\log\mathcal N(x;x',\sigma^2I)=\frac{\lVert x-x'\rVert^2}{2\sigma^2}+\tfrac D2\log2\pi\sigma^2,\qquad\qquad -\log\mathrm{Bernoulli}(x;x')=-\sum_i x_i\log x'_i+(1-x_i)\log(1-x'_i).$$
 #
 # > **A slip on the slide, kindly.** It says "model the likelihood with a Bernoulli distribution, then the reconstruction loss becomes a simple MSE loss". The squared error belongs to a *Gaussian* of fixed variance. Bernoulli gives the
-# > *cross-entropy*, and is a distribution of bits only. Put grey pixels into it, and it is no density: over $x\in[0,1]$ its "likelihood" integrates to less than one (last line below). The number still has a meaning: cross-entropy is linear in $x$, so on grey pixels it is the average over
+# > *cross-entropy*, and is a distribution of bits only. Put grey pixels into it, and it is no density: over $x\in[0,1]$ its "likelihood" integrates to less than one (last lines below). The number still has a meaning: cross-entropy is linear in $x$, so on grey pixels it is the average over
 # > bits drawn from them, and bounds the likelihood of *bits*. Impossible records turn up where it is set beside likelihoods of 256 grey values. The library refuses grey values, so that nobody mixes the two.
 
 # %% tags=["slide:vae.likelihoods"]
