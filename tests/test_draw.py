@@ -199,3 +199,26 @@ def test_a_few_measured_numbers_are_the_ticks_of_their_axis():
     axes = draw.panels(1)[0]
     draw.curves({"a": ([3, 30, 200], [1, 2, 3])}, ax=axes, xlabel="n", ylabel="y", log="x")
     assert [label.get_text() for label in axes.get_xticklabels()] == ["3", "30", "200"]
+
+
+def test_images_are_as_high_as_their_rows_and_name_them():
+    few, many = draw.images(torch.zeros(10, 1, 8, 8)), draw.images(torch.zeros(40, 1, 8, 8), names=["a", "b", "c", "d"])
+    assert many.figure.get_figheight() > 2.5 * few.figure.get_figheight()
+    places = [text.get_position()[1] for text in many.figure.axes[0].texts]
+    assert [text.get_text() for text in many.figure.axes[0].texts] == ["a", "b", "c", "d"]
+    assert places == sorted(places, reverse=True)
+
+
+def test_a_guide_line_is_grey_and_dashed_and_panels_may_share_a_scale():
+    (ax, other) = draw.panels(2)
+    draw.curves({"guide: slope one": ([1, 2], [1, 2]), "measured": ([1, 2], [1, 3])}, xlabel="x", ylabel="y", ax=ax)
+    guide, measured = ax.get_lines()
+    assert guide.get_color() == draw.GREY and guide.get_linestyle() == "--" and measured.get_linestyle() == "-"
+    draw.density(lambda x: -x.square().sum(1), ax=other, top=5.0)
+    assert other.images[0].get_clim() == (0.0, 5.0)
+
+
+def test_the_value_of_a_bar_stands_above_its_error():
+    (ax,) = draw.panels(1)
+    draw.bars({"a": 2.0, "b": 1.0}, ylabel="nats", spread=[0.5, 0.1], ax=ax)
+    assert [text.xy[1] for text in ax.texts] == [2.5, 1.1]

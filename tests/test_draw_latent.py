@@ -9,7 +9,7 @@ from dgm_course.distributions import Mixture
 from dgm_course.teach import draw, draw_latent
 
 
-def test_every_class_is_written_at_its_median():
+def test_every_class_is_written_where_it_lies():
     labels = torch.arange(10).repeat_interleave(20)
     z = labels[:, None] * torch.tensor([0.3, -0.1]) + 0.01 * torch.randn(200, 2)
     (ax,) = draw.panels(1)
@@ -18,6 +18,19 @@ def test_every_class_is_written_at_its_median():
     assert sorted(written) == [str(k) for k in range(10)]
     assert written["4"][0] == pytest.approx(1.2, abs=0.02) and written["4"][1] == pytest.approx(-0.4, abs=0.02)
     assert ax.get_xlabel() and ax.get_ylabel() and len(ax.patches) == 1 and len(set(draw_latent.TEN)) == 10
+
+
+def test_a_class_in_two_places_is_written_in_one_of_them_and_not_between():
+    z = torch.cat([torch.full((30, 2), -2.0), torch.full((20, 2), 2.0)]) + 0.05 * torch.randn(50, 2)
+    (ax,) = draw.panels(1)
+    draw_latent.codes(z, torch.zeros(50).long(), ax=ax)
+    assert ax.texts[0].get_position() == pytest.approx((-2.0, -2.0), abs=0.3)
+
+
+def test_codes_without_labels_are_grey_and_unnamed():
+    (ax,) = draw.panels(1)
+    draw_latent.codes(torch.randn(20, 2), None, ax=ax)
+    assert not ax.texts and tuple(ax.collections[0].get_facecolors()[0, :3]) == pytest.approx(to_rgb(draw.GREY))
 
 
 def test_a_point_has_the_mixed_colour_of_the_components_that_claim_it():

@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dgm_course.teach.play import FramePlayer, TrajectoryPlayer, play
+from dgm_course.teach.play import FramePlayer, TrajectoryPlayer, control, play, samples
 from dgm_course.teach.players.wire import quantise, sample_density, sample_field
 
 
@@ -222,6 +222,20 @@ def test_the_strip_shows_five_values_of_the_first_slider():
     assert meta["image/png"]["alt"] == "Bars as high as the slider says."
     assert len(data["image/png"]) < 120_000
     assert picture(shown).width > 4 * picture(shown).height
+
+
+def test_a_strip_passes_through_zero_and_not_beside_it():
+    assert samples(control("u", (-2.4, 2.4, 0.4, 0.0)))[2] == 0.0
+
+
+def test_wide_pictures_of_a_strip_stand_below_one_another():
+    def wide(height):
+        figure = Figure((6.0, 1.2))
+        figure.subplots().barh([0], [height])
+        return figure
+
+    shown = picture(play(wide, height=(0.0, 4.0, 0.5)))
+    assert shown.height > shown.width > 500
 
 
 def test_an_error_in_draw_is_one_sentence_and_keeps_the_picture():

@@ -108,12 +108,12 @@ def points(x: Tensor, ax: Axes, color: str = INK, size: float = 2.0, limit: floa
 
 
 @picture()
-def density(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME) -> Axes:
-    """A density as a fog: the darker, the likelier."""
+def density(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME, top: float | None = None) -> Axes:
+    """A density as a fog: the darker, the likelier; ``top`` is the darkest, so that panels can share one scale."""
     line = torch.linspace(-limit, limit, 121, dtype=torch.float64)
     nodes = torch.cartesian_prod(line, line)
     p = log_prob(nodes).exp().view(121, 121).T.detach()
-    ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=FOG, interpolation="bilinear", vmin=0)
+    ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=FOG, interpolation="bilinear", vmin=0, vmax=top)
     return frame(ax, limit)
 
 
@@ -205,13 +205,13 @@ def film(trajectory: Tensor, times: Sequence[float], alt: str, exact: Callable[[
 
 @picture(6.2, 3.1)
 def curves(series: Mapping[str, Any], ax: Axes, xlabel: str, ylabel: str, log: str = "") -> Axes:
-    """Named curves with their spread: name -> (x, y) or (x, y, spread); a name starting with 'exact' or 'floor' is dashed.
+    """Named curves with their spread: name -> (x, y) or (x, y, spread).  Dashed: names starting with exact, floor or guide.
 
     log: 'x', 'y' or 'xy' for logarithmic axes."""
     for k, (name, (x, y, *spread)) in enumerate(series.items()):
         x, y = np.asarray(x, float), np.asarray(y, float)
-        reference = name.startswith(("exact", "floor"))
-        color = GREEN if reference else SERIES[k % len(SERIES)]
+        guide, reference = name.startswith("guide"), name.startswith(("exact", "floor", "guide"))
+        color = GREY if guide else GREEN if reference else SERIES[k % len(SERIES)]
         ax.plot(x, y, color=color, ls="--" if reference else "-", label=name, lw=1.6,
                 marker="" if reference or len(x) > 30 else "o", ms=3.5)
         if spread:
@@ -227,13 +227,14 @@ def curves(series: Mapping[str, Any], ax: Axes, xlabel: str, ylabel: str, log: s
 
 @picture(6.2, 3.1)
 def bars(heights: Mapping[str, float], ax: Axes, ylabel: str, spread: Sequence[float] | None = None) -> Axes:
-    """Named bars, their value written above (above zero, where it is negative)."""
+    """Named bars, their value written above: above the error bars where there are any, above zero where it is negative."""
     places = range(len(heights))
     values = [float(v) for v in heights.values()]
     ax.bar(places, values, yerr=spread, color=[GREEN if n.startswith(("exact", "floor")) else BLUE for n in heights],
            width=0.62, ecolor=INK, capsize=3)
-    for place, value in zip(places, values):
-        ax.annotate(f"{value:.3g}", (place, max(value, 0.0)), ha="center", va="bottom", fontsize=8, xytext=(0, 2),
+    tops = [value + float(error) for value, error in zip(values, [0.0] * len(values) if spread is None else spread)]
+    for place, value, top in zip(places, values, tops):
+        ax.annotate(f"{value:.3g}", (place, max(top, 0.0)), ha="center", va="bottom", fontsize=8, xytext=(0, 2),
                     textcoords="offset points")
     ax.set_xticks(list(places), list(heights), fontsize=8)
     return _plain(ax, "", ylabel)
@@ -266,10 +267,16 @@ def tiles(images: Tensor, columns: int = 10) -> Tensor:
 
 
 @picture(5.6, 2.9)
-def images(x: Tensor, ax: Axes, columns: int = 10) -> Axes:
-    """Images in rows, ink on paper.  x (N, 1, H, W) in [-1, 1]"""
-    ax.imshow(tiles(x.detach().float().cpu(), columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+def images(x: Tensor, ax: Axes, columns: int = 10, names: Sequence[str] = ()) -> Axes:
+    """Images in rows, ink on paper, the rows named at the left.  x (N, 1, H, W) in [-1, 1]; names: none or one a row"""
+    sheet = tiles(x.detach().float().cpu(), columns)
+    if ax.figure.axes == [ax]:
+        ax.figure.set_figheight(0.2 + ax.figure.get_figwidth() * sheet.shape[0] / sheet.shape[1])
+    ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.axis("off")
+    for row, name in enumerate(names):
+        ax.text(-0.01, 1 - (row + 0.5) / len(names), name, transform=ax.transAxes, ha="right", va="center", fontsize=9,
+                color=INK)
     return ax
 
 

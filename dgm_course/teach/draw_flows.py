@@ -3,12 +3,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from torch import Tensor
 
-from .draw import BLUE, FOG, GREY, Picture, frame, panels, picture, shown
+from .draw import BLUE, FOG, Picture, frame, panels, picture, shown
+
+LEVEL, SAND = "#555555", "#EFE6D2"
 
 
 def paper(half: float = 2.4, lines: int = 17, points: int = 97) -> Tensor:
@@ -20,9 +23,9 @@ def paper(half: float = 2.4, lines: int = 17, points: int = 97) -> Tensor:
 
 @picture(3.2, 3.2)
 def bent(lines: Tensor, ax: Axes, limit: float = 4.0) -> Axes:
-    """Squared paper after it was bent: blue the lines that were upright, grey the level ones.  (2 lines, points, 2)"""
+    """Squared paper after it was bent: blue the lines that were upright, dark grey the level ones.  (2 lines, points, 2)"""
     half = len(lines) // 2
-    for part, colour in ((lines[half:], GREY), (lines[:half], BLUE)):
+    for part, colour in ((lines[:half], BLUE), (lines[half:], LEVEL)):
         ax.add_collection(LineCollection(part.detach().numpy(), colors=colour, linewidths=0.7, alpha=0.8))
     return frame(ax, limit)
 
@@ -36,11 +39,12 @@ def bending(stages: Sequence[Tensor], names: Sequence[str], alt: str, limit: flo
 
 
 def jacobians(functions: dict[str, Callable[[Tensor], Tensor]], x: Tensor, alt: str) -> Picture:
-    """|∂z_i/∂x_j| of several functions at one point, the darker the larger; exact zeros stay white.  x (D,)"""
-    axes = panels(len(functions), 2.3)
+    """|∂z_i/∂x_j| of several functions at one point, the bluer the larger; exact zeros are sand.  x (D,)"""
+    axes, colours = panels(len(functions), 2.3), FOG.copy()
+    colours.set_bad(SAND)
     for ax, (name, f) in zip(axes, functions.items()):
         matrix = torch.autograd.functional.jacobian(f, x).abs()
-        ax.imshow((matrix / matrix.max()) ** 0.4, cmap=FOG, vmin=0, vmax=1)
+        ax.imshow(np.ma.masked_equal(((matrix / matrix.max()) ** 0.4).numpy(), 0), cmap=colours, vmin=0, vmax=1)
         ax.set_title(name, fontsize=10)
         ax.set_xlabel("$x_j$")
         ax.set_ylabel("$z_i$")

@@ -14,14 +14,17 @@ TEN = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A519
 
 
 @picture(3.6, 3.6)
-def codes(z: Tensor, labels: Tensor, ax: Axes, limit: float | None = None, circle: float = 0.0) -> Axes:
-    """Codes of the plane, coloured by class, the class written where its median lies.  z (N, 2), labels (N,)
+def codes(z: Tensor, labels: Tensor | None, ax: Axes, limit: float | None = None, circle: float = 0.0) -> Axes:
+    """Codes of the plane, coloured by class, the class written where its members are densest; grey without labels.
+
+    z (N, 2), labels (N,)
 
     circle: radius of a grey circle around 0, such as two deviations of the prior"""
-    z, labels = z.detach().cpu(), labels.cpu()
-    ax.scatter(*z.T, s=3, c=[TEN[k] for k in labels.tolist()], alpha=0.55, linewidths=0)
+    z, labels = z.detach().cpu(), torch.zeros(0).long() if labels is None else labels.cpu()
+    ax.scatter(*z.T, s=3, c=[TEN[k] for k in labels.tolist()] or GREY, alpha=0.55, linewidths=0)
     for k in labels.unique().tolist():
-        x, y = z[labels == k].median(0).values.tolist()
+        own = z[labels == k]
+        x, y = own[(torch.cdist(own, own) < 0.1 * own.std(0).norm().clamp(min=1e-9)).sum(1).argmax()].tolist()
         ax.text(x, y, str(k), fontsize=11, weight="bold", ha="center", va="center", color=TEN[k],
                 bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": TEN[k], "lw": 0.8})
     if circle:

@@ -68,7 +68,7 @@ def control(name: str, spec: Any) -> widgets.Widget:
 
 
 def samples(widget: widgets.Widget) -> list[Any]:
-    """At most five values that a control can take, for the filmstrip."""
+    """At most five values that a control can take, for the filmstrip; a zero is a zero there, not a rounding error."""
     if isinstance(widget, widgets.Checkbox):
         return [False, True]
     if hasattr(widget, "_options_full"):
@@ -77,7 +77,7 @@ def samples(widget: widgets.Widget) -> list[Any]:
     if not hasattr(widget, "min"):
         return [widget.value]
     count = int((widget.max - widget.min) / widget.step + 1e-9)
-    return [type(widget.value)(widget.min + i * widget.step) for i in strip.some(count + 1, 5)]
+    return [type(widget.value)(round(widget.min + i * widget.step, 9)) for i in strip.some(count + 1, 5)]
 
 
 def release(figure: Figure) -> None:

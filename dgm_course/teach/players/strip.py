@@ -46,11 +46,21 @@ def ramp(u: float) -> tuple[float, ...]:
 
 
 def images(pictures: Sequence[Array], captions: Sequence[str], width: float = 1.7) -> bytes:
-    """Pictures (H, W) in [0, 1], 1 in ink, or (H, W, 3) side by side under captions; `width` in inches."""
-    height = max(p.shape[0] / p.shape[1] for p in pictures) * width
-    figure = Figure(figsize=(width * len(pictures) + 0.1, height + 0.32))
-    axes = figure.subplots(1, len(pictures), squeeze=False, gridspec_kw={
-        "left": 0.005, "right": 0.995, "bottom": 0.01, "top": 1 - 0.30 / (height + 0.32), "wspace": 0.05})[0]
+    """Pictures (H, W) in [0, 1], 1 in ink, or (H, W, 3) side by side under captions; `width` in inches.
+
+    Pictures more than twice as wide as high would be illegible side by side: they stand below one another, 6.4 inches wide,
+    and no more than three of them where each is high."""
+    tall = max(p.shape[0] / p.shape[1] for p in pictures)
+    if 0.3 < tall < 0.5:
+        keep = some(len(pictures), 3)
+        pictures, captions = [pictures[i] for i in keep], [captions[i] for i in keep]
+    across = 1 if tall < 0.5 else len(pictures)
+    wide = max(width, min(3.4, 5 * width / len(pictures))) if tall >= 0.5 else 6.4
+    down, height = -(-len(pictures) // across), tall * wide + 0.32
+    figure = Figure(figsize=(wide * across + 0.1, height * down))
+    axes = figure.subplots(down, across, squeeze=False, gridspec_kw={
+        "left": 0.005, "right": 0.995, "bottom": 0.01, "top": 1 - 0.30 / (height * down), "wspace": 0.05,
+        "hspace": 0.32 / (tall * wide)}).flat
     for ax, picture, caption in zip(axes, pictures, captions, strict=True):
         smooth = "nearest" if picture.ndim == 2 else "antialiased"
         ax.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation=smooth)

@@ -256,6 +256,8 @@ class TrajectoryPlayer(anywidget.AnyWidget):
     def strip(self) -> bytes:
         """Five moments as a PNG, a row for each panel."""
         rows, moments = len(self.panels), np.linspace(*self.span, 5)
+        if self.span[1] - self.span[0] > 4:                                 # a clock that counts: whole numbers
+            moments = moments.round()
         figure = Figure(figsize=(8.6, 1.72 * rows + 0.3), dpi=80)
         axes = figure.subplots(rows, 5, squeeze=False, gridspec_kw={
             "left": 0.03, "right": 0.995, "bottom": 0.01, "top": 1 - 0.3 / (1.72 * rows + 0.3),
