@@ -40,6 +40,7 @@ GOOD = """def cfm_loss(net, x1, x0, t):
     x = (1 - t[:, None]) * x0 + t[:, None] * x1
     return (net(x, t) - (x1 - x0)).square().mean()
 """
+BAD = GOOD.replace("x1 - x0)", "x1 + x0)")
 
 
 def notebook(cells: dict[str, str] | None = None) -> dict:
@@ -105,7 +106,8 @@ def test_the_sieve_follows_names_and_refuses_whole_modules():
 # --- how results come home
 
 def test_the_wire_brings_observations_home():
-    seen = (Observation({"a": np.arange(6.0).reshape(2, 3), "b": np.array(2.5)}, {"a": np.full(3, np.nan)}, manners=("random",)),
+    values = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(2.5)}
+    seen = (Observation(values, {"a": np.full(3, np.nan)}, manners=("random",)),
             Observation(trouble="raised", detail="ValueError: ∇"))
     home = decode(encode(pack(seen)))
     assert home.keys() == pack(seen).keys()
@@ -113,7 +115,8 @@ def test_the_wire_brings_observations_home():
 
 
 @pytest.mark.parametrize("message", [
-    b"", b"no line", b"\n", b"{}x\n", b"[1]\n", b'{"a": 1}\n', b'{"a": []}\n', b'{"a": ["float64", -1]}\n', b"[" * 100_000 + b"\n",
+    b"", b"no line", b"\n", b"{}x\n", b"[1]\n", b'{"a": 1}\n', b'{"a": []}\n', b'{"a": ["float64", -1]}\n',
+    b"[" * 100_000 + b"\n",
     b'{"a": ["float64", 1e3]}\n', b'{"a": ["float64", NaN]}\n', b'{"a": ["float64", 4]}\n' + bytes(24), b"\xff\n",
     b'{"a": ["float64", 2000000000, 2000000000]}\n', b'{"a": ["float64", 1]}\n' + bytes(9), b'{"a": ["text", 3]}\n',
     b'{"a": ["object", 1]}\n' + bytes(8), b'{"a": ["float64", 0,0,0,0,0,0,0,0,0]}\n', pickle.dumps({"a": 1}),
@@ -158,7 +161,7 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     (GOOD.replace("return", "import os; os._exit(0); return"), "something stopped the whole process"),
     ("import os\nif os.fork():\n    os._exit(0)\nos.setsid()\nimport time\ntime.sleep(60)", "something stopped the whole"),
     ("import time\ntime.sleep(60)", "still running"),
-    ("import signal, time\nfor s in (1, 2, 3, 15, 24):\n    signal.signal(s, signal.SIG_IGN)\ntime.sleep(60)", "still running"),
+    ("import signal, time\nfor s in (1, 2, 3, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(60)", "still running"),
     ("while True: pass", "still running|time on the processor"),
     ("import os\nwhile True:\n    os.fork()", "still running|time on the processor"),
     ("while True: print('x' * 1000)", "printed more"),
@@ -199,12 +202,13 @@ def _strangers() -> list[str]:
     "cfm_loss = 3",
     "def cfm_loss(net, x1, x0, t):\n    raise SystemExit",
     "import torch\ntorch.allclose = torch.equal = lambda *a, **k: True\ntorch.Tensor.__eq__ = lambda *a: True\n"
-    + GOOD.replace("x1 - x0)", "x1 + x0)"),
+    + BAD,
     "class Same:\n    __eq__ = lambda *a: True\n    __array__ = lambda *a: np.zeros(())\ndef cfm_loss(*a): return Same()",
-    "import json\njson.dumps = lambda *a: '{}'\n" + GOOD.replace("x1 - x0)", "x1 + x0)"),
+    "import json\njson.dumps = lambda *a: '{}'\n" + BAD,
     "from dgm_course.teach.homework import _observe, _cases\n_observe.pack = _cases.pack = lambda *a: {}\n"
-    "import dgm_course.grade.worker as w\nw.pack = lambda *a: {}\n" + GOOD,
-    "import dgm_course.grade.worker as w\nw.observe = lambda *a: ()\n" + GOOD,
+    "import dgm_course.grade.worker as w\nw.pack = lambda *a: {}\n" + BAD,
+    "import dgm_course.grade.worker as w\nw.observe = lambda *a: ()\n" + BAD,
+    "import dgm_course.teach.homework._observe as o\no.named = lambda *a: {'loss': np.zeros(())}\n" + BAD,
     "from dgm_course.teach.homework import exercise\ncfm_loss = exercise('fm.cfm_loss').reference",
     "from dgm_course.teach.homework.flow_matching import cfm_loss",
     "from dgm_course.path_models import PathModel\n" + GOOD,
@@ -212,9 +216,9 @@ def _strangers() -> list[str]:
     "import gc\ncfm_loss = next(o for o in gc.get_objects() if getattr(o, '__name__', '') == 'cfm_loss')",
     "open('/proc/1/environ').read(); open('/etc/shadow').read()\n" + GOOD,
     "open('big', 'wb').write(bytes(1 << 30))\n" + GOOD,
-    "import threading\nfor _ in range(10_000): threading.Thread(target=threading.Event().wait, daemon=True).start()\n" + GOOD,
+    "from threading import Event, Thread\nfor _ in range(10_000): Thread(target=Event().wait, daemon=True).start()\n" + GOOD,
     "f = [open('/dev/null') for _ in range(5000)]\n" + GOOD,
-], ids=range(23))
+], ids=range(24))
 def test_tricks_earn_nothing(desk, source):
     outcome = desk(source)
     assert outcome.reason or not desk.verdict(outcome).passed
@@ -291,9 +295,11 @@ def test_what_is_asked_is_read_off_the_notebook():
 
 
 @pytest.mark.parametrize("content, said", [
-    (b"", "not JSON"), (b"hello", "not JSON"), (b'{"nbformat": 4, "cells": [NaN]}', "not JSON"), (b"[" * 200_000, "not JSON"),
-    (b"\xff\xfe{}", "not UTF-8"), (b"[]", "no notebook of format 4"), (b'{"nbformat": 3, "worksheets": []}', "its format is 3"),
-    (b'{"nbformat": 5, "cells": []}', "its format is 5"), (b'{"nbformat": 4}', "no list of cells"), (b"1" * 9000, "not JSON"),
+    (b"", "not JSON"), (b"hello", "not JSON"), (b'{"nbformat": 4, "cells": [NaN]}', "not JSON"),
+    (b"[" * 200_000, "not JSON"),
+    (b"\xff\xfe{}", "not UTF-8"), (b"[]", "no notebook of format 4"), (b"1" * 9000, "not JSON"),
+    (b'{"nbformat": 3, "worksheets": []}', "its format is 3"), (b'{"nbformat": 5, "cells": []}', "its format is 5"),
+    (b'{"nbformat": 4}', "no list of cells"),
     (b'{"nbformat": 4, "cells": {"a": 1}}', "no list of cells"),
 ])
 def test_what_is_no_notebook_is_refused_in_a_sentence(content, said):
@@ -306,7 +312,7 @@ def test_odd_but_harmless_notebooks_are_read():
     assert find([read("a", b"\xef\xbb\xbf" + plain)], TASK).source == GOOD
     odd = {"nbformat": 4, "cells": [3, None, {}, {"cell_type": "code", "source": 5}, {"cell_type": ["x"], "metadata": [1]},
                                     {"cell_type": "code", "source": "\ud800", "metadata": {"nbgrader": 3}},
-                                    {"cell_type": "code", "source": "(" * 40_000, "metadata": {"nbgrader": {"grade_id": []}}},
+                                    {"cell_type": "code", "source": "(" * 40_000, "metadata": {"nbgrader": {"grade_id": 1}}},
                                     {"cell_type": "code", "source": "1+" * 14_000 + "1"}]}
     assert find([book(odd)], TASK).reason == "No cell for this exercise was handed in."
 
@@ -314,7 +320,7 @@ def test_odd_but_harmless_notebooks_are_read():
 def test_cells_are_found_moved_doubled_unmarked_and_changed():
     data = notebook({"fm-cfm_loss": GOOD})
     data["cells"].reverse()
-    assert find([book(data)], TASK) .source == GOOD and find([book(data)], TASK).notes == ()
+    assert find([book(data)], TASK).source == GOOD and find([book(data)], TASK).notes == ()
     (cell,) = [cell for cell in data["cells"] if cell["id"] == "fm-cfm_loss"]
     twice = {**data, "cells": [*data["cells"], {**cell, "id": "x", "source": GOOD + "\n# later"}]}
     assert find([book(twice)], TASK).source.endswith("later") and "2 times; the last" in find([book(twice)], TASK).notes[0]
@@ -358,8 +364,9 @@ def test_a_zip_is_read_in_memory(tmp_path):
 
 
 @pytest.mark.parametrize("members, mode, said", [
-    ({"../evil.ipynb": RAW}, 0, "leads out"), ({"a/../../evil.ipynb": RAW}, 0, "leads out"), ({"/etc/x.ipynb": RAW}, 0, "leads out"),
-    ({"C:evil.ipynb": RAW}, 0, "leads out"), ({"..\\evil.ipynb": RAW}, 0, "leads out"), ({"x.ipynb": b"/etc/passwd"}, 0o120777, "link"),
+    ({"../evil.ipynb": RAW}, 0, "leads out"), ({"a/../../evil.ipynb": RAW}, 0, "leads out"),
+    ({"/etc/x.ipynb": RAW}, 0, "leads out"), ({"C:evil.ipynb": RAW}, 0, "leads out"),
+    ({"..\\evil.ipynb": RAW}, 0, "leads out"), ({"x.ipynb": b"/etc/passwd"}, 0o120777, "link"),
     ({"x.ipynb": b""}, 0o010644, "link or a device"), ({"x.txt": RAW}, 0, "no notebook"), ({}, 0, "no notebook"),
     ({"x.ipynb": bytes(60_000_000)}, 0, "more than 50 MB"), ({f"{k}.txt": b"" for k in range(3000)}, 0, "3000 entries"),
     ({f"{k}.bin": bytes(45_000_000) for k in range(5)}, 0, "unpacks to more"),
@@ -401,22 +408,21 @@ def test_names_of_students_are_made_harmless(tmp_path):
     put(tmp_path / ".hidden.ipynb", RAW), put(tmp_path / "list.csv", "")
     assert [one.student for one in submissions(tmp_path)] == ["ann", "\\xff?=cmd"]
     assert submissions(tmp_path / "ann.ipynb") == [Submission("ann", tmp_path / "ann.ipynb")]
-    assert [report.safe(text) for text in ("=1+1", "@x", "-2", "ann\n=1", "\t=1")] == ["'=1+1", "'@x", "'-2", "ann =1", "'=1"]
+    harmless = ["'=1+1", "'@x", "'-2", "ann =1", "'=1"]
+    assert [report.safe(text) for text in ("=1+1", "@x", "-2", "ann\n=1", "\t=1")] == harmless
     assert report.file_names(["../x", "x", "<b>", "∫"]) == ["x-1.html", "x-2.html", "b.html", "student.html"]
 
 
 # --- a class
 
-SOLVED = sorted(path for path in (ROOT / "notebooks" / "source").glob("[0-9]*.py"))
-
-
-@pytest.mark.parametrize("master", SOLVED, ids=lambda path: path.stem)
-def test_the_course_s_own_solutions_get_full_marks(master, tmp_path):
+def test_the_course_s_own_solutions_get_full_marks(tmp_path):
     """Every recipe, import and earlier function that an answer needs is there, on the other side of all walls."""
-    put(tmp_path / "ann.ipynb", json.dumps(solved(master)))
-    assignment = Assignment.of(ROOT / "notebooks" / f"{master.stem}.ipynb")
-    (ann,) = Grader([assignment], [5], workers=1).grade(submissions(tmp_path))
-    assert len(ann.marks) >= 3 and ann.points == ann.out_of, [mark.verdict for mark in ann.marks if not mark.points]
+    books = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    for path in books:
+        put(tmp_path / "ann" / path.name, json.dumps(solved(path.parent / "source" / f"{path.stem}.py")))
+    (ann,) = Grader([Assignment.of(path) for path in books], [5], workers=1).grade(submissions(tmp_path))
+    assert ann.points == ann.out_of, [(mark.task.id, mark.verdict) for mark in ann.marks if not mark.points]
+    assert {mark.task.id for mark in ann.marks} <= {task.id for task in exercises()} and len(ann.marks) >= 3 * len(books)
 
 
 def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
@@ -427,7 +433,7 @@ def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
     noisy = notebook({"fm-cfm_loss": f'print("{script}")\nraise ValueError("{script}")'})
     noisy["cells"][0]["outputs"] = [{"output_type": "display_data", "data": {"text/html": script}}]
     put(here / "ann.ipynb", full)
-    put(here / "bob" / "08 (copy).ipynb", notebook({"fm-cfm_loss": GOOD.replace("x1 - x0)", "x1 + x0)")}))
+    put(here / "bob" / "08 (copy).ipynb", notebook({"fm-cfm_loss": BAD}))
     put(here / "bob" / ".ipynb_checkpoints" / "08.ipynb", full)
     zipped(here / "cyn.zip", {"08.ipynb": json.dumps(full).encode(), "more/07.ipynb": b"{"})
     put(here / "=dan.ipynb", notebook())
@@ -450,10 +456,12 @@ def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
     pages = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "out" / "grades_pages").iterdir()}
     assert len(pages) == 8 and {"ann.html", "cyn.html"} <= set(pages)
     for name, page in pages.items():
-        assert not re.search(r"<script|<img|<iframe|javascript:|\son\w+=|http", re.sub(r"&lt;.*?&gt;", "", page)), name
+        assert not re.search(r"<script|<img|<iframe|javascript:|\son\w+=|https?:", re.sub(r"&lt;.*?&gt;", "", page)), name
         assert "Content-Security-Policy" in page
     assert any("&lt;script&gt;alert(1)" in page for page in pages.values())
-    assert cli.main(command) == 0 and out.read_text(encoding="utf-8") == text
+    again = ["grade", str(here / "gil.ipynb"), *command[2:3], str(tmp_path / "gil.csv"), *command[4:]]
+    assert cli.main(again) == 0
+    assert (tmp_path / "gil.csv").read_text(encoding="utf-8").splitlines()[1] in text.splitlines()
 
 
 def test_answers_that_call_an_earlier_one_run_with_the_student_s_own(tmp_path):

@@ -26,7 +26,8 @@ def homework(topic: str | None = None) -> Iterator[str]:
     points = sum(task.points for task in chosen)
     yield f"{len(chosen)} exercises, {points} points, {sum(map(_hints, chosen))} hints of their own."
     refused = sum(banks.get(task.id, 0) for task in chosen)
-    yield f"Refused: wrong answers that the tests hand in, {refused} in all; each must earn its own hint." if banks else ELSEWHERE
+    proof = f"Refused: wrong answers that the tests hand in, {refused} in all; each must earn its own hint."
+    yield proof if banks else ELSEWHERE
 
 
 def _hints(task: Exercise) -> int:
