@@ -26,7 +26,7 @@ from dgm_course.grade.books import Unreadable, asked, find, read
 from dgm_course.grade.marks import ALWAYS, Assignment, Grader
 from dgm_course.grade.pen import WORDS, Limits
 from dgm_course.grade.wire import decode, encode
-from dgm_course.grade.worker import Job
+from dgm_course.grade.worker import FIRST_USER, USERS, Job, _running
 from dgm_course.grade.workers import ROOTS, Bench, Worker, bare, recipes
 from dgm_course.teach.build import solved
 from dgm_course.teach.homework import Observation, exercise, exercises, pack
@@ -179,16 +179,11 @@ def test_what_brings_no_result_brings_no_points(desk, source, said):
     assert not _strangers()
 
 
-def _strangers() -> list[str]:
-    """Processes of the users that were lent, should any have survived."""
-    mine = [name for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
-    found = []
-    for name in mine:
-        try:
-            found += [name] if 61184 <= os.stat(f"/proc/{name}").st_uid < 65184 else []
-        except OSError:
-            continue
-    return found
+def _strangers() -> list[int]:
+    """Processes of the users that are lent, should any have survived."""
+    users = range(FIRST_USER, FIRST_USER + USERS) if os.getuid() == 0 else ()
+    return [pid for user in {os.stat(p).st_uid for p in Path("/proc").glob("[0-9]*") if p.exists()} & set(users)
+            for pid in _running(user)]
 
 
 @pytest.mark.parametrize("source", [
@@ -264,6 +259,32 @@ tell("fds", lambda: os.listdir("/proc/self/fd"))
         assert told["net"] == "OSError"
     if "files" in outcome.held:
         assert told["course"] == "False" and told["others"] in ("1", "FileNotFoundError")
+
+
+def test_without_walls_there_are_still_a_process_and_its_limits(desk):
+    """A system that refuses every namespace: marks are the same, what is missing is said, nothing is left behind."""
+    poor = Bench(exercise(ID).inputs(11))
+    pen = poor.package / "dgm_course" / "grade" / "pen.py"
+    pen.write_text(pen.read_text(encoding="utf-8") + "\n\ndef unshare():\n    return set()\n", encoding="utf-8")
+    worker = Worker(poor)
+
+    def run(source):
+        return worker.ask(Job((("<answer>", source),), ALWAYS, NAME, bare(exercise(ID).inputs(11)), exercise(ID).watch,
+                              Limits(cpu=1, wall=3), poor.yard))
+
+    try:
+        good = run(GOOD)
+        assert desk.verdict(good).passed and not {"files", "network", "processes"} & set(good.held)
+        assert "Not to be had here: no network" in report.isolation(good.held)
+        for source in ("import time\ntime.sleep(60)", "import os\nif os.fork(): os._exit(0)\nos.setsid()\nos.read(0, 1)\n"
+                       "while True: pass"):
+            assert run(source).reason
+        if os.getuid() == 0:
+            assert not _strangers()
+        assert os.listdir(poor.yard.root) == [] and desk.verdict(run(GOOD)).passed
+    finally:
+        worker.stop()
+        poor.close()
 
 
 def test_a_worker_that_dies_is_started_again(desk):

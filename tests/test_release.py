@@ -131,7 +131,9 @@ def scores(course: Path, stem: str) -> dict[str, float]:
 
 
 def nbgrader(course: Path, *words: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "nbgrader", *words], cwd=course, capture_output=True, text=True)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it calls alembic by its name
+    done = subprocess.run([sys.executable, "-m", "nbgrader", *words], cwd=course, env={**os.environ, "PATH": path},
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

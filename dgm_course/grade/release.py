@@ -99,6 +99,7 @@ def leaks(notebook: dict, answers: set[str]) -> list[str]:
 
 def _bodies(source: str) -> Iterator[str]:
     """The body of every function and lambda, as it stands and as Python would write it, docstrings aside."""
+    lines = source.encode().split(b"\n")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Lambda):
             parts = [node.body]
@@ -107,8 +108,14 @@ def _bodies(source: str) -> Iterator[str]:
         else:
             continue
         if parts and not (len(parts) == 1 and _only_calls(parts[0])):
-            yield _tight("\n".join(ast.get_source_segment(source, part) or "" for part in parts))
+            yield _tight("\n".join(_segment(lines, part) for part in parts))
             yield _tight("\n".join(map(ast.unparse, parts)))
+
+
+def _segment(lines: list[bytes], part: ast.AST) -> str:
+    """The text of a node (ast.get_source_segment splits the whole file anew for each)."""
+    piece = [*lines[part.lineno - 1:part.end_lineno - 1], lines[part.end_lineno - 1][:part.end_col_offset]]
+    return b"\n".join([piece[0][part.col_offset:], *piece[1:]]).decode()
 
 
 def _only_calls(part: ast.AST) -> bool:

@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -165,12 +166,25 @@ def _kill(prisoner: int, waited: bool) -> None:
 
 def _sweep(user: int) -> None:
     """Where we are root: kill what still runs under the user that was lent, in whatever session it hides."""
-    if os.geteuid() != 0 or not os.path.isdir("/proc"):
-        return
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for _ in range(50):
+        running = list(_running(user)) if os.geteuid() == 0 else []
+        if not running:
+            return
+        for pid in running:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _running(user: int) -> Iterator[int]:
+    """The processes of a user that are not dead yet."""
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
         with contextlib.suppress(OSError):
             if os.stat(f"/proc/{name}").st_uid == user:
-                os.kill(int(name), signal.SIGKILL)
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    state = file.read().rpartition(b")")[2].split()[0]
+                if state not in (b"Z", b"X"):
+                    yield int(name)
 
 
 # --- the prisoner
