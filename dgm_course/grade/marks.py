@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from ..teach.homework import NOT_YET, Exercise, Expected, Verdict, exercise
 from .archives import Refused, Submission, contents
-from .books import Asked, Book, Found, Unreadable, asked, find, imports, is_stub, needed, read
+from .books import Asked, Book, Found, Unreadable, asked, find, imports, is_stub, needed, read, wanted
 from .pen import Limits
 from .worker import Job
 from .workers import Bench, Outcome, Worker, bare
@@ -132,7 +132,8 @@ class Grader:
         earlier = _before(one, assignment.asked, found)
         cells = tuple((f"<{name}>", source) for name, source in (*earlier.items(), (one.id, cell.source)))
         expected = self.expected[one.id]
-        outcome = worker.ask(Job(cells, prelude, one.function, bare(expected.cases), task.watch, self.limits,
+        lines = wanted(prelude, [source for _, source in cells])
+        outcome = worker.ask(Job(cells, lines, one.function, bare(expected.cases), task.watch, self.limits,
                                  worker.bench.yard))
         verdict = _verdict(task, outcome, expected)
         notes = (*cell.notes, *(f"It was run with your own answer to {name}." for name in earlier))

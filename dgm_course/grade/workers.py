@@ -82,9 +82,11 @@ def _where_torch_is() -> list[str]:
 
 
 def _where_the_course_is() -> tuple[str, ...]:
-    """The library itself, should it lie in a visible folder: an empty one is put in its place."""
+    """The library and a checkout's answers, should they lie in a visible folder: empty ones are put in their place."""
+    beside = sieve.HOUSE.parent
+    answers = [beside / "tests", beside / "notebooks"] if (beside / "pyproject.toml").is_file() else []
     places = {Path(folder).resolve() / sieve.NAME for folder in [*sys.path, *_where_torch_is()] if folder}
-    return tuple(sorted(str(place) for place in {*places, sieve.HOUSE} if place.is_dir()))
+    return tuple(sorted(str(place) for place in {*places, *answers, sieve.HOUSE} if place.is_dir()))
 
 
 class Worker:
