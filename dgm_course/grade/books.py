@@ -158,7 +158,7 @@ def needed(source: str, task: Asked, others: Sequence[Asked]) -> list[Asked]:
 
 
 def _in_book(book: Book, task: Asked, notes: list[str]) -> str | None:
-    """The cell by its mark (the last of several), else the last that defines the function."""
+    """The cell by its mark (the last of several); where that is missing or unfilled, the last that defines the function."""
     marked = [cell for cell in book.cells if cell.mark == task.mark]
     code = [cell.source for cell in marked if cell.kind == "code"]
     if any(cell.mark == f"{task.mark}-test" and cell.source.strip() != task.check.strip() for cell in book.cells):
@@ -167,13 +167,14 @@ def _in_book(book: Book, task: Asked, notes: list[str]) -> str | None:
         notes.append("The exercise's cell is no code cell any more, or far too long for one.")
     if len(code) > 1:
         notes.append(f"The cell is there {len(code)} times; the last one counts.")
-    if code:
+    if code and not is_stub(plain(code[-1]), task):
         return plain(code[-1])
-    named = [cell.source for cell in book.cells if cell.kind == "code" and not cell.mark.endswith("-test")
+    named = [cell.source for cell in book.cells if cell.kind == "code" and not cell.mark
              and _defines(cell.source, task.function)]
     if named:
-        notes.append("The cell has lost its mark and was found by the name of its function.")
-    return plain(named[-1]) if named else None
+        notes.append("The answer stands in a cell without the exercise's mark, and was found by the name of its function.")
+    found = named or code
+    return plain(found[-1]) if found else None
 
 
 def _defines(source: str, function: str) -> bool:

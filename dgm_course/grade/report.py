@@ -70,7 +70,7 @@ def isolation(held: Iterable[str]) -> str:
     if not held:
         return "No code was run."
     had, lacked = ([words for key, words in WORDS.items() if (key in held) == wanted] for wanted in (True, False))
-    missing = f" Not to be had here: {', '.join(lacked)}." if lacked else ""
+    missing = f" This system did not grant: {', '.join(f'“{words}”' for words in lacked)}." if lacked else ""
     return f"Answers ran with {', '.join(had)}.{missing}"
 
 

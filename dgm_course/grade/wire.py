@@ -64,7 +64,7 @@ def _refuse(word: str) -> None:
 def _short(part: object) -> str:
     if not isinstance(part, str):
         raise ValueError("a text of a result is no text.")
-    return part[:500]
+    return part[:500].encode("utf-8", "replace").decode()  # half a surrogate pair could be written nowhere
 
 
 def _array(name: str, shape: list, rest: bytes) -> tuple[np.ndarray, bytes]:
