@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="grading needs limits
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "notebooks" / "08_flow_matching.ipynb"
 ID, NAME = "fm.cfm_loss", "cfm_loss"
-SHORT = Limits(cpu=4, wall=8)
+SHORT = Limits(cpu=10, wall=60)
 GOOD = """def cfm_loss(net, x1, x0, t):
     x = (1 - t[:, None]) * x0 + t[:, None] * x1
     return (net(x, t) - (x1 - x0)).square().mean()
@@ -170,17 +170,18 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     ("while True: pass", "still running|time on the processor"),
     ("import os\nwhile True:\n    os.fork()", "still running|time on the processor"),
     ("while True: print('x' * 1000)", "printed more"),
+    ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", "still running|time on the processor"),
     ("print('x' * (200 << 20))", "printed more|without a result"),
     ("import os\nos.write(4, b'forged')\nos._exit(0)", "no result"),
     ("import os\nos.write(4, b'forged')\n" + GOOD, "no result"),
     ("import os\nwhile True: os.write(4, bytes(1 << 20))", "more than any answer"),
     ("import ctypes\nctypes.string_at(0)", "SIGSEGV|stopped"),
-], ids=range(13))
+], ids=range(14))
 def test_what_brings_no_result_brings_no_points(desk, source, said):
     start = time.monotonic()
-    outcome = desk(source, Limits(cpu=1, wall=2.5))
+    outcome = desk(source, Limits(cpu=1, wall=5))
     assert re.search(said, outcome.reason), outcome
-    assert outcome.observed == () and time.monotonic() - start < 30
+    assert outcome.observed == () and time.monotonic() - start < 60
     assert not _strangers()
 
 
@@ -275,13 +276,13 @@ def test_without_walls_there_are_still_a_process_and_its_limits(desk):
 
     def run(source):
         return worker.ask(Job((("<answer>", source),), ALWAYS, NAME, bare(exercise(ID).inputs(11)), exercise(ID).watch,
-                              Limits(cpu=1, wall=3), poor.yard))
+                              Limits(cpu=4, wall=20), poor.yard))
 
     try:
         good = run(GOOD)
         assert desk.verdict(good).passed and not {"files", "network", "processes"} & set(good.held)
         assert "did not grant: “no network”" in report.isolation(good.held)
-        for source in ("import time\ntime.sleep(60)", "import os\nif os.fork(): os._exit(0)\nos.setsid()\nos.read(0, 1)\n"
+        for source in ("import time\ntime.sleep(90)", "import os\nif os.fork(): os._exit(0)\nos.setsid()\nos.read(0, 1)\n"
                        "while True: pass"):
             assert run(source).reason
         if os.getuid() == 0:
@@ -371,6 +372,12 @@ def test_of_two_notebooks_the_filled_one_counts_and_two_answers_are_none():
                           (({}, "a"), ({"fm-cfm_loss": GOOD}, "b"), ({"fm-cfm_loss": GOOD + "x = 1"}, "c")))
     assert find([empty, full], TASK).source == find([full, empty, full], TASK).source == GOOD
     assert find([full, other], TASK).reason == "Different answers were handed in, in b and c: one is wanted."
+
+
+def test_the_notebook_of_another_lecture_is_not_searched_for_the_name():
+    other = {"nbformat": 4, "cells": [{"cell_type": "code", "source": BAD}]}
+    assert find([book(notebook({"fm-cfm_loss": GOOD})), book(other, "09.ipynb")], TASK).source == GOOD
+    assert find([book(other, "09.ipynb")], TASK).source == BAD
 
 
 # --- what was handed in: archives

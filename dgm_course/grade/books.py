@@ -132,7 +132,7 @@ def find(books: Sequence[Book], task: Asked) -> Found:
     """The cell of one exercise in all notebooks of a student."""
     notes: list[str] = []
     answers = {}
-    for book in books:
+    for book in _of_the_lecture(books, task):
         source = _in_book(book, task, notes)
         if source is not None:
             answers.setdefault(_form(source), (book.name, source))
@@ -144,6 +144,12 @@ def find(books: Sequence[Book], task: Asked) -> Found:
         return Found(reason=f"Different answers were handed in, in {names}: one is wanted.", notes=tuple(notes))
     ((_, source),) = filled.values()
     return Found(source, notes=tuple(notes))
+
+
+def _of_the_lecture(books: Sequence[Book], task: Asked) -> Sequence[Book]:
+    """The notebooks with marks of the exercise's lecture, else all: another lecture may use the same name for its own."""
+    lecture = f"{task.mark.partition('-')[0]}-"
+    return [book for book in books if any(cell.mark.startswith(lecture) for cell in book.cells)] or books
 
 
 def is_stub(source: str, task: Asked) -> bool:

@@ -25,7 +25,7 @@ from .worker import Job
 
 ROOTS = [("grade.worker", "main"), ("grade.worker", "Job"), ("grade.pen", "Limits"), ("grade.pen", "Yard"),
          ("teach.homework._cases", "Case"), ("teach.homework._cases", "Watch")]
-START, SLACK = 120.0, 20.0
+START, SLACK = 300.0, 20.0
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from dgm_course.grade.worker import main; main()"
 ENDINGS = {
     "done": "It ended without a result: something stopped the whole process.",
