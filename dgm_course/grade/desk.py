@@ -9,7 +9,6 @@ from pathlib import Path
 
 from . import report
 from .archives import Submission
-from .books import find
 from .marks import Assignment, Graded, Grader, handed_in
 from .pen import Limits
 
@@ -24,7 +23,7 @@ def mark(submissions: Sequence[Submission], books: Sequence[Path], options: Name
     if not chosen:
         raise LookupError("None of the submissions holds an exercise of these notebooks: name what was set with --of.")
     seed = secrets.randbelow(2**31) if options.seed is None else options.seed
-    yield f"{len(submissions)} submissions, {', '.join(one.name for one in chosen)}, seed {seed}."
+    yield f"Submissions: {len(submissions)}; {', '.join(one.name for one in chosen)}, seed {seed}."
     limits = Limits(cpu=options.seconds, wall=2 * options.seconds + 5)
     grader = Grader(chosen, (seed, seed + 1, seed + 2), limits, max(1, options.workers))
     graded: list[Graded] = []
@@ -35,8 +34,9 @@ def mark(submissions: Sequence[Submission], books: Sequence[Path], options: Name
 
 
 def _concerns(assignment: Assignment, submission: Submission) -> bool:
-    books, _ = handed_in(submission)
-    return any(find(books, one).source for one in assignment.asked)
+    """Whether a submission holds a marked cell of the notebook: names alone could belong to another."""
+    marks = {one.mark for one in assignment.asked}
+    return any(cell.mark in marks for book in handed_in(submission)[0] for cell in book.cells)
 
 
 def _line(one: Graded) -> str:
