@@ -168,7 +168,7 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     ("import time\ntime.sleep(60)", "still running"),
     ("import signal, time\nfor s in (1, 2, 3, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(60)", "still running"),
     ("while True: pass", "still running|time on the processor"),
-    ("import os\nwhile True:\n    os.fork()", "still running|time on the processor"),
+    ("import os\nwhile True:\n    os.fork()", "still running|time on the processor|more than one result"),
     ("while True: print('x' * 1000)", "printed more"),
     ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", "still running|time on the processor"),
     ("print('x' * (200 << 20))", "printed more|without a result"),
