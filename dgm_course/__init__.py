@@ -9,7 +9,8 @@ The package is a house of floors, and a file imports only from the floors below 
        latent  pretrained                           (pretrained: weights; pace: how slow is this machine)
     4  teach: laws verify draw play reveal          the judges of the mathematics, the pictures
     5  teach: check homework                        what each exercise must satisfy
-    6  cli                                          `dgm lab`, `dgm doctor`, ...
+    6  grade                                        marks for a class, answers apart from expected values
+    7  cli                                          `dgm lab`, `dgm doctor`, `dgm grade`, ...
 
 Floors 0 to 3 know torch and nothing of notebooks; `teach` knows the mathematics.
 """

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata, util
 from pathlib import Path
 
@@ -218,6 +218,50 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
+# --- for teachers: dgm homework, dgm grade
+
+def homework(options: argparse.Namespace) -> int:
+    """All exercises in a table."""
+    from .grade.table import homework as lines
+
+    print(*lines(options.topic), sep="\n")
+    return 0
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Mark what was handed in; 0 also where some of it could not be read: the table says so."""
+    if os.name != "posix":
+        raise Trouble("Grading needs Linux (or, with fewer guards, macOS): on Windows, run it in WSL.")
+    from .grade.archives import submissions
+    from .grade.desk import mark
+
+    for line in mark(submissions(options.submissions), _books(options), options):
+        print(line, flush=True)
+    return 0
+
+
+def release(options: argparse.Namespace) -> int:
+    """Write what a class receives."""
+    from .grade.release import release as lines
+
+    print(*lines(_books(options), options.folder), sep="\n")
+    return 0
+
+
+def nbgrader(options: argparse.Namespace) -> int:
+    """Write a course directory for nbgrader; nbgrader itself need not be here."""
+    from .grade.course import course as lines
+
+    print(*lines(_books(options), options.folder), sep="\n")
+    return 0
+
+
+def _books(options: argparse.Namespace) -> list[Path]:
+    """The notebooks that are meant: those named, or all."""
+    where = options.notebooks or folders.notebooks()
+    return [folders.find(where, name) for name in options.of] or sorted(where.glob("[0-9][0-9]_*.ipynb"))
+
+
 # --- the command
 
 def parser() -> argparse.ArgumentParser:
@@ -236,7 +280,32 @@ def parser() -> argparse.ArgumentParser:
     command = add("train", help="repeat the training of a pretrained model")
     command.add_argument("name")
     command.set_defaults(run=train)
+    _for_teachers(add)
     return top
+
+
+def _for_teachers(add: Callable[..., argparse.ArgumentParser]) -> None:
+    command = add("homework", help="all exercises in a table")
+    command.add_argument("topic", nargs="?", help="one lecture, such as fm or flow_matching")
+    command.set_defaults(run=homework)
+    command = add("grade", help="mark what a class handed in")
+    command.add_argument("submissions", type=Path, help="a folder with a notebook, folder or zip file for each student")
+    command.add_argument("-o", "--output", type=Path, default=Path("grades.csv"), help="the table; pages go beside it")
+    _which(command, "all of which somebody handed in something")
+    command.add_argument("--seed", type=int, help="repeat a run (none: questions that nobody has seen)")
+    command.add_argument("--seconds", type=float, default=20.0, help="processor time for each exercise")
+    command.add_argument("--workers", type=int, default=2, help="students at a time")
+    command.set_defaults(run=grade)
+    for run, what in ((release, "write what a class receives"), (nbgrader, "write a course directory for nbgrader")):
+        command = add(run.__name__, help=what)
+        command.add_argument("folder", type=Path, help="a new folder")
+        _which(command, "all")
+        command.set_defaults(run=run)
+
+
+def _which(command: argparse.ArgumentParser, none: str) -> None:
+    command.add_argument("--of", nargs="+", default=[], metavar="NOTEBOOK", help=f"08, flow, ... (none: {none})")
+    command.add_argument("--notebooks", type=Path, help="where the notebooks lie as they are handed out")
 
 
 def main(argv: list[str] | None = None) -> int:

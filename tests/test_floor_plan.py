@@ -40,7 +40,8 @@ CLASSROOM = [
     ("teach.check", "teach.homework", "teach.homework.*"),
     ("teach",),  # the package itself: the names that notebooks use
 ]
-PLAN = [*MATHEMATICS, *CLASSROOM, ("cli",)]
+OFFICE = [("grade.*",), ("grade",)]  # marks, for teachers: it knows the homework, and nothing knows it
+PLAN = [*MATHEMATICS, *CLASSROOM, *OFFICE, ("cli",)]
 PICTURES = {"matplotlib", "IPython", "ipywidgets", "anywidget", "ipykernel", "traitlets"}
 
 MODULES = {
