@@ -36,14 +36,16 @@ class Setting:
     pace: float = 10.0
     pack: int = 1
     latent: int = 2
+    choices: int = 0
+    batch: int = 128
 
     def model(self, width: int) -> GAN:
-        critic = nets.Critic(2 * self.pack, width)
-        return GAN(nets.Sculptor(self.latent, width=width), nets.Packed(critic, self.pack) if self.pack > 1 else critic,
-                   self.game, pace=self.pace)
+        critic, generator = nets.Critic(2 * self.pack, width), nets.Sculptor(self.choices + self.latent, width=width)
+        return GAN(nets.Choice(generator, self.choices) if self.choices else generator,
+                   nets.Packed(critic, self.pack) if self.pack > 1 else critic, self.game, pace=self.pace)
 
     def recipe(self, steps: int, number: int) -> Recipe:
-        return Recipe(steps, 128, self.lr, decay=linear, betas=(0.5, 0.99), seed=number)
+        return Recipe(steps, self.batch, self.lr, decay=linear, betas=(0.5, 0.99), seed=number)
 
 
 PLAIN = Setting(non_saturating())
@@ -58,6 +60,7 @@ SETTINGS = {
     "all but R1": Setting(non_saturating(), 3e-3, 1.0, 2, 16),
     "all but packing": Setting(R1_GAME, 3e-3, 1.0, 1, 16),
     "all but packing, R1 halved": Setting(non_saturating().plus(R1(0.05)), 3e-3, 1.0, 1, 16),
+    "a choice first": Setting(non_saturating().plus(R1(0.05)), 3e-3, 1.0, 1, 2, choices=100, batch=256),
 }
 
 

@@ -7,6 +7,7 @@
   ends (Radford, Metz, Chintala 2016).
 * `StyleGenerator`: z becomes a style w first, and w sets mean and deviation of every channel (``adain``) in every layer; a
   picture's place comes from one learned constant, its accidents from noise on every pixel (intro lecture, StyleGAN).
+* `Choice` lets the noise choose a starting point first: many clouds in place of one.
 * `Packed` shows a critic several samples at once, so that it sees how alike they are.
 
 No critic here ends in a sigmoid: a game takes logits, since log(1 − sigmoid) of a sure critic is minus infinity in floating
@@ -68,6 +69,28 @@ class Sculptor(nn.Module):
 
     def extra_repr(self) -> str:
         return f"z in R^{self.latent} -> x in R^{self.dim}, {_count(self)}"
+
+
+class Choice(nn.Module):
+    """G(z) = net(strength · one-hot(k), the rest of z), where k is the largest of the first `choices` numbers of z.
+
+    Noise is one cloud and G is continuous, so what it draws hangs together: islands get bridges, or are given up.  A choice
+    comes first here, each of the `choices` equally likely, and is moved to its place by the first layer; several may share
+    an island.   z (B, net.latent) -> net's x.               (noise that is a mixture: DeLiGAN, Gurumurthy et al. 2017)"""
+
+    def __init__(self, net: nn.Module, choices: int, strength: float = 8.0) -> None:
+        super().__init__()
+        if not 1 < choices <= net.latent:
+            raise ValueError(f"choices is {choices}: expected at least 2, and at most the {net.latent} numbers of noise.")
+        self.net, self.choices, self.strength, self.latent = net, choices, strength, net.latent
+
+    def forward(self, z: Tensor) -> Tensor:
+        _expect_noise(z, self.latent, "Choice")
+        chosen = F.one_hot(z[:, : self.choices].argmax(1), self.choices).to(z)
+        return self.net(torch.cat([self.strength * chosen, z[:, self.choices :]], 1))
+
+    def extra_repr(self) -> str:
+        return f"one of {self.choices} starting points, then {self.latent - self.choices} numbers of noise"
 
 
 class Critic(nn.Module):

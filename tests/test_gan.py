@@ -375,6 +375,31 @@ def test_a_style_generator_mixes_layers_and_its_noise_is_its_own():
     torch.testing.assert_close(g.mapping(3 * torch.ones(1, 4)), g.mapping(torch.ones(1, 4)))
 
 
+def test_a_choice_is_one_of_equally_likely_starting_points_and_the_rest_is_noise_around_it():
+    class Look(nn.Module):
+        latent = 5
+
+        def forward(self, z):
+            return z
+
+    z = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    seen = nets.Choice(Look(), 3, strength=4.0)(z)
+    assert torch.equal(seen[:, 3:], z[:, 3:]) and torch.equal(seen[:, :3].sum(1), torch.full((20_000,), 4.0).double())
+    shares = (seen[:, :3] == 4.0).double().mean(0)
+    assert (shares - 1 / 3).abs().max() < 5 * math.sqrt(2 / 9 / 20_000)  # as by a fair die of three sides
+    picked = z[:, :3].gather(1, seen[:, :3].argmax(1, keepdim=True))[:, 0]
+    assert torch.equal(picked, z[:, :3].amax(1))
+
+
+def test_a_generator_with_a_choice_makes_islands():
+    torch.manual_seed(0)
+    net = nets.Sculptor(4, 2, 16, 1)
+    with torch.no_grad():
+        net.layers[0].weight[:, 2:] = 0.0  # nothing but the choice is listened to
+    x = nets.Choice(net, 2)(torch.randn(100, 4))
+    assert len(x.unique(dim=0)) == 2  # and G, by itself continuous, makes two points of one cloud
+
+
 def test_a_sculptor_with_batch_normalisation_gives_the_relus_numbers_of_deviation_one():
     torch.manual_seed(0)
     g, seen = nets.Sculptor(3, 2, 16, 2, norm=nn.BatchNorm1d), []
@@ -436,6 +461,9 @@ REAL = torch.zeros(4, 2)
     (lambda: plane().discriminator_loss(torch.zeros(4, 3)), ValueError, r"shape \(4, 3\).*makes \(4, 2\)"),
     (lambda: GAN(nets.Sculptor(), nn.Linear(2, 3)).discriminator_loss(REAL), ValueError, r"with \(4, 3\): expected one"),
     (lambda: nets.Critic()(torch.zeros(4, 3)), ValueError, r"this Critic expects \(B, 2\)"),
+    (lambda: nets.Choice(nets.Sculptor(4), 5), ValueError, "choices is 5: expected at least 2, and at most the 4"),
+    (lambda: nets.Choice(nets.Sculptor(4), 1), ValueError, "choices is 1"),
+    (lambda: nets.Choice(nets.Sculptor(4), 2)(torch.zeros(3, 5)), ValueError, r"this Choice expects noise \(B, 4\)"),
     (lambda: nets.Sculptor()(torch.zeros(4, 3)), ValueError, r"this Sculptor expects noise \(B, 2\)"),
     (lambda: nets.Packed(nets.Critic(), 0), ValueError, "m is 0"),
     (lambda: nets.DCGenerator(4, 8)(torch.zeros(1, 4)), ValueError, "batch of 1: batch normalisation.*at least 2"),
