@@ -78,7 +78,7 @@ class Choice(nn.Module):
     comes first here, each of the `choices` equally likely, and is moved to its place by the first layer; several may share
     an island.   z (B, net.latent) -> net's x.               (noise that is a mixture: DeLiGAN, Gurumurthy et al. 2017)"""
 
-    def __init__(self, net: nn.Module, choices: int, strength: float = 8.0) -> None:
+    def __init__(self, net: nn.Module, choices: int, strength: float = 4.0) -> None:
         super().__init__()
         if not 1 < choices <= net.latent:
             raise ValueError(f"choices is {choices}: expected at least 2, and at most the {net.latent} numbers of noise.")

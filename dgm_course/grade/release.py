@@ -163,7 +163,8 @@ def wheel(folder: Path) -> Path:
     known = metadata.distribution("dgm-course")
     inner = f"{NAME}-{known.version}.dist-info"
     path = folder / f"{NAME}-{known.version}-py3-none-any.whl"
-    texts = {"METADATA": known.read_text("METADATA") or "", "entry_points.txt": known.read_text("entry_points.txt") or "",
+    about = known.read_text("METADATA") or known.read_text("PKG-INFO") or ""  # the second where a checkout is found first
+    texts = {"METADATA": about, "entry_points.txt": known.read_text("entry_points.txt") or "",
              "WHEEL": "Wheel-Version: 1.0\nGenerator: dgm\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
     files = {f"{NAME}/{file.relative_to(HOUSE).as_posix()}": file.read_bytes() for file in sorted(HOUSE.rglob("*"))
              if file.suffix in PACKED and "__pycache__" not in file.parts}

@@ -112,7 +112,7 @@ verify("gan.objective", -minimax().critic(**logits), V, what="V = E log D(x) + E
 sure = torch.tensor([60.0]).double()
 print("a sure critic, D = sigmoid(60): in logits", float(minimax().critic(sure, sure)), "and by probabilities",
       float(-(1 - sure.sigmoid()).log()))
-reveal(minimax().critic)
+reveal(minimax, non_saturating)
 
 # %% [markdown]
 # > **A word on the slides.** They say that the generator *maximises* the cross-entropy and write $\min_G$ of the bracket. Both are right: the bracket is $V$, minus the cross-entropy.
@@ -589,7 +589,7 @@ y = nets.adain(x, ys, yb)
 verify("gan.adain", y.mean((2, 3)), yb, what="mean of each channel = y_b")
 verify("gan.adain", y.std((2, 3), correction=0), ys.abs(), what="deviation of each channel = |y_s|", tolerance=1e-5)
 verify("gan.adain", nets.adain(3 * x - 8, ys, yb), y, what="what came in is forgotten: AdaIN(3x − 8) = AdaIN(x)", tolerance=1e-5)
-reveal(nets.adain)
+reveal(nets.StyleGenerator.synthesis)
 
 # %% tags=["slide:gan.stylegan"]
 style = pretrained.load("style_digits").to(device())
