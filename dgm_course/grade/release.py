@@ -12,6 +12,7 @@ import ast
 import base64
 import hashlib
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..teach.exercise_cells import BEGIN, END, solution_blocks
+from ..teach.homework import exercises, topics
 from .sieve import HOUSE, NAME
 
 PACKED = (".py", ".typed", ".js", ".css", ".json", ".safetensors")
@@ -78,11 +80,14 @@ def release(notebooks: Sequence[Path], folder: Path) -> Iterator[str]:
 
 def forbidden(notebook: Path) -> set[str]:
     """Answers to a notebook's exercises, without blanks: references, wrong forms, in a checkout also master and tests."""
-    topic, homework = notebook.stem[3:], HOUSE / "teach" / "homework"
-    tests, master = HOUSE.parent / "tests" / "homework" / f"{topic}.py", notebook.parent / "source" / f"{notebook.stem}.py"
+    homework, tests = HOUSE / "teach" / "homework", HOUSE.parent / "tests" / "homework"
+    master = notebook.parent / "source" / f"{notebook.stem}.py"
+    asked = set(re.findall(r'check\(\\?"(\w+)\.', notebook.read_text(encoding="utf-8")))
     pieces: set[str] = set()
-    for path in (*homework.glob(f"{topic}.py"), *homework.glob(f"_{topic}_*.py"), *filter(Path.is_file, [tests])):
-        pieces |= set(_bodies(path.read_text(encoding="utf-8")))
+    for topic in (name for name in topics() if exercises(name)[0].topic in asked):
+        places = (homework / f"{topic}.py", *homework.glob(f"_{topic}_*.py"), tests / f"{topic}.py")
+        for path in filter(Path.is_file, places):
+            pieces |= set(_bodies(path.read_text(encoding="utf-8")))
     if master.is_file():
         pieces |= {_tight(block) for block in solution_blocks(master.read_text(encoding="utf-8"))}
     return {piece for piece in pieces if len(piece) >= SHORTEST}

@@ -635,7 +635,7 @@ FramePlayer(way[:, :, 0].float().clamp(-1, 1), captions=[f"t = {0.999 * k / 40:.
 #
 # ## Homework
 #
-# Ten exercises, fourteen points, in the notation of the papers: $s$ is the slides' time, $k=1\dots T$ the discrete step (`betas[k - 1]` is $\beta_k$), `abar` is $\bar\alpha$, and $\bar\alpha_0=1$. The check answers at once; where it is not satisfied it
+# Fourteen exercises, twenty points, in the notation of the papers: $s$ is the slides' time, $k=1\dots T$ the discrete step (`betas[k - 1]` is $\beta_k$), `abar` is $\bar\alpha$, and $\bar\alpha_0=1$. The check answers at once; where it is not satisfied it
 # says which law failed and gives a hint, and the reference takes your place so that everything below still runs.
 #
 # **Exercise 7.1 · the VP kernel (1 point).** Mean and standard deviation of $q(\mathbf x(s)\mid\mathbf x(0))$ for the variance-preserving SDE, with $\beta$ linear from `beta_min` at $s=0$ to `beta_max` at $s=1$. (Section 1 has the formula; the
@@ -781,6 +781,95 @@ def langevin_step(score, x, step, z):
 
 # %% check="diff.langevin_step" points=1
 langevin_step = check("diff.langevin_step", langevin_step)
+
+# %% [markdown]
+# ### Theory, as functions
+#
+# Four identities of the lecture. Write each as a function first: the check holds it against an oracle that shares no formula with yours. Then prove it on paper, and unfold.
+#
+# **Exercise 7.11 · covariance on the way to noise (1 point).** The data have covariance `cov`; which one has $\mathbf x_k$? Each matrix has its own $\bar\alpha$.
+
+# %% exercise="diff.forward_covariance"
+def forward_covariance(cov, abar):
+    """The covariance of x_k.     cov (B, D, D), abar (B, 1, 1)  ->  (B, D, D)"""
+    ### BEGIN SOLUTION
+    return abar * cov + (1 - abar) * torch.eye(cov.shape[-1]).to(cov)
+    ### END SOLUTION
+
+# %% check="diff.forward_covariance" points=1
+forward_covariance = check("diff.forward_covariance", forward_covariance)
+
+# %% [markdown]
+# *Prove: data of covariance* $\mathbf I$ *keep it at every step, and any other covariance tends to* $\mathbf I$ *along its own eigenvectors.*
+# <details><summary>Proof</summary>Data and noise are independent, so covariances add: $\mathrm{Cov}(\mathbf x_k)=\bar\alpha_k\mathbf C+(1-\bar\alpha_k)\mathbf I$. With $\mathbf C=\mathbf U\boldsymbol\Lambda\mathbf U^\top$ this is
+# $\mathbf U\big(\mathbf I+\bar\alpha_k(\boldsymbol\Lambda-\mathbf I)\big)\mathbf U^\top$: the same eigenvectors, and each eigenvalue's distance from 1 shrinks by the factor $\bar\alpha_k$. That is why the data are scaled to unit variance before: then the network sees inputs of one
+# size at every step.</details>
+#
+# **Exercise 7.12 · implicit score matching (2 points).** Before anybody thought of noise, Hyvärinen got rid of the unknown score in another way: $J=\mathbb E\big[\mathrm{tr}\,\nabla\mathbf s(\mathbf x)+\frac12\lVert\mathbf s(\mathbf x)\rVert^2\big]$, a mean over the
+# batch. A network must be able to learn from your value. `score_net` is called with `x` alone.
+
+# %% exercise="diff.implicit_score_matching"
+def implicit_score_matching(score_net, x):
+    """The mean of tr ∂s/∂x + ½‖s‖².     x (B, D)  ->  ()"""
+    ### BEGIN SOLUTION
+    x = x.detach().clone().requires_grad_()
+    s = score_net(x)
+    trace = sum(torch.autograd.grad(s[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(x.shape[1]))
+    return (trace + (s**2).sum(1) / 2).mean()
+    ### END SOLUTION
+
+# %% check="diff.implicit_score_matching" points=2
+implicit_score_matching = check("diff.implicit_score_matching", implicit_score_matching)
+
+# %% [markdown]
+# *Prove: J differs from* $\frac12\mathbb E\lVert\mathbf s-\nabla\log p\rVert^2$ *by a number that does not depend on the network. What makes denoising the better bargain in 784 dimensions?*
+# <details><summary>Proof</summary>Expand the square: $\frac12\mathbb E\lVert\mathbf s\rVert^2-\mathbb E\,\mathbf s^\top\nabla\log p+\text{const}$. In the middle $p\,\nabla\log p=\nabla p$, and by parts, where $p\,\mathbf s$ vanishes far out,
+# $-\int\mathbf s^\top\nabla p\,d\mathbf x=\int p\,\nabla\!\cdot\mathbf s\,d\mathbf x=\mathbb E\,\mathrm{tr}\,\nabla\mathbf s$. The trace costs a backward pass for each coordinate, 784 for a digit; denoising needs none, at the price of the score of a noised density.</details>
+#
+# **Exercise 7.13 · the Kolmogorov-Fokker-Planck equation (2 points).** For $dx=f\,ds+g\,dw$ on the line, return the left side of
+# $$\frac{\partial p}{\partial s}+\frac{\partial (f p)}{\partial x}-\frac{g^2}2\frac{\partial^2p}{\partial x^2}=0$$
+# at each point. `p(x, s)`, `f(x, s)` and `g(s)` answer for each entry by itself; derivatives by autograd. (`p` need not be a solution: then the residual is not zero.)
+
+# %% exercise="diff.kfp_residual"
+def kfp_residual(p, f, g, x, s):
+    """By how much the equation fails.     x, s (B,)  ->  (B,)"""
+    ### BEGIN SOLUTION
+    x, s = x.detach().clone().requires_grad_(), s.detach().clone().requires_grad_()
+    rate, slope = torch.autograd.grad(p(x, s).sum(), (s, x), create_graph=True)
+    flux = f(x, s) * p(x, s) - g(s) ** 2 / 2 * slope
+    return (rate + torch.autograd.grad(flux.sum(), x)[0]).detach()
+    ### END SOLUTION
+
+# %% check="diff.kfp_residual" points=2
+kfp_residual = check("diff.kfp_residual", kfp_residual)
+
+# %% [markdown]
+# *Prove: replace* $f$ *by* $f-\frac{g^2}2\frac{\partial\log p}{\partial x}$ *and* $g$ *by zero, and the same* $p$ *still solves the equation.*
+# <details><summary>Proof</summary>$\frac{g^2}2\,\partial^2_xp=\partial_x\big(\frac{g^2}2\,p\,\partial_x\log p\big)$, since $\partial_xp=p\,\partial_x\log p$. So the diffusion term can move into the drift's: $\partial_sp+\partial_x\big[(f-\frac{g^2}2\partial_x\log p)\,p\big]=0$, the
+# continuity equation of the probability-flow ODE.</details>
+#
+# **Exercise 7.14 · DDPM's step is a step of the reverse SDE (1 point).** The forward SDE $dx=-\frac12\beta x\,ds+\sqrt\beta\,dw$ has the reverse drift $f-g^2\nabla\log p$. Go *back* by one Euler-Maruyama step over a stretch of `beta`; `z` is the fresh noise.
+
+# %% exercise="diff.reverse_sde_step"
+def reverse_sde_step(score, x, beta, z):
+    """One step back.     score: a function of x; x, z (B, D), beta a number  ->  (B, D)"""
+    ### BEGIN SOLUTION
+    return x + (x / 2 + score(x)) * beta + beta**0.5 * z
+    ### END SOLUTION
+
+# %% check="diff.reverse_sde_step" points=1
+reverse_sde_step = check("diff.reverse_sde_step", reverse_sde_step)
+
+# %% [markdown]
+# *Prove: DDPM's mean* $\big(\mathbf x+\beta\,\mathbf s(\mathbf x)\big)/\sqrt{1-\beta}$ *agrees with your step up to terms in* $\beta^2$.
+# <details><summary>Proof</summary>$(1-\beta)^{-1/2}=1+\frac\beta2+O(\beta^2)$, so the mean is $\mathbf x+\frac\beta2\mathbf x+\beta\,\mathbf s+O(\beta^2)$. (Halve $\beta$ in the cell below: the difference falls to a quarter.)</details>
+
+# %%
+at, rest = torch.randn(200, 2, dtype=torch.float64), torch.randn(200, 2, dtype=torch.float64)
+marginal = VP().marginal(eight.to(torch.float64), 0.9)
+for beta in (0.04, 0.02, 0.01):
+    ddpm = (at + beta * marginal.score(at)) / (1 - beta) ** 0.5 + beta**0.5 * rest
+    print(f"β = {beta:.2f}: your step and DDPM's differ by at most {float((reverse_sde_step(marginal.score, at, beta, rest) - ddpm).abs().max()):.2e}")
 
 # %% [markdown]
 # **Now put your pieces together.** Your ancestral step and your DDIM step, with the network of section 3, walk the same chain of fifty steps. (Where a piece is still missing the reference stands in.)
