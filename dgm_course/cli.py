@@ -211,10 +211,15 @@ def data(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Repeat the training of one of the course's weights."""
-    from . import pretrained
+    from . import pretrained, processes
 
-    print(f"Training {options.name}; Ctrl-C keeps what is done, the same command goes on.", flush=True)
-    print(f"Written: {pretrained.train(options.name)}")
+    rank, size = processes.place()
+    many = f" in {size} processes" if size > 1 else ""
+    if rank == 0:
+        print(f"Training {options.name}{many}; Ctrl-C keeps what is done, the same command goes on.", flush=True)
+    written = pretrained.train(options.name)
+    if rank == 0:
+        print(f"Written: {written}")
     return 0
 
 

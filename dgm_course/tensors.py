@@ -52,13 +52,19 @@ def seed(value: int = 0) -> torch.Generator:
 
 
 def device() -> torch.device:
-    """The best device present: cuda, else mps, else cpu; the variable DGM_DEVICE decides otherwise."""
+    """The best device present: cuda, else mps, else cpu; the variable DGM_DEVICE decides otherwise.
+
+    Of several processes that torchrun started on this machine each has the GPU of its own number."""
     wanted = os.environ.get("DGM_DEVICE", "")
-    if wanted:
-        return torch.device(wanted)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    found = torch.device(wanted or ("cuda" if torch.cuda.is_available() else
+                                    "mps" if torch.backends.mps.is_available() else "cpu"))
+    number = os.environ.get("LOCAL_RANK", "") if "TORCHELASTIC_RUN_ID" in os.environ else ""
+    if found.type != "cuda" or found.index is not None or not number:
+        return found
+    if int(number) >= torch.cuda.device_count():
+        raise ValueError(f"torchrun started process {int(number) + 1} on a machine with {torch.cuda.device_count()} GPUs: "
+                         "expected at most one process for each (or DGM_DEVICE=cpu).")
+    return torch.device("cuda", int(number))
 
 
 def budget(*, quick: Choice, full: Choice) -> Choice:
