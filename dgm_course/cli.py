@@ -199,7 +199,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.match(r"\d+(?:\.\d+)*", version).group().split(".")))
 
 
-# --- dgm data, dgm train
+# --- dgm data, dgm train, dgm anchors
 
 def data(options: argparse.Namespace) -> int:
     """Bring the official 60,000 and 10,000 images; `mnist` itself says where they came from."""
@@ -220,6 +220,14 @@ def train(options: argparse.Namespace) -> int:
     written = pretrained.train(options.name)
     if rank == 0:
         print(f"Written: {written}")
+    return 0
+
+
+def anchors(options: argparse.Namespace) -> int:
+    """Every shipped weight's held-out figure beside published ones."""
+    from . import pretrained
+
+    print(*pretrained.anchors.lines(map(pretrained.card, pretrained.names())), sep="\n")
     return 0
 
 
@@ -285,6 +293,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("train", help="repeat the training of a pretrained model")
     command.add_argument("name")
     command.set_defaults(run=train)
+    add("anchors", help="the weights' held-out figures beside published ones").set_defaults(run=anchors)
     _for_teachers(add)
     return top
 

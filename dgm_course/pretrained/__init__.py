@@ -18,7 +18,7 @@ from torch import nn
 from .. import checkpoints, data, processes
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import autoregressive, flows, gan, judging, paths, priors, vae, vq
+from . import anchors, autoregressive, flows, gan, judging, paths, priors, vae, vq
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
 from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
@@ -38,10 +38,10 @@ from .paths import (
 )
 
 __all__ = [
-    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "balanced", "bits", "bits_recipe", "card",
-    "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow", "digits_ncsn", "digits_nvp",
-    "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_recipe", "load", "names", "nats", "nats_of_bits",
-    "train",
+    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "anchors", "balanced", "bits",
+    "bits_recipe", "card", "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow",
+    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_recipe", "load",
+    "names", "nats", "nats_of_bits", "train",
 ]
 
 FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan)
