@@ -134,7 +134,7 @@ class _Run:
         self.optimizers = {name: torch.optim.AdamW(
             side.module.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay,
             fused=self.device.type in ("cpu", "cuda")) for name, side in self.sides.items()}
-        self.average = AveragedModel(model, multi_avg_fn=warm_average(recipe.ema)) if recipe.ema else None
+        self.average = AveragedModel(model) if recipe.ema else None
         empty = {name: torch.full((recipe.steps,), float("nan"), device=self.device) for name in self.sides}
         self.history = History(recipe, empty)
         self.live = False  # whether torch's generators are this run's own at the moment
@@ -164,10 +164,22 @@ class _Run:
             optimizer.step()
         self.team.follow(self.model)
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.blend(self.average)
         self.history.step = now + 1
         if self.history.step % 50 == 0:  # not at every step, since each look waits for a GPU
             self.check(now + 1)
+
+    def blend(self, average: AveragedModel) -> None:
+        """Move the running average on.  AveragedModel's own update would wait for a GPU at every step, to read its count."""
+        means, owns = list(average.module.parameters()), list(self.model.parameters())
+        with torch.no_grad():
+            if int(average.n_averaged) == 0:  # a number on the CPU, wherever the weights are
+                torch._foreach_copy_(means, owns)
+            else:
+                warm_average(self.recipe.ema)(means, owns, average.n_averaged)
+            for kept, buffer in zip(average.module.buffers(), self.model.buffers()):
+                kept.copy_(buffer)
+        average.n_averaged += 1
 
     def measured(self, name: str) -> Callable[..., Tensor]:
         """The loss of a player, in the recipe's precision and looked at: batch -> ()"""
