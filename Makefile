@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 NB ?=
 ARGS ?=
 
-.PHONY: help lab test notebooks notebook lint clean
+.PHONY: help lab test notebooks notebook bench lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test                 run all tests and all notebooks (ARGS='-k paths' runs some)"
 	@echo "make notebooks            build every notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make notebook NB=08       build one, by its number or part of its name"
+	@echo "make bench                what is fast: ratios against plain code, in one run (ARGS='--rounds 5 --threads 1')"
 	@echo "make lint                 style of the code"
 	@echo "make clean                remove caches and build leftovers; .venv stays, delete it yourself"
 
@@ -32,6 +33,9 @@ notebooks: $(VENV)/.test
 notebook: $(VENV)/.test
 	@test -n "$(NB)" || { echo "Say which: make notebook NB=08_flow_matching"; exit 2; }
 	$(PY) -m dgm_course.teach.build $(NB)
+
+bench: $(VENV)/.test
+	$(PY) -m benchmarks $(ARGS)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from turns import in_turn, ratio
 
 from dgm_course.autoregressive import Autoregressive, ImageGPT, PixelCNN
 from dgm_course.causal_nets import CausalBlock, raster_mask
@@ -63,28 +62,6 @@ class PlainBlock(CausalBlock):
         return h + self.think(self.second(h))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def in_turn(rounds: int, **works: Callable[[], object]) -> dict[str, list[float]]:
-    """Times of each, one after the other, so that a busy moment meets all of them."""
-    for work in works.values():
-        work()
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for k in range(rounds):
-        for name in (list(works) if k % 2 else reversed(works)):
-            times[name].append(seconds(works[name]))
-    return times
-
-
-def ratio(slow: list[float], fast: list[float], times: int = 1) -> str:
-    ratios = [times * a / b for a, b in zip(slow, fast)]
-    return f"{statistics.median(ratios):7.1f} × ({min(ratios):.1f} to {max(ratios):.1f})"
-
-
 def sampling(name: str, model: Autoregressive, rounds: int, n: int = 25) -> None:
     blank = torch.zeros(n, *EVENT, dtype=torch.long)
     with torch.inference_mode():
@@ -106,21 +83,26 @@ def training(name: str, ours: nn.Module, plain: nn.Module, rounds: int, batch: i
           f"{ratio(found['plain'], found['ours'])} the plain code's", flush=True)
 
 
+def compare(rounds: int, threads: int) -> None:
+    """Print a line for each of five comparisons; what is kept works on as many threads as the sampler takes by itself."""
+    torch.manual_seed(0)
+    torch.set_num_threads(threads)
+    cnn, gpt = PixelCNN(2, EVENT, width=32, depth=5, kernel=5), ImageGPT(2, EVENT, width=64, depth=4, heads=4)
+    sharing, plain_gpt = ImageGPT(2, EVENT, width=64, depth=4, heads=(4, 1)), ImageGPT(2, EVENT, width=64, depth=4, heads=4)
+    plain_gpt.blocks = nn.ModuleList(PlainBlock(64, 4) for _ in range(4))
+    sampling("PixelCNN", cnn, rounds)
+    sampling("ImageGPT, a key for each head", gpt, rounds)
+    sampling("ImageGPT, a key for four heads", sharing, rounds)
+    training("PixelCNN", cnn, PlainPixelCNN(32, 5, 5), rounds)
+    training("ImageGPT", gpt, plain_gpt, rounds, batch=8)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    torch.manual_seed(0)
-    cnn, gpt = PixelCNN(2, EVENT, width=32, depth=5, kernel=5), ImageGPT(2, EVENT, width=64, depth=4, heads=4)
-    sharing, plain_gpt = ImageGPT(2, EVENT, width=64, depth=4, heads=(4, 1)), ImageGPT(2, EVENT, width=64, depth=4, heads=4)
-    plain_gpt.blocks = nn.ModuleList(PlainBlock(64, 4) for _ in range(4))
-    sampling("PixelCNN", cnn, args.rounds)
-    sampling("ImageGPT, a key for each head", gpt, args.rounds)
-    sampling("ImageGPT, a key for four heads", sharing, args.rounds)
-    torch.set_num_threads(args.threads)
-    training("PixelCNN", cnn, PlainPixelCNN(32, 5, 5), args.rounds)
-    training("ImageGPT", gpt, plain_gpt, args.rounds, batch=8)
+    compare(args.rounds, args.threads)
 
 
 if __name__ == "__main__":

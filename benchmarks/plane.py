@@ -17,6 +17,7 @@ import time
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from turns import in_turn, ratio
 
 from dgm_course import data, measures
 from dgm_course.dynamics import heun
@@ -82,6 +83,23 @@ def race(seed: int, steps: int, threads: int) -> tuple[dict[str, nn.Module], dic
     mark = time.process_time()
     fit(model, Pairs(MOONS, EIGHT), Recipe(steps, BATCH, LR, seed=seed), report=round_done)
     return {"usual": usual.net, "course": model.net}, took
+
+
+def compare(rounds: int, threads: int, steps: int = ROUND) -> None:
+    """Print how long the usual loop takes over the course's, in CPU seconds of so many steps each."""
+    usual = Usual(0)
+    model = PathModel(MLP(2, width=64, depth=3), Linear(EIGHT), (2,))
+
+    def plain() -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        usual.run(steps)
+        torch.set_num_threads(before)
+
+    found = in_turn(rounds, time.process_time, usual=plain,
+                    course=lambda: fit(model, Pairs(MOONS, EIGHT), Recipe(steps, BATCH, LR)))
+    print(f"the plane: {1000 * statistics.median(found['course']) / steps:.2f} CPU ms a step of training, the usual loop "
+          f"takes {ratio(found['usual'], found['course'])} as long", flush=True)
 
 
 def distance(net: nn.Module) -> float:

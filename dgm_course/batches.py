@@ -45,8 +45,10 @@ def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -
         number, place = divmod(step, block)
         if number not in held:
             held.clear()
-            with torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.set_rng_state(_generator(recipe.seed, number).get_state())
+                if device.type == "cuda":  # for data that lie on the device and are drawn there
+                    torch.cuda.set_rng_state(_generator(recipe.seed, number, device).get_state(), device)
                 drawn = sample(block * recipe.batch)
             drawn = drawn if isinstance(drawn, tuple) else (drawn,)
             if any(len(part) != block * recipe.batch for part in drawn):
@@ -57,5 +59,5 @@ def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -
     return batch
 
 
-def _generator(seed: int, number: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed * 1_000_003 + number) * 2_147_483_629 % 2**63)
+def _generator(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + number) * 2_147_483_629 % 2**63)

@@ -83,7 +83,7 @@ class Walk:
         self.rows[:, :-1] = self.rows[:, 1:].clone()
         self.row[:] = 0 if row is None else row
         answer = self._known(self.rows.shape[1] - (row is None))  # an empty row says nothing
-        self.above = answer.unbind(1)
+        self.above = answer.contiguous().unbind(1)  # a copy for the row is less than a strided one for each pixel
         return answer
 
     def _known(self, rows: int) -> Tensor:

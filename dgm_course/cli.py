@@ -199,7 +199,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.match(r"\d+(?:\.\d+)*", version).group().split(".")))
 
 
-# --- dgm data, dgm train
+# --- dgm data, dgm train, dgm anchors
 
 def data(options: argparse.Namespace) -> int:
     """Bring the official 60,000 and 10,000 images; `mnist` itself says where they came from."""
@@ -211,10 +211,23 @@ def data(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Repeat the training of one of the course's weights."""
+    from . import pretrained, processes
+
+    rank, size = processes.place()
+    many = f" in {size} processes" if size > 1 else ""
+    if rank == 0:
+        print(f"Training {options.name}{many}; Ctrl-C keeps what is done, the same command goes on.", flush=True)
+    written = pretrained.train(options.name)
+    if rank == 0:
+        print(f"Written: {written}")
+    return 0
+
+
+def anchors(options: argparse.Namespace) -> int:
+    """Every shipped weight's held-out figure beside published ones."""
     from . import pretrained
 
-    print(f"Training {options.name}; Ctrl-C keeps what is done, the same command goes on.", flush=True)
-    print(f"Written: {pretrained.train(options.name)}")
+    print(*pretrained.anchors.lines(map(pretrained.card, pretrained.names())), sep="\n")
     return 0
 
 
@@ -280,6 +293,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("train", help="repeat the training of a pretrained model")
     command.add_argument("name")
     command.set_defaults(run=train)
+    add("anchors", help="the weights' held-out figures beside published ones").set_defaults(run=anchors)
     _for_teachers(add)
     return top
 

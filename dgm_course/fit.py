@@ -8,12 +8,11 @@ of the loss, a place to stop and go on.
 Nothing is hidden in the state.  The order of the data is a function of (seed, step), fresh noise comes from torch's
 generator whose state is kept, so a run that was stopped at any step and resumed gives the very bits of a run that was
 not (on a CPU).  Press "stop" in a notebook: the step under way is finished, the model is usable, and
-``fit(..., resume=history)`` goes on.
+``fit(..., resume=history)`` goes on.  Where torchrun started several processes, each takes its share of every batch
+(``processes``); where the memory is full, a batch is taken in pieces (``pieces``).
 """
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -25,8 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from . import checkpoints
+from . import checkpoints, processes
 from .batches import feed
+from .interrupts import patient
+from .pieces import Pieces
 from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
 from .tensors import threads_for
 
@@ -105,14 +106,14 @@ def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | 
     run = _Run(model, recipe, resume)
     batches, mark = feed(data, recipe, run.device), max(1, recipe.steps // 20)
     try:
-        with _quiet_random(run), _patient_interrupt() as stopping, threads_for(model):
+        with _quiet_random(run), patient(run.team.signals) as asked, threads_for(model):
             start = time.perf_counter() - run.history.seconds
-            while not run.history.finished and not stopping:
+            while not run.history.finished and not run.team.stops(bool(asked), run.history.step, run.device):
                 run.step(batches(run.history.step))
                 run.history.seconds = time.perf_counter() - start
                 if run.history.step % mark == 0:
                     run.remember(save)
-                if report:
+                if report and run.team.first:
                     report(run.history)
             run.remember(save)
     finally:
@@ -129,51 +130,73 @@ class _Run:
         if not weights:
             raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
         self.device = weights[0].device
+        self.team, self.pieces = processes.team(self.device), Pieces()
         self.optimizers = {name: torch.optim.AdamW(
             side.module.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay,
             fused=self.device.type in ("cpu", "cuda")) for name, side in self.sides.items()}
-        self.average = AveragedModel(model, multi_avg_fn=warm_average(recipe.ema)) if recipe.ema else None
+        self.average = AveragedModel(model) if recipe.ema else None
         empty = {name: torch.full((recipe.steps,), float("nan"), device=self.device) for name in self.sides}
         self.history = History(recipe, empty)
         self.live = False  # whether torch's generators are this run's own at the moment
-        self.random = {kind: torch.Generator(kind).manual_seed(recipe.seed).get_state()
+        self.random = {kind: torch.Generator(kind).manual_seed(self.team.seed(recipe.seed)).get_state()
                        for kind in {"cpu", self.device.type} & {"cpu", "cuda"}}
         if resume is not None:
             self.restore(resume if isinstance(resume, History) else read_history(resume, recipe))
+        self.team.begin(model, self.history.step, self.device)
         self.remember()
 
     def step(self, batch: tuple[Tensor, ...]) -> None:
         """One turn of every player whose turn it is."""
         now, rate = self.history.step, self.recipe.rate(self.history.step)
+        own, weight = self.team.share(batch)
         for name, side in self.sides.items():
             if (now + 1) % side.every:
                 continue
             optimizer = self.optimizers[name]
-            with self.precision():
-                loss = _scalar(side.loss(*batch), name)
-            self.history.losses[name][now] = loss.detach()
-            optimizer.zero_grad()
-            loss.backward()
+            loss = self.pieces.gradient(self.measured(name), own, optimizer.zero_grad)
+            loss = self.history.losses[name][now] = self.team.mean(side.module.parameters(), loss, weight)
+            if self.device.type == "cpu" and not torch.isfinite(loss):
+                self.check(now + 1)
             if self.recipe.clip is not None:
                 nn.utils.clip_grad_norm_(side.module.parameters(), self.recipe.clip)
             for group in optimizer.param_groups:
                 group["lr"] = rate * side.pace
             optimizer.step()
+        self.team.follow(self.model)
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.blend(self.average)
         self.history.step = now + 1
         if self.history.step % 50 == 0:  # not at every step, since each look waits for a GPU
-            self.check()
+            self.check(now + 1)
+
+    def blend(self, average: AveragedModel) -> None:
+        """Move the running average on.  AveragedModel's own update would wait for a GPU at every step, to read its count."""
+        means, owns = list(average.module.parameters()), list(self.model.parameters())
+        with torch.no_grad():
+            if int(average.n_averaged) == 0:  # a number on the CPU, wherever the weights are
+                torch._foreach_copy_(means, owns)
+            else:
+                warm_average(self.recipe.ema)(means, owns, average.n_averaged)
+            for kept, buffer in zip(average.module.buffers(), self.model.buffers()):
+                kept.copy_(buffer)
+        average.n_averaged += 1
+
+    def measured(self, name: str) -> Callable[..., Tensor]:
+        """The loss of a player, in the recipe's precision and looked at: batch -> ()"""
+        def loss(*batch: Tensor) -> Tensor:
+            with self.precision():
+                return _scalar(self.sides[name].loss(*batch), name)
+        return loss
 
     def precision(self) -> AbstractContextManager:
         """Autocast where the recipe names a dtype; it costs too much to enter for nothing."""
         return torch.autocast(self.device.type, self.recipe.precision) if self.recipe.precision else nullcontext()
 
-    def check(self) -> None:
-        """Stop where a loss so far was no number."""
+    def check(self, steps: int) -> None:
+        """Stop where a loss of so many steps was no number."""
         for name, losses in self.history.losses.items():
             every = self.sides[name].every
-            broken = (~torch.isfinite(losses[every - 1:self.history.step:every])).nonzero()
+            broken = (~torch.isfinite(losses[every - 1:steps:every])).nonzero()
             if not len(broken):
                 continue
             bad, of = every * (int(broken[0]) + 1) - 1, self.recipe.steps
@@ -194,7 +217,7 @@ class _Run:
 
     def remember(self, save: str | Path | None = None) -> None:
         """Copy everything that the next step depends on into the history, and to a file if one is wanted."""
-        self.check()
+        self.check(self.history.step)
         if self.history.tensors and not self.sound():
             self.fail(f"The weights became NaN or infinite by step {self.history.step} of {self.recipe.steps}: the "
                       f"gradient of step {self.history.step - 1} or one shortly before was no number")
@@ -209,9 +232,9 @@ class _Run:
         if self.live:
             self.random = {kind: torch.cuda.get_rng_state(self.device) if kind == "cuda" else torch.get_rng_state()
                            for kind in self.random}
-        tensors |= {f"random.{kind}": state for kind, state in self.random.items()}
+        tensors |= self.team.states(self.random, self.device)
         self.history.tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        if save is not None:
+        if save is not None and self.team.first:
             checkpoints.write(save, self.history.tensors, {"recipe": _told(self.recipe)})
 
     def restore(self, history: History) -> None:
@@ -220,9 +243,10 @@ class _Run:
             raise ValueError(f"The run to resume had {history.recipe}, this one has {self.recipe}: they must be equal.")
         part = lambda prefix: {k.removeprefix(prefix): v.to(self.device, copy=True) for k, v in history.tensors.items()
                                if k.startswith(prefix)}  # copies: what was remembered can be resumed from twice
-        wanted = ["step", "seconds", *(f"random.{kind}" for kind in self.random), *(f"losses.{name}" for name in self.sides)]
+        wanted = ["step", "seconds", *(f"losses.{name}" for name in self.sides)]
         if lost := [name for name in wanted if name not in history.tensors]:
             raise checkpoints.CheckpointError(f"The checkpoint lacks {', '.join(lost)}: resuming needs it.")
+        random = self.team.expect_states(history.tensors, self.random)
         states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
         for name, state in states.items():
             weights = list(self.sides[name].module.parameters())
@@ -238,7 +262,7 @@ class _Run:
         checkpoints.load_into(self.model, part("model."), "The checkpoint")
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(optimizer.state_dict() | {"state": states[name]})
-        self.random = {kind: history.tensors[f"random.{kind}"].cpu() for kind in self.random}
+        self.random = random
         self.history = History(self.recipe, part("losses."), int(history.tensors["step"]),
                                float(history.tensors["seconds"]), history.tensors)
 
@@ -272,25 +296,6 @@ def _quiet_random(run: _Run) -> Iterator[None]:
             yield
         finally:
             run.live = False
-
-
-@contextmanager
-def _patient_interrupt() -> Iterator[list[int]]:
-    """An interrupt ends the loop after the step under way; a second one raises at once, as usual."""
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    usual = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, usual)
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 def _scalar(loss: Any, name: str) -> Tensor:

@@ -183,3 +183,11 @@ def test_the_command_starts_without_torch(course):
     """A wrong word is answered at once, not after torch has been loaded."""
     code = "import sys; from dgm_course import cli; cli.main(['lab', 'x']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_anchors_is_a_table_of_all_weights(capsys):
+    from dgm_course import pretrained
+
+    assert cli.main(["anchors"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"\n{name} " in told for name in pretrained.names()) and "Traceback" not in told

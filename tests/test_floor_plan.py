@@ -13,8 +13,9 @@ HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
 # From the ground up. In the mathematics a file imports strictly from below, so the families of one row never
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
-    ("tensors", "folders", "checkpoints", "mnist_files", "recipe"),  # three of them touch disks and know no formula
-    ("batches",),
+    # three of them touch disks and know no formula; `interrupts` and `pieces` serve the loop
+    ("tensors", "folders", "checkpoints", "mnist_files", "recipe", "interrupts", "pieces"),
+    ("batches", "processes"),  # what a step sees, and who takes which share of it
     # causal: layers that see no future
     ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
      "fit"),

@@ -47,18 +47,24 @@ def test_an_unknown_name_lists_the_known_ones():
 
 def test_the_classifier_is_as_good_as_its_card(images):
     now = pretrained.accuracy(pretrained.load("digit_classifier"), images)["accuracy"]
-    assert now > 0.985
+    told = pretrained.card("digit_classifier")["held_out"]
+    assert abs(now - told["accuracy_embedded_test"]) < 0.002 and told["accuracy"] > 0.985
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_digits_of_a_class_are_recognised_as_that_class(name, images):
+def test_digits_of_a_class_are_recognised_as_that_class_and_as_precise_as_their_card_says(name, images):
+    """Sixty of them, with fewer steps than the card where those are many: within four standard errors and a little."""
     steps, method = SAMPLERS[name]
     torch.manual_seed(0)
     labels = pretrained.balanced(60, images.test)
     with torch.no_grad():
         fake = pretrained.load(name).given(labels, pretrained.GUIDANCE).sample(60, steps, method)
-        right = (pretrained.load("digit_classifier")(fake).argmax(1) == labels).float().mean()
+        judge = pretrained.load("digit_classifier")
+        right = (judge(fake).argmax(1) == labels).float().mean()
+        found = measures.precision_recall_coverage(judge.features(images.test), judge.features(fake))
     assert fake.shape == (60, 1, 28, 28) and right > 0.85
+    told = pretrained.card(name)["held_out"]
+    assert found.precision > told["precision"] - 0.18 and told["frechet"] > told["frechet_floor"]
 
 
 @pytest.mark.parametrize("name", ["dcgan_digits", "style_digits"])
@@ -184,6 +190,47 @@ def test_the_conditional_vae_writes_the_class_it_is_told(images):
         fake = 2 * model.decode(model.latents(200), labels).mean - 1
         right = (pretrained.load("digit_classifier")(fake).argmax(1) == labels).float().mean()
     assert right > 0.85
+
+
+def test_the_conditional_vae_has_the_nats_of_its_card(images):
+    model, told = pretrained.load("cvae_digits"), pretrained.card("cvae_digits")["held_out"]
+    with torch.no_grad():
+        now = -model.elbo(data.Bits(images.test).fixed()[::8], 16, images.test_labels[::8])
+    assert abs(now.mean() - told["nats"]) < 5 * (now.var() / len(now) + told["standard_error"] ** 2) ** 0.5
+    assert told["importance_weighted"]["nats"] < told["nats"] < 110
+
+
+# --- beside published figures ---
+
+
+def numbers(part):
+    """All numbers on a card, at any depth."""
+    if isinstance(part, dict):
+        return {number for value in part.values() for number in numbers(value)}
+    return {float(part)} if isinstance(part, (int, float)) else set()
+
+
+def test_every_weight_has_a_row_with_its_figure_its_protocol_and_what_is_published():
+    cards = [pretrained.card(name) for name in NAMES]
+    for card in cards:
+        told = list(pretrained.anchors.lines([card]))[1:]
+        name, figure = told[0].split()[:2]
+        assert name == card["name"] and float(figure) in numbers(card["held_out"])
+        text = " ".join(" ".join(told).split())
+        assert " how " in text and " published " in text and max(map(len, told)) <= 125
+        published = text.partition(" published ")[2]
+        assert ("[" in published) != ("no figure of the same thing was found" in published)
+
+
+def test_anchors_are_of_weights_that_exist_and_name_their_document():
+    anchors = [*pretrained.anchors.ANCHORS.values(), *pretrained.anchors.BY_FIGURE.values()]
+    assert set(pretrained.anchors.ANCHORS) <= set(NAMES)
+    assert all(a.source and a.what and float(a.value.split()[0]) > 0 for group in anchors for a in group)
+
+
+def test_a_card_of_an_unknown_kind_has_a_row_too():
+    told = list(pretrained.anchors.lines([{"name": "new", "held_out": {"delight": 3, "protocol": "asked of ten students"}}]))
+    assert "no figure of a known kind" in told[1] and "asked of ten students" in told[2] and "no figure of" in told[3]
 
 
 def test_a_vae_starts_at_the_mean_image(images):

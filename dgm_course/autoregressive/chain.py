@@ -165,20 +165,22 @@ def recomputed(model: Autoregressive, n: int, label: Tensor) -> Logits:
 def pick(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     """The smallest k with u < Σ_(j≤k) softmax(logits / temperature)_j.  logits (n, K), u (n,) in [0, 1) -> (n,)"""
     logits = logits.to(u)
-    heights = (logits - logits.amax(-1, keepdim=True)) / temperature  # at most zero, however small the temperature
-    cdf = heights.softmax(-1).cumsum(-1)
+    if temperature != 1:  # at most zero, however small the temperature; at 1 the softmax does the same by itself
+        logits = (logits - logits.amax(-1, keepdim=True)) / temperature
+    cdf = logits.softmax(-1).cumsum(-1)
     return (u[:, None] * cdf[:, -1:] >= cdf).sum(-1)  # a last sum of 0.9999999 is a 1
 
 
 def _fill(steps: Logits, x: Tensor, given: Tensor, u: Tensor, temperature: float) -> Tensor:
     """x with the places that are not given drawn one after the other.  x, given (n, L), u (L, n), in order of generation"""
-    x, token = x.clone(), None
-    for i in range(len(u)):
-        logits = steps.send(token)
-        x[:, i] = token = torch.where(given[:, i], x[:, i], pick(logits, u[i], temperature))
+    tokens: list[Tensor | None] = [None]
+    for i, known in enumerate(given.any(0).tolist()):  # few operations a place: they are what sampling costs
+        logits = steps.send(tokens[-1])
+        token = pick(logits, u[i], temperature)
+        tokens.append(torch.where(given[:, i], x[:, i], token) if known else token)
     if logits.isnan().any():
         raise ValueError("the logits are NaN: the weights are broken, and nothing can be drawn from them.")
-    return x
+    return torch.stack(tokens[1:], 1)
 
 
 def receptive_field(model: Autoregressive, place: Sequence[int], samples: int = 16) -> Tensor:

@@ -66,17 +66,17 @@ class PixelCNN(_Raster):
 
     def stream(self, n: int, label: Tensor) -> Logits:
         enter, *walks = [Walk(conv, n, self.columns) for conv in (self.enter, *self.layers)]
-        told = self.told(label)
+        told, units = self.told(label), self.one_hot(torch.arange(self.vocabulary, device=label.device))
         for _ in range(self.rows):
             for walk in (enter, *walks):
                 walk.begin()
             for c in range(self.columns):
                 h = enter.at(c) + told
                 for walk in walks:
-                    walk.put(c, F.relu(h))
+                    torch.clamp_min(h, 0, out=walk.pixels[c])  # relu(h), put where it is looked for
                     h = h + walk.at(c)
                 token = yield pointwise(self.leave, F.relu(h))
-                enter.put(c, self.one_hot(token))
+                enter.put(c, units[token])
 
 
 class GatedPixelCNN(_Raster):

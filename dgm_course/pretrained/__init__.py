@@ -7,6 +7,7 @@ MNIST images without the 1,000 that are the embedded test split, so a notebook m
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import Any
 
 from torch import nn
 
-from .. import checkpoints, data
+from .. import checkpoints, data, processes
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import autoregressive, flows, gan, judging, paths, priors, vae, vq
+from . import anchors, autoregressive, flows, gan, judging, paths, priors, vae, vq
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
 from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
@@ -37,10 +38,10 @@ from .paths import (
 )
 
 __all__ = [
-    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "balanced", "bits", "bits_recipe", "card",
-    "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow", "digits_ncsn", "digits_nvp",
-    "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_recipe", "load", "names", "nats", "nats_of_bits",
-    "train",
+    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "anchors", "balanced", "bits",
+    "bits_recipe", "card", "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow",
+    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_recipe", "load",
+    "names", "nats", "nats_of_bits", "train",
 ]
 
 FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan)
@@ -65,13 +66,20 @@ def load(name: str) -> nn.Module:
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known of the weights: data, steps, seed, device, time, command, held-out figure with its protocol."""
+    """What is known of the weights: data, steps, seed, device, time, command, held-out figure with its protocol.
+
+    CheckpointError where the file is damaged."""
     entry(name)
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    try:
+        return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise checkpoints.CheckpointError(f"{FOLDER / name}.json is damaged ({error}).") from None
 
 
 def train(name: str, folder: Path | None = None, report: Callable[[History], None] | None = None) -> Path:
-    """Make the weights again and write them with their card; an interrupted run goes on where it stopped."""
+    """Make the weights again and write them with their card; an interrupted run goes on where it stopped.
+
+    Of several processes (torchrun) all train, and the first one judges and writes."""
     made, folder = entry(name), Path(folder or FOLDER)
     images, half = data.mnist_for_weights().to(device()), folder / f"{name}.half.safetensors"
     seed(0)
@@ -80,15 +88,27 @@ def train(name: str, folder: Path | None = None, report: Callable[[History], Non
                   resume=half if half.exists() else None)
     if not history.finished:
         return half
-    start = time.perf_counter()
-    path = checkpoints.write(folder / f"{name}.safetensors", {k: v.half() if v.is_floating_point() else v
-                                                              for k, v in model.state_dict().items()})
+    path, start = folder / f"{name}.safetensors", time.perf_counter()
+    if not processes.first():
+        return path
+    checkpoints.write(path, {k: v.half() if v.is_floating_point() else v
+                             for k, v in model.state_dict().items()})
     recipe = made.recipe()
     told = {"name": name, "data": images.source, "images": len(images.train), "steps": history.step,
             "batch": recipe.batch, "seed": recipe.seed, "device": str(device()), "seconds": round(history.seconds),
             "command": f"dgm train {name}", "held_out": made.figure(model.eval(), images),
             "judging_seconds": round(time.perf_counter() - start)}
-    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    _put(path.with_suffix(".json"), json.dumps(told, indent=1) + "\n")
     for left in folder.glob(f"{half.name}*"):  # the checkpoint, and the one before it
         left.unlink()
     return path
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a small file, whole or not at all."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""On a GPU: the CPU's numbers within a tolerance, nothing that waits inside the loop, data that stay where they are.
+
+The tolerances are for float32 without TF32; bits are promised on a CPU only.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from dgm_course import data, flows, nets, path_models, pretrained, tensors
+from dgm_course.autoregressive import ImageGPT, PixelCNN
+from dgm_course.fit import Recipe, _Run, feed, fit
+
+GPU = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
+needs_gpu = pytest.mark.skipif(GPU is None, reason="no GPU here")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+ROWS = torch.randn(600, 2, generator=torch.Generator().manual_seed(1))
+TABLE = (ROWS, None, ROWS[:, :1] * 2 - 1)
+
+
+class Curve(nn.Module):
+    """A regression that draws nothing, so that every device has the same numbers to compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(9)
+        self.net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 1))
+
+    def loss(self, x, none, y):
+        return (self.net(x) - y).square().mean()
+
+
+@pytest.fixture(autouse=True)
+def full_precision():
+    """Products of float32 in float32."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
+
+
+@needs_gpu
+def test_a_training_without_noise_is_the_cpus():
+    recipe, here, there = Recipe(60, 64, 3e-3, warmup=5, ema=0.9, clip=0.5, weight_decay=0.01), Curve(), Curve().to(GPU)
+    expected, found = fit(here, TABLE, recipe), fit(there, TABLE, recipe)
+    assert torch.allclose(found.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
+    assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
+
+
+def likelihoods():
+    torch.manual_seed(0)
+    bits, grey = torch.randint(2, (4, 1, 14, 14)), data.mnist().test[:4]
+    plane = flows.Flow(flows.couplings(2, 4), 2)
+    return {"PixelCNN": (PixelCNN(2, (1, 14, 14), width=16, depth=3), bits),
+            "ImageGPT": (ImageGPT(2, (1, 14, 14), width=32, depth=2, heads=4), bits),
+            "RealNVP": (plane, ROWS[:50]), "classifier": (pretrained.load("digit_classifier"), grey)}
+
+
+@needs_gpu
+@pytest.mark.parametrize("name", ["PixelCNN", "ImageGPT", "RealNVP", "classifier"])
+def test_a_likelihood_is_the_cpus(name):
+    model, x = likelihoods()[name]
+    measure = (lambda m, x: m(x)) if name == "classifier" else (lambda m, x: m.log_prob(x))
+    with torch.no_grad():
+        here = measure(model.eval(), x)
+        there = measure(model.to(GPU), x.to(GPU)).cpu()
+    assert torch.allclose(here, there, rtol=1e-4, atol=1e-3)
+
+
+@needs_gpu
+def test_a_field_of_velocities_is_the_cpus():
+    model = pretrained.load("flow_matching_digits")
+    model.precision = None
+    x, t, y = torch.randn(4, 1, 28, 28), torch.full((4,), 0.4), torch.arange(4)
+    with torch.no_grad():
+        here = model.given(y)(x, t)
+        there = model.to(GPU).given(y.to(GPU))(x.to(GPU), t.to(GPU)).cpu()
+    assert torch.allclose(here, there, rtol=1e-3, atol=1e-3)
+
+
+@needs_gpu
+def test_weights_made_on_a_gpu_are_read_on_a_cpu_and_a_run_goes_on_there_as_far_as_noise_allows(tmp_path):
+    file, recipe = tmp_path / "run.safetensors", Recipe(10, 64, 3e-3)
+    fit(Curve().to(GPU), TABLE, recipe, save=file)
+    again = Curve()
+    assert fit(again, TABLE, recipe, resume=file).finished and next(again.parameters()).device.type == "cpu"
+
+
+@needs_cuda
+def test_data_are_on_the_device_once_and_batches_are_cut_there():
+    batches = feed(TABLE, Recipe(20, 64), torch.device("cuda"))
+    batches(0)
+    before = torch.cuda.memory_allocated()
+    assert all(part is None or part.device.type == "cuda" for step in range(5) for part in batches(step))
+    assert torch.cuda.memory_allocated() - before < 2**20
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", ["regression", "flow matching", "PixelCNN"])
+def test_nothing_waits_for_the_gpu_inside_an_epoch(name):
+    """torch raises at whatever would wait (the check of losses comes at each fiftieth step, saving twenty times a run)."""
+    torch.manual_seed(0)
+    model, rows = {"regression": (Curve(), TABLE),
+                   "flow matching": (path_models.flow_matching(nets.MLP(2), (2,)), ROWS),
+                   "PixelCNN": (PixelCNN(2, (1, 8, 8), width=16, depth=3), torch.randint(2, (600, 1, 8, 8)))}[name]
+    recipe, device = Recipe(1000, 16, warmup=5, ema=0.9, clip=1.0), torch.device("cuda")
+    run, batches = _Run(model.to(device), recipe, None), feed(rows, recipe, device)
+    for step in range(3):
+        run.step(batches(step))
+    torch.cuda.synchronize()
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        for step in range(3, 30):
+            run.step(batches(step))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert run.history.step == 30
+
+
+@needs_cuda
+def test_data_drawn_on_the_device_depend_on_seed_and_step_alone():
+    device = torch.device("cuda")
+    draw = lambda n: torch.randn(n, 2, device=device)
+    batches = feed(draw, Recipe(1, 4, seed=3), device)
+    state, first = torch.cuda.get_rng_state(), batches(0)[0].clone()
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    torch.cuda.manual_seed(123)
+    later = batches(64)[0].clone()
+    assert torch.equal(batches(0)[0], first) and not torch.equal(first, later)
+
+
+@needs_cuda
+def test_a_full_gpu_takes_a_batch_in_pieces():
+    """The memory really is full: the process may use a small part of the card only."""
+    class Wide(Curve):
+        def loss(self, x, none, y):
+            wide = x[:, :1, None, None] * torch.ones(1, 64, 256, 256, device=x.device)
+            return super().loss(x, none, y) + 0 * (wide * self.net[0].weight[0, 0]).exp().mean()
+
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + 2 * 2**30) / total))
+    try:
+        with pytest.warns(UserWarning, match="The memory is full: from here on each batch of 128 is taken in"):
+            assert fit(Wide().to("cuda"), TABLE, Recipe(3, 128)).finished
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+# --- rules of the CPU, which need no GPU ---
+
+
+@pytest.mark.parametrize("flags, dtype", [({}, None), ({"avx512_f": True, "avx2": True}, None),
+                                          ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16),
+                                          ({"arm_bf16": True}, torch.bfloat16)])
+def test_bfloat16_is_taken_where_the_processor_computes_in_it(flags, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    assert tensors.fast_dtype(torch.device("cpu")) == dtype
+
+
+@pytest.mark.parametrize("weights, cores, allowed, threads", [
+    (49_999, 4, "", 1), (50_000, 4, "", 4), (10**6, 2, "", 2), (10**6, 4, "2", 2), (10**6, 2, "8", 2), (10**6, 4, "0", 4),
+    (10**6, 4, "many", 4)])
+def test_small_networks_work_on_one_thread_and_large_ones_on_what_is_allowed(weights, cores, allowed, threads, monkeypatch):
+    monkeypatch.setattr(tensors.os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+    told = []
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    module = nn.Module()
+    module.weight = nn.Parameter(torch.empty(weights, device="meta"))
+    with tensors.threads_for(module):
+        pass
+    assert told[0] == threads and len(told) == 2
