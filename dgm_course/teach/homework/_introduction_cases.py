@@ -12,8 +12,8 @@ FAR = (
     "and the logarithm of 0 is minus infinity. Stay with logarithms all the way."
 )
 TINY = (
-    "Wrong only where all log-densities are very negative, as they are for images: exp() of them is 0, and 0 divided by 0 is "
-    "NaN. Adding one constant to all classes of a point changes nothing, so softmax takes the largest out first."
+    "Wrong only where all log-densities are very negative, as they are for images: exp() of them is 0, and 0 divided by 0 "
+    "is NaN. Adding one constant to all classes of a point changes nothing, so softmax takes the largest out first."
 )
 EVEN = "Wrong only where all classes are equally frequent."
 SURE = "Wrong where there is a single component or class: is an axis squeezed away?"
