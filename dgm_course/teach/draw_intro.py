@@ -203,7 +203,7 @@ def families(samples: Mapping[str, Tensor], densities: Mapping[str, Callable[[Te
         draw.points(x[:700], ax=upper[k], color=BLUE if k else INK, size=2.0, limit=3.5)
         upper[k].set_title(name, fontsize=8, color=INK)
         if name in densities:
-            draw.density(densities[name], ax=lower[k], limit=3.5)
+            _fog(densities[name], lower[k], 3.5)
         else:
             draw.frame(lower[k], 3.5).text(0, 0, "none:\nsamples\nonly", ha="center", va="center", fontsize=8, color=GREY)
     upper[0].set_ylabel("samples", fontsize=9)
@@ -211,14 +211,32 @@ def families(samples: Mapping[str, Tensor], densities: Mapping[str, Callable[[Te
     return Picture(figure, alt)
 
 
-def moments(roads: Mapping[str, Tensor], done: float, size: float = 1.3) -> Axes:
-    """Where the samples of each family are when a share ``done`` of the steps is made.  roads: name -> (T, N, 2)"""
-    axes = draw.panels(len(roads), size, height=size * 1.2)
-    for ax, (name, road) in zip(axes, roads.items()):
+def _fog(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float, side: int = 71) -> Axes:
+    """A density on fewer nodes than ``draw.density`` takes, for those that cost an integral at every node."""
+    line = torch.linspace(-limit, limit, side)
+    p = log_prob(torch.cartesian_prod(line, line)).exp().view(side, side).T.detach()
+    ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=draw.FOG, interpolation="nearest", vmin=0)
+    return draw.frame(ax, limit)
+
+
+def moments(roads: Mapping[str, Tensor], done: float, shown: int = 500, limit: float = 3.5) -> Axes:
+    """Where the samples of each family are when a share ``done`` of the steps is made.  roads: name -> (T, N, 2)
+
+    One pair of axes for all, cut into squares: seven would take too long to lay out while a slider moves."""
+    figure = Figure((1.32 * len(roads), 1.75), DPI)
+    ax, side = figure.add_axes((0.005, 0.01, 0.99, 0.75)), 2 * limit
+    for place, (name, road) in enumerate(roads.items()):
         k = round(done * (len(road) - 1))
-        draw.points(road[k], ax=ax, color=GREY if k == 0 else BLUE, size=2.5, limit=3.5)
-        ax.set_title(f"{name}\n{k} of {len(road) - 1}", fontsize=8, color=INK)
-    return axes[0]
+        x = road[k, :shown].detach().cpu()
+        x = x[x.abs().amax(1) < limit]
+        ax.scatter(x[:, 0] + place * side, x[:, 1], s=2.5, c=BLUE if k else GREY, alpha=0.45, linewidths=0)
+        said = f"{name}\n{k} of {len(road) - 1}"
+        ax.text(place * side, limit * 1.08, said, ha="center", va="bottom", fontsize=8, color=INK)
+        ax.axvline((place + 0.5) * side, color="#d0d0d0", lw=0.8)
+    ax.set(xlim=(-limit, (len(roads) - 0.5) * side), ylim=(-limit, limit), xticks=[], yticks=[])
+    for edge in ax.spines.values():
+        edge.set_color("#d0d0d0")
+    return ax
 
 
 # --- one number known, one slider
@@ -246,7 +264,7 @@ def half_known(x1: float, line: Tensor, joint: Tensor, x: Tensor, y: Tensor) -> 
     """Points with a line at the known coordinate, and what the other may be there.
 
     joint (2, T): p(x1, x2, y) along the line (T,); x (N, 2), y (N,)"""
-    left, right = draw.panels(2, 2.7)
+    left, right = draw.panels(2, 3.1, height=2.9)
     _classes(x, y, left, None, 3.5)
     left.axvline(x1, color=VERMILION, lw=1.4)
     left.set_title(f"known: $x_1={x1:.1f}$", fontsize=10, color=INK)

@@ -253,7 +253,7 @@ both = distributions.Mixture(torch.ones(16), torch.cat([g.mixture.means for g in
 
 # %% tags=["slide:intro.gen-vs-disc"]
 star = torch.tensor([[3.2, -3.2]])
-axes = draw.panels(3, 2.6)
+axes = draw.panels(3, 2.6, height=3.0)
 draw_intro.boundary(by_network, x, y, ax=axes[0], marks=star, title="discriminative: $p(y\\,|\\,x)$")
 draw_intro.boundary(by_bayes, x, y, ax=axes[1], marks=star, title="generative, by Bayes: $p(y\\,|\\,x)$")
 with torch.no_grad():
@@ -319,12 +319,13 @@ seed(7)
 models["flow"] = flows.Flow(flows.couplings(2, count=6, width=64), 2)
 fit(models["flow"], moons, recipe, report=progress("flow"))
 net = latent_nets.DenseNet
-models["VAE"] = vae.VAE(vae.GaussianHead(net(2, (2, 1), 64, 2), 1), vae.GaussianHead(net(1, (2, 2), 64, 2), 2), vae.StandardNormal(1))
+models["VAE"] = vae.VAE(vae.GaussianHead(net(2, (2, 1), 64, 2), 1), vae.FixedGaussianHead(net(1, (2,), 64, 2), 2, 0.2), vae.StandardNormal(1))
 fit(models["VAE"], moons, Recipe(budget(quick=600, full=3000), 256, 5e-3, decay=linear), report=progress("VAE"))
 print(models["VAE"])
 
 # %% [markdown]
-# *Look for*: in the middle, a colour is a number. Neighbours on a moon have similar numbers, so one number is nearly enough to say where a point lies; the vermilion line is what the decoder makes of all numbers from −3 to 3.
+# *Look for*: in the middle, a colour is a number. Nobody said what the number should mean; neighbours along a moon have found similar ones, and the vermilion line, what the decoder makes of all numbers from −3 to 3, follows the data like a thread. It has to leave one moon for the other somewhere,
+# and what it passes on the way is no data: that is the price of a single number.
 
 # %% tags=["slide:intro.goals"]
 seed(8)
@@ -333,7 +334,7 @@ with torch.no_grad():
     code = models["VAE"].encode(held).mean[:, 0]
     curve = models["VAE"].decode(torch.linspace(-3, 3, 400)[:, None]).mean
     back = models["VAE"].decode(code[:, None]).mean
-axes = draw.panels(3, 2.7)
+axes = draw.panels(3, 2.7, height=3.0)
 draw.points(flow.sample(1000), ax=axes[0], color=draw.BLUE, title="1. produce (flow)")
 draw_intro.codes(held, code, ax=axes[1], curve=curve, title="2. represent (VAE)")
 draw.density(lambda p: flow.log_prob(p.float()), ax=axes[2], title="3. estimate the density (flow)")
@@ -419,7 +420,7 @@ def on_the_way(done):
 play(on_the_way, done=(0.0, 1.0, 0.05, 0.0))
 
 # %% [markdown]
-# And the result beside the data, above; below, the density where there is one. *Look for* three things: who leaves a bridge between the moons or frays at the ends, who draws in squares, and who has nothing below.
+# And the result beside the data, above; below, the density where there is one. *Look for* three things: who leaves a bridge between the moons (a thread cannot help it) or frays at the ends, who draws in squares, and who has nothing below.
 
 # %%
 with torch.no_grad():
