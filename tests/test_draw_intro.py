@@ -91,7 +91,8 @@ def test_moments_count_the_steps_of_each_road():
 def test_families_say_who_has_no_density():
     moons = data.moons()
     x = moons.sample(50)
-    shown = draw_intro.families({"the data": x, "silent": x}, {"the data": moons.log_prob}, alt="two families")
+    below = {"the data": moons.log_prob, "silent": "samples only"}
+    shown = draw_intro.families({"the data": x, "silent": x}, below, alt="two families")
     upper, lower = shown.figure.axes[:2], shown.figure.axes[2:]
     assert [ax.get_title() for ax in upper] == ["the data", "silent"]
     assert len(lower[0].images) == 1 and not lower[1].images and "samples" in lower[1].texts[0].get_text()

@@ -195,23 +195,23 @@ def codes(x: Tensor, code: Tensor, ax: Axes, curve: Tensor | None = None, limit:
 # --- one data set, all families
 
 
-def families(samples: Mapping[str, Tensor], densities: Mapping[str, Callable[[Tensor], Tensor]], alt: str) -> Picture:
-    """Above, samples of each; below, its density where it has one.  The first entry is the data, in ink."""
+def families(samples: Mapping[str, Tensor], densities: Mapping[str, Callable[[Tensor], Tensor] | str], alt: str) -> Picture:
+    """Above, samples of each; below, its density, or a few words in its place.  The first entry is the data, in ink."""
     figure = Figure((1.42 * len(samples), 3.15), DPI, layout="constrained")
     upper, lower = figure.subplots(2, len(samples))
     for k, (name, x) in enumerate(samples.items()):
         draw.points(x[:700], ax=upper[k], color=BLUE if k else INK, size=2.0, limit=3.5)
         upper[k].set_title(name, fontsize=8, color=INK)
-        if name in densities:
+        if callable(densities[name]):
             _fog(densities[name], lower[k], 3.5)
         else:
-            draw.frame(lower[k], 3.5).text(0, 0, "none:\nsamples\nonly", ha="center", va="center", fontsize=8, color=GREY)
+            draw.frame(lower[k], 3.5).text(0, 0, densities[name], ha="center", va="center", fontsize=8, color=INK)
     upper[0].set_ylabel("samples", fontsize=9)
     lower[0].set_ylabel("density", fontsize=9)
     return Picture(figure, alt)
 
 
-def _fog(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float, side: int = 71) -> Axes:
+def _fog(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float, side: int = 61) -> Axes:
     """A density on fewer nodes than ``draw.density`` takes, for those that cost an integral at every node."""
     line = torch.linspace(-limit, limit, side)
     p = log_prob(torch.cartesian_prod(line, line)).exp().view(side, side).T.detach()

@@ -136,7 +136,7 @@ def surprise(q):
 rehearsal.rehearse(surprise)
 
 # %% [markdown]
-# Green. Note that *your* form counts, not ours: a loop, another formula, another dtype, all pass as long as the values are right, on fresh random inputs of many sizes. In the real exercises (section 7) the line is
+# Green. Note that *your* form counts, not ours: a loop, another formula, another dtype, all pass as long as the values are right, on fresh random inputs of many sizes. In the real exercises (section 8) the line is
 # `answer = check("intro.posterior", answer)`. It shows the same card, counts your progress, and gives back your function where it passes **and the course's own where it does not yet**. So a missing answer never stops a notebook: everything below still runs.
 # Work on a copy (*File, Duplicate*) if you want to keep the original.
 #
@@ -290,7 +290,7 @@ verify("intro.gen-vs-disc", estimate(((which - bayes)[:, None] * about)[order]),
 # A last thing that only the generative side can do: answer with **half of the input missing**. Suppose only the horizontal coordinate $x_1$ of a point is known. The joint density gives $p(x_2\mid x_1)$, what the rest may be, and $p(y\mid x_1)$.
 #
 # **Predict before you drag.** At the far left and at the far right the class is certain. Why? And how many humps has $p(x_2\mid x_1)$ in the middle?
-# <details><summary>Answer</summary>The upper moon reaches further to the left, the lower one further to the right; beyond the other's end only one class is left. In the middle a vertical line crosses both moons, some of them twice: two humps or three.</details>
+# <details><summary>Answer</summary>The upper moon reaches further to the left, the lower one further to the right; beyond the other's end only one class is left. In the middle a vertical line crosses each moon once: two humps, one of each class, and p(y | x₁) is near one half.</details>
 
 # %% tags=["slide:intro.gen-vs-disc"]
 def half_known(x1):
@@ -314,13 +314,13 @@ play(half_known, x1=(-2.8, 2.8, 0.1, -2.8))
 # Hardly any model is good at all three. On the same moons: a *normalizing flow* (notebook 06) for samples and density, and a *variational autoencoder* (02) whose code is one single number.
 
 # %% tags=["slide:intro.goals"]
-models, recipe = {}, Recipe(budget(quick=400, full=3000), 256, 4e-3, decay=linear)
+models, recipe = {}, Recipe(budget(quick=350, full=3000), 256, 4e-3, decay=linear)
 seed(7)
 models["flow"] = flows.Flow(flows.couplings(2, count=6, width=64), 2)
 fit(models["flow"], moons, recipe, report=progress("flow"))
 net = latent_nets.DenseNet
 models["VAE"] = vae.VAE(vae.GaussianHead(net(2, (2, 1), 64, 2), 1), vae.FixedGaussianHead(net(1, (2,), 64, 2), 2, 0.2), vae.StandardNormal(1))
-fit(models["VAE"], moons, Recipe(budget(quick=600, full=3000), 256, 5e-3, decay=linear), report=progress("VAE"))
+fit(models["VAE"], moons, Recipe(budget(quick=500, full=3000), 256, 5e-3, decay=linear), report=progress("VAE"))
 print(models["VAE"])
 
 # %% [markdown]
@@ -380,7 +380,7 @@ models["absorbing"] = path_models.absorbing(nets.TokenMLP(CELLS, 2, 128), (2,), 
 models["GAN"] = gan.GAN(adversarial_nets.Sculptor(latent=4), adversarial_nets.Critic(), gan.non_saturating().plus(gan.R1(0.05)))
 models["diffusion"] = path_models.ddpm(nets.MLP(2, 64, 3), (2,))
 models["flow matching"] = path_models.flow_matching(nets.MLP(2, 64, 3), (2,))
-steps = {"autoregressive": 400, "absorbing": 500, "GAN": 600, "diffusion": 900, "flow matching": 900}
+steps = {"autoregressive": 300, "absorbing": 400, "GAN": 500, "diffusion": 700, "flow matching": 700}
 for name, quick in steps.items():
     rule = Recipe(budget(quick=quick, full=5000), 256, 2e-3 if name == "GAN" else 4e-3, betas=(0.5, 0.9) if name == "GAN" else (0.9, 0.999),
                   decay=linear)
@@ -409,7 +409,7 @@ roads["flow matching"] = models["flow matching"].trajectory(N, 30)
 
 # %% [markdown]
 # **Predict before you drag.** The slider says how much of the way is done; under each name stands the number of steps that it takes. Which families are there in one or two steps? Which will look like nothing for most of the way, and why is the autoregressive cloud a *line* in between?
-# <details><summary>Answer</summary>The GAN takes one step, VAE and autoregressive two, the flow one for each layer. Diffusion stays a grey cloud for long and finds its shape late. The autoregressive model chooses the horizontal coordinate first; the vertical one is not yet known and drawn here as 0. The absorbing
+# <details><summary>Answer</summary>The GAN takes one step, VAE and autoregressive two, the flow one for each layer. Diffusion stays a shapeless cloud for long and finds its form late. The autoregressive model chooses the horizontal coordinate first; the vertical one is not yet known and drawn here as 0. The absorbing
 # model does the same in random order, so in between there are points on both axes.</details>
 
 # %%
@@ -424,14 +424,15 @@ play(on_the_way, done=(0.0, 1.0, 0.05, 0.0))
 
 # %%
 with torch.no_grad():
-    on_grid = lambda name: lambda x: {"autoregressive": models["autoregressive"].log_prob, "absorbing": lambda w: models["absorbing"].elbo(w, draws=2)}[name](words(x)) \
-        + 2 * math.log(CELLS / SIDE)
-    along = lambda name, steps: lambda x: models[name].log_prob(x.float(), steps=steps)
-    log_probs = {"the data": moons.log_prob, "autoregressive": on_grid("autoregressive"), "absorbing": on_grid("absorbing"),
-                 "VAE": lambda x: models["VAE"].log_prob_bound(x.float(), 50), "flow": lambda x: flow.log_prob(x.float()),
-                 "diffusion": along("diffusion", 20), "flow matching": along("flow matching", 20)}
-samples = {"the data": held} | {name: road[-1] for name, road in roads.items()}
-draw_intro.families(samples, log_probs, alt="Samples of seven families under the data, and the density of each but the GAN")
+    per_area = 2 * math.log(CELLS / SIDE)                              # from the probability of a cell to a density
+    log_probs = {"the data": moons.log_prob, "autoregressive": lambda x: models["autoregressive"].log_prob(words(x)) + per_area,
+                 "absorbing": lambda x: models["absorbing"].elbo(words(x), draws=64) + per_area,
+                 "VAE": lambda x: models["VAE"].log_prob_bound(x, 50), "flow": flow.log_prob,
+                 "diffusion": lambda x: models["diffusion"].log_prob(x, 20), "flow matching": lambda x: models["flow matching"].log_prob(x, 20)}
+    samples = {"the data": held} | {name: road[-1] for name, road in roads.items()}
+    shown = log_probs | {"absorbing": "a bound,\nestimated\nby chance", "GAN": "none:\nsamples\nonly"}
+    pictures = draw_intro.families(samples, shown, alt="Samples of seven families beside the data, and the density of each that has one")
+pictures
 
 # %%
 print(f"{'':16}energy distance   −log p, nats   steps of a sample      (1,000 samples; held-out points)")
