@@ -228,7 +228,7 @@ print(f"loss {-float(then.mixture.log_prob(x).mean()):.3f} nats = entropy {entro
 #
 # $$p(y\mid\mathbf x)=\frac{p(\mathbf x\mid y)\,p(y)}{\sum_{y'}p(\mathbf x\mid y')\,p(y')}.$$
 #
-# For the discriminative side a small network with a cross-entropy loss; for the generative side eight clouds for each class, trained as above. 200 points of each class for both.
+# For the discriminative side a small network with a cross-entropy loss; for the generative side five clouds for each class, trained as above. 200 points of each class for both.
 
 # %% tags=["slide:intro.gen-vs-disc"]
 seed(5)
@@ -241,15 +241,15 @@ for step in range(budget(quick=300, full=1000)):
     torch.nn.functional.binary_cross_entropy_with_logits(net(x)[:, 0], y.float()).backward()
     optimizer.step()
 
-generative = [vae.MixturePrior(8, 2) for _ in range(2)]
+generative = [vae.MixturePrior(5, 2) for _ in range(2)]
 for label in range(2):
     fit(generative[label], x[y == label], Recipe(budget(quick=250, full=1000), 200, 0.05, decay=linear), report=progress(f"class {label}"))
 by_network = lambda p: net(p)[:, 0].sigmoid()
 by_bayes = lambda p: torch.stack([model.log_prob(p) for model in generative], 1).softmax(1)[:, 1]      # p(y) = ½ for both
-both = distributions.Mixture(torch.ones(16), torch.cat([g.mixture.means for g in generative]), torch.cat([g.mixture.stds for g in generative]))
+log_p = lambda p: torch.stack([g.log_prob(p.float()) for g in generative], 1).logsumexp(1).detach() - math.log(2)
 
 # %% [markdown]
-# *Look for* two things. Both borders (black) separate the points. And the star in the corner, where there never was a point: what does each say about it?
+# *Look for* two things. Both borders (black) separate the points, and far from all points they go their own ways. And the star in the corner, where there never was a point: what does each say about it?
 
 # %% tags=["slide:intro.gen-vs-disc"]
 star = torch.tensor([[3.2, -3.2]])
@@ -258,20 +258,18 @@ draw_intro.boundary(by_network, x, y, ax=axes[0], marks=star, title="discriminat
 draw_intro.boundary(by_bayes, x, y, ax=axes[1], marks=star, title="generative, by Bayes: $p(y\\,|\\,x)$")
 with torch.no_grad():
     new = [g.sample(200) for g in generative]
-draw_intro.two_classes(torch.cat(new), y, ax=axes[2], log_prob=lambda p: (generative[0].log_prob(p.float()).exp() + generative[1].log_prob(p.float()).exp()).log(),
-                       marks=star, title="generative: density, new points")
+draw_intro.two_classes(torch.cat(new)[::4], y[::4], ax=axes[2], log_prob=log_p, marks=star, title="generative: density, new points")
 draw.shown(axes, "The border of a discriminative network; the border of a generative model by Bayes' rule; its density with new points")
 
 # %% tags=["slide:intro.gen-vs-disc"]
 fresh, labels = torch.cat([half.sample(2000) for half in truth]), torch.arange(2).repeat_interleave(2000)
-log_p = lambda p: torch.stack([g.log_prob(p) for g in generative], 1).logsumexp(1).detach() - math.log(2)
 for name, classifier in {"discriminative": by_network, "generative": by_bayes}.items():
     right = ((classifier(fresh) > 0.5) == (labels == 1)).float().mean()
     print(f"{name:15} right on {float(right):.1%} of new points; p(y = 1) at the star: {float(classifier(star).detach()):.4f}")
 print(f"generative: log p(x) at the star {float(log_p(star)):.0f}; 99 % of new points have more than {float(log_p(fresh).quantile(0.01)):.1f}")
 
 # %% [markdown]
-# Both classify. But the discriminative model *had to* choose at the star, for "neither" is not among its answers, and far from the border it is sure. The generative model has the same conditional, **and** a $p(\mathbf x)$ that says: I have never seen anything like this.
+# Both classify. But the discriminative model *had to* choose at the star, for "neither" is not among its answers, and far from its border it is sure. So is the conditional of the generative model: far out, the class with the widest cloud wins, and that means nothing. **But** it has a $p(\mathbf x)$ as well, which says: I have never seen anything like this.
 #
 # Is Bayes' rule right? Here is a test that uses no formula for it. If $p(y=1\mid\mathbf x)$ is right, then $y-p(y=1\mid\mathbf x)$ averages to zero against *everything* that depends on $\mathbf x$ alone. We take the exact densities, draw a hundred thousand pairs, and five such functions:
 
@@ -324,7 +322,7 @@ fit(models["VAE"], moons, Recipe(budget(quick=500, full=3000), 256, 5e-3, decay=
 print(models["VAE"])
 
 # %% [markdown]
-# *Look for*: in the middle, a colour is a number. Nobody said what the number should mean; neighbours along a moon have found similar ones, and the vermilion line, what the decoder makes of all numbers from −3 to 3, follows the data like a thread. It has to leave one moon for the other somewhere,
+# *Look for*: in the middle, a colour is a number. Nobody said what the number should mean; neighbours along a moon have found similar ones, and the vermilion line, what the decoder makes of all numbers from −2.5 to 2.5, follows the data like a thread. It has to leave one moon for the other somewhere,
 # and what it passes on the way is no data: that is the price of a single number.
 
 # %% tags=["slide:intro.goals"]
@@ -332,7 +330,7 @@ seed(8)
 held, flow = moons.sample(1000), models["flow"]
 with torch.no_grad():
     code = models["VAE"].encode(held).mean[:, 0]
-    curve = models["VAE"].decode(torch.linspace(-3, 3, 400)[:, None]).mean
+    curve = models["VAE"].decode(torch.linspace(-2.5, 2.5, 400)[:, None]).mean
     back = models["VAE"].decode(code[:, None]).mean
 axes = draw.panels(3, 2.7, height=3.0)
 draw.points(flow.sample(1000), ax=axes[0], color=draw.BLUE, title="1. produce (flow)")
