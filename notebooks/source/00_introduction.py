@@ -357,7 +357,7 @@ verify("intro.goals", mass, 1.0, what="∫ p(x) dx over the plane, for the flow"
 draw_intro.taxonomy()
 
 # %% [markdown]
-# A tree is a simplification, and this one has two branches that touch: diffusion and flow matching come with a bound *or*, by integrating along their path, with the exact density of the learned flow. Notebook 11 ends with a better picture than a tree.
+# A tree is a simplification, and this one has two branches that touch: diffusion and flow matching come with a bound *or*, by integrating along their path, with the exact density of the learned flow. Notebook 11 asks what all of them share.
 #
 # ## 7 · One data set through every family
 #
