@@ -38,7 +38,7 @@ CLASSROOM = [
     ("teach.laws", "teach.latent_laws", "teach.verify", "teach.draw", "teach.draw_*", "teach.play", "teach.players",
      "teach.players.*",
      "teach.reveal", "teach.progress", "teach.exercise_cells", "teach.tidy", "teach.build"),
-    ("teach.check", "teach.homework", "teach.homework.*"),
+    ("teach.check", "teach.homework", "teach.homework.*", "teach.rehearsal"),
     ("teach",),  # the package itself: the names that notebooks use
 ]
 OFFICE = [("grade.*",), ("grade",)]  # marks, for teachers: it knows the homework, and nothing knows it
