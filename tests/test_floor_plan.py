@@ -30,7 +30,7 @@ MATHEMATICS = [
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
-    ("pretrained.vae", "pretrained.vq"),  # what priors belong to; what VQGAN starts from
+    ("pretrained.vae", "pretrained.vq", "pretrained.paths"),  # what priors belong to, VQGAN starts from, latents are beside
     ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
     ("pace",),  # how slow the machine is, by the models that it trains
