@@ -76,7 +76,7 @@ class _Layer(nn.Module):
 
 @dataclass(frozen=True)
 class Patches:
-    """A critic with three numbers a picture: tanh(x W + b) V."""
+    """A critic with three numbers a picture: tanh(x W + b) V + 1.7, so that their mean is never about zero."""
 
     weights: tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -97,7 +97,7 @@ class _Patches(nn.Module):
         inner, bias, outer = self.weights
         if x.ndim != 2 or x.shape[1] != len(inner):
             raise ValueError(f"x has shape {tuple(x.shape)}: this critic expects pictures (B, {len(inner)}).")
-        return torch.tanh(x @ inner + bias) @ outer
+        return torch.tanh(x @ inner + bias) @ outer + 1.7
 
 
 def games(rng: Rng) -> Cases:
