@@ -32,11 +32,9 @@
 
 # %%
 import math
-import time
 import torch
-from dgm_course import code_nets, data, gan, latent, measures, nets, path_models, pretrained, vae, vq
+from dgm_course import code_nets, data, gan, grid_nets, latent, measures, nets, path_models, pretrained, vae, vq
 from dgm_course.fit import Recipe, fit, linear
-from dgm_course.grid_nets import GridDecoder, GridEncoder
 from dgm_course.paths import ancestral
 from dgm_course.teach import FramePlayer, check, draw, play, progress, reveal, verify
 from dgm_course.tensors import budget, device, seed
@@ -130,7 +128,7 @@ reveal(latent.Latent.loss, latent.Latent.sample)
 
 # %% tags=["slide:lat.vq-recap"]
 seed(3)
-tiny = vq.VQVAE(GridEncoder(2, 8, 2), vae.FixedGaussianHead(GridDecoder(2, 8, 2), (1, 8, 8), 0.5**0.5), vq.Codebook(torch.randn(3, 2))).double().eval()
+tiny = vq.VQVAE(grid_nets.GridEncoder(2, 8, 2), vae.FixedGaussianHead(grid_nets.GridDecoder(2, 8, 2), (1, 8, 8), 0.5**0.5), vq.Codebook(torch.randn(3, 2))).double().eval()
 x = small.test[:5].double()
 every = torch.cartesian_prod(*[torch.arange(3)] * 4).view(81, 2, 2)    # all grids
 with torch.no_grad():
@@ -266,8 +264,8 @@ draw.gallery({"held-out digits": mnist.test[:14]} | {f"channel {c + 1} of their 
 #
 # Does it matter? Take the small system of section 0. Multiply its codes by a factor (the decoder divides by it, so the first stage is exactly as good), and train the same generator on them, with and without rescaling.
 #
-# **Predict.** Which side is worse without rescaling: codes ten times too large, or ten times too small?
-# <details><summary>Answer</summary>Look at the curve. Too large is bad because the network's inputs and targets have sizes for which its weights and learning rate were not made. Too small is bad in another way: the target z1 − x0 is nearly all noise, and the little that matters is lost in it, whatever the learning rate.</details>
+# **Predict.** Thirty times too small, or thirty times too large: which is worse, and for the same reason?
+# <details><summary>Answer</summary>Both are hopeless, for two reasons. Too small: the target z1 − x0 is nearly all noise, what matters is lost in it, and the network has no cause to look. Too large: inputs and targets have a size that its weights and its learning rate were not made for, and it does not get there in time.</details>
 
 # %% tags=["slide:lat.ldm"]
 def distance(factor, how):
@@ -294,7 +292,7 @@ draw.curves({name: ((factors, some)[len(values) == 3], [max(v, 1e-3) for v in va
             title="the same codes, in other units")
 
 # %% [markdown]
-# *What to see:* with rescaling the factor cannot matter, and the curve is flat. Without it there is a valley around one. The price of ignoring the units is paid at both ends.
+# *What to see:* with rescaling the factor cannot matter, and the curve is flat. Without it there is a valley around one (mind the logarithmic scale). The price of ignoring the units is paid at both ends.
 #
 # ## 4 · Latent diffusion
 # *Slide "Latent Space Models": score-based models (diffusion)*
@@ -305,7 +303,7 @@ draw.curves({name: ((factors, some)[len(values) == 3], [max(v, 1e-3) for v in va
 seed(6)
 inner = path_models.ddpm(code_nets.GridField((4, 7, 7), 56, 4, classes=10), (4, 7, 7))
 live = latent.Rescaled(inner, rescaling).to(device())
-recipe = Recipe(budget(quick=120, full=5000), 64, 3e-3, warmup=20, decay=linear, ema=budget(quick=0.95, full=0.999), betas=(0.9, 0.99))
+recipe = Recipe(budget(quick=90, full=5000), 64, 3e-3, warmup=20, decay=linear, ema=budget(quick=0.95, full=0.999), betas=(0.9, 0.99))
 history = fit(live, (z.to(device()), None, mnist.train_labels.to(device())), recipe, report=progress("diffusion of codes"))
 print(history)
 shipped = latent.Latent(stage, pretrained.load("ldm_digits"))
@@ -317,16 +315,20 @@ draw.gallery({"trained here, just now": young, "longer training: the weights ldm
 # %% [markdown]
 # ### What does it cost?
 #
-# Now the point of it all. The same family, the same sampler, the same number of steps, the same guidance, in pixels (`ddpm_digits` of notebook 07) and in the latent; both by turns in one run, on one thread, the decoder's time included. Their quality stands beside it, from the cards of the weights: Fréchet distance, precision and recall of 1,000 samples
-# against held-out digits, and the floor that real digits reach.
+# Now the point of it all. The same family, the same sampler, the same number of steps, the same guidance, in pixels (`ddpm_digits` of notebook 07) and in the latent; both by turns in one run, the decoder's time included. Their quality stands beside it, from the cards of the weights: Fréchet distance, precision and recall of 1,000 samples
+# against held-out digits, and the floor that real digits reach. (The model of pixels has four times as many weights and was trained longer. That it looks better is no law; that each of its steps costs several times as much is one of arithmetic.)
+#
+# **Predict.** The codes hold a quarter of the numbers. Is a sample four times cheaper?
+# <details><summary>Answer</summary>The count of numbers hardly matters; what matters is at how many *places* the network's layers work, and how wide they are there. The U-Net of notebook 08 does most of its work at 14 × 14 places, this network at 7 × 7 and with fewer channels, and the decoder runs only once. The bars say what that comes to.</details>
 
 # %% tags=["slide:lat.ldm"]
 pixels, cards = pretrained.load("ddpm_digits"), [pretrained.card(name)["held_out"] for name in ("ddpm_digits", "ldm_digits")]
-slow, quick = pretrained.latent.race(pixels, shipped, 10, ancestral, n=20, laps=2)
+slow, quick = pretrained.latent.race(pixels, shipped, 5, ancestral, n=50, laps=1)
 for name, told in zip(("pixels", "latent"), cards):
     print(f"{name}: Fréchet {told['frechet']:.2f} (floor {told['frechet_floor']:.2f}), precision {told['precision']:.2f}, recall {told['recall']:.2f}")
-print(f"per sample, 10 steps each, diffusion in the latent was {cards[1]['times_cheaper']} times cheaper when the weights were judged; here, now, see the bars")
-draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="milliseconds a sample", alt="Milliseconds a sample: pixels several times the latent", title="diffusion, 10 steps")
+print(f"{cards[1]['times_cheaper']} times cheaper a sample when the weights were judged ({cards[1]['cost_protocol']}); here and now, see the bars")
+draw.shown(draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="milliseconds a sample", ax=draw.panels(1, 3.6, height=2.4)[0], title="diffusion, 5 steps"),
+           "Milliseconds a sample by diffusion with five steps: pixels several times the latent")
 
 # %% [markdown]
 # ## 5 · Latent flow matching
@@ -337,23 +339,21 @@ draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="mil
 # %% tags=["slide:lat.lfm"]
 flow = latent.Latent(stage, pretrained.load("lfm_digits"))
 told = {name: pretrained.card(name)["held_out"] for name in ("flow_matching_digits", "lfm_digits")}
-slow, quick = pretrained.latent.race(pretrained.load("flow_matching_digits"), flow, 8, path_models.heun_to_data, n=20, laps=2)
 for name, figures in told.items():
     print(f"{name:22} Fréchet {figures['frechet']:5.2f} (floor {figures['frechet_floor']:.2f}), precision {figures['precision']:.2f}, recall {figures['recall']:.2f}")
 asked = pretrained.balanced(100, mnist.test)
 seed(8); hundred = flow.given(asked, 1.4).sample(100, 8, path_models.heun_to_data).clamp(-1, 1)
 judge = pretrained.load("digit_classifier")
+print(f"{told['lfm_digits']['times_cheaper']} times cheaper a sample than flow_matching_digits ({told['lfm_digits']['cost_protocol']})")
 print(f"of 100 samples, {int((judge(hundred).argmax(1) == asked).sum())} are seen as the class that was asked for")
-draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="milliseconds a sample", alt="Milliseconds a sample: pixels several times the latent", title="flow matching, 8 steps")
 
-# %% tags=["slide:lat.lfm"]
 draw.images(hundred, columns=20, alt="A hundred digits in order of their classes, by flow matching in the latent", title="ten of each class")
 
 # %% [markdown]
 # **Guidance** goes beyond the class's own field, $\mathbf v_{\text{free}}+w\,(\mathbf v_{\text{told}}-\mathbf v_{\text{free}})$, and works on codes as on pixels.
 #
 # **Predict before you drag.** The same noise at every $w$. What will large $w$ do to the ten samples of a class: make them worse, or make them alike?
-# <details><summary>Answer</summary>First they become clearer, then more and more alike and thick, as if each had to shout its class; far beyond, strokes break up, for no code was ever seen there. The table below the slider has it in numbers: precision rises, recall falls.</details>
+# <details><summary>Answer</summary>Alike. First they become clearer, then bold and more and more the same, as if each had to shout its class. The lines below the slider have it in numbers: far beyond 1 the asked class is as good as certain, and recall has fallen.</details>
 
 # %% tags=["slide:lat.lfm"]
 seed(9)
@@ -368,16 +368,16 @@ play(guided, guidance=(0.0, 6.0, 0.5, 1.0))
 
 # %% tags=["slide:lat.lfm"]
 with torch.no_grad():
-    real = judge.features(mnist.test[:300])
-    y = pretrained.balanced(300, mnist.test)
-    for guidance in (0.0, 1.0, 1.5, 3.0, 6.0):
+    real = judge.features(mnist.test[:200])
+    y = pretrained.balanced(200, mnist.test)
+    for guidance in (0.0, 1.0, 2.0, 6.0):
         seed(10)
-        drawn = flow.given(y, guidance).sample(300, 6, path_models.heun_to_data).clamp(-1, 1)
+        drawn = flow.given(y, guidance).sample(200, 5, path_models.heun_to_data).clamp(-1, 1)
         shares = measures.precision_recall_coverage(real, judge.features(drawn))
         print(f"guidance {guidance:3.1f}: the asked class {float((judge(drawn).argmax(1) == y).float().mean()):4.0%}, precision {shares.precision:.2f}, recall {shares.recall:.2f}")
 
 # %% [markdown]
-# (300 samples against 300 held-out digits, k = 5: good to a few hundredths. Guidance 0 does not know the class at all, so a tenth is right by chance.)
+# (200 samples against 200 held-out digits, k = 5: good to several hundredths. Guidance 0 does not know the class at all, so about a tenth is right by chance.)
 #
 # And the way itself. Every half-finished code can be decoded, though the decoder was never trained on such: *watch* what it makes of pure noise, and when the class can first be told.
 
