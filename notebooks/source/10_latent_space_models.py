@@ -220,7 +220,7 @@ draw.shown(draw.images(seen, columns=6, ax=draw.panels(1, 6.8, height=3.5)[0], n
            "Six digits, rebuilt by a VQ-VAE with soft edges, and by a VQGAN with crisp ones")
 
 # %% [markdown]
-# The Fréchet distance compares the clouds of classifier features of reconstructions and originals (notebook 08). So by the measure that the training minimised, VQGAN is *worse*; by the two that look at the whole distribution of pictures it is much better.
+# The Fréchet distance compares the clouds of classifier features of reconstructions and originals (notebook 08). So by the measure that the training minimised, VQGAN is *worse*; by the other two it is much better: its pictures have the edges, and the features, that real ones have.
 #
 # **Predict before you drag.** Where in the picture will the two differ most: on the paper, inside the ink, or between them?
 # <details><summary>Answer</summary>Between them (the dark pixels at the upper right of each card). On the paper and inside thick ink every picture with this code agrees, so there the mean is as sharp as any. Edges are where they disagree by a pixel: the VQ-VAE draws a ramp, VQGAN decides on a place for the step (now and then one pixel from the true one: that is its larger squared error).</details>
@@ -239,7 +239,7 @@ play(edges, digit=(3, 903, 100, 103))
 # ## 3 · Why a latent, and of what size?
 # *Slide "Latent Space Models"*
 #
-# For diffusion and flow matching we want codes of real numbers. The course's `latent_digits` is a VAE with a very light KL (weight 0.02) whose decoder was sharpened by the same game: 28 × 28 pixels become **4 × 7 × 7** numbers, a quarter. More important for the cost is the *shape*: the network of the generator works on a page of 7 × 7 places
+# For diffusion and flow matching we want codes of real numbers. The course's `latent_digits` is a VAE with a very light KL (weight 0.02), sharpened by the same game: 28 × 28 pixels become **4 × 7 × 7** numbers, a quarter. More important for the cost is the *shape*: the network of the generator works on a page of 7 × 7 places
 # in place of 28 × 28.
 #
 # What do such codes look like? *Look at* the four channels: they still are pictures, 7 × 7 of them, of the same layout as the digit. That is why convolutions work there.
@@ -260,7 +260,7 @@ draw.gallery({"held-out digits": mnist.test[:14]} | {f"channel {c + 1} of their 
 
 # %% [markdown]
 # Nothing told the encoder how large its codes should be; a light KL has little say in it. But the path of the generator does care: it mixes codes with noise of size **one**. If codes are tiny, they drown until the very last moment; if they are huge, the noise is gone at once, and in both cases nearly all the training is spent at times where there is
-# nothing to decide. So one measures mean and deviation on training codes, $z'=(z-\text{mean})/\text{std}$, generates $z'$, and undoes it before decoding. (Latent diffusion divides by *one* number, and everybody who has used Stable Diffusion has met it: 0.18215. We take one a channel.)
+# nothing to decide. So one measures mean and deviation on training codes, $z'=(z-\text{mean})/\text{std}$, generates $z'$, and undoes it before decoding. (Latent diffusion divides by *one* number, and everybody who has used Stable Diffusion has met it: 0.18215, so its codes are more than five times too large. Ours happen to be near one already; light as it is, the KL has seen to that. We take one number a channel.)
 #
 # Does it matter? Take the small system of section 0. Multiply its codes by a factor (the decoder divides by it, so the first stage is exactly as good), and train the same generator on them, with and without rescaling.
 #
@@ -334,7 +334,7 @@ draw.shown(draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, 
 # ## 5 · Latent flow matching
 # *Slide "Latent Space Models": flow matching (Dao et al. 2023)*
 #
-# The same latent, the same network, the same rescaling: only the path is conical and the prediction a velocity. That is one line (`path_models.flow_matching` for `path_models.ddpm`), as notebook 08 promised. Straight paths want few steps; here are samples of every class with eight.
+# The same latent, the same network, the same rescaling: only the path is conical and the prediction a velocity. That is one line (`path_models.flow_matching` for `path_models.ddpm`), as notebook 08 promised; the shipped weights also look at logit-normal times, as there. Straight paths want few steps; here are samples of every class with eight.
 
 # %% tags=["slide:lat.lfm"]
 flow = latent.Latent(stage, pretrained.load("lfm_digits"))
@@ -388,7 +388,7 @@ FramePlayer(way[:, :, 0].clamp(-1, 1), captions=[f"t = {k / 20:.2f}" for k in ra
             label="Forty digits: half-finished codes decoded, from noise to data")
 
 # %% [markdown]
-# At $t=0$ the decoder draws scribbles that consist of *strokes*: it knows how ink looks, and nothing of digits. The division of labour could not be plainer: **how a stroke looks is the first stage's knowledge, where strokes go is the second's.**
+# At $t=0$ the decoder draws scraps of *strokes*: it knows how ink looks, and nothing of digits. The division of labour could not be plainer: **how a stroke looks is the first stage's knowledge, where strokes go is the second's.**
 #
 # ## Homework
 #
@@ -454,14 +454,14 @@ with torch.no_grad():
         now, when = states[round(20 * t)], torch.full((10,), t)
         ahead = preview(now, when, model.net(now, when), model.net(now, when, y), 1.4, scaling.mean.flatten(), scaling.std.flatten())
         rows |= {f"t = {t:.2f}: where it stands": stage.decode(scaling.inverse(now)), f"t = {t:.2f}: your look ahead": stage.decode(ahead)}
-draw.gallery(rows, columns=10, alt="For four times, ten half-finished codes decoded, scribbles, and the look ahead from each, blurred digits that become clear")
+draw.gallery(rows, columns=10, alt="For four times, ten half-finished codes decoded, scribbles at first, and the look ahead from each, which is a digit from the start")
 
 # %% [markdown]
 # **Written (think, then unfold).** *A colleague doubles the number of latent channels and reports sharper reconstructions but worse samples. Is that a contradiction?*
 # <details><summary>Answer</summary>No. The first stage forgets less, so its error falls. But the generator has twice as many numbers to get right, among them many that carry details nobody would miss, and its error rises. The best latent is a bargain between the two; it must be judged by samples, not by reconstructions.</details>
 #
-# *Why does a look ahead at t = 0 give nearly the same blurred digit for every noise?*
-# <details><summary>Answer</summary>At t = 0 the code says nothing yet, and the best guess of the finished code is the mean of all codes of the class. (Guidance pushes it away from the mean of all digits.) Squared error likes means, in the latent as in pixels; here it does no harm, since the guess is only used as a direction.</details>
+# *Why does a look ahead at t = 0 give nearly the same digit of a class for every noise?*
+# <details><summary>Answer</summary>At t = 0 the code says nothing yet, and the best guess of the finished code is the mean of all codes of the class. (Guidance pushes it away from the mean of all digits.) Squared error likes means, in the latent as in pixels; here it does no harm, since the guess is only used as a direction. (The decoder draws even a mean of codes with crisp strokes: it has learned nothing else.)</details>
 #
 # ## References
 #

@@ -58,7 +58,7 @@ RESCALE: Slips = (
      lambda codes, fresh: (fresh - _stats(codes)[0]) / codes.std((2, 3), correction=0).mean(0).view(1, -1, 1, 1)),
     ("One mean is taken off all channels; each has its own.",
      lambda codes, fresh: (fresh - codes.mean()) / _stats(codes)[1]),
-    ("mean and deviation (C,) are laid along the last axis, the columns of the grid: keepdim=True keeps them where they are.",
+    ("mean and deviation (C,) are laid along the last axis, the columns of the grid: keepdim=True keeps their place.",
      lambda codes, fresh: (fresh - codes.mean(PLACES)) / codes.std(PLACES, correction=0)),
     ("Channels brought to the range from 0 to 1: largest and smallest value say little about the size of most.",
      lambda codes, fresh: (fresh - codes.amin(PLACES, keepdim=True))
