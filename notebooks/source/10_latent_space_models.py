@@ -323,11 +323,11 @@ draw.gallery({"trained here, just now": young, "longer training: the weights ldm
 
 # %% tags=["slide:lat.ldm"]
 pixels, cards = pretrained.load("ddpm_digits"), [pretrained.card(name)["held_out"] for name in ("ddpm_digits", "ldm_digits")]
-slow, quick = pretrained.latent.race(pixels, shipped, 5, ancestral, n=50, laps=1)
+slow, quick = pretrained.latent.race(pixels, shipped, 5, ancestral, n=30, laps=2)
 for name, told in zip(("pixels", "latent"), cards):
     print(f"{name}: Fréchet {told['frechet']:.2f} (floor {told['frechet_floor']:.2f}), precision {told['precision']:.2f}, recall {told['recall']:.2f}")
 print(f"{cards[1]['times_cheaper']} times cheaper a sample when the weights were judged ({cards[1]['cost_protocol']}); here and now, see the bars")
-draw.shown(draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="milliseconds a sample", ax=draw.panels(1, 3.6, height=2.4)[0], title="diffusion, 5 steps"),
+draw.shown(draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="ms of the processor a sample", ax=draw.panels(1, 3.6, height=2.4)[0], title="diffusion, 5 steps"),
            "Milliseconds a sample by diffusion with five steps: pixels several times the latent")
 
 # %% [markdown]
