@@ -75,13 +75,11 @@ optimizer = torch.optim.AdamW(field.parameters(), lr=3e-3)
 def bare_loss(z1, x0, t):                                              # flow matching, of codes
     zt = t * z1 + (1 - t) * x0
     return (field(torch.cat([zt, t], 1)) - (z1 - x0)).square().mean()
-
 for step in range(budget(quick=1000, full=5000)):
     z1 = ((codes - shift) / scale)[torch.randint(len(codes), (256,))]
     optimizer.zero_grad()
     bare_loss(z1, torch.randn_like(z1), torch.rand(256, 1)).backward()
     optimizer.step()
-
 @torch.no_grad()
 def bare_sample(z, steps=30):
     for k in range(steps):
