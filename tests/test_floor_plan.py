@@ -20,16 +20,18 @@ MATHEMATICS = [
     ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
      "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
-    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize"),
+    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize",
+     "code_nets", "latent.stages", "latent.rescaling", "latent.sharpness"),
     ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
-     "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel"),
+     "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel",
+     "latent.game", "latent.model"),
     ("flows.images", "vae.exact", "vae.model", "vq.model", "vq.levels"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
     ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
-    ("pretrained.vae",),  # its decoder is what learned priors belong to
+    ("pretrained.vae", "pretrained.vq", "pretrained.paths"),  # what priors belong to, VQGAN starts from, latents are beside
     ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
     ("pace",),  # how slow the machine is, by the models that it trains

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgm_course import data, measures, pretrained
+from dgm_course import data, latent, measures, pretrained
 from dgm_course.path_models import heun_to_data
 from dgm_course.paths import ancestral
 
@@ -142,6 +142,40 @@ def test_the_coarse_codes_hold_the_digit_and_the_fine_ones_its_edges(images):
                   for part in (codes, codes[:1])]
     assert abs(errors[0] - told["squared_error_both"]) < 1 and abs(errors[1] - told["squared_error_top"]) < 5
     assert 2 * errors[0] < errors[1] < 100 and min(told["codes_used_top"], told["codes_used_bottom"]) >= 52
+
+
+def test_the_vqgan_is_sharper_than_the_vqvae_it_comes_from_and_its_error_is_larger(images):
+    told, few = pretrained.card("vqgan_digits")["held_out"], images.test[::2]
+    now, plain = (pretrained.latent.rebuilding(latent.Discrete(pretrained.load(name)), few)
+                  for name in ("vqgan_digits", "vqvae_digits"))
+    assert abs(now["sharpness"] - told["sharpness"]) < 0.03 and abs(now["squared_error"] - told["squared_error"]) < 0.6
+    for better, worse in ((now, plain), (told["official_test"], told["official_test"]["vqvae_digits"])):
+        assert better["sharpness"] > worse["sharpness"] + 0.15 and better["frechet"] < worse["frechet"] / 2
+        assert better["squared_error"] > worse["squared_error"]
+    assert pretrained.load("vqgan_digits").encode(few).unique().numel() >= 52 and "Laplacian" in told["protocol"]
+
+
+def test_the_real_codes_of_digits_bring_them_back_sharp(images):
+    told, few = pretrained.card("latent_digits")["held_out"], images.test[::2]
+    stage = latent.Continuous(pretrained.load("latent_digits"))
+    now = pretrained.latent.rebuilding(stage, few)
+    assert stage.encode(few[:2]).shape == (2, *pretrained.latent.GRID)
+    assert abs(now["sharpness"] - told["sharpness"]) < 0.03 and abs(now["squared_error"] - told["squared_error"]) < 0.6
+    assert told["official_test"]["sharpness"] > 0.85 and told["official_test"]["squared_error"] < 12
+
+
+@pytest.mark.parametrize("name, steps, method", [("lfm_digits", 8, heun_to_data), ("ldm_digits", 20, ancestral)])
+def test_codes_of_a_class_are_decoded_to_that_class_and_have_the_size_of_real_codes(name, steps, method, images):
+    model, told = pretrained.load(name), pretrained.card(name)["held_out"]
+    scale = latent.Rescaling.of(pretrained.latent.codes_of(images.train[:500]))
+    assert torch.allclose(model.rescaling.std, scale.std, rtol=0.1) and told["asked"] > 0.9
+    torch.manual_seed(0)
+    labels = pretrained.balanced(100, images.test)
+    with torch.no_grad():
+        system = latent.Latent(pretrained.latent.frozen_stage(), model)
+        fake = system.given(labels, pretrained.GUIDANCE).sample(100, steps, method)
+        right = (pretrained.load("digit_classifier")(fake).argmax(1) == labels).float().mean()
+    assert fake.shape == (100, 1, 28, 28) and right > 0.85
 
 
 def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):

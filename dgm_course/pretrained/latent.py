@@ -1,0 +1,174 @@
+"""Weights of latent space models: VQGAN, a continuous first stage, and diffusion and flow matching over its codes."""
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import data, measures
+from ..code_nets import GridField, PatchCritic
+from ..dynamics import Method
+from ..fit import Recipe, held_then_linear, linear
+from ..gan import hinge
+from ..grid_nets import GridEncoder
+from ..latent import Adversarial, Continuous, Discrete, FirstStage, Latent, Rescaled, Rescaling, sharpness, vqgan
+from ..nets import DigitClassifier
+from ..path_models import ddpm, flow_matching, heun_to_data, logit_normal
+from ..paths import ancestral
+from ..tensors import device, fast_dtype
+from ..vae import VAE, GaussianHead, StandardNormal
+from ..vq import VQVAE
+from .files import Entry, read_into
+from .judging import balanced, judged
+from .paths import GUIDANCE, STEPS, digits_ddpm, digits_flow
+from .vq import digits_vqvae, picture_head
+
+GRID = (4, 7, 7)  # 196 numbers in place of 784 pixels
+PACE = 4.0  # of the critic: one that learns no faster than the decoder is fooled before it has an opinion
+
+
+def vqgan_game(model: VQVAE) -> Adversarial:
+    """The shipped VQ-VAE goes on, now also against a critic of patches; it starts where squared error had led."""
+    read_into(model, "vqvae_digits").requires_grad_(True)
+    return vqgan(model, PatchCritic(32), hinge(), pace=PACE)
+
+
+def digits_stage() -> VAE:
+    """A VAE with 4 x 7 x 7 latent numbers and a KL so light that they say nearly everything."""
+    decoder = picture_head(GRID[0], 32)
+    return VAE(GaussianHead(GridEncoder(2 * GRID[0], 32), GRID), decoder, StandardNormal(GRID), kl_weight=0.02)
+
+
+def stage_game(model: VAE) -> Adversarial:
+    """The same game for real numbers.  All layers but those next to the codes begin as the VQ-VAE's; the critic enters when
+    the new ones have learned to pass a picture on."""
+    known = {name.replace("encoder.", "encoder.net."): value for name, value in
+             read_into(digits_vqvae(), "vqvae_digits").state_dict().items()}
+    own = model.state_dict()
+    model.load_state_dict(own | {name: known[name].to(value) for name, value in own.items()
+                                 if name in known and known[name].shape == value.shape})
+    return Adversarial(Continuous(model), PatchCritic(32), hinge(), start=500, pace=PACE)
+
+
+def adversarial_recipe(steps: int, lr: float = 5e-4) -> Recipe:
+    """Less momentum than usual, since the other side moves, too; no average, which would belong to no one codebook."""
+    return Recipe(steps, 32, lr, warmup=50, decay=linear, clip=100.0, betas=(0.5, 0.99))
+
+
+def frozen_stage() -> Continuous:
+    """The shipped first stage of real numbers, where the training is."""
+    return Continuous(read_into(digits_stage(), "latent_digits")).to(device())
+
+
+@torch.no_grad()
+def codes_of(images: Tensor) -> Tensor:
+    """Means of q(z | x) by the shipped first stage.  (N, 1, 28, 28) -> (N, 4, 7, 7)"""
+    stage = frozen_stage()
+    return torch.cat([stage.encode(part.to(device())) for part in images.split(500)])
+
+
+def digits_lfm() -> Rescaled:
+    """Flow matching in the latent: conical path, velocity, logit-normal times, told the class."""
+    model = flow_matching(GridField(GRID, 56, 4, classes=10), GRID)
+    model.times_of, model.precision = logit_normal, fast_dtype()
+    return Rescaled(model, Rescaling.blank(GRID[0]))
+
+
+def digits_ldm() -> Rescaled:
+    """Diffusion in the latent: VP path, noise prediction, uniform times, told the class."""
+    model = ddpm(GridField(GRID, 56, 4, classes=10), GRID)
+    model.precision = fast_dtype()
+    return Rescaled(model, Rescaling.blank(GRID[0]))
+
+
+def measured(model: Rescaled) -> Rescaled:
+    """With mean and std of the codes of the 4,000 embedded training images."""
+    model.rescaling = Rescaling.of(codes_of(data.mnist().train)).to(device())
+    return model
+
+
+@torch.no_grad()
+def rebuilding(stage: FirstStage, images: Tensor) -> dict[str, float]:
+    """Error, sharpness and likeness of pictures that came back from their codes.  images (N, 1, 28, 28)"""
+    judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
+    back = torch.cat([stage.again(part) for part in images.split(500)])
+    features = [torch.cat([judge.features(x) for x in part.split(500)]) for part in (back, images)]
+    return {"squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
+            "sharpness": round(sharpness(back, images), 3), "frechet": round(measures.frechet_distance(*features), 2)}
+
+
+def rebuilt(stage: FirstStage, images: data.Images) -> dict[str, Any]:
+    """``rebuilding`` on the embedded and on the official test images, beside the VQ-VAE that knows no critic."""
+    plain = Discrete(read_into(digits_vqvae(), "vqvae_digits").to(device()))
+    own = data.mnist().to(device())
+    return rebuilding(stage, own.test) | {
+        "vqvae_digits": rebuilding(plain, own.test), "official_test": rebuilding(stage, images.test) | {
+            "vqvae_digits": rebuilding(plain, images.test)},
+        "protocol": "1,000 test images in [-1, 1]; squared error summed over 784 pixels; sharpness: energy of the Laplacian "
+                    "over that of the originals; Frechet distance of reconstructions to their originals, features of "
+                    "digit_classifier"}
+
+
+@torch.no_grad()
+def likeness(model: Rescaled, images: data.Images, guidance: float = GUIDANCE, steps: int = STEPS,
+             method: Method = heun_to_data) -> dict[str, Any]:
+    """How class-balanced samples compare with test images, and how many of them are of the class that was asked for."""
+    system, asked = Latent(frozen_stage(), model), []
+
+    def sampler(labels: Tensor) -> Tensor:
+        fake = system.given(labels, guidance).sample(len(labels), steps, method).clamp(-1, 1)
+        judge = read_into(DigitClassifier(), "digit_classifier").to(fake.device)
+        asked.append(torch.cat([judge(x) for x in fake.split(500)]).argmax(1) == labels)
+        return fake
+
+    found = judged(sampler, images, f"guidance {guidance:g}, {method.__name__}, {steps} steps, decoded by latent_digits")
+    return found | {"asked": round(float(asked[0].float().mean()), 3)}
+
+
+@torch.no_grad()
+def race(pixels: Any, codes: Any, steps: int, method: Method, n: int = 50, laps: int = 3) -> tuple[float, float]:
+    """Seconds a sample in pixels and in the latent, decoder included: by turns in one run, the quickest lap of each.
+
+    On a CPU these are seconds of the processor, which other work on the machine does not prolong."""
+    labels, seconds = balanced(n, next(codes.parameters())), ([], [])
+    clock = time.process_time if labels.device.type == "cpu" else time.perf_counter
+    for _ in range(laps):
+        for system, times in zip((pixels, codes), seconds):
+            start = clock()
+            system.given(labels, GUIDANCE).sample(n, steps, method)
+            times.append((clock() - start) / n)
+    return min(seconds[0]), min(seconds[1])
+
+
+def cost(model: Rescaled, rival: str, pixels: Any, steps: int, method: Method) -> dict[str, Any]:
+    """``race`` against the shipped model of pixels of the same family."""
+    known = read_into(pixels, rival).to(device())
+    slow, quick = race(known, Latent(frozen_stage(), model), steps, method)
+    return {"milliseconds_a_sample": round(1000 * quick, 2), "in_pixels": round(1000 * slow, 2),
+            "times_cheaper": round(slow / quick, 1),
+            "cost_protocol": f"50 samples, {method.__name__}, {steps} steps, guidance {GUIDANCE:g}, decoder included, by "
+                             f"turns with {rival} in one run on {device()}, the quickest of 3 laps each"}
+
+
+def codes_recipe(steps: int) -> Recipe:
+    """As for digits of pixels, with twice the batch, which costs hardly more where pictures are so small."""
+    return Recipe(steps, 64, 3e-3, warmup=100, decay=held_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01)
+
+
+ENTRIES = {
+    "vqgan_digits": Entry(digits_vqvae, vqgan_game, lambda images: images.train, lambda: adversarial_recipe(1200),
+                          lambda model, images: rebuilt(Discrete(model), images)),
+    "latent_digits": Entry(digits_stage, stage_game, lambda images: images.train, lambda: adversarial_recipe(1400, 1e-3),
+                           lambda model, images: rebuilt(Continuous(model), images)),
+    "lfm_digits": Entry(
+        digits_lfm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
+        lambda: codes_recipe(5000), lambda model, images: likeness(model, data.mnist().to(device())) | cost(
+            model, "flow_matching_digits", digits_flow(), STEPS, heun_to_data)),
+    "ldm_digits": Entry(
+        digits_ldm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
+        lambda: codes_recipe(5000),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral) | cost(
+            model, "ddpm_digits", digits_ddpm(), 10, ancestral)),
+}
