@@ -16,11 +16,13 @@ MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files", "recipe"),  # three of them touch disks and know no formula
     ("batches",),
     # causal: layers that see no future
-    ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
+    ("distributions", "nets", "causal_nets", "llama_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
      "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
-    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize"),
-    ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
+    ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize",
+     "latent.scales"),
+    ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks", "autoregressive.llama",
+     "latent.next_scale",
      "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel"),
     ("flows.images", "vae.exact", "vae.model", "vq.model", "vq.levels"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
@@ -28,7 +30,7 @@ MATHEMATICS = [
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
-    ("pretrained.vae",),  # its decoder is what learned priors belong to
+    ("pretrained.vae", "pretrained.vq"),  # whose decoder learned priors belong to, whose parts other tokenisers use
     ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
     ("pace",),  # how slow the machine is, by the models that it trains

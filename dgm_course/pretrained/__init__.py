@@ -17,7 +17,7 @@ from torch import nn
 from .. import checkpoints, data
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import autoregressive, flows, gan, judging, paths, priors, vae, vq
+from . import autoregressive, flows, gan, judging, paths, priors, scales, vae, vq
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
 from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
@@ -43,7 +43,7 @@ __all__ = [
     "train",
 ]
 
-FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan)
+FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan, scales)
 ENTRIES: dict[str, Entry] = {name: entry for family in FAMILIES for name, entry in family.ENTRIES.items()}
 
 
