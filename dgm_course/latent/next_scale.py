@@ -31,7 +31,7 @@ class VAR(nn.Module):
         if net.length != scales.length:
             raise ValueError(f"the net has {net.length} places and the scales {scales.length} codes: expected as many.")
         if scales.sides[0] != 1:
-            raise ValueError(f"the first scale has side {scales.sides[0]}: expected 1, since one start token makes one code.")
+            raise ValueError(f"the first scale has side {scales.sides[0]}: expected 1, since a start token makes one code.")
         if classes < 1 or not 0 <= drop < 1:
             raise ValueError(f"classes is {classes} and drop {drop}: expected at least 1 class, and a share below 1.")
         self.scales, self.net = scales.requires_grad_(False), net

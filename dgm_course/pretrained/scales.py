@@ -27,7 +27,7 @@ from .vq import CODES, DIM, GRID, codebook, codes_of, digits_vqvae, picture_head
 SIDES = (1, 2, 3, 5, 7)
 GUIDANCE = 2.0  # with which samples are shown and judged: free + 2 (told − free)
 WIDTH, DEPTH, HEADS = 96, 3, 4
-LLAMA_TOKENS = "vqvae_digits"  # whose codes LlamaGen writes
+LLAMA_TOKENS = "vqgan_digits"  # whose codes LlamaGen writes
 
 
 def digits_scales() -> Scales:
@@ -146,7 +146,7 @@ def codes_recipe(steps: int, lr: float = 3e-3) -> Recipe:
 
 ENTRIES = {
     "var_tokens_digits": Entry(digits_tokens, begun, lambda images: images.train,
-                               lambda: Recipe(800, 64, 1e-3, warmup=50, decay=linear, clip=100.0), scales_figure),
+                               lambda: Recipe(2400, 64, 2e-3, warmup=100, decay=linear, clip=100.0), scales_figure),
     "var_digits": Entry(digits_var, finished_var, lambda images: (many_scales(images.train), images.train_labels),
                         lambda: codes_recipe(2200), var_figure),
     "llama_gen_digits": Entry(digits_llama, itself, lambda images: (one_scale(images.train), images.train_labels),
