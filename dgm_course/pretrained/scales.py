@@ -150,5 +150,5 @@ ENTRIES = {
     "var_digits": Entry(digits_var, finished_var, lambda images: (many_scales(images.train), images.train_labels),
                         lambda: codes_recipe(2200), var_figure),
     "llama_gen_digits": Entry(digits_llama, itself, lambda images: (one_scale(images.train), images.train_labels),
-                              lambda: codes_recipe(2600), llama_figure),
+                              lambda: codes_recipe(2000), llama_figure),
 }
