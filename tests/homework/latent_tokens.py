@@ -252,7 +252,7 @@ BANKS = {
         {
             "LayerNorm": slip(slips.RMS_NORM, "as in a LayerNorm"),
             "deviation": slip(slips.RMS_NORM, "standard deviation"),
-            "sum": slip(slips.RMS_NORM, "squares are summed"),
+            "sum": slip(slips.RMS_NORM, "squares are summed: their"),
             "no root": slip(slips.RMS_NORM, "The root is missing"),
             "epsilon outside": slip(slips.RMS_NORM, "after the root"),
             "no epsilon": slip(slips.RMS_NORM, "Epsilon is not used"),
@@ -304,7 +304,7 @@ BANKS = {
             "sizes": slip(slips.MASK, "Sizes of grids are compared"),
             "sides": (mask_of_sides, "should have the shape"),
             "scales": (mask_of_scales_alone, "should have the shape"),
-            "additive": (mask_additive, "in another language"),
+            "additive": (mask_additive, "0 and −∞"),
             "lengths": (mask_of_lengths, "Too few numbers"),
         },
         {"blocks": mask_by_blocks, "loops": mask_by_loops, "of scales": mask_of_scales},

@@ -19,7 +19,7 @@ from dgm_course.tensors import budget, device, seed
 #
 # $$p(\mathbf c\mid y)=\prod_{i=1}^{49}p(c_i\mid y,\,c_1,\dots,c_{i-1})$$
 #
-# *Pure* means that nothing in it is made for pictures. ImageGPT (notebook 01) was that as well, over 784 pixels or 196 blocks of them. Here there are 49 places, so attention, whose cost grows with the square of their number, has almost nothing to do; and each place says as much as a piece of a stroke. The class $y$ stands where a first word would stand.
+# *Pure* means that nothing in it is made for pictures. ImageGPT (notebook 01) was that as well, over 196 blocks of pixels. Here there are 49 places, so attention, whose cost grows with the square of their number, has almost nothing to do; and each place says as much as a piece of a stroke. The class $y$ stands where a first word would stand.
 #
 # What is *Llama* about it? A transformer with four parts exchanged. Each of the four is small, and each has a reason.
 #
@@ -27,7 +27,7 @@ from dgm_course.tensors import budget, device, seed
 #
 # $$\mathrm{RMSNorm}(\mathbf h)=\frac{\mathbf h}{\sqrt{\frac1C\sum_ch_c^2+\epsilon}}\odot\mathbf g$$
 #
-# A LayerNorm takes the mean away, divides by the deviation, multiplies by a gain $\mathbf g$ and adds a bias. This one divides and multiplies: it turned out that the rest was not needed. So on rows whose mean is 0 the two must agree, and a row that is fifty times larger must come out the same.
+# ($C$ numbers $h_c$ in a row, a learned gain $\mathbf g$, and a tiny $\epsilon$ against division by zero.) A LayerNorm takes the mean away, divides by the deviation, multiplies by a gain and adds a bias. This one divides and multiplies: it turned out that the rest was not needed. So on rows whose mean is 0 the two must agree, and a row that is fifty times larger must come out the same.
 
 # %% tags=["slide:lat.llamagen"]
 seed(0); torch.set_num_threads(1)
@@ -90,7 +90,7 @@ play(moved, place=(0, 20, 1, 0))
 #
 # $$\mathrm{SwiGLU}(\mathbf h)=W_3\bigl(\mathrm{SiLU}(W_1\mathbf h)\odot W_2\mathbf h\bigr)$$
 #
-# The hidden layer of the usual MLP is computed twice: once to say *what*, once to say *how much of it*. A product of two linear maps can compare features, which a sum cannot. No layer of a Llama has a bias.
+# with $\mathrm{SiLU}(a)=a\,\sigma(a)$ and three matrices. The hidden layer of the usual MLP is computed twice: once to say *what*, once to say *how much of it*. A product of two linear maps can compare features, which a sum cannot. No layer of a Llama has a bias.
 
 # %% tags=["slide:lat.llamagen"]
 reveal(llama_nets.SwiGLU.forward)
