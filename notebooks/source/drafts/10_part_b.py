@@ -150,7 +150,7 @@ print(f"49 places: with the memory {middle - start:.2f} s, with a whole pass for
 # $$\text{logits}=\text{free}+w\,(\text{told}-\text{free})$$
 #
 # **Predict before you move.** $w=0$ is told no class, $w=1$ is the model as trained. What will $w=2$ do, and $w=6$? What becomes of the variety within a column?
-# <details><summary>Answer</summary>At 0 the columns have nothing to do with their class. At 1 most digits are what was asked. At 2 hardly a one is mistaken. At 6 each column becomes one and the same neat digit in slight variations, or worse: logits six times as far apart are nearly a maximum, and no longer any distribution that was learned.</details>
+# <details><summary>Answer</summary>At 0 the columns have nothing to do with their class. At 1 most digits are what was asked, at 2 nearly all. At 6 the digits of a column become alike, and strokes fray or break: differences six times as large are nearly a maximum, and no longer any distribution that was learned.</details>
 
 # %% tags=["slide:lat.llamagen"]
 asked = torch.arange(10).repeat(4)                                     # a column for each class
