@@ -133,8 +133,8 @@ test, labels, tokens = mnist.test.cpu(), mnist.test_labels.cpu(), tokens.cpu()
 test_codes = pretrained.vq.codes_of(test, tokens)
 with torch.no_grad():
     for name, one in {"trained here": small.cpu(), "shipped": writer}.items():
-        told, free = one.log_prob(test_codes, labels), one.log_prob(test_codes)
-        print(f"{name:13} -log p(codes | class) {-float(told.mean()):6.1f} nats, -log p(codes) {-float(free.mean()):6.1f} nats, {len(test)} held-out digits")
+        told, free = one.log_prob(test_codes[:400], labels[:400]), one.log_prob(test_codes[:400])
+        print(f"{name:13} -log p(codes | class) {-float(told.mean()):6.1f} nats, -log p(codes) {-float(free.mean()):6.1f} nats, 400 held-out digits")
 same = lambda: torch.Generator().manual_seed(2)
 start = time.perf_counter(); kept = writer.sample(10, labels[:10], generator=same())
 middle = time.perf_counter(); again = writer.sample(10, labels[:10], generator=same(), stream=ar.recomputed)
@@ -291,14 +291,14 @@ reveal(latent.VAR._descend)
 seed(4)
 little = latent.VAR(pretrained.load("var_tokens_digits").codebook, llama_nets.Llama(latent.centres(scales.sides), width=48, depth=2, heads=4)).to(device())
 print(little)
-train_codes = pretrained.vq.codes_of(mnist.train, pyramid.to(device()))
-learning = fit(little, (train_codes, mnist.train_labels), Recipe(budget(quick=90, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
+train_codes = pretrained.vq.codes_of(mnist.train[:2000], pyramid.to(device()))
+learning = fit(little, (train_codes, mnist.train_labels[:2000]), Recipe(budget(quick=70, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
                report=progress("a small VAR"))
 little, pyramid = little.cpu(), pyramid.cpu()
 with torch.no_grad():
     for name, one in {"trained here": little, "shipped": var}.items():
-        told = torch.cat([one.log_prob(*part) for part in zip(digit_codes.split(250), labels.split(250))])
-        print(f"{name:13} -log p(codes | class) {-float(told.mean()):6.1f} nats of {88 * torch.tensor(64.0).log():.1f} for uniform codes")
+        told = one.log_prob(digit_codes[:400], labels[:400])
+        print(f"{name:13} -log p(codes | class) {-float(told.mean()):6.1f} nats of {88 * torch.tensor(64.0).log():.1f} for uniform codes, 400 held-out digits")
 
 # %% [markdown]
 # Now the shipped weights (`dgm train var_digits`). Press play, or drag: the digits 0 to 9 in this order, three times, after one pass, two, … five.
@@ -333,9 +333,12 @@ for name, (decoder, weights_name, draw_codes) in rivals.items():
     card, shown[name] = pretrained.card(weights_name)["held_out"], decoder.picture(drawn)
     print(f"{name:8} {drawn[0].numel()} codes in {card['passes']:2} passes, {alone:3.0f} ms for one digit, {each:3.0f} ms each for 200; {share_as_asked(shown[name], many)};\n"
           f"         Fréchet {card['guided']['frechet']:.1f} with w = 2, {card['unguided']['frechet']:.1f} with w = 1 (real digits {card['guided']['frechet_floor']:.1f})")
-draw.gallery({f"{name}, w = 2": x[10:200:10] for name, x in shown.items()}, columns=19, alt="Nineteen digits each by LlamaGen and by VAR")
+two = (20 * torch.arange(10) + torch.tensor([[0], [7]])).flatten()            # two digits of each class
+draw.gallery({f"{name}, w = 2": x[two] for name, x in shown.items()}, columns=10, alt="Twenty digits each, two of every class, by LlamaGen and by VAR")
 
 # %% [markdown]
+# Both write the class that was asked for. In distance to real digits LlamaGen is ahead, and most of all without guidance. Two things differ at once here, so take care: the decoders (VQGAN's was sharpened by a critic, VAR's was not), and the order of writing. The next question is about the second.
+#
 # **Predict.** All 49 codes of the last scale are drawn independently, given the coarser ones. When does that go wrong, and what keeps it from going wrong more often?
 # <details><summary>Answer</summary>Where two neighbours each have a choice that must be made together, as on which side of a line a stroke ends: both choose, neither hears the other, and the edge gets a notch. The coarser the scales have left things open, the worse. So most decisions should be taken early, when few codes are drawn at a time; and guidance, which
 # sharpens every distribution, leaves less to disagree about.</details>
