@@ -18,6 +18,7 @@ from dgm_course.autoregressive import (
     Autoregressive,
     GatedPixelCNN,
     ImageGPT,
+    LlamaGen,
     PixelCNN,
     PixelRNN,
     pick,
@@ -26,6 +27,7 @@ from dgm_course.autoregressive import (
 )
 from dgm_course.distributions import Table
 from dgm_course.fit import Recipe, fit
+from dgm_course.llama_nets import Llama
 
 
 def shuffled(event) -> torch.Tensor:
@@ -41,6 +43,7 @@ FAMILIES = {
     "ImageGPT": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=2, **more),
     "ImageGPT, shared keys": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=(2, 1), **more),
     "ImageGPT, any order": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=2, order=shuffled(e), **more),
+    "LlamaGen": lambda k, e, **more: LlamaGen(k, e, Llama(torch.arange(math.prod(e)), 8, 2, 2), **more),
     "MADE": lambda k, e, **more: MADE(k, e, width=40, **more),
     "MADE, any order": lambda k, e, **more: MADE(k, e, width=40, depth=3, order=shuffled(e), **more),
     "MADE, fewer units than places": lambda k, e, **more: MADE(k, e, width=3, depth=1, **more),

@@ -17,21 +17,22 @@ MATHEMATICS = [
     ("tensors", "folders", "checkpoints", "mnist_files", "recipe", "interrupts", "pieces"),
     ("batches", "processes"),  # what a step sees, and who takes which share of it
     # causal: layers that see no future
-    ("distributions", "nets", "causal_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
+    ("distributions", "nets", "causal_nets", "llama_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
      "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
     ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize",
-     "code_nets", "latent.stages", "latent.rescaling", "latent.sharpness"),
-    ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks",
+     "code_nets", "latent.stages", "latent.rescaling", "latent.sharpness", "latent.scales"),
+    ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks", "autoregressive.llama",
      "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel",
-     "latent.game", "latent.model"),
+     "latent.game", "latent.model", "latent.next_scale"),
     ("flows.images", "vae.exact", "vae.model", "vq.model", "vq.levels"),
     ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
     ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
     ("pretrained.judging",),  # by what they are judged
-    ("pretrained.vae", "pretrained.vq", "pretrained.paths"),  # what priors belong to, VQGAN starts from, latents are beside
+    # what priors belong to, VQGAN starts from, latents are beside, whose parts other tokenisers use
+    ("pretrained.vae", "pretrained.vq", "pretrained.paths"),
     ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
     ("pace",),  # how slow the machine is, by the models that it trains

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dgm_course import data, latent, measures, pretrained
+from dgm_course.autoregressive import guided
 from dgm_course.path_models import heun_to_data
 from dgm_course.paths import ancestral
 
@@ -176,6 +177,39 @@ def test_codes_of_a_class_are_decoded_to_that_class_and_have_the_size_of_real_co
         fake = system.given(labels, pretrained.GUIDANCE).sample(100, steps, method)
         right = (pretrained.load("digit_classifier")(fake).argmax(1) == labels).float().mean()
     assert fake.shape == (100, 1, 28, 28) and right > 0.85
+
+
+def test_codes_of_many_scales_say_the_digit_from_coarse_to_fine(images):
+    tokens, told = pretrained.load("var_tokens_digits"), pretrained.card("var_tokens_digits")["held_out"]
+    errors = pretrained.scales.by_scale(tokens, images.test[:300])
+    assert all(a > 1.1 * b for a, b in zip(errors, errors[1:])) and len(errors) == len(told["squared_error_by_scale"]) == 5
+    assert abs(errors[-1] - told["squared_error"]) < 1.5 and told["squared_error"] < 20 and told["recognised"] > 0.97
+    assert told["codes_used"] >= 52 and tokens.encode(images.test[:2]).shape == (2, 88)
+
+
+@pytest.mark.parametrize("name, passes", [("var_digits", 5), ("llama_gen_digits", 49)])
+def test_models_of_codes_write_the_class_they_are_told(name, passes, images):
+    model, told = pretrained.load(name), pretrained.card(name)["held_out"]
+    held, labels = slice(0, 300), pretrained.balanced(200, images.test)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        if name == "var_digits":
+            codes, tokens = pretrained.scales.many_scales(images.test[held]), pretrained.load("var_tokens_digits")
+            drawn = tokens.picture(model.sample(200, labels, pretrained.scales.GUIDANCE))
+        else:
+            codes, tokens = pretrained.scales.one_scale(images.test[held]), pretrained.scales.llama_tokens()
+            drawn = tokens.picture(model.sample(200, labels, stream=guided(pretrained.scales.GUIDANCE)))
+        nats = -model.log_prob(codes, images.test_labels[held])
+    assert abs(float(nats.mean()) - told["nats"]) < 5 * float(nats.std()) / 300**0.5
+    now = pretrained.scales.as_asked(drawn, labels)
+    assert now["as_asked"] > told["guided"]["as_asked"] - 0.08 and told["guided"]["as_asked"] >= 0.9
+    assert told["passes"] == passes and told["guided"]["as_asked"] >= told["unguided"]["as_asked"]
+    assert told["guided"]["frechet"] > told["guided"]["frechet_floor"] and "first choice" in told["protocol"]
+
+
+def test_the_var_has_the_scales_of_its_tokeniser():
+    inside, tokens = pretrained.load("var_digits").scales, pretrained.load("var_tokens_digits").codebook
+    assert all(torch.equal(inside.state_dict()[name], value) for name, value in tokens.state_dict().items())
 
 
 def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):

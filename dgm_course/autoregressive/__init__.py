@@ -8,11 +8,13 @@ differ in how f remembers the past, and in nothing else:
 * `PixelCNN` cuts the context: masked convolutions.  `GatedPixelCNN`: the same without a blind spot.
 * `PixelRNN` carries a state from row to row.
 * `ImageGPT` attends to all places before.
+* `LlamaGen` attends as well, by a network that is passed in: codes of pictures, with guidance.
 * `MADE` is an MLP with connections removed, for short sequences of any kind.
 """
 from .blocks import InBlocks
 from .chain import Autoregressive, pick, receptive_field, recomputed
 from .families import MADE, GatedPixelCNN, ImageGPT, PixelCNN, PixelRNN
+from .llama import LlamaGen, guided
 
-__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "InBlocks", "PixelCNN", "PixelRNN", "pick",
-           "receptive_field", "recomputed"]
+__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "InBlocks", "LlamaGen", "PixelCNN", "PixelRNN", "guided",
+           "pick", "receptive_field", "recomputed"]

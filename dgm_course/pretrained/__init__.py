@@ -18,7 +18,7 @@ from torch import nn
 from .. import checkpoints, data, processes
 from ..fit import History, fit
 from ..tensors import device, seed
-from . import anchors, autoregressive, flows, gan, judging, latent, paths, priors, vae, vq
+from . import anchors, autoregressive, flows, gan, judging, latent, paths, priors, scales, vae, vq
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
 from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
@@ -44,7 +44,7 @@ __all__ = [
     "names", "nats", "nats_of_bits", "train",
 ]
 
-FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan, latent)
+FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan, latent, scales)
 ENTRIES: dict[str, Entry] = {name: entry for family in FAMILIES for name, entry in family.ENTRIES.items()}
 
 
