@@ -401,7 +401,8 @@ def test_density_is_its_definition_by_loops(rng):
 
 
 def test_a_stray_real_point_fools_precision_and_not_density(rng):
-    real, fake = torch.cat([normal(rng, 60, 2), torch.tensor([[30.0, 0.0]])]), torch.tensor([15.0, 8.0]) + 0.1 * normal(rng, 40, 2)
+    real = torch.cat([normal(rng, 60, 2), torch.tensor([[30.0, 0.0]])])
+    fake = torch.tensor([15.0, 8.0]) + 0.1 * normal(rng, 40, 2)
     assert m.precision_recall_coverage(real, fake, 5).precision == 1.0
     assert m.density(real, fake, 5) == pytest.approx(1 / 5)
 

@@ -174,7 +174,7 @@ def test_a_mark_follows_its_figure_across_the_rule(rows):
 
 def test_speed_is_judged_by_the_slowest(rows):
     slow = replace(rows[3], seconds=1.0)
-    table = marks([replace(rows[0], seconds=0.02), replace(rows[2], seconds=0.04), slow])
+    table = marks([replace(rows[0], seconds=0.04), replace(rows[2], seconds=0.06), slow])
     assert [row["efficient"].sign for row in table.values()] == ["✓", "✗", "✗"]
 
 

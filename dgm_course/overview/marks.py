@@ -33,7 +33,7 @@ class Rules:
     reach; latent: half-way between two samples at least this share of the samples' own recognised; disentangled: the best
     coordinate explains at least this share of what all explain together, on average over the factors."""
 
-    speed: float = 1 / 30
+    speed: float = 1 / 20
     quality: float = 0.9
     coverage: float = 0.9
     latent: float = 0.9
@@ -49,7 +49,10 @@ class Mark(NamedTuple):
     verdict: str
 
 
-def marks(rows: Sequence[Row], rules: Rules = Rules()) -> dict[str, dict[str, Mark]]:
+USUAL = Rules()
+
+
+def marks(rows: Sequence[Row], rules: Rules = USUAL) -> dict[str, dict[str, Mark]]:
     """For each system a mark in each column of the lecture's table, the lecture's own beside it."""
     if not rows:
         raise ValueError("there are no rows: expected at least one system that was measured.")
@@ -58,7 +61,8 @@ def marks(rows: Sequence[Row], rules: Rules = Rules()) -> dict[str, dict[str, Ma
         found = (_efficient(row, slowest, rules), _quality(row, rules), _coverage(row, rules), _latent(row, rules),
                  _disentangled(row, rules), _likelihood(row))
         said = LECTURE.get(ROW_OF.get(row.system.family, ""), ("",) * len(COLUMNS))
-        table[row.name] = {column: Mark(*pair, word, verdict(pair[0], word)) for column, pair, word in zip(COLUMNS, found, said)}
+        table[row.name] = {column: Mark(*pair, word, verdict(pair[0], word))
+                           for column, pair, word in zip(COLUMNS, found, said, strict=True)}
     return table
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -80,10 +81,12 @@ class Row:
 
     def __repr__(self) -> str:
         q, f = self.quality, self.floor
-        told = f"{self.told.value:.2f} ± {self.told.error:.2f} {self.system.likelihood.unit}" if self.told else "not computed"
-        return (f"{self.name}: {1000 * self.seconds:.3g} ms and {self.passes:.3g} passes a sample; precision {q.precision:.2f} "
-                f"({f.precision:.2f}), coverage {q.coverage:.2f} ({f.coverage:.2f}), Fréchet {q.frechet:.0f} ({f.frechet:.0f}); "
-                f"likelihood {self.system.likelihood.kind}, {told}; n = {self.n}, in brackets real digits")
+        told = f"{self.told.value:.2f} ± {self.told.error:.2f} {self.system.likelihood.unit}" if self.told else "no figure"
+        beside = ", ".join(f"{name} {ours:.2f} ({real:.2f})" for name, ours, real in (
+            ("precision", q.precision, f.precision), ("coverage", q.coverage, f.coverage),
+            ("Fréchet", q.frechet, f.frechet)))
+        return (f"{self.name}: {1000 * self.seconds:.3g} ms and {self.passes:.3g} passes a sample; {beside}; likelihood "
+                f"{self.system.likelihood.kind}, {told}; n = {self.n}, in brackets real digits")
 
 
 class Judge:
@@ -127,7 +130,8 @@ class Judge:
 
     def faded(self) -> tuple[float, float]:
         """The same of real digits of two classes, one faded half-way into the other: no latent at all."""
-        start, end = self.pixels[:PAIRS], self.pixels[1:PAIRS + 1]
+        few = min(PAIRS, self.n - 1)
+        start, end = self.pixels[:few], self.pixels[1:few + 1]
         return self.along(start, (start + end) / 2, end)
 
 
@@ -185,7 +189,7 @@ def survey(images: Images, n: int = 200, known: int = 200, systems: Sequence[Sys
     for turn in range(rounds):
         for system, model, mine in zip(chosen, models, parts):
             with counted(system.parts(model)) as tally:
-                drawn, seconds = timed(lambda: system.draw(model, n // rounds))
+                drawn, seconds = timed(partial(system.draw, model, n // rounds))
             mine.append((drawn, seconds * rounds / n, tally.samples * rounds / n))
             if report is not None:
                 report(f"round {turn + 1} of {rounds}: {system.name}")

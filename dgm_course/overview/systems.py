@@ -41,7 +41,8 @@ class System:
 
     make(model, z, y): digits (n, 1, 28, 28) from latents z, or from their number n where there is no ``source``.
     source(model, n): latents, where the picture is a function of them.  parts: the networks whose passes are counted, in a
-    list those of which one is as much as a share.  told: whether it is told the class; settings: steps, for the record."""
+    list those of which each is a share of one.  told: whether it is told the class; settings: steps, for the record.
+    space: where it works, 'pixels' or 'codes'; beside: the system that does the same in pixels."""
 
     name: str
     family: str
@@ -53,6 +54,7 @@ class System:
     shade: str = GREYS
     told: bool = False
     settings: str = ""
+    beside: str = ""
     build: Callable[..., Any] = lambda model: model
     space: str = "pixels"
 
@@ -126,7 +128,7 @@ SYSTEMS: tuple[System, ...] = (
     System("VQ-VAE with prior", "vector quantization", ("vqvae_digits", "vq_prior_digits"),
            lambda pair, n, y: pair[0].picture(pair[1].sample(n, y)), lambda pair: [pair[0].decoder.net, pair[1]],
            likelihood=Likelihood(BOUND, NATS_OF_GREYS, lambda pair, x, y: pair[0].elbo(x, pair[1], y)), told=True,
-           build=lambda *pair: pair, space="codes"),
+           build=lambda *pair: pair, space="codes", beside="PixelCNN"),
     _gan("DCGAN", "dcgan_digits"),
     _gan("style GAN", "style_digits"),
     System("RealNVP", "flow", ("flow_digits",), lambda model, z, y: model.f.inverse(z),
@@ -136,9 +138,9 @@ SYSTEMS: tuple[System, ...] = (
     _path("DDIM, same weights", "diffusion", "ddpm_digits", 15, hop, source=_noise),
     _path("NCSN", "diffusion", "ncsn_digits", 20, ancestral),
     _path("flow matching", "flow matching", "flow_matching_digits", 8, heun_to_data, source=_noise),
-    System("absorbing diffusion", "diffusion of tokens", ("absorbing_digits",), lambda model, n, y: model.sample(n, 20),
-           lambda model: [model.net], likelihood=Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, None, 6)),
-           shade=BITS, settings="20 steps of hop"),
+    System("absorbing diffusion", "diffusion of tokens", ("absorbing_digits",), lambda model, n, y: model.sample(n, 16),
+           lambda model: [model.net], likelihood=Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, None, 4)),
+           shade=BITS, settings="16 steps of hop"),
 )
 
 

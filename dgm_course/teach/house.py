@@ -17,7 +17,8 @@ def modules() -> dict[str, Path]:
 
 def _known(module: str) -> Path:
     if module not in modules():
-        raise KeyError(f"there is no module {module!r} in the package: expected one of {', '.join(list(modules())[1:6])}, ...")
+        some = ", ".join(list(modules())[1:6])
+        raise KeyError(f"there is no module {module!r} in the package: expected one of {some}, ...")
     return modules()[module]
 
 
@@ -53,7 +54,10 @@ def outside(module: str) -> set[str]:
     return names
 
 
-def wings(skip: tuple[str, ...] = ("grade", "cli", "lab")) -> dict[str, set[str]]:
+DISKS = ("checkpoints", "folders", "mnist_files", "recipe", "batches", "pace")  # files and clocks: no formula in them
+
+
+def wings(skip: tuple[str, ...] = ("grade", "cli", "lab", *DISKS)) -> dict[str, set[str]]:
     """The same with every package as one: the first part of the names, and which of them each imports."""
     graph: dict[str, set[str]] = {}
     for module in modules():
@@ -63,14 +67,15 @@ def wings(skip: tuple[str, ...] = ("grade", "cli", "lab")) -> dict[str, set[str]
     return {name: {other for other in others - {name} if other in graph} for name, others in graph.items()}
 
 
-def floors(graph: dict[str, set[str]]) -> dict[str, int]:
+def floors(graph: dict[str, set[str]], together: tuple[str, ...] = ()) -> dict[str, int]:
     """How far above the ground each stands: 0 where it imports nothing, else one above the highest that it imports.
 
-    ValueError where the imports run in a circle."""
+    together: names that stand on one floor, the lowest that can hold them all.  ValueError where imports run in a circle."""
     height: dict[str, int] = {}
+    needs = {name: set().union(*(graph[n] for n in (together if name in together else (name,)))) for name in graph}
     while len(height) < len(graph):
-        ready = [name for name, others in graph.items() if name not in height and others <= height.keys()]
+        ready = [name for name, others in needs.items() if name not in height and others <= height.keys()]
         if not ready:
             raise ValueError(f"imports run in a circle among {', '.join(sorted(graph.keys() - height.keys()))}.")
-        height |= {name: 1 + max((height[other] for other in graph[name]), default=-1) for name in ready}
+        height |= {name: 1 + max((height[other] for other in needs[name]), default=-1) for name in ready}
     return height
