@@ -83,7 +83,7 @@ class Row:
         q, f = self.quality, self.floor
         told = f"{self.told.value:.2f} ± {self.told.error:.2f} {self.system.likelihood.unit}" if self.told else "no figure"
         beside = ", ".join(f"{name} {ours:.2f} ({real:.2f})" for name, ours, real in (
-            ("precision", q.precision, f.precision), ("coverage", q.coverage, f.coverage),
+            ("precision", q.precision, f.precision), ("recall", q.recall, f.recall), ("coverage", q.coverage, f.coverage),
             ("Fréchet", q.frechet, f.frechet)))
         return (f"{self.name}: {1000 * self.seconds:.3g} ms and {self.passes:.3g} passes a sample; {beside}; likelihood "
                 f"{self.system.likelihood.kind}, {told}; n = {self.n}, in brackets real digits")

@@ -38,7 +38,7 @@ def heights(rows: Sequence[Row]) -> Tensor:
 
 
 def apart(places: Sequence[float], least: float, top: float = 1.0) -> list[float]:
-    """The places moved as little as need be, so that neighbours are ``least`` apart and none is above ``top``; as they came."""
+    """The places moved as little as need be, neighbours then ``least`` apart and none above ``top``; as they came."""
     order, moved = sorted(range(len(places)), key=lambda i: places[i]), list(places)
     for _ in range(400):
         for low, high in zip(order, order[1:]):
@@ -55,8 +55,9 @@ def trilemma(rows: Sequence[Row], ax: Axes) -> Axes:
     for row, line in zip(rows, tall.tolist()):
         ax.plot(range(3), line, color=colour(row), lw=1.7, marker="o", ms=4.5, alpha=0.9)
     for row, line, y in zip(rows, tall.tolist(), apart(tall[:, 2].tolist(), 0.062, 1.03)):
-        ax.annotate(row.name, (2, line[2]), (2.12, y), color=colour(row), fontsize=8, va="center", annotation_clip=False,
-                    arrowprops={"arrowstyle": "-", "color": colour(row), "lw": 0.6, "shrinkA": 0, "shrinkB": 2})
+        ax.annotate(row.name, (2, line[2]), (2.24, y), color=colour(row), fontsize=8, va="center", annotation_clip=False,
+                    arrowprops={"arrowstyle": "-", "color": colour(row), "lw": 0.6, "shrinkA": 1, "shrinkB": 2,
+                                "relpos": (0, 0.5)})
     slow, fast = (pick(row.seconds for row in rows) for pick in (max, min))
     ends = {0: (f"{1000 * slow:.2g} ms", f"{1000 * fast:.2g} ms"), 1: ("0", "as real digits"), 2: ("0", "as real digits")}
     for x, (low, high) in ends.items():
