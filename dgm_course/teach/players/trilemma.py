@@ -25,7 +25,8 @@ def figures(row: Row) -> list[str]:
     told = f"likelihood: {row.system.likelihood.kind}"
     if row.told is not None:
         told += f", {row.told.value:.2f} {row.system.likelihood.unit}"
-    return [f"{1000 * row.seconds:.2g} ms of one processor, {row.passes:.3g} passes a sample",
+    passes = f"{row.passes:.3g} pass{'es' * (row.passes > 1.005)}"
+    return [f"{1000 * row.seconds:.2g} ms of processor time and {passes} a sample",
             f"precision {q.precision:.2f} (real digits {f.precision:.2f})",
             f"coverage {q.coverage:.2f} (real digits {f.coverage:.2f})",
             f"Fréchet distance {q.frechet:.0f} (real digits {f.frechet:.0f})", told]
