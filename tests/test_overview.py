@@ -1,6 +1,7 @@
 """The measured overview: counts that the design tells, figures called by hand, rules on both sides of their border."""
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,11 @@ from torch import nn
 
 from dgm_course import data, measures, pretrained
 from dgm_course.overview import COLUMNS, LECTURE, SYSTEMS, System, agreement, available, marks, survey
-from dgm_course.overview.counting import counted
+from dgm_course.overview.counting import counted, one_thread
 from dgm_course.overview.marks import AGREES, DISAGREES, LEFT_OPEN, NO_WORD, ROW_OF, verdict
 from dgm_course.overview.measuring import Judge, likelihood, spread
 from dgm_course.overview.systems import BITS, GREYS
+from dgm_course.tensors import threads_for
 
 BY_NAME = {system.name: system for system in SYSTEMS}
 QUICK = [BY_NAME[name] for name in ("VAE", "VAE, bits drawn", "DCGAN", "RealNVP")]
@@ -73,6 +75,18 @@ def test_counted_autoregression_draws_what_it_draws_uncounted():
     torch.manual_seed(3)
     with counted(system.parts(model)):
         assert torch.equal(system.draw(model, 2)[0], plain)
+
+
+def test_measuring_takes_one_thread_and_gives_the_others_back(monkeypatch):
+    for allowed in (None, "2"):
+        if allowed is None:
+            monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        else:
+            monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+        before = torch.get_num_threads()
+        with one_thread(), threads_for(None), threads_for(nn.Linear(1000, 1000)):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == before and os.environ.get("OMP_NUM_THREADS") == allowed
 
 
 def test_a_list_of_networks_counts_as_one():

@@ -1,11 +1,13 @@
-"""How much of a network a sample costs: passes, counted by hooks, and seconds of processor time, by the clock."""
+"""How much of a network a sample costs: passes, counted by hooks, and seconds of one processor."""
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..autoregressive import Autoregressive
@@ -69,6 +71,21 @@ def counted(parts: list[nn.Module | list[nn.Module]]) -> Iterator[Tally]:
                 if inner is not None:
                     stack.enter_context(inner)
         yield tally
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for what is measured, also where a model would take every core: threads that wait use time as well."""
+    before, allowed = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # the most that `tensors.threads_for` takes
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        os.environ.pop("OMP_NUM_THREADS")
+        if allowed is not None:
+            os.environ["OMP_NUM_THREADS"] = allowed
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

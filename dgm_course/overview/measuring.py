@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import latent_measures, measures, pretrained
 from ..data import Bits, Images, binarise
-from .counting import counted, timed
+from .counting import counted, one_thread, timed
 from .systems import BITS, BITS_A_PIXEL, GREYS, NATS_OF_BITS, SYSTEMS, System, available
 
 K = 5  # neighbours
@@ -173,12 +173,13 @@ def latent_figures(system: System, model: Any, judge: Judge, x: Tensor, z: Tenso
     return LatentFigures(judge.recognised(x), *judge.along(x[:few], middle, last), one, together)
 
 
+@one_thread()
 def survey(images: Images, n: int = 200, known: int = 200, systems: Sequence[System] | None = None, rounds: int = 2,
            report: Callable[[str], None] | None = None) -> list[Row]:
     """A row for each system: n samples drawn in ``rounds``, all systems in turn in each, likelihoods on ``known`` images.
 
     Seconds are those of the faster round; between two rounds all other systems have theirs, so that a busy minute of the
-    machine falls on all.  Uses the global random stream: seed it first."""
+    machine falls on all; one thread works.  Uses the global random stream: seed it first."""
     chosen = available(SYSTEMS) if systems is None else tuple(systems)
     if n % rounds or n // rounds < 2:
         raise ValueError(f"n is {n} and rounds {rounds}: expected a whole number, at least 2, of samples a round.")

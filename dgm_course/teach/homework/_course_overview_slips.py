@@ -79,6 +79,9 @@ PRECISION: Slips = (
      lambda real, fake, k: _share(_inside(real, fake, k).all(0))),
     ("The share outside came: those inside some ball are counted.",
      lambda real, fake, k: 1 - _share(_inside(real, fake, k).any(0))),
+    ("The radius is measured in the two sets together: a real point's neighbours are other real points.",
+     lambda real, fake, k: _share((_away(real, fake) <= _away(real, torch.cat([real, fake])).sort(1).values[:, k:k + 1])
+                                  .any(0))),
     ("Absolute differences are added up: distances are roots of sums of squares.", _by_absolute_differences),
 )
 
@@ -123,6 +126,8 @@ COVERAGE: Slips = (
      lambda real, fake, k: (_density(fake, real, k), _coverage(fake, real, k))),
     ("The second number is the share of real points whose ball holds k fakes: one is enough.",
      _both(_density, lambda real, fake, k: _share(_inside(real, fake, k).sum(1) >= k))),
+    ("The second number is a count of real points: their share is asked.",
+     _both(_density, lambda *a: _inside(*a).any(1).double().sum())),
     ("The second number is the share of real points without a fake in their ball: those with one are counted.",
      _both(_density, lambda *a: 1 - _coverage(*a))),
 )
@@ -180,6 +185,9 @@ FRECHET: Slips = (
      lambda ma, ca, mb, cb: _shift(ma, mb) + (ca - cb).square().sum((-2, -1))),
     ("The means enter by their mean squared difference: the sum over the coordinates is asked.",
      _frechet(shift=lambda a, b: _shift(a, b) / a.shape[-1])),
+    ("The product S_a S_b is not symmetric, and eigvalsh and eigh read one of its triangles only: sandwich it, "
+     "S_a^½ S_b S_a^½, or take eigvals.",
+     _frechet(lambda a, b: torch.linalg.eigvalsh(a @ b).clamp(min=0).sqrt().sum(-1))),
     ("The singular values of the product came, without a root: eigenvalues of S_a S_b, each under a root, are to be summed.",
      _frechet(lambda a, b: torch.linalg.svdvals(a @ b).sum(-1))),
     ("The singular values of the product were put under the root: its eigenvalues belong there.",
