@@ -21,7 +21,7 @@
 # | features | 128 numbers a digit, from one fixed classifier; all distances between digits are distances of features |
 # | greys, bits | digits in $[-1,1]$, or of black and white; bits are judged beside real bits |
 # | a pass | one evaluation of a network for one sample; two networks make two passes |
-# | seconds | of one processor, on one thread, warm, in batches |
+# | seconds | of processor time, all cores added, warm, in batches |
 
 # %%
 import torch
@@ -168,7 +168,7 @@ density_coverage = check("over.coverage", density_coverage)
 #
 # The cell below loads all weights that come with the course and lets each model draw, in two rounds, all models in turn in each. What it writes down:
 #
-# * **cost**: seconds a sample on one thread (the faster of the two rounds), and passes a sample, counted by a hook on the network while it runs;
+# * **cost**: processor seconds a sample (the faster of the two rounds), and passes a sample, counted by a hook on the network while it runs;
 # * **quality and coverage** by the measures above, beside the floor, n against n, with k = 5;
 # * **likelihood** on held-out digits, *in its own unit*: nats of black and white pixels, bits of a pixel with 256 greys, or nats of a density. Figures of different units are not to be compared;
 # * for models whose picture is a function of a latent $\mathbf z$: what lies **half-way** between two samples, and what a **single coordinate** of $\mathbf z$ says about ink, height and slant of the digit.
@@ -188,10 +188,8 @@ for row in rows:
 # The samples themselves, sixteen of each model, not chosen. *Look for* strokes that end in nowhere (quality) and for digits that come too often or never (coverage); where a model is told the class, the digits come in order.
 
 # %% tags=["slide:over.trilemma"]
-gallery = draw.images(torch.cat([row.samples[:16] for row in rows]), columns=16, names=[row.name for row in rows],
-                      alt="Sixteen digits from every model of the course, a row for each")
-gallery.figure.set_figheight(0.29 * len(rows))
-gallery
+draw.images(torch.cat([row.samples[:16] for row in rows]), columns=16, names=[row.name for row in rows],
+            alt="Sixteen digits from every model of the course, a row for each")
 
 # %% [markdown]
 # ## 3 · The trilemma
