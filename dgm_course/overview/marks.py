@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .measuring import Row
+from .measuring import Row, milliseconds
 from .systems import BY_ODE, EXACT, NONE
 
 YES, NO, OPEN, NOT_APPLICABLE, UNSEEN = "✓", "✗", "?", "n/a", "–"
@@ -86,7 +86,7 @@ def _sign(holds: bool) -> str:
 
 
 def _efficient(row: Row, slowest: float, rules: Rules) -> tuple[str, str]:
-    return _sign(row.seconds <= rules.speed * slowest), f"{1000 * row.seconds:.2g} ms"
+    return _sign(row.seconds <= rules.speed * slowest), milliseconds(row.seconds)
 
 
 def _quality(row: Row, rules: Rules) -> tuple[str, str]:

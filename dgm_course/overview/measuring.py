@@ -58,6 +58,11 @@ class LatentFigures(NamedTuple):
     all: float
 
 
+def milliseconds(seconds: float) -> str:
+    """In words of at most three digits: 0.042 ms, 5.9 ms, 123 ms."""
+    return f"{1000 * seconds:.{2 if seconds < 0.01 else 3}g} ms"
+
+
 @dataclass(frozen=True, repr=False)
 class Row:
     """All that was measured of one system.  seconds: of processor time a sample; passes: of networks, a sample;
@@ -85,7 +90,7 @@ class Row:
         beside = ", ".join(f"{name} {ours:.2f} ({real:.2f})" for name, ours, real in (
             ("precision", q.precision, f.precision), ("recall", q.recall, f.recall), ("coverage", q.coverage, f.coverage),
             ("Fréchet", q.frechet, f.frechet)))
-        return (f"{self.name}: {1000 * self.seconds:.3g} ms and {self.passes:.3g} passes a sample; {beside}; likelihood "
+        return (f"{self.name}: {milliseconds(self.seconds)} and {self.passes:.3g} passes a sample; {beside}; likelihood "
                 f"{self.system.likelihood.kind}, {told}; n = {self.n}, in brackets real digits")
 
 

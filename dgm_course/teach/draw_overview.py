@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..overview import COLUMNS, LECTURE, Mark, Row
 from ..overview.marks import AGREES, DISAGREES, LEFT_OPEN
+from ..overview.measuring import milliseconds
 from .draw import BLUE, GREEN, GREY, INK, VERMILION, picture
 from .house import floors
 
@@ -59,7 +60,7 @@ def trilemma(rows: Sequence[Row], ax: Axes) -> Axes:
                     arrowprops={"arrowstyle": "-", "color": colour(row), "lw": 0.6, "shrinkA": 1, "shrinkB": 2,
                                 "relpos": (0, 0.5)})
     slow, fast = (pick(row.seconds for row in rows) for pick in (max, min))
-    ends = {0: (f"{1000 * slow:.2g} ms", f"{1000 * fast:.2g} ms"), 1: ("0", "as real digits"), 2: ("0", "as real digits")}
+    ends = {0: (milliseconds(slow), milliseconds(fast)), 1: ("0", "as real digits"), 2: ("0", "as real digits")}
     for x, (low, high) in ends.items():
         ax.axvline(x, color="#c9c9c9", lw=1, zorder=0)
         ax.text(x, -0.04, low, ha="center", va="top", fontsize=8, color=INK)

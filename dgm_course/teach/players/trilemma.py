@@ -12,6 +12,7 @@ import numpy as np
 import traitlets
 
 from ...overview import Row
+from ...overview.measuring import milliseconds
 from ..draw_overview import CORNERS, colour, heights, trilemma
 from . import strip
 from .wire import Parcel, quantise, script, style
@@ -26,7 +27,7 @@ def figures(row: Row) -> list[str]:
     if row.told is not None:
         told += f", {row.told.value:.2f} {row.system.likelihood.unit}"
     passes = f"{row.passes:.3g} pass{'es' * (row.passes > 1.005)}"
-    return [f"{1000 * row.seconds:.2g} ms of processor time and {passes} a sample",
+    return [f"{milliseconds(row.seconds)} on one thread and {passes} a sample",
             f"precision {q.precision:.2f} (real digits {f.precision:.2f})",
             f"coverage {q.coverage:.2f} (real digits {f.coverage:.2f})",
             f"Fréchet distance {q.frechet:.0f} (real digits {f.frechet:.0f})", told]
@@ -52,7 +53,7 @@ class TrilemmaPlayer(anywidget.AnyWidget):
                   "figures": figures(row), "at": parcel.add(self._sheet(row))}
                  for row, line in zip(self.rows, heights(self.rows).tolist())]
         slow, fast = (pick(row.seconds for row in self.rows) for pick in (max, min))
-        ends = [[f"{1000 * slow:.2g} ms", f"{1000 * fast:.2g} ms"], ["0", "as real digits"], ["0", "as real digits"]]
+        ends = [[milliseconds(slow), milliseconds(fast)], ["0", "as real digits"], ["0", "as real digits"]]
         super().__init__(parcel=parcel.bytes(), spec={"lines": lines, "axes": list(CORNERS), "ends": ends, "count": SHOWN,
                                                       "label": self.label})
 
