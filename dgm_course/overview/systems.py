@@ -110,6 +110,23 @@ def _path(name: str, family: str, weights: str, steps: int, method: Callable, **
                   settings=f"{steps} steps of {method.__name__}", **more)
 
 
+def _written(name: str, weights: tuple[str, str], beside: str, parts: Callable[[Any], Parts]) -> System:
+    """Codes that a second model writes, one after the other or scale by scale, told the class; the first draws them."""
+    return System(name, "vector quantization", weights, lambda pair, n, y: pair[0].picture(pair[1].sample(n, y)), parts,
+                  likelihood=Likelihood(BOUND, NATS_OF_GREYS, lambda pair, x, y: pair[0].elbo(x, pair[1], y)), told=True,
+                  build=lambda *pair: pair, space="codes", beside=beside)
+
+
+def _in_codes(name: str, family: str, weights: str, steps: int, method: Callable, beside: str) -> System:
+    """The recipe of `_path` in the latent of ``latent_digits``, whose decoder draws the codes.  (notebook 10)"""
+    def make(pair: Any, start: Any, y: Tensor) -> Tensor:
+        return pair[0].decode(pair[1].given(y).sample(start, steps, method)).mean
+    source = None if method is ancestral else lambda pair, n: pair[1].generator.start(n)
+    return System(name, family, ("latent_digits", weights), make, lambda pair: [pair[0].decoder.net, pair[1].generator.net],
+                  source, Likelihood(BY_ODE), told=True, settings=f"{steps} steps of {method.__name__}",
+                  build=lambda *pair: pair, space="codes", beside=beside)
+
+
 def _noise(model: Any, n: int) -> Tensor:
     return model.start(n)
 
@@ -125,10 +142,8 @@ SYSTEMS: tuple[System, ...] = (
     _vae("VAE", ("vae_digits",)),
     _vae("VAE, bits drawn", ("vae_digits",), None, make=lambda model, n, y: model.sample(n), shade=BITS),
     _vae("VAE, learned prior", ("vae_digits", "prior_realnvp_digits"), None),
-    System("VQ-VAE with prior", "vector quantization", ("vqvae_digits", "vq_prior_digits"),
-           lambda pair, n, y: pair[0].picture(pair[1].sample(n, y)), lambda pair: [pair[0].decoder.net, pair[1]],
-           likelihood=Likelihood(BOUND, NATS_OF_GREYS, lambda pair, x, y: pair[0].elbo(x, pair[1], y)), told=True,
-           build=lambda *pair: pair, space="codes", beside="PixelCNN"),
+    _written("VQ-VAE with prior", ("vqvae_digits", "vq_prior_digits"), "PixelCNN",
+             lambda pair: [pair[0].decoder.net, pair[1]]),
     _gan("DCGAN", "dcgan_digits"),
     _gan("style GAN", "style_digits"),
     System("RealNVP", "flow", ("flow_digits",), lambda model, z, y: model.f.inverse(z),
@@ -141,6 +156,10 @@ SYSTEMS: tuple[System, ...] = (
     System("absorbing diffusion", "diffusion of tokens", ("absorbing_digits",), lambda model, n, y: model.sample(n, 16),
            lambda model: [model.net], likelihood=Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, None, 4)),
            shade=BITS, settings="16 steps of hop"),
+    _in_codes("latent diffusion", "diffusion", "ldm_digits", 20, ancestral, "DDPM"),
+    _in_codes("latent flow matching", "flow matching", "lfm_digits", 8, heun_to_data, "flow matching"),
+    _written("LlamaGen", ("vqgan_digits", "llama_gen_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1]]),
+    _written("VAR", ("var_tokens_digits", "var_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1].leave]),
 )
 
 
