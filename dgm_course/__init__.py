@@ -6,7 +6,8 @@ The package is a house of floors, and a file imports only from the floors below 
     1  distributions  nets  dynamics  fit           densities, networks, the solver, the training loop
     2  paths  data  measures                        roads from noise to data, worlds, yardsticks
     3  autoregressive vae vq gan flows path_models  one family a file; none knows its siblings
-       latent  pretrained                           (pretrained: weights; pace: how slow is this machine)
+       latent  pretrained  overview                 (pretrained: weights; overview: all of them, measured; pace: how
+                                                    slow is this machine)
     4  teach: laws verify draw play reveal          the judges of the mathematics, the pictures
     5  teach: check homework                        what each exercise must satisfy
     6  grade                                        marks for a class, answers apart from expected values

@@ -130,11 +130,22 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     a (N, D), b (M, D): features of a fixed network (Heusel 2017 took Inception's).  In feature units squared.
     Biased upwards, the more the smaller n: compare equal n, beside the floor, never across networks."""
     a, b = _two(a, b, 2, ("a", "b"))
-    cov_a, cov_b = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(b.shape[1], -1)
+    square = lambda x: torch.cov(x.T).reshape(x.shape[1], -1)
+    return frechet_of_gaussians(a.mean(0), square(a), b.mean(0), square(b))
+
+
+def frechet_of_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
+    """‖m_a − m_b‖² + tr(S_a + S_b − 2 (S_a^½ S_b S_a^½)^½), the squared W2 of N(m_a, S_a) and N(m_b, S_b).
+
+    means (D,), covariances (D, D), symmetric and without negative eigenvalues; singular ones are welcome."""
+    shapes = {tuple(x.shape) for x in (mean_a, mean_b)}, {tuple(x.shape) for x in (cov_a, cov_b)}
+    if shapes != ({(len(mean_a),)}, {(len(mean_a),) * 2}):
+        raise ValueError(f"means of shape {', '.join(map(str, shapes[0]))} and covariances of shape "
+                         f"{', '.join(map(str, shapes[1]))}: expected (D,) and (D, D).")
     values, vectors = torch.linalg.eigh(cov_a)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T  # symmetric, stable where singular
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
-    shift = (a.mean(0) - b.mean(0)).square().sum()
+    shift = (mean_a - mean_b).square().sum()
     return max(float(shift + cov_a.trace() + cov_b.trace() - 2 * cross), 0.0)
 
 
@@ -158,6 +169,16 @@ def precision_recall_coverage(real: Tensor, fake: Tensor, k: int = 5) -> Precisi
     shares = ((apart <= radius_real[:, None]).any(0), (apart <= radius_fake).any(1),
               (apart <= radius_real[:, None]).any(1))
     return PrecisionRecallCoverage(*(float(share.double().mean()) for share in shares))
+
+
+def density(real: Tensor, fake: Tensor, k: int = 5) -> float:
+    """How many real balls a fake lies in, over k, on average: 1 where fakes are as dense as the reals (Naeem 2020).
+
+    Balls as in ``precision_recall_coverage``.  Counted and not merely found, so a stray real point with its huge ball cannot
+    make fakes look good; may exceed 1 where fakes crowd where reals are."""
+    real, fake = _two(real, fake, k + 1, ("real", "fake"))
+    _refuse_large(real, fake)
+    return float((_distances(real, fake) <= _neighbour_radius(real, k)[:, None]).double().sum(0).mean()) / k
 
 
 def _neighbour_radius(x: Tensor, k: int) -> Tensor:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).resolve().parents[1] / "dgm_course"
+from dgm_course.teach.house import floors, imports, modules, outside, wings
+
 # From the ground up. In the mathematics a file imports strictly from below, so the families of one row never
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
@@ -26,7 +27,7 @@ MATHEMATICS = [
      "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel",
      "latent.game", "latent.model", "latent.next_scale"),
     ("flows.images", "vae.exact", "vae.model", "vq.model", "vq.levels"),
-    ("paths", "data", "measures"),  # `paths` gathers the names of its files, as families do
+    ("paths", "data", "measures", "latent_measures"),  # `paths` gathers the names of its files, as families do
     ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),
     ("pretrained.files",),  # where weights lie and what an entry is
@@ -35,12 +36,16 @@ MATHEMATICS = [
     ("pretrained.vae", "pretrained.vq", "pretrained.paths"),
     ("pretrained.*",),  # one file a family: its recipes
     ("pretrained",),
+    ("overview.systems", "overview.counting"),  # every model with weights, and what a pass of it is
+    ("overview.measuring",),
+    ("overview.marks",),  # the lecture's table out of what was measured
+    ("overview",),
     ("pace",),  # how slow the machine is, by the models that it trains
 ]
 CLASSROOM = [
     ("teach.laws", "teach.latent_laws", "teach.verify", "teach.draw", "teach.draw_*", "teach.play", "teach.players",
      "teach.players.*",
-     "teach.reveal", "teach.progress", "teach.exercise_cells", "teach.tidy", "teach.build"),
+     "teach.reveal", "teach.progress", "teach.house", "teach.exercise_cells", "teach.tidy", "teach.build"),
     ("teach.check", "teach.homework", "teach.homework.*", "teach.rehearsal"),
     ("teach",),  # the package itself: the names that notebooks use
 ]
@@ -48,10 +53,7 @@ OFFICE = [("grade.*",), ("grade",)]  # marks, for teachers: it knows the homewor
 PLAN = [*MATHEMATICS, *CLASSROOM, *OFFICE, ("cli",)]
 PICTURES = {"matplotlib", "IPython", "ipywidgets", "anywidget", "ipykernel", "traitlets"}
 
-MODULES = {
-    ".".join(p.relative_to(HOUSE).with_suffix("").parts).removesuffix("__init__").rstrip("."): p
-    for p in sorted(HOUSE.rglob("*.py")) if "__pycache__" not in p.parts
-}
+MODULES = modules()
 
 
 def floor(module: str) -> int:
@@ -61,34 +63,6 @@ def floor(module: str) -> int:
             return number
     raise AssertionError(f"dgm_course/{module.replace('.', '/')}.py is not on the floor plan: "
                          f"decide its floor in {Path(__file__).name} and say why in the commit.")
-
-
-def absolute(module: str, node: ast.ImportFrom) -> list[str]:
-    """What `from ..x import a, b` in a module names, counted from the package: x, x.a, x.b."""
-    inside = MODULES[module].name == "__init__.py"
-    package = module.split(".") if module else []
-    base = package[: len(package) - node.level + inside] + (node.module.split(".") if node.module else [])
-    return [".".join(base), *(".".join([*base, alias.name]) for alias in node.names)]
-
-
-def imports(module: str) -> set[str]:
-    """The package's own modules that this one imports, anywhere in its text."""
-    nodes = [n for n in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
-             if isinstance(n, ast.ImportFrom) and n.level]
-    found = {name for n in nodes for name in absolute(module, n)} & set(MODULES)
-    # `from .homework import x` names homework too where x is a module; one's own package is no neighbour
-    return {name for name in found - {module, ""} if not module.startswith(f"{name}.")}
-
-
-def outside(module: str) -> set[str]:
-    """The other packages it imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module.split(".")[0])
-    return names
 
 
 def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
@@ -149,3 +123,25 @@ def test_the_plan_would_notice():
     assert floor("teach.homework.flow_matching") == floor("teach.check")
     with pytest.raises(AssertionError, match="not on the floor plan"):
         floor("attic")
+
+
+def test_the_readers_house_is_the_one_that_lies_here():
+    """Read a second way: every `from .` line of the files, by their text."""
+    here = Path(__file__).resolve().parents[1] / "dgm_course"
+    assert {path for name, path in MODULES.items()} == {p for p in here.rglob("*.py") if "__pycache__" not in p.parts}
+    text = (here / "measures.py").read_text(encoding="utf-8")
+    assert imports("measures") == {line.split()[1][1:] for line in text.splitlines() if line.startswith("from .")}
+    assert "torch" in outside("measures")
+    with pytest.raises(KeyError, match="no module 'attic'"):
+        imports("attic")
+
+
+def test_the_map_has_families_that_do_not_know_each_other_and_a_ground():
+    graph = wings()
+    families = {"autoregressive", "vae", "vq", "gan", "flows", "path_models"}
+    assert all(not graph[name] & (families - {name}) for name in families)
+    height = floors(graph)
+    assert height["tensors"] == 0 and all(height[name] > height[other] for name in graph for other in graph[name])
+    assert height["overview"] > height["pretrained"] > max(height[name] for name in families)
+    with pytest.raises(ValueError, match="circle among a, b"):
+        floors({"a": {"b"}, "b": {"a"}, "c": set()})

@@ -11,7 +11,7 @@ from dgm_course import measures as m
 from dgm_course.distributions import Gaussian, Mixture
 
 F64 = torch.float64
-TWO_SETS = [m.energy_distance, m.mmd, m.wasserstein, m.frechet_distance, m.precision_recall_coverage]
+TWO_SETS = [m.energy_distance, m.mmd, m.wasserstein, m.frechet_distance, m.precision_recall_coverage, m.density]
 
 
 def normal(rng, *shape):
@@ -391,3 +391,29 @@ def test_other_refusals():
     }.items():
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_density_is_its_definition_by_loops(rng):
+    real, fake, k = normal(rng, 14, 3), 0.7 * normal(rng, 9, 3), 3
+    radius = [sorted(float((a - b).norm()) for b in real)[k] for a in real]  # the first is the point itself
+    inside = sum(float((a - b).norm()) <= r for a, r in zip(real, radius) for b in fake)
+    assert m.density(real, fake, k) == pytest.approx(inside / (k * len(fake)))
+
+
+def test_a_stray_real_point_fools_precision_and_not_density(rng):
+    real = torch.cat([normal(rng, 60, 2), torch.tensor([[30.0, 0.0]])])
+    fake = torch.tensor([15.0, 8.0]) + 0.1 * normal(rng, 40, 2)
+    assert m.precision_recall_coverage(real, fake, 5).precision == 1.0
+    assert m.density(real, fake, 5) == pytest.approx(1 / 5)
+
+
+def test_frechet_of_gaussians_against_the_square_root_of_another_library(rng):
+    from scipy.linalg import sqrtm
+
+    a, b = (x @ x.T + 0.1 * torch.eye(4, dtype=F64) for x in normal(rng, 2, 4, 4))
+    mean = normal(rng, 2, 4)
+    expected = float((mean[0] - mean[1]) @ (mean[0] - mean[1])) + np.trace(a + b) - 2 * np.trace(sqrtm((a @ b).numpy()).real)
+    assert m.frechet_of_gaussians(mean[0], a, mean[1], b) == pytest.approx(expected, rel=1e-9)
+    assert m.frechet_of_gaussians(mean[1], b, mean[0], a) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(ValueError, match=r"covariances of shape \(4,\).*expected \(D,\) and \(D, D\)"):
+        m.frechet_of_gaussians(mean[0], mean[0], mean[1], mean[0])
