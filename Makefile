@@ -6,8 +6,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 NB ?=
 ARGS ?=
+SITE ?= site
 
-.PHONY: help lab test notebooks notebook lint clean
+.PHONY: help lab test notebooks notebook site lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +16,7 @@ help:
 	@echo "make test                 run all tests and all notebooks (ARGS='-k paths' runs some)"
 	@echo "make notebooks            build every notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make notebook NB=08       build one, by its number or part of its name"
+	@echo "make site                 pages of all notebooks in $(SITE)/, to read without a kernel (ARGS=--still runs nothing)"
 	@echo "make lint                 style of the code"
 	@echo "make clean                remove caches and build leftovers; .venv stays, delete it yourself"
 
@@ -32,6 +34,9 @@ notebooks: $(VENV)/.test
 notebook: $(VENV)/.test
 	@test -n "$(NB)" || { echo "Say which: make notebook NB=08_flow_matching"; exit 2; }
 	$(PY) -m dgm_course.teach.build $(NB)
+
+site: $(VENV)/.test
+	$(PY) -m dgm_course.cli site "$(SITE)" $(ARGS)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .

@@ -218,6 +218,18 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
+# --- dgm site
+
+def site(options: argparse.Namespace) -> int:
+    """Make pages of the notebooks, to be read without a kernel, a server or a network."""
+    from .teach.site import live
+    from .teach.site import site as lines
+
+    for line in lines(_books(options), options.folder, live.still if options.still else live.players):
+        print(line, flush=True)
+    return 0
+
+
 # --- for teachers: dgm homework, dgm grade
 
 def homework(options: argparse.Namespace) -> int:
@@ -280,6 +292,11 @@ def parser() -> argparse.ArgumentParser:
     command = add("train", help="repeat the training of a pretrained model")
     command.add_argument("name")
     command.set_defaults(run=train)
+    command = add("site", help="pages of the notebooks, to read without running them; their players move")
+    command.add_argument("folder", type=Path, help="a new folder, or one that holds an earlier site")
+    _which(command, "all")
+    command.add_argument("--still", action="store_true", help="run nothing: players stay rows of pictures")
+    command.set_defaults(run=site)
     _for_teachers(add)
     return top
 
