@@ -139,7 +139,7 @@ def slides(books: Sequence[Book]) -> str:
             where.setdefault(slide, []).append(f'<a href="{one.page}#{anchor}">{one.stem[:2]}, {shortened(above)}</a>')
     lectures: dict[str, list[str]] = {}
     for row in table():
-        cells = "<br>".join(dict.fromkeys(where.get(row["id"], []))) or "in preparation"
+        cells = "<br>".join(dict.fromkeys(where.get(row["id"], []))) or "not on these pages"
         told = "".join(f"<td>{html.escape(row[name])}</td>" for name in ("slide", "statement"))
         lectures.setdefault(row["lecture"], []).append(f'<tr id="{row["id"]}">{told}<td>{cells}</td></tr>')
     head = "<thead><tr><th>slide</th><th>what the notebook shows</th><th>where</th></tr></thead>"
