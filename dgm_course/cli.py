@@ -53,7 +53,7 @@ def _lab_arguments(options: argparse.Namespace) -> tuple[str, list[str]]:
 
     Port and token are chosen here: no setting of the user turns the token off, and the printed address holds
     it, which the server's own log leaves out."""
-    where = folders.notebooks()
+    where = folders.own()
     all_of_them = sorted(where.glob("[0-9][0-9]_*.ipynb"))
     notebook = folders.find(where, options.name) if options.name else all_of_them[0]
     port, token = _port(options.port), secrets.token_hex(24)
