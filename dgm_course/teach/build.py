@@ -38,7 +38,7 @@ from ..folders import find
 from .exercise_cells import MasterError, dress, without_markers, without_solutions
 from .tidy import LANGUAGE, faults, run, tidy
 
-# OWNER/REPOSITORY on GitHub, once the course is published there: then every notebook gets the cell ELSEWHERE after its title,
+# OWNER/REPOSITORY on GitHub, once the course is published: then every notebook gets the cell ELSEWHERE after its title,
 # and has to be built again.  Until then no notebook knows of it.
 PUBLISHED = ""
 ELSEWHERE = """# On Colab and Kaggle this fetches the course; anywhere else it does nothing.
