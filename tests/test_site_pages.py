@@ -52,7 +52,7 @@ def text(folder: Path, name: str) -> str:
 @pytest.mark.parametrize("source, html", [
     ("$a<b$", '<span class="math">a&lt;b</span>'),
     ("$$a_1 * b_2 * c_3$$", '<span class="math display">a_1 * b_2 * c_3</span>'),
-    ("<details>\n$x<y$</details>", '<span class="math">x<y</span></details>'),
+    ("<details>\n$x<y$</details>", '<span class="math">x&lt;y</span></details>'),
     ("`$5` and `$6`", "<code>$5</code> and <code>$6</code>"),
     ("\\begin{align}a&b\\end{align}", '<span class="math display">\\begin{align}a&amp;b\\end{align}</span>'),
     ("[x](08_flow_matching.ipynb#end)", '<a href="08_flow_matching.html#end">x</a>'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from html import unescape
 from typing import Any
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -44,7 +45,10 @@ class Words(IPythonRenderer):
         return formula(self.escape_html(f"\\begin{{{name}}}{body}\\end{{{name}}}"), display=True)
 
     def block_html(self, html: str) -> str:
-        return IN_HTML.sub(lambda m: formula(m[1] or m[2], display=m[1] is not None), html) + "\n"
+        def marked(found: re.Match[str]) -> str:
+            return formula(self.escape_html(unescape(found[1] or found[2])), display=found[1] is not None)
+
+        return IN_HTML.sub(marked, html) + "\n"
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         name = self.named(text)
@@ -53,7 +57,7 @@ class Words(IPythonRenderer):
 
     def named(self, text: str) -> str:
         """An anchor made of a heading's letters, told apart from an earlier one of the same letters."""
-        plain = html.unescape(re.sub(r"<[^>]*>", "", text)).lower()
+        plain = unescape(re.sub(r"<[^>]*>", "", text)).lower()
         name = "-".join(re.findall(r"\w+", plain)) or "section"
         self.names[name] += 1
         return name if self.names[name] == 1 else f"{name}-{self.names[name]}"
