@@ -6,8 +6,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 NB ?=
 ARGS ?=
+SITE ?= site
 
-.PHONY: help lab test notebooks notebook bench lint clean
+.PHONY: help lab test notebooks notebook site bench lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +17,7 @@ help:
 	@echo "make notebooks            build every notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make notebook NB=08       build one, by its number or part of its name"
 	@echo "make bench                what is fast: ratios against plain code, in one run (ARGS='--rounds 5 --threads 1')"
+	@echo "make site                 pages of all notebooks in $(SITE)/, to read without a kernel (ARGS=--still runs nothing)"
 	@echo "make lint                 style of the code"
 	@echo "make clean                remove caches and build leftovers; .venv stays, delete it yourself"
 
@@ -36,6 +38,9 @@ notebook: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks $(ARGS)
+
+site: $(VENV)/.test
+	$(PY) -m dgm_course.cli site "$(SITE)" $(ARGS)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .

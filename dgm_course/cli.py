@@ -53,7 +53,7 @@ def _lab_arguments(options: argparse.Namespace) -> tuple[str, list[str]]:
 
     Port and token are chosen here: no setting of the user turns the token off, and the printed address holds
     it, which the server's own log leaves out."""
-    where = folders.notebooks()
+    where = folders.own()
     all_of_them = sorted(where.glob("[0-9][0-9]_*.ipynb"))
     notebook = folders.find(where, options.name) if options.name else all_of_them[0]
     port, token = _port(options.port), secrets.token_hex(24)
@@ -231,6 +231,18 @@ def anchors(options: argparse.Namespace) -> int:
     return 0
 
 
+# --- dgm site
+
+def site(options: argparse.Namespace) -> int:
+    """Make pages of the notebooks, to be read without a kernel, a server or a network."""
+    from .teach.site import live
+    from .teach.site import site as lines
+
+    for line in lines(_books(options), options.folder, live.still if options.still else live.players):
+        print(line, flush=True)
+    return 0
+
+
 # --- for teachers: dgm homework, dgm grade
 
 def homework(options: argparse.Namespace) -> int:
@@ -294,6 +306,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name")
     command.set_defaults(run=train)
     add("anchors", help="the weights' held-out figures beside published ones").set_defaults(run=anchors)
+    command = add("site", help="pages of the notebooks, to read without running them; their players move")
+    command.add_argument("folder", type=Path, help="a new folder, or one that holds an earlier site")
+    _which(command, "all")
+    command.add_argument("--still", action="store_true", help="run nothing: players stay rows of pictures")
+    command.set_defaults(run=site)
     _for_teachers(add)
     return top
 

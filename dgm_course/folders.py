@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib import metadata
 from pathlib import Path
+
+KIND = "[0-9][0-9]_*.ipynb"
 
 
 def notebooks(start: Path | None = None) -> Path:
-    """The course's notebooks folder: in the current folder or one above it, else beside the package."""
-    here = (start or Path.cwd()).resolve()
+    """The course's notebooks folder: here or above, else beside the package, else where its wheel put them."""
     beside = Path(__file__).resolve().parents[1]
-    for folder in (*(p / "notebooks" for p in (here, *here.parents)), beside / "notebooks"):
-        if any(folder.glob("[0-9][0-9]_*.ipynb")):
-            return folder
+    if folder := _near(start) or installed():
+        return folder
     raise LookupError(f"No notebooks here, nor beside the package in {beside}: "
                       f"change into the folder of the course, or build them with `make notebooks`.")
+
+
+def own(start: Path | None = None) -> Path:
+    """Notebooks to write in: those at hand or, where only the wheel has them, a copy made in the current folder."""
+    if folder := _near(start):
+        return folder
+    source, target = notebooks(start), (start or Path.cwd()).resolve() / "notebooks"
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    print(f"The course's notebooks are copied to {target}: they are yours to write in.")
+    return target
+
+
+def installed() -> Path | None:
+    """Where the course's wheel has put the notebooks; None where it came without."""
+    try:
+        files = metadata.files("dgm-course") or []
+    except metadata.PackageNotFoundError:
+        return None
+    folders = {Path(file.locate()).resolve().parent for file in files if file.match(f"notebooks/{KIND}")}
+    return next((folder for folder in folders if any(folder.glob(KIND))), None)
+
+
+def _near(start: Path | None) -> Path | None:
+    """The notebooks in the current folder, in one above it, or beside the package."""
+    here = (start or Path.cwd()).resolve()
+    places = (*(p / "notebooks" for p in (here, *here.parents)), Path(__file__).resolve().parents[1] / "notebooks")
+    return next((folder for folder in places if any(folder.glob(KIND))), None)
 
 
 def find(folder: Path, wanted: str, suffix: str = ".ipynb") -> Path:

@@ -275,3 +275,34 @@ def test_the_command_line_runs_as_a_module(tmp_path):
     command = [sys.executable, "-m", "dgm_course.teach.build", "--notebooks", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "nothing to build" in done.stdout
+
+
+def test_only_a_published_course_has_the_cell_for_colab_and_kaggle(tmp_path, monkeypatch):
+    path = master(tmp_path)
+    monkeypatch.setattr(build, "PUBLISHED", "")
+    before = build.student(path)
+    assert not any("colab" in cell.source for cell in before.cells)
+    monkeypatch.setattr(build, "PUBLISHED", "someone/course")
+    after = build.student(path)
+    nbformat.validate(after)
+    assert [cell.id for cell in after.cells if "colab" not in cell.source] == [cell.id for cell in before.cells]
+    assert "google.colab" in after.cells[1].source and faults(after) == []
+    assert [cell.source for cell in build.solved(path).cells[:2]] == [cell.source for cell in after.cells[:2]]
+
+
+@pytest.mark.parametrize("where", ["colab", "kaggle", "here"])
+def test_the_cell_fetches_the_course_there_and_does_nothing_here(monkeypatch, where):
+    called = []
+
+    class Shell:
+        def run_line_magic(self, name, words):
+            called.append((name, words))
+
+    monkeypatch.delitem(sys.modules, "google.colab", raising=False)
+    monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
+    if where == "colab":
+        monkeypatch.setitem(sys.modules, "google.colab", sys)
+    if where == "kaggle":
+        monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    exec(build.ELSEWHERE.format(address="someone/course"), {"get_ipython": Shell})
+    assert called == ([] if where == "here" else [("pip", "install -q git+https://github.com/someone/course")])

@@ -45,7 +45,8 @@ MATHEMATICS = [
 CLASSROOM = [
     ("teach.laws", "teach.latent_laws", "teach.verify", "teach.draw", "teach.draw_*", "teach.play", "teach.players",
      "teach.players.*",
-     "teach.reveal", "teach.progress", "teach.house", "teach.exercise_cells", "teach.tidy", "teach.build"),
+     "teach.reveal", "teach.progress", "teach.house", "teach.exercise_cells", "teach.tidy", "teach.build",
+     "teach.site", "teach.site.*"),
     ("teach.check", "teach.homework", "teach.homework.*", "teach.rehearsal"),
     ("teach",),  # the package itself: the names that notebooks use
 ]

@@ -23,7 +23,7 @@ from ..teach.exercise_cells import BEGIN, END, solution_blocks
 from ..teach.homework import exercises, topics
 from .sieve import HOUSE, NAME
 
-PACKED = (".py", ".typed", ".js", ".css", ".json", ".safetensors")
+PACKED = (".py", ".typed", ".js", ".css", ".json", ".safetensors", ".html", ".csv", ".woff2", ".txt")
 FIXED = (2020, 1, 1, 0, 0, 0)  # the date of all files in the wheel: the same course gives the same wheel
 SHORTEST = 40  # letters, blanks aside: what is shorter is said by every text on the subject
 

@@ -38,6 +38,14 @@ from ..folders import find
 from .exercise_cells import MasterError, dress, without_markers, without_solutions
 from .tidy import LANGUAGE, faults, run, tidy
 
+# OWNER/REPOSITORY on GitHub, once the course is published: then every notebook gets the cell ELSEWHERE after its title,
+# and has to be built again.  Until then no notebook knows of it.
+PUBLISHED = ""
+ELSEWHERE = """# On Colab and Kaggle this fetches the course; anywhere else it does nothing.
+import os, sys
+if "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+    get_ipython().run_line_magic("pip", "install -q git+https://github.com/{address}")"""
+
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -97,6 +105,7 @@ def _notebook(master: Path, change: Callable[[str], str]) -> NotebookNode:
     """Read, dress the exercise cells, change the solutions, name the cells, sign."""
     try:
         cells = [_student_cell(cell) for cell in dress(_read(master))]
+        cells[1:1] = _elsewhere()
         ids = _cell_ids(master.stem, cells)
         signed = _assemble(ids, cells, without_solutions)
         notebook = _assemble(ids, cells, change)
@@ -117,6 +126,11 @@ def _student_cell(cell: NotebookNode) -> NotebookNode:
     """A fresh cell with text and metadata alone, so that nothing random of the reader's slips in."""
     new = {"markdown": nbformat.v4.new_markdown_cell, "raw": nbformat.v4.new_raw_cell}
     return new.get(cell.cell_type, nbformat.v4.new_code_cell)(cell.source, metadata=cell.metadata)
+
+
+def _elsewhere() -> list[NotebookNode]:
+    """The first code cell of a published notebook, for machines that have no course yet; none before that."""
+    return [nbformat.v4.new_code_cell(ELSEWHERE.format(address=PUBLISHED))] if PUBLISHED else []
 
 
 def _cell_ids(name: str, cells: Iterable[NotebookNode]) -> list[str]:

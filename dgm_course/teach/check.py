@@ -150,11 +150,11 @@ class Card:
 
     @property
     def html(self) -> str:
-        """The same with colour; the second hint folded."""
+        """The same with a coloured edge (the words keep the page's, to be read on any); the second hint folded."""
         verdict, colour, say = self.verdict, MARKS[self.verdict.status][1], html.escape
-        rows = [f'<strong style="color:{colour}">{say(self.title)}</strong> — {say(verdict.law)}']
+        rows = [f'<strong>{say(self.title)}</strong> — {say(verdict.law)}']
         if self.task and verdict.passed:
-            rows[0] = f'<strong style="color:{colour}">{say(self.title)}</strong> — {say(self.body)}'
+            rows[0] = f'<strong>{say(self.title)}</strong> — {say(self.body)}'
         elif self.task:
             rows.append(f"<em>Asked:</em> {say(self.task.asks)}")
         if verdict.given:

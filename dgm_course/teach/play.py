@@ -198,5 +198,6 @@ def play(draw: Callable[..., Any], **sliders: Any) -> Play:
     if not sliders:
         raise TypeError("play needs at least one slider, such as t=(0.0, 1.0).")
     said = (draw.__doc__ or "").strip().split("\n")[0]
-    label = said or f"{getattr(draw, '__name__', 'a picture').replace('_', ' ')} for {', '.join(sliders)}"
+    name = getattr(draw, "__name__", "a picture").replace("_", " ").replace("<lambda>", "a picture")
+    label = said or f"{name} for {', '.join(sliders)}"
     return Play(draw, {name: control(name, spec) for name, spec in sliders.items()}, label)

@@ -1,0 +1,133 @@
+"""The players of a notebook: run it once, keep what they hold, and let a page read it when they come into view.
+
+A widget whose state has an ES module of its own (``_esm``: every player is one) needs no kernel once it is drawn. Its module
+and its data become two small classic scripts, for a page on a disk may load those where it may not fetch; widgets that
+ask the kernel for each picture stay the strips they are in the notebook.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from ..build import execute
+from ..tidy import WIDGET
+
+HOUSE = Path(__file__).resolve().parents[2]
+STATES = "application/vnd.jupyter.widget-state+json"
+EXPORT = re.compile(r"^export default ", re.M)
+
+
+@dataclass(frozen=True)
+class Player:
+    """A player of a page: the files of its module and of its data, counted from the site's folder."""
+
+    module: str
+    data: str
+
+
+Places = dict[str, Player]  # "CELL ID/number of the output" -> its player
+Run = Callable[[NotebookNode, Path], NotebookNode]
+
+
+def place(cell: NotebookNode, number: int) -> str:
+    """The name of an output."""
+    return f"{cell.id}/{number}"
+
+
+def still(path: Path, folder: Path) -> Places:
+    """No players at all: every page shows their strips, and nothing is run."""
+    return {}
+
+
+def run(notebook: NotebookNode, where: Path) -> NotebookNode:
+    """Run it in its folder on the quick budget, or on what DGM_BUDGET says."""
+    return execute(notebook, timeout=1200, env={"DGM_BUDGET": os.environ.get("DGM_BUDGET", "quick")}, folder=where)
+
+
+def players(path: Path, folder: Path, run: Run = run) -> Places:
+    """Write the players of the notebook ``path`` into the site's ``folder`` and say where each stands.
+
+    What was written for the same cells, library and budget is taken as it is; a cell that raises is a MasterError."""
+    notebook = nbformat.read(path, as_version=4)
+    last = _last_player(notebook)
+    if last is None:
+        return {}
+    notebook.cells = notebook.cells[:last + 1]
+    known, stamp = folder / "players" / f"{path.stem}.json", _stamp(notebook)
+    if (found := _kept(known, stamp, folder)) is not None:
+        return found
+    done = run(notebook, path.parent)
+    known.parent.mkdir(parents=True, exist_ok=True)
+    places = dict(_written(done, path.stem, folder))
+    told = {"stamp": stamp, "players": {name: asdict(player) for name, player in places.items()}}
+    known.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return places
+
+
+def _last_player(notebook: NotebookNode) -> int | None:
+    """The last cell with a widget that moves without the kernel (what `play` shows says so itself)."""
+    def moves(output: NotebookNode) -> bool:
+        data = output.get("data", {})
+        return WIDGET in data and not data.get("text/plain", "").startswith("play(")
+
+    found = [i for i, cell in enumerate(notebook.cells) if any(map(moves, cell.get("outputs", [])))]
+    return found[-1] if found else None
+
+
+def _stamp(notebook: NotebookNode) -> str:
+    """What the players depend on: the cells, every file of the library, the budget."""
+    digest = hashlib.sha256(os.environ.get("DGM_BUDGET", "quick").encode())
+    for cell in notebook.cells:
+        digest.update(f"{cell.id}\n{cell.source}\n".encode())
+    for file in sorted(p for p in HOUSE.rglob("*") if p.suffix in (".py", ".js", ".css", ".safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _kept(known: Path, stamp: str, folder: Path) -> Places | None:
+    """The players of an earlier run, where they are still those that a new one would give."""
+    if not known.is_file():
+        return None
+    told = json.loads(known.read_text(encoding="utf-8"))
+    places = {name: Player(**player) for name, player in told["players"].items()}
+    whole = all((folder / file).is_file() for player in places.values() for file in (player.module, player.data))
+    return places if told["stamp"] == stamp and whole else None
+
+
+def _written(notebook: NotebookNode, stem: str, folder: Path) -> Iterator[tuple[str, Player]]:
+    """Each player's place and files, written as they come."""
+    states = notebook.metadata.get("widgets", {}).get(STATES, {}).get("state", {})
+    for cell in notebook.cells:
+        for number, output in enumerate(cell.get("outputs", [])):
+            model = states.get(output.get("data", {}).get(WIDGET, {}).get("model_id"))
+            script = None if model is None else classic(model["state"].get("_esm", ""))
+            if script is not None:
+                module = hashlib.sha256(script.encode()).hexdigest()[:12]
+                name = f"{stem}-{cell.id}-{number}"
+                files = Player(f"players/module-{module}.js", f"players/{name}.js")
+                (folder / files.module).write_text(f'dgmSite.module("{files.module}", {script});\n', encoding="utf-8")
+                (folder / files.data).write_text(_data(files.data, model), encoding="utf-8")
+                yield place(cell, number), files
+
+
+def classic(esm: str) -> str | None:
+    """An ES module without imports as a function that returns its default export; None where it is no such module."""
+    if len(EXPORT.findall(esm)) != 1 or re.search(r"^(import|export (?!default))\b", esm, re.M):
+        return None
+    return f'() => {{ "use strict";\n{EXPORT.sub("return ", esm)}\n}}'
+
+
+def _data(name: str, model: NotebookNode) -> str:
+    """A widget's state as a script: plain values as they are, bytes in base64, its style sheet with them."""
+    values = {key: value for key, value in model["state"].items() if key == "_css" or not key.startswith("_")}
+    held = {buffer["path"][0]: buffer["data"] for buffer in model.get("buffers", []) if len(buffer["path"]) == 1}
+    plain = json.dumps({key: value for key, value in values.items() if key not in held}, ensure_ascii=False)
+    return f'dgmSite.data("{name}", {plain}, {json.dumps(held)});\n'

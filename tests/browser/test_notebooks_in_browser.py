@@ -1,0 +1,96 @@
+"""Notebooks as a reader runs them: Run All in JupyterLab, no cell fails, the console is clean, and one can look at it later.
+
+With the brief budget, for what is trained is tested elsewhere.  Three notebooks by default, quick ones; DGM_BROWSER=all
+runs all of them, DGM_BROWSER=07,08 those.  Pictures of every section stay in tests/browser/seen/, which git ignores.
+"""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from in_lab import ROOT, browser_page, failures, lab, missing
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+SEEN = Path(__file__).parent / "seen"
+QUIET = ("favicon", "ResizeObserver loop")  # asked for by the browser; a notice of its layout, harmless and not ours
+
+
+def chosen() -> list[Path]:
+    """The notebooks that DGM_BROWSER names."""
+    wanted = os.environ.get("DGM_BROWSER") or "03,04,06"
+    return [path for path in NOTEBOOKS if wanted == "all" or path.stem[:2] in wanted.split(",")]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """One JupyterLab for all of them, the brief budget on the CPU."""
+    folder = tmp_path_factory.mktemp("lab")
+    for path in chosen():
+        nbformat.write(emptied(path), folder / path.name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DGM_BUDGET", "brief")
+        patch.setenv("DGM_DEVICE", "cpu")
+        with lab(folder) as address:
+            yield address
+
+
+@pytest.mark.parametrize("path", chosen(), ids=lambda path: path.stem)
+def test_run_all_in_the_browser(address, path):
+    with browser_page() as page:
+        run_all(page, f"{address}/lab/workspaces/test/tree/{path.name}?reset", seconds=1500)
+        look(page, SEEN / path.stem)
+        assert failures(page) == []
+        assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
+        prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+        assert len(prompts) > 10 and all(re.fullmatch(r"\[\d+\]:?", prompt.strip()) for prompt in prompts)
+        assert page.locator(".jp-OutputArea-output img, .jp-OutputArea-output canvas").count() > 5
+        assert page.get_by_text("Error displaying widget").count() == 0
+        assert [fault for fault in page.faults if not any(word in fault for word in QUIET)] == []
+
+
+def emptied(path: Path) -> nbformat.NotebookNode:
+    """The notebook without its outputs and numbers: what is seen afterwards was made here."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+READY = "() => { const kernel = window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel; " \
+        "return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }"
+RUN = "() => document.querySelectorAll('.jp-CodeCell .jp-InputPrompt').length > 10 && " \
+      "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => /^\\[\\d+\\]/.test(e.textContent.trim()))"
+
+
+def run_all(page, url: str, seconds: float) -> None:
+    """Open it, wait for its kernel (JupyterLab may ask which), run all cells, wait until each has its number."""
+    page.goto(url)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area').catch(() => 0)")
+    for _ in range(120):
+        if page.locator(".jp-Dialog").count():
+            page.locator(".jp-Dialog .jp-mod-accept").first.click()
+        elif page.evaluate(READY):
+            break
+        page.wait_for_timeout(1000)
+    assert page.locator(".jp-Dialog").count() == 0, page.locator(".jp-Dialog").first.inner_text()
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+    page.wait_for_function(RUN, timeout=seconds * 1000, polling=1000)
+    page.wait_for_timeout(1500)
+    assert page.locator(".jp-Dialog").count() == 0, page.locator(".jp-Dialog").first.inner_text()
+
+
+def look(page, folder: Path) -> None:
+    """A picture of each section, for those who want to see it as a reader does."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, heading in enumerate(page.locator(".jp-RenderedMarkdown h2").all()):
+        heading.evaluate("node => node.scrollIntoView()")
+        page.wait_for_timeout(400)
+        page.screenshot(path=folder / f"{number:02d}.png")
