@@ -21,7 +21,7 @@
 # | features | 128 numbers a digit, from one fixed classifier; all distances between digits are distances of features |
 # | greys, bits | digits in $[-1,1]$, or of black and white; bits are judged beside real bits |
 # | a pass | one evaluation of a network for one sample; two networks make two passes |
-# | seconds | of processor time, all cores added, warm, in batches |
+# | seconds | of one processor, on one thread, warm, in batches |
 
 # %%
 import torch
@@ -82,7 +82,7 @@ samplers = {"the truth": world.sample(400), "copies": training,
             "collapses to 3 modes": many[mode_of(many) < 3][:400],
             "blurs": world.sample(400) + 0.45 * torch.randn(400, 2), "strays": anywhere}
 nearest = lambda x: float(torch.cdist(x, training).amin(1).mean())
-axes = draw.panels(5, 2.0)
+axes = draw.panels(5, 2.0, height=2.35)
 print(f"{'':22}precision  recall  coverage  density  Fréchet  nearest training point")
 for ax, (name, x) in zip(axes, samplers.items()):
     p = measures.precision_recall_coverage(held, x)
@@ -168,12 +168,12 @@ density_coverage = check("over.coverage", density_coverage)
 #
 # The cell below loads all weights that come with the course and lets each model draw, in two rounds, all models in turn in each. What it writes down:
 #
-# * **cost**: processor seconds a sample (the faster of the two rounds), and passes a sample, counted by a hook on the network while it runs;
+# * **cost**: seconds a sample on one thread (the faster of the two rounds), and passes a sample, counted by a hook on the network while it runs;
 # * **quality and coverage** by the measures above, beside the floor, n against n, with k = 5;
 # * **likelihood** on held-out digits, *in its own unit*: nats of black and white pixels, bits of a pixel with 256 greys, or nats of a density. Figures of different units are not to be compared;
 # * for models whose picture is a function of a latent $\mathbf z$: what lies **half-way** between two samples, and what a **single coordinate** of $\mathbf z$ says about ink, height and slant of the digit.
 #
-# Settings are kept modest, so that it fits into a minute: the models as they are, without guidance, and few steps. The diffusion models and the VQ-VAE's prior are told which class to draw, in equal shares; the others are not. `overview.SYSTEMS` holds every setting.
+# Settings are kept modest, so that it fits into a minute: the models as they are, without guidance, and few steps. The Gaussian diffusion models, flow matching and whatever works on codes are told which class to draw, in equal shares; the others are not. `overview.SYSTEMS` holds every setting.
 
 # %% tags=["slide:over.table", "slide:over.trilemma"]
 digits = data.mnist()
@@ -188,8 +188,10 @@ for row in rows:
 # The samples themselves, sixteen of each model, not chosen. *Look for* strokes that end in nowhere (quality) and for digits that come too often or never (coverage); where a model is told the class, the digits come in order.
 
 # %% tags=["slide:over.trilemma"]
-draw.images(torch.cat([row.samples[:16] for row in rows]), columns=16, names=[row.name for row in rows],
-            alt="Sixteen digits from every model of the course, a row for each")
+gallery = draw.images(torch.cat([row.samples[:16] for row in rows]), columns=16, names=[row.name for row in rows],
+                      alt="Sixteen digits from every model of the course, a row for each")
+gallery.figure.set_figheight(0.29 * len(rows))
+gallery
 
 # %% [markdown]
 # ## 3 · The trilemma
@@ -303,7 +305,7 @@ for row in rows:
               f"precision {row.quality.precision:.2f}, not {other.quality.precision:.2f}; coverage {row.quality.coverage:.2f}, not {other.quality.coverage:.2f}")
 
 # %% [markdown]
-# *What it bought.* The prior over codes is a PixelCNN's cousin, and it has 49 places instead of 784. It need not spend its capacity on the edge of a stroke: the decoder knows edges. So it is cheaper *and* better, at the price of a second training, and of whatever the codes have lost: no prior can draw what the decoder cannot. (The two do
+# *What it bought.* The VQ-VAE's prior is a PixelCNN's cousin, and it has 49 places instead of 784. It need not spend its capacity on the edge of a stroke: the decoder knows edges. So it is cheaper *and* better, at the price of a second training, and of whatever the codes have lost: no prior can draw what the decoder cannot. (The two do
 # not draw the same thing: codes decode to greys and are told the class, the PixelCNN draws bits and is not. Each is judged beside its own kind.)
 #
 # The same trade made latent diffusion and VAR the state of the art: learn *what* in a small space, leave *how exactly* to a decoder. In large pictures the ratio of sizes is larger than here, and so is the gain.
