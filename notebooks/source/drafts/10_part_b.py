@@ -181,7 +181,7 @@ print(f"held-out digits:  {share_as_asked(test, labels)} of {len(test)}")
 #
 # Row by row is an order for texts. Nobody draws so: first where and how large, then the strokes, then their edges. VAR makes this the order of generation, and for that the *tokeniser* has to speak in scales. It does so by telling what is left:
 #
-# $$\hat{\mathbf f}\leftarrow\mathbf 0;\qquad\text{for }k=1,\dots,S:\quad r_k=\mathrm{down}_k(\mathbf f-\hat{\mathbf f}),\quad c_k=\arg\min_j\lVert r_k-\mathbf e_j\rVert,\quad\hat{\mathbf f}\leftarrow\hat{\mathbf f}+\phi_k\bigl(\mathrm{up}(\mathbf e_{c_k})\bigr)$$
+# $$\hat{\mathbf f}\leftarrow\mathbf 0;\qquad\text{for }k=1,\dots,S\;:\quad r_k=\mathrm{down}_k(\mathbf f-\hat{\mathbf f}),\quad c_k=\arg\min_j\lVert r_k-\mathbf e_j\rVert,\quad\hat{\mathbf f}\leftarrow\hat{\mathbf f}+\phi_k\bigl(\mathrm{up}(\mathbf e_{c_k})\bigr)$$
 #
 # | | |
 # |---|---|
