@@ -375,12 +375,12 @@ spell = lambda n: words(moons.sample(n))
 seed(9)
 models["autoregressive"] = autoregressive.MADE(CELLS, (2,), width=128)
 models["absorbing"] = path_models.absorbing(nets.TokenMLP(CELLS, 2, 128), (2,), CELLS)
-models["GAN"] = gan.GAN(adversarial_nets.Sculptor(latent=4), adversarial_nets.Critic(), gan.non_saturating().plus(gan.R1(0.05)))
+models["GAN"] = gan.GAN(adversarial_nets.Sculptor(latent=4), adversarial_nets.Critic(), gan.non_saturating().plus(gan.R1(0.01)))
 models["diffusion"] = path_models.ddpm(nets.MLP(2, 64, 3), (2,))
 models["flow matching"] = path_models.flow_matching(nets.MLP(2, 64, 3), (2,))
-plan = {"autoregressive": (300, 4e-3), "absorbing": (400, 4e-3), "GAN": (500, 2e-3), "diffusion": (1200, 1e-2), "flow matching": (1200, 1e-2)}
+plan = {"autoregressive": (300, 4e-3), "absorbing": (400, 4e-3), "GAN": (1000, 4e-3), "diffusion": (2400, 1e-2), "flow matching": (1200, 1e-2)}
 for name, (quick, rate) in plan.items():
-    rule = Recipe(budget(quick=quick, full=5000), 256, rate, betas=(0.5, 0.9) if name == "GAN" else (0.9, 0.999), decay=linear)
+    rule = Recipe(budget(quick=quick, full=5000), 256, rate, betas=(0.5, 0.99) if name == "GAN" else (0.9, 0.999), decay=linear)
     fit(models[name], spell if name in ("autoregressive", "absorbing") else moons, rule, report=progress(name))
 
 # %% [markdown]

@@ -72,8 +72,8 @@ EXERCISES = (
         implicit_score_matching,
         slips.IMPLICIT,
         2,
-        "The trace is Σ_i ∂s_i/∂x_i: one call of torch.autograd.grad for each coordinate, on s[:, i].sum(), of which entry i "
-        "is kept. With create_graph=True the network can learn from it.",
+        "The trace is Σ_i ∂s_i/∂x_i: one call of torch.autograd.grad for each coordinate, on s[:, i].sum(), of which entry "
+        "i is kept. With create_graph=True the network can learn from it.",
         Watch(outputs=("loss",), gradient=("score_net",), tensors=True),
         cuts=slips.IMPLICIT_CUTS,
     ),
