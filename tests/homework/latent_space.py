@@ -235,7 +235,7 @@ BANKS = {
             "scaled twice": slip(slips.PREVIEW, "Scaled the other way"),
             "scaled too soon": slip(slips.PREVIEW, "walk first"),
             "mean scaled": slip(slips.PREVIEW, "multiplied by std as well"),
-            "columns": slip(slips.PREVIEW, "along the last axis"),
+            "columns": slip(slips.PREVIEW, "mean and std are laid along the last axis"),
             "one time": (preview_one_time, "first row"),
         },
         {"einsum": preview_by_einsum, "channels": preview_by_channels, "axes": preview_by_moving_axes,
