@@ -105,7 +105,7 @@ def as_asked(images: Tensor, labels: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def written(log_prob: Callable[[Tensor, Tensor], Tensor], codes: Tensor, draw: Callable[[Tensor, float], Tensor],
-            passes: int, images: data.Images) -> dict[str, Any]:
+            passes: int) -> dict[str, Any]:
     """Exact nats of the codes of the embedded test digits, and the digits that are drawn, with guidance and without.
 
     log_prob: (codes, labels) -> (B,); draw: (labels, guidance) -> pictures (n, 1, 28, 28); passes: of the net, a sample"""
@@ -116,7 +116,7 @@ def written(log_prob: Callable[[Tensor, Tensor], Tensor], codes: Tensor, draw: C
                             "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2), "passes": passes}
     for name, weight in (("guided", GUIDANCE), ("unguided", 1.0)):
         seed(0)
-        told[name] = as_asked(draw(labels, weight), labels) | judged(lambda y, w=weight: draw(y, w), images,
+        told[name] = as_asked(draw(labels, weight), labels) | judged(lambda y, w=weight: draw(y, w), own,
                                                                      f"w = {weight:g}")
     return told | {"protocol": f"exact -log p(codes | class) of {len(nats):,} test digits; as asked: the class asked for is "
                                "the first choice of digit_classifier (strictly: with probability 0.9 or more), 1,000 "
@@ -127,15 +127,15 @@ def var_figure(model: VAR, images: data.Images) -> dict[str, Any]:
     """`written` for VAR."""
     tokens = read_into(digits_tokens(), "var_tokens_digits").to(device())
     return written(model.log_prob, many_scales(data.mnist().to(device()).test),
-                   lambda y, weight: tokens.picture(model.sample(len(y), y, weight)), len(SIDES), images)
+                   lambda y, weight: tokens.picture(model.sample(len(y), y, weight)), len(SIDES))
 
 
 def llama_figure(model: LlamaGen, images: data.Images) -> dict[str, Any]:
     """`written` for LlamaGen."""
     tokens = llama_tokens().to(device())
     return written(model.log_prob, one_scale(data.mnist().to(device()).test),
-                   lambda y, weight: tokens.picture(model.sample(len(y), y, stream=guided(weight))), model.length,
-                   images) | {"tokens": LLAMA_TOKENS}
+                   lambda y, weight: tokens.picture(model.sample(len(y), y, stream=guided(weight))), model.length
+                   ) | {"tokens": LLAMA_TOKENS}
 
 
 def codes_recipe(steps: int, lr: float = 3e-3) -> Recipe:
