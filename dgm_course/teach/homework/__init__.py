@@ -30,7 +30,7 @@ import numpy as np
 
 from ._cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
 from ._judge import Expected, SameValues, Verdict, judge
-from ._observe import observe, values_of, warm_up
+from ._observe import Later, observe, values_of, warm_up
 from ._sentences import NOT_YET, PASS, WRONG
 
 __all__ = [
@@ -90,8 +90,8 @@ class Exercise:
 
     def expected(self, inputs: Sequence[Case]) -> Expected:
         """What the reference does on them, and what each known slip would do."""
-        slips = tuple((hint, values_of(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.slips)
-        cuts = tuple((hint, values_of(form, inputs, self.watch)) for hint, form in self.cuts)
+        slips = tuple((hint, Later(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.slips)
+        cuts = tuple((hint, Later(form, inputs, self.watch)) for hint, form in self.cuts)
         return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), slips, cuts)
 
     def judge(self, observed: Sequence[Observation], expected: Expected) -> Verdict:

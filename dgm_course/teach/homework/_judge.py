@@ -54,8 +54,8 @@ class Expected:
 
     cases: tuple[Case, ...]
     right: tuple[Observation, ...]
-    slips: tuple[tuple[str, tuple[Observation, ...]], ...] = ()
-    cuts: tuple[tuple[str, tuple[Observation, ...]], ...] = ()
+    slips: tuple[tuple[str, Sequence[Observation]], ...] = ()
+    cuts: tuple[tuple[str, Sequence[Observation]], ...] = ()
 
 
 class SameValues:
@@ -198,9 +198,16 @@ def _listed(names: Sequence[str]) -> str:
 def _known_slip(came: Sequence[dict], expected: Expected, law: SameValues) -> str:
     """The slip whose values came in every case in which it has any (k/(steps − 1) has none for one step)."""
     for hint, slipped in expected.slips:
-        rows = [row for row in zip(came, slipped, expected.cases, strict=False) if not row[1].trouble]
-        if rows and all(_alike(values, slip.values, law, case) for values, slip, case in rows):
-            return hint
+        told = 0
+        for values, slip, case in zip(came, slipped, expected.cases, strict=False):
+            if slip.trouble:
+                continue
+            if not _alike(values, slip.values, law, case):
+                break  # the slip is not asked about the other cases
+            told += 1
+        else:
+            if told:
+                return hint
     return ""
 
 

@@ -41,8 +41,28 @@ def observe(answer: Callable, cases: Sequence[Case], watch: Watch = USUAL) -> tu
 
 def values_of(answer: Callable, cases: Sequence[Case], watch: Watch) -> tuple[Observation, ...]:
     """The values (and gradients) alone, for a function that is trusted: a reference or a known slip."""
-    with undisturbed():
-        return tuple(_trusted_case(answer, case, watch) for case in cases)
+    return tuple(Later(answer, cases, watch))
+
+
+class Later(Sequence):
+    """`values_of`, each asked for when it is needed and then remembered: most slips are told apart by their first case."""
+
+    def __init__(self, form: Callable, cases: Sequence[Case], watch: Watch) -> None:
+        self.form, self.cases, self.watch = form, tuple(cases), watch
+        self._known: dict[int, Observation] = {}
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, k: int) -> Observation:
+        case = self.cases[k]  # an IndexError ends a loop
+        if k not in self._known:
+            with undisturbed():
+                self._known[k] = _trusted_case(self.form, case, self.watch)
+        return self._known[k]
+
+    def __reduce__(self) -> tuple:
+        return tuple, (tuple(self),)  # what travels is plain
 
 
 def _trusted_case(answer: Callable, case: Case, watch: Watch) -> Observation:
