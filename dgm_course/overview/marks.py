@@ -30,8 +30,9 @@ class Rules:
     """Where a figure becomes a tick.
 
     speed: at most this share of the slowest system's seconds; quality, coverage: at least this share of what real digits
-    reach; latent: half-way between two samples at least this share of the samples' own recognised; disentangled: the best
-    coordinate explains at least this share of what all explain together, on average over the factors."""
+    reach; latent: half-way between two samples at least this share of the samples' own recognised, and more than of two
+    real digits faded into each other; disentangled: the best coordinate explains at least this share of what all explain
+    together, on average over the factors."""
 
     speed: float = 1 / 20
     quality: float = 0.9
@@ -103,7 +104,7 @@ def _latent(row: Row, rules: Rules) -> tuple[str, str]:
     if row.latent is None:
         return UNSEEN, ""
     middle, own = row.latent.middle, row.latent.own
-    return _sign(middle >= rules.latent * own), f"{middle:.2f} of {own:.2f}"
+    return _sign(middle >= rules.latent * own and middle > row.faded[0]), f"{middle:.2f} of {own:.2f}"
 
 
 def _disentangled(row: Row, rules: Rules) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from .counting import counted, one_thread, timed
 from .systems import BITS, BITS_A_PIXEL, GREYS, NATS_OF_BITS, SYSTEMS, System, available
 
 K = 5  # neighbours
-PAIRS, SURE = 32, 0.9  # ways between two samples; the probability of one class from which on a digit is recognised
+PAIRS, SURE = 64, 0.9  # ways between two samples; the probability of one class from which on a digit is recognised
 
 
 class Quality(NamedTuple):

@@ -260,19 +260,19 @@ def bell(numbers: Tensor, sigma: float, widths: Tensor, levels: Tensor, level: f
     return left
 
 
-def half_known(x1: float, line: Tensor, joint: Tensor, x: Tensor, y: Tensor) -> Axes:
+def half_known(h: float, line: Tensor, joint: Tensor, x: Tensor, y: Tensor) -> Axes:
     """Points with a line at the known coordinate, and what the other may be there.
 
-    joint (2, T): p(x1, x2, y) along the line (T,); x (N, 2), y (N,)"""
+    joint (2, T): p(h, v, y) along the line (T,); x (N, 2), y (N,)"""
     left, right = draw.panels(2, 3.1, height=2.9)
     _classes(x, y, left, None, 3.5)
-    left.axvline(x1, color=VERMILION, lw=1.4)
-    left.set_title(f"known: $x_1={x1:.1f}$", fontsize=10, color=INK)
+    left.axvline(h, color=VERMILION, lw=1.4)
+    left.set_title(f"known: $h={h:.1f}$", fontsize=10, color=INK)
     shares = joint / (joint.sum() * (line[1] - line[0]))
     for label, colour in enumerate(CLASSES):
         right.fill_betweenx(line, shares[label], color=colour, alpha=0.85, lw=0)
     right.set(ylim=(-3.5, 3.5), yticks=[], xlim=(0, float(shares.max()) * 1.1), xticks=[])
-    right.set_xlabel("$p(x_2, y\\,|\\,x_1)$", fontsize=9)
-    right.set_title(f"$p(y=1\\,|\\,x_1)={float(joint[1].sum() / joint.sum()):.2f}$", fontsize=10, color=INK)
+    right.set(xlabel="$p(v, y\\,|\\,h)$", ylabel="$v$")
+    right.set_title(f"$p(y=1\\,|\\,h)={float(joint[1].sum() / joint.sum()):.2f}$", fontsize=10, color=INK)
     right.spines[["top", "right"]].set_visible(False)
     return left

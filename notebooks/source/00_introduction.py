@@ -3,7 +3,7 @@
 #
 # *Introduction lecture (2025), from "Which face is real?" to "Taxonomy"*
 #
-# **The promise.** In the next half hour you fit a distribution to data in thirty lines and watch seven families of models learn one and the same data set: a forger against a judge, space bent like dough, noise combed into
+# **The promise.** In the next half hour you fit a distribution to data in thirty lines and train seven families of models on one and the same data set and watch them draw: a forger against a judge, space bent like dough, noise combed into
 # shape. At the end you know what each of them can do that the others cannot, and where in this course it is taken apart.
 #
 # | | |
@@ -46,10 +46,10 @@ dreamer = pretrained.load("flow_matching_digits").given(torch.arange(10), pretra
 draw.images(dreamer.sample(10, steps=25), columns=10, alt="Ten handwritten digits from 0 to 9")
 
 # %% [markdown]
-# How did one get there? The lecture walks through the years: the first scalable model (VAE), the first convolutional GAN, StyleGAN's faces, diffusion, and flow matching, the engine of today's large image models. Each of these ideas is small enough to be trained
+# How did one get there? The lecture walks through the years: the first scalable model (VAE), DCGAN (the slides call it the first convolutional GAN), StyleGAN's faces, diffusion, and flow matching, the engine of many of today's large image models. Each of these ideas is small enough to be trained
 # on digits, so here they are on *one* data set, MNIST: **sixteen digits each, from this course's own small model of that family**, none picked out.
 #
-# *Look for* blur on the left (a VAE averages over what it cannot know), sharp strokes from the GANs, and what changes towards the right.
+# *Look for* blur on the left (we show the VAE's chance of ink, an average over what the code does not fix) and sharp strokes from the GANs; on the right the digits come in order, because these two were told which to draw.
 
 # %% tags=["slide:intro.timeline"]
 seed(1)
@@ -137,7 +137,7 @@ rehearsal.rehearse(surprise)
 
 # %% [markdown]
 # Green. Note that *your* form counts, not ours: a loop, another formula, another dtype, all pass as long as the values are right, on fresh random inputs of many sizes. In the real exercises (section 8) the line is
-# `answer = check("intro.posterior", answer)`. It shows the same card, counts your progress, and gives back your function where it passes **and the course's own where it does not yet**. So a missing answer never stops a notebook: everything below still runs.
+# `posterior = check("intro.posterior", posterior)`. It shows the same card, counts your progress, and gives back your function where it passes **and the course's own where it does not yet**. So a missing answer never stops a notebook: everything below still runs.
 # Work on a copy (*File, Duplicate*) if you want to keep the original.
 #
 # ### Something to believe
@@ -157,7 +157,7 @@ verify("how to read", estimate((torch.randn(100_000, generator=seed(3)).abs() < 
 #
 # Given: points $\mathbf x_1,\dots,\mathbf x_N$ from a distribution $p_{\text{data}}$ that nobody knows. Wanted: a distribution $p_\theta$ like it. Three decisions make a generative model: **what $p_\theta$ can be, how close it is, and how to get closer**.
 #
-# Here: a sum of twelve bell curves in the plane, whose places, widths and weights are the parameters $\theta$. Close means that the data are likely: maximise $\frac1n\sum_i\log p_\theta(\mathbf x_i)$. Closer by gradient. Twelve clouds, drawn
+# Here: a sum of twelve bell curves in the plane, whose places, widths and weights are the parameters $\theta$. Close means that the data are likely: maximise $\frac1N\sum_i\log p_\theta(\mathbf x_i)$ (our $\mathbf x_i$ are drawn afresh at each step). Closer by gradient. Twelve clouds, drawn
 # at random, have to become two moons.
 
 # %% tags=["slide:intro.goals"]
@@ -167,8 +167,8 @@ logits, places, log_std = torch.zeros(12), torch.randn(12, 2), torch.zeros(12, 2
 theta = [part.requires_grad_() for part in (logits, places, log_std)]
 
 def bare_log_prob(x):
-    z = (x[:, None] - places) / log_std.exp()                          # (B, 12, 2): how many widths away from each cloud
-    clouds = (-0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(2)              # log-density of each cloud
+    away = (x[:, None] - places) / log_std.exp()                          # (B, 12, 2): how many widths away from each cloud
+    clouds = (-0.5 * away**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(2)              # log-density of each cloud
     return (clouds + logits.log_softmax(0)).logsumexp(1)               # their weighted sum
 
 def bare_sample(n):
@@ -208,17 +208,17 @@ reveal(vae.MixturePrior.log_prob)
 #
 # $$\mathrm{KL}(p_{\text{data}}\Vert p_\theta)=\mathbb E_{p_{\text{data}}}\log\frac{p_{\text{data}}(\mathbf x)}{p_\theta(\mathbf x)}=\underbrace{-\mathbb E\log p_\theta(\mathbf x)}_{\text{the loss}}-\underbrace{H(p_{\text{data}})}_{\text{a constant, the entropy}}\ \ge 0.$$
 #
-# So **minimising our loss was minimising the KL all along**, though nobody knew the constant. Left, an average over samples; right, a sum over a fine grid of the plane:
+# So **minimising the expected loss is minimising the KL**, though nobody knows the constant. (Our toy gives fresh points at every step. With N fixed points the loss can be pressed below the entropy, and that is overfitting.) Left, an average over samples; right, a sum over a fine grid of the plane:
 
 # %% tags=["slide:intro.goals"]
 x = moons.sample(20_000)
 kl = measures.kl_on_grid(moons.log_prob, then.mixture.log_prob)
 verify("intro.goals", estimate(moons.log_prob(x) - then.mixture.log_prob(x)), kl, what="mean of log p_data − log p over data = KL on a grid")
 entropy = -float(moons.log_prob(x).mean())
-print(f"loss {-float(then.mixture.log_prob(x).mean()):.3f} nats = entropy {entropy:.3f} + KL {kl:.3f}: no model's mean loss can lie below {entropy:.3f}")
+print(f"loss {-float(then.mixture.log_prob(x).mean()):.3f} nats = entropy {entropy:.3f} + KL {kl:.3f}, up to the chance in 20,000 points; on average over data no model lies below the entropy")
 
 # %% [markdown]
-# Why does the course not end here? Because a digit has 784 coordinates and no sum of clouds is a picture of digits. Every family below is another answer to *what can $p_\theta$ be*, and mostly it costs something: the density, the speed, or the peace of training.
+# Why does the course not end here? Because a digit has 784 coordinates. With enough clouds a mixture comes near any density, but the number that is needed explodes with the coordinates, and the few that we can afford draw blurred averages. Every family below is another answer to *what can $p_\theta$ be*, and mostly it costs something: the density, the speed, or the peace of training.
 #
 # ## 4 · Discriminative and generative: the same points, two questions
 # *Slides "Discriminative vs Generative Models"*
@@ -249,13 +249,13 @@ by_bayes = lambda p: torch.stack([model.log_prob(p) for model in generative], 1)
 log_p = lambda p: torch.stack([g.log_prob(p.float()) for g in generative], 1).logsumexp(1).detach() - math.log(2)
 
 # %% [markdown]
-# *Look for* two things. Both borders (black) separate the points, and far from all points they go their own ways. And the star in the corner, where there never was a point: what does each say about it?
+# Blue is $y=0$, amber $y=1$, paler where undecided; right, 100 new points, some off the moons, for 200 points and five clouds are little. *Look for* two things. Both borders (black) separate the points, and far from all points they go their own ways. And the star in the corner, where there never was a point: what does each say about it?
 
 # %% tags=["slide:intro.gen-vs-disc"]
 star = torch.tensor([[3.2, -3.2]])
 axes = draw.panels(3, 2.6, height=3.0)
-draw_intro.boundary(by_network, x, y, ax=axes[0], marks=star, title="discriminative: $p(y\\,|\\,x)$")
-draw_intro.boundary(by_bayes, x, y, ax=axes[1], marks=star, title="generative, by Bayes: $p(y\\,|\\,x)$")
+draw_intro.boundary(by_network, x, y, ax=axes[0], marks=star, title="discriminative: $p(y=1\\,|\\,x)$")
+draw_intro.boundary(by_bayes, x, y, ax=axes[1], marks=star, title="by Bayes: $p(y=1\\,|\\,x)$")
 with torch.no_grad():
     new = [g.sample(200) for g in generative]
 draw_intro.two_classes(torch.cat(new)[::4], y[::4], ax=axes[2], log_prob=log_p, marks=star, title="generative: density, new points")
@@ -269,9 +269,9 @@ for name, classifier in {"discriminative": by_network, "generative": by_bayes}.i
 print(f"generative: log p(x) at the star {float(log_p(star)):.0f}; 99 % of new points have more than {float(log_p(fresh).quantile(0.01)):.1f}")
 
 # %% [markdown]
-# Both classify. But the discriminative model *had to* choose at the star, for "neither" is not among its answers, and far from its border it is sure. So is the conditional of the generative model: far out, the class with the widest cloud wins, and that means nothing. **But** it has a $p(\mathbf x)$ as well, which says: I have never seen anything like this.
+# Both classify. But the discriminative model *had to* choose at the star, for "neither" is not among its answers, and far from its border it is sure. So is the conditional of the generative model: far out, the class whose cloud is widest in that direction wins, and that means nothing. **But** it has a $p(\mathbf x)$ as well, and here that is far below what 99 % of new points get: a warning that the conditional cannot give. (On pictures a low or high density is a weaker sign.)
 #
-# Is Bayes' rule right? Here is a test that uses no formula for it. If $p(y=1\mid\mathbf x)$ is right, then $y-p(y=1\mid\mathbf x)$ averages to zero against *everything* that depends on $\mathbf x$ alone. We take the exact densities, draw a hundred thousand pairs, and five such functions:
+# Bayes' rule is a theorem; is *our code* of it right? Here is a test that uses no formula for it. If $p(y=1\mid\mathbf x)$ is right, then $y-p(y=1\mid\mathbf x)$ averages to zero against *everything* that depends on $\mathbf x$ alone. We take moons so wide (0.9) that they overlap, for at 0.14 nearly every probability is 0 or 1 and the test would be empty; their exact densities; 50,000 points of each class; and five such functions. (Errors are printed relative to 0.1, a size that would matter.)
 
 # %% tags=["slide:intro.gen-vs-disc"]
 wide = [distributions.Mixture(torch.ones(32), part, 0.9) for part in moons.means.split(32)]        # moons so wide that they overlap
@@ -285,21 +285,21 @@ verify("intro.gen-vs-disc", estimate(((which - bayes)[:, None] * about)[order]),
        what="E[(y − p(y = 1|x)) f(x)] = 0 for five functions f")
 
 # %% [markdown]
-# A last thing that only the generative side can do: answer with **half of the input missing**. Suppose only the horizontal coordinate $x_1$ of a point is known. The joint density gives $p(x_2\mid x_1)$, what the rest may be, and $p(y\mid x_1)$.
+# A last thing that only the generative side can do: answer with **half of the input missing**. Suppose only the horizontal coordinate $h$ of a point is known, not the vertical $v$. The joint density gives $p(v\mid h)$, what the rest may be, and $p(y\mid h)$. *In the right picture* the blue area is $p(y=0\mid h)$, the amber one $p(y=1\mid h)$.
 #
-# **Predict before you drag.** At the far left and at the far right the class is certain. Why? And how many humps has $p(x_2\mid x_1)$ in the middle?
-# <details><summary>Answer</summary>The upper moon reaches further to the left, the lower one further to the right; beyond the other's end only one class is left. In the middle a vertical line crosses each moon once: two humps, one of each class, and p(y | x₁) is near one half.</details>
+# **Predict before you drag.** At the far left and at the far right the class is certain. Why? And how many humps has $p(v\mid h)$ in the middle?
+# <details><summary>Answer</summary>The upper moon reaches further to the left, the lower one further to the right; beyond the other's end only one class is left. In the middle a vertical line crosses each moon once: two main humps, one of each class (small extra ones are the seams of our five clouds). At 0, by symmetry, p(y | h) is one half; towards the end of a moon that moon gets the larger share, because many of its points stand above one another there.</details>
 
 # %% tags=["slide:intro.gen-vs-disc"]
-def half_known(x1):
+def half_known(h):
     """What the model says about the second coordinate, by class, where only the first is known."""
     line = torch.linspace(-3.5, 3.5, 281)
-    across = torch.stack([torch.full_like(line, x1), line], 1)
+    across = torch.stack([torch.full_like(line, h), line], 1)
     with torch.no_grad():
-        joint = torch.stack([0.5 * g.log_prob(across).exp() for g in generative])        # p(x1, x2, y), (2, 281)
-    return draw_intro.half_known(x1, line, joint, x, y)
+        joint = torch.stack([0.5 * g.log_prob(across).exp() for g in generative])        # p(h, v, y), (2, 281)
+    return draw_intro.half_known(h, line, joint, x, y)
 
-play(half_known, x1=(-2.8, 2.8, 0.1, -2.8))
+play(half_known, h=(-2.8, 2.8, 0.1, -2.8))
 
 # %% [markdown]
 # Why then does anyone train a discriminative model? Because it is the smaller task. If the border is all you want, no effort is spent on what lies behind it, and with pictures that is nearly everything.
@@ -322,8 +322,8 @@ fit(models["VAE"], moons, Recipe(budget(quick=500, full=3000), 256, 5e-3, decay=
 print(models["VAE"])
 
 # %% [markdown]
-# *Look for*: in the middle, a colour is a number. Nobody said what the number should mean; neighbours along a moon have found similar ones, and the vermilion line, what the decoder makes of all numbers from −2.5 to 2.5, follows the data like a thread. It has to leave one moon for the other somewhere,
-# and what it passes on the way is no data: that is the price of a single number.
+# *Look for*: in the middle, a colour is a number. Nobody said what the number should mean; neighbours along a moon have found similar ones, and the vermilion line, what the decoder makes of all numbers from −2.5 to 2.5, follows the outer part of each moon and then cuts across, missing both inner arms.
+# A continuous decoder of a connected code must cross somewhere, with two numbers too: see the flow's bridge left and right. With one number only, the crossing costs a visible part of the data.
 
 # %% tags=["slide:intro.goals"]
 seed(8)
@@ -337,6 +337,9 @@ draw.points(flow.sample(1000), ax=axes[0], color=draw.BLUE, title="1. produce (f
 draw_intro.codes(held, code, ax=axes[1], curve=curve, title="2. represent (VAE)")
 draw.density(lambda p: flow.log_prob(p.float()), ax=axes[2], title="3. estimate the density (flow)")
 draw.shown(axes, "Samples of a flow; points coloured by their code with the decoder's curve; the density of the flow")
+
+# %% [markdown]
+# Three figures for the three goals. The *energy distance* is twice the mean distance between a sample and a data point, less the mean distances within the samples and within the data: 0 only for equal distributions. Our estimate has no bias, so by chance it can fall below 0.
 
 # %% tags=["slide:intro.goals"]
 reference, floor = moons.stratified(1000), measures.floor(moons, measures.energy_distance, 1000, repeats=6)
@@ -357,7 +360,7 @@ verify("intro.goals", mass, 1.0, what="∫ p(x) dx over the plane, for the flow"
 draw_intro.taxonomy()
 
 # %% [markdown]
-# A tree is a simplification, and this one has two branches that touch: diffusion and flow matching come with a bound *or*, by integrating along their path, with the exact density of the learned flow. Notebook 11 asks what all of them share.
+# A tree is a simplification, and this one has two branches that touch: diffusion comes with a bound, and both, by integrating along their path, with the density of the learned flow, exact up to the steps of the integration. Notebook 11 asks what all of them share.
 #
 # ## 7 · One data set through every family
 #
@@ -406,8 +409,8 @@ roads["flow matching"] = models["flow matching"].trajectory(N, 30)
 
 # %% [markdown]
 # **Predict before you drag.** The slider says how much of the way is done; under each name stands the number of steps that it takes. Which families are there in one or two steps? Which will look like nothing for most of the way, and why is the autoregressive cloud a *line* in between?
-# <details><summary>Answer</summary>The GAN takes one step, VAE and autoregressive two, the flow one for each layer. Diffusion stays a shapeless cloud for long and finds its form late. The autoregressive model chooses the horizontal coordinate first; the vertical one is not yet known and drawn here as 0. The absorbing
-# model does the same in random order, so in between there are points on both axes.</details>
+# <details><summary>Answer</summary>The GAN takes one step, VAE and autoregressive two, the flow one for each layer (all six are one pass through its network). Diffusion stays a shapeless cloud for long and finds its form late. The autoregressive model chooses the horizontal coordinate first; the vertical one is not yet known and drawn here as 0. The absorbing
+# model does the same in random order, so in between there are points on both axes. Flow matching contracts first and shows its form in the second half. The VAE starts as a line, its one number; the curve is the decoder's mean, the last step adds noise. Of the GAN's four noise numbers two are drawn.</details>
 
 # %%
 def on_the_way(done):
@@ -418,38 +421,46 @@ play(on_the_way, done=(0.0, 1.0, 0.05, 0.0))
 
 # %% [markdown]
 # And the result beside the data, above; below, the density where there is one. *Look for* three things: who leaves a bridge between the moons (a thread cannot help it) or frays at the ends, who draws in squares, and who has nothing below.
+# <details><summary>Answer</summary>A bridge: VAE and flow, plainly, and the others as a haze that longer training thins. Squares: the autoregressive density. Nothing below: the GAN; the absorbing model has only a bound.</details>
 
 # %%
+def by_quadrature(x):
+    """log p(x) of the VAE: its code is one number, so the integral over all codes is a sum over 1,201 of them."""
+    z = torch.linspace(-6, 6, 1201)[:, None]
+    out, prior = models["VAE"].decode(z), torch.distributions.Normal(0.0, 1.0).log_prob(z[:, 0])
+    return (torch.distributions.Normal(out.mean, out.std).log_prob(x[:, None]).sum(2) + prior).logsumexp(1) + math.log(0.01)
+
 with torch.no_grad():
     per_area = 2 * math.log(CELLS / SIDE)                              # from the probability of a cell to a density
     log_probs = {"the data": moons.log_prob, "autoregressive": lambda x: models["autoregressive"].log_prob(words(x)) + per_area,
                  "absorbing": lambda x: models["absorbing"].elbo(words(x), draws=64) + per_area,
-                 "VAE": lambda x: models["VAE"].log_prob_bound(x, 50), "flow": flow.log_prob,
+                 "VAE": by_quadrature, "flow": flow.log_prob,
                  "diffusion": lambda x: models["diffusion"].log_prob(x, 20), "flow matching": lambda x: models["flow matching"].log_prob(x, 20)}
     samples = {"the data": held} | {name: road[-1] for name, road in roads.items()}
-    shown = log_probs | {"absorbing": "a bound,\nestimated\nby chance", "GAN": "none:\nsamples\nonly"}
+    shown = log_probs | {"absorbing": "a bound,\nestimated\nby chance", "GAN": "not to be\ncomputed:\nsamples only"}
     pictures = draw_intro.families(samples, shown, alt="Samples of seven families beside the data, and the density of each that has one")
 pictures
 
 # %%
-print(f"{'':16}energy distance   −log p, nats   steps of a sample      (1,000 samples; held-out points)")
+passes = {"autoregressive": 2, "absorbing": 12, "VAE": 1, "GAN": 1, "flow": 1, "diffusion": 50, "flow matching": 60}
+print(f"{'':16}energy distance   −log p, nats   network passes      (1,000 samples; 300 held-out points)")
 for name, x in samples.items():
     distance = floor.mean if name == "the data" else measures.energy_distance(x, reference)
     nats = f"{-float(log_probs[name](held[:300]).detach().mean()):11.2f}" if name in log_probs else f"{'none':>11}"
-    kind = "≤" if name in ("absorbing", "VAE") else " "
-    print(f"{name:16}{distance:12.4f}    {kind}{nats}   {len(roads[name]) - 1 if name in roads else '':>10}")
-print(f"(distances below about {floor.mean + 2 * floor.sd:.3f} cannot be told from none: two samples of the truth differ by {floor.mean:.4f} ± {floor.sd:.4f})")
+    kind = "≤" if name == "absorbing" else " "
+    print(f"{name:16}{distance:12.4f}    {kind}{nats}   {passes.get(name, ''):>10}")
+print(f"(distances below about {floor.mean + 2 * floor.sd:.3f} cannot be told from none with so many points: two samples of the truth differ by {floor.mean:.4f} ± {floor.sd:.4f})")
 
 # %% [markdown]
-# The sign ≤ says that the figure is a bound: the true one is at most that. For the two models on a grid the density is constant within a step. Read the table as a map, not as a race: seconds of training decide here, and a plane is not a picture. What stays true on pictures is the *shape* of the table:
-# exact densities for some, bounds for others, none for the GAN; one step for some, many for others.
+# The sign ≤ says that the figure is a bound: the true one is at most that. For the two models on a grid the density is constant within a step; the VAE's is an integral over its one code. The row of diffusion joins two things: samples of the random sampler, and the density of the deterministic flow with the same network (notebook 07); they agree only for a perfect network and small steps. And the energy distance is nearly blind to a thin bridge, so look at the picture, too. Read the table as a map, not as a race: seconds of training decide here, and a plane is not a picture. What stays true on pictures is the *shape* of the table:
+# densities for some, bounds for others, none for the GAN; one pass for some, many for others.
 #
 # ## 8 · Homework
 #
 # Three small functions on which everything later stands. Remember: write, run both cells, read the card.
 #
 # **Exercise 0.1 · the log-likelihood of a data set (1 point).** A Gaussian with independent coordinates has a mean and a standard deviation for each of them, (D,). Give **one number**: the logarithm of its density, *summed* over the coordinates of a sample, *averaged* over the
-# samples. This is the figure that section 2's slider maximised. Sum here, mean there: the most frequent slip of the whole course is to mix them up.
+# samples. This is the figure in the title of section 2's right picture. Sum here, mean there: the most frequent slip of the whole course is to mix them up.
 
 # %% exercise="intro.log_likelihood"
 def log_likelihood(x, mean, std):
@@ -463,8 +474,8 @@ def log_likelihood(x, mean, std):
 log_likelihood = check("intro.log_likelihood", log_likelihood)
 
 # %% [markdown]
-# **Exercise 0.2 · a classifier out of densities (1 point).** From the log-densities of each point under K classes, and the prior probabilities of the classes, give the probabilities of the classes *given* the point: Bayes' rule of section 4. Images have log-densities of −1000 and less, whose exponentials
-# are exactly 0 in any computer. Your function has to survive that.
+# **Exercise 0.2 · a classifier out of densities (1 point).** From the log-densities of each point under K classes, and the prior probabilities of the classes, give the probabilities of the classes *given* the point: Bayes' rule of section 4. The log-densities of images run to thousands, on either side of 0; in a computer
+# exp(−1000) is exactly 0 and exp(1000) infinite. Your function has to survive both. (`prior` is positive and sums to one.)
 
 # %% exercise="intro.posterior"
 def posterior(log_p, prior):
@@ -478,7 +489,7 @@ def posterior(log_p, prior):
 posterior = check("intro.posterior", posterior)
 
 # %% [markdown]
-# **Exercise 0.3 · a sample in two steps (1 point).** A mixture of K Gaussians is sampled in two steps: first a component, then a point of it. All chance is given to you. `u` is uniform in $[0,1)$, one number a sample: the line from 0 to 1 is cut into K pieces, one after the other, as long as the weights, and the
+# **Exercise 0.3 · a sample in two steps (1 point).** A mixture of K Gaussians is sampled in two steps: first a component, then a point of it. All chance is given to you. `u` is uniform in $[0,1)$, one number a sample: the line from 0 to 1 is cut into K pieces, one after the other, as long as the weights (which sum to one; `stds` has one width per component), and the
 # piece in which `u` lies is the component (a `u` below the first weight means component 0). `eps` is standard normal noise.
 
 # %% exercise="intro.sample_mixture"
@@ -493,23 +504,24 @@ def sample_mixture(u, eps, weights, means, stds):
 sample_mixture = check("intro.sample_mixture", sample_mixture)
 
 # %% [markdown]
-# **Now put your pieces together.** Two clouds, one of them three times as frequent: your sampler draws them, your posterior finds the border that your densities imply, and your likelihood judges. (Where a piece is missing the course's own stands in.)
-# *Look for* the border: it keeps away from the frequent class. Why must it?
+# **Now put your pieces together.** Two clouds, one of them three times as frequent: your sampler draws them, your posterior finds the border that your densities imply, and your likelihood tells one Gaussian from the two. (Where a piece is missing the course's own stands in.)
+# *Look for* the border between the stars: it keeps away from the frequent class. Why must it?
+# <details><summary>Answer</summary>Half-way both densities are equal, but class 0 is three times as frequent. The border is where 0.75 p(x|0) = 0.25 p(x|1), at ln 3 / 2.4, about 0.46.</details>
 
 # %%
 seed(11)
 weights, means, stds = torch.tensor([0.75, 0.25]), torch.tensor([[-1.2, 0.0], [1.2, 0.0]]), torch.tensor([1.0, 1.0])
-drawn = sample_mixture(torch.rand(600), torch.randn(600, 2), weights, means, stds)
+u = torch.rand(600)
+drawn = sample_mixture(u, torch.randn(600, 2), weights, means, stds)
 log_densities = lambda p: torch.stack([torch.distributions.Normal(m, s).log_prob(p).sum(1) for m, s in zip(means, stds)], 1)
-likely = posterior(log_densities(drawn), weights).argmax(1)
 print(f"your log-likelihood of all 600 points under one Gaussian fitted to them: {float(log_likelihood(drawn, drawn.mean(0), drawn.std(0))):.3f} nats")
 print(f"the mixture that drew them: {float((log_densities(drawn) + weights.log()).logsumexp(1).mean()):.3f} nats")
-draw_intro.boundary(lambda p: posterior(log_densities(p), weights)[:, 1], drawn, likely,
-                    alt="Two overlapping clouds, coloured by their likelier class, with the border between them")
+draw_intro.boundary(lambda p: posterior(log_densities(p), weights)[:, 1], drawn, (u >= 0.75).long(), marks=means,
+                    alt="Two overlapping clouds in two colours, stars at their means, the border nearer to the rarer one")
 
 # %% [markdown]
 # **Written (think, then unfold).** *A classmate says: "My GAN's samples look perfect, so it must have a high likelihood." What is wrong with that sentence?*
-# <details><summary>Answer</summary>A GAN has no likelihood to be high. And even where one exists the two can part: a model that copies ten training pictures draws perfect samples and gives held-out data no probability at all; and a model that mixes the truth with 99 % of noise loses only log 100 = 4.6 nats an image, while nearly
+# <details><summary>Answer</summary>A GAN gives no likelihood that one could compute, and where its noise has fewer numbers than the picture has pixels there is no density at all. And even where one exists the two can part: a model that copies ten training pictures draws perfect samples and gives held-out data no probability at all; and a model that mixes the truth with 99 % of noise loses at most log 100 = 4.6 nats an image, while nearly
 # all its samples are noise.</details>
 #
 # ## 9 · Where to go from here

@@ -99,7 +99,7 @@ draw.gallery({"held-out digits": small.test[:14], "the same through 8 numbers: w
 # %% [markdown]
 # *What you see:* the second row is the best that this system can ever do, since whatever the first stage forgets is gone. The third row says how well the generator knows which codes are likely. Two stages, two kinds of error: keep them apart, and the rest of the notebook is easy to follow.
 #
-# The library says the same in exchangeable parts: a **first stage** is asked for `encode` and `decode`, a **generator of codes** for `loss` and `sample`, and `Latent` puts one behind the other. It holds the first stage still. The same class will carry diffusion, flow matching and models of whole numbers.
+# The library says the same in exchangeable parts: a **first stage** is asked for `encode` and `decode`, a **generator of codes** for `loss` and `sample`, and `Latent` puts one behind the other. It holds the first stage still. The same class will carry diffusion and flow matching; for whole numbers, sections 6 to 8 write the two steps out.
 
 # %% tags=["slide:lat.lfm"]
 first = vae.VAE(vae.GaussianHead(encoder, 8), vae.FixedGaussianHead(decoder, (1, 8, 8), 0.5**0.5), vae.StandardNormal(8), kl_weight=0.02)
@@ -141,7 +141,7 @@ verify("lat.vq-recap", tiny.elbo(x), definition, what="and so says the library")
 print("log p(x) − L of five digits:", [round(float(gap), 2) for gap in given.logsumexp(1) - math.log(81) - slide], "nats: never negative")
 
 # %% [markdown]
-# So the tokeniser's objective hears of nothing but $\log p_\theta(\mathbf x\mid\mathbf z_q)$, and with a Gaussian that is a squared error. Now comes the trouble. A code of a few numbers cannot say *exactly* where an edge lies; all pictures that share the code get one answer, and the best answer to a squared error is their **mean**.
+# So the bound hears of nothing but $\log p_\theta(\mathbf x\mid\mathbf z_q)$ (the training of notebook 04 adds terms that keep vectors and encoder together), and with a Gaussian that is a squared error. Now comes the trouble. A code of a few numbers cannot say *exactly* where an edge lies; all pictures that share the code get one answer, and the best answer to a squared error is their **mean**.
 #
 # Here are nine equally sharp pictures of one digit, moved by at most one pixel. Suppose their code is the same. *Look at the last one*, their mean, and at the numbers below.
 
@@ -166,9 +166,9 @@ draw.images(torch.cat([moved, blurred]), columns=10, alt="Nine copies of a digit
 #
 # $$\mathcal L=\underbrace{\mathcal L_{\text{VQ-VAE}}}_{\text{own}}+\;s\,\lambda\;\mathcal L_{\text{adv}},\qquad \lambda=\frac{\lVert\nabla_{W}\,\mathcal L_{\text{VQ-VAE}}\rVert}{\lVert\nabla_{W}\,\mathcal L_{\text{adv}}\rVert+\delta},\qquad W=\text{weights of the decoder's last layer.}$$
 #
-# Three details make it work.
+# Here all $\mathcal L$ are losses, to be made small: $\mathcal L_{\text{VQ-VAE}}$ is minus the bound, without its constants, plus the codebook terms; $\mathcal L_{\text{adv}}$ is minus the mean over all the critic's answers to rebuilt pictures; $\delta$ is tiny, and no gradient flows through $\lambda$. Three details make it work.
 #
-# * **Patches.** The critic gives one number for each 18 × 18 pixels, 7 × 7 numbers a picture. It judges strokes, not digits: what is drawn stays the other loss's business.
+# * **Patches.** The critic gives one number for each of 7 × 7 *overlapping* patches of 18 × 18 pixels. It judges strokes, not digits: what is drawn stays the other loss's business.
 # * **$\lambda$ is measured, not tuned.** One loss is a sum over 784 pixels, the other the mean of a young critic's opinions, and both change all the time. At the last layer, where everything that either wants must pass, $\lambda$ makes the two equally strong; $s$ (`strength`, 0.8) then says who leads.
 # * **The critic may come late.** There is no point in arguing about sharpness before there is a picture. Ours starts from a trained VQ-VAE.
 #
@@ -220,7 +220,7 @@ draw.shown(draw.images(seen, columns=6, ax=draw.panels(1, 6.8, height=3.5)[0], n
            "Six digits, rebuilt by a VQ-VAE with soft edges, and by a VQGAN with crisp ones")
 
 # %% [markdown]
-# The Fréchet distance compares the clouds of classifier features of reconstructions and originals (notebook 08). So by the measure that the training minimised, VQGAN is *worse*; by the other two it is much better: its pictures have the edges, and the features, that real ones have.
+# The Fréchet distance compares the clouds of classifier features of reconstructions and originals (notebook 08). So by the measure that the VQ-VAE's training minimised, VQGAN is *worse*; by the other two it is much better: its pictures have the edges, and the features, that real ones have.
 #
 # **Predict before you drag.** Where in the picture will the two differ most: on the paper, inside the ink, or between them?
 # <details><summary>Answer</summary>Between them (the dark pixels at the upper right of each card). On the paper and inside thick ink every picture with this code agrees, so there the mean is as sharp as any. Edges are where they disagree by a pixel: the VQ-VAE draws a ramp, VQGAN decides on a place for the step (now and then one pixel from the true one: that is its larger squared error).</details>
@@ -259,13 +259,13 @@ draw.gallery({"held-out digits": mnist.test[:14]} | {f"channel {c + 1} of their 
              | {"decoded": stage.decode(held)}, columns=14, alt="Digits, four small pictures of seven by seven for each, and their reconstructions")
 
 # %% [markdown]
-# Nothing told the encoder how large its codes should be; a light KL has little say in it. But the path of the generator does care: it mixes codes with noise of size **one**. If codes are tiny, they drown until the very last moment; if they are huge, the noise is gone at once, and in both cases nearly all the training is spent at times where there is
-# nothing to decide. So one measures mean and deviation on training codes, $z'=(z-\text{mean})/\text{std}$, generates $z'$, and undoes it before decoding. (Latent diffusion divides by *one* number, and everybody who has used Stable Diffusion has met it: 0.18215, so its codes are more than five times too large. Ours happen to be near one already; light as it is, the KL has seen to that. We take one number a channel.)
+# Nothing told the encoder how large its codes should be; a light KL has little say in it. But the path of the generator does care: it mixes codes with noise of size **one**. If codes are tiny, they drown until the very last moment; if they are huge, the noise is gone at once.
+# So one measures mean and deviation on training codes, $z'=(z-\text{mean})/\text{std}$, generates $z'$, and undoes it before decoding. (Latent diffusion uses *one* number, and everybody who has used Stable Diffusion has met it: codes are *multiplied* by 0.18215, so their deviation was about 5.5. Ours happen to be near one already; light as it is, the KL has seen to that. We take one number a channel.)
 #
 # Does it matter? Take the small system of section 0. Multiply its codes by a factor (the decoder divides by it, so the first stage is exactly as good), and train the same generator on them, with and without rescaling.
 #
 # **Predict.** Thirty times too small, or thirty times too large: which is worse, and for the same reason?
-# <details><summary>Answer</summary>Both are hopeless, for two reasons. Too small: the target z1 − x0 is nearly all noise, what matters is lost in it, and the network has no cause to look. Too large: inputs and targets have a size that its weights and its learning rate were not made for, and it does not get there in time.</details>
+# <details><summary>Answer</summary>Too small is worse here, and the reasons differ. Too small: nearly all of the target z1 − x0 is noise, so an error as large as the code itself hardly shows in the loss. Too large: the noise is gone almost at once, and inputs and targets have a size that weights and learning rate were not made for.</details>
 
 # %% tags=["slide:lat.ldm"]
 def distance(factor, how):
@@ -286,13 +286,13 @@ floor = measures.floor(lambda n: ((codes - shift) / scale)[torch.randperm(len(co
 
 # %% tags=["slide:lat.ldm"]
 draw.curves({name: ((factors, some)[len(values) == 3], [max(v, 1e-3) for v in values]) for name, values in found.items()}
-            | {"floor: real codes": (factors, [max(floor.mean + 2 * floor.sd, 1e-3)] * 5)},
+            | {"exact codes: mean + 2 sd": (factors, [max(floor.mean + 2 * floor.sd, 1e-3)] * 5)},
             xlabel="size (mean deviation) of the codes", ylabel="energy distance at unit size", log="xy",
             alt="Without rescaling the distance of sampled to real codes is least near size one and large at both ends; with rescaling it is flat",
             title="the same codes, in other units")
 
 # %% [markdown]
-# *What to see:* with rescaling the factor cannot matter, and the curve is flat. Without it there is a valley around one (mind the logarithmic scale). The price of ignoring the units is paid at both ends.
+# *What to see:* with rescaling the factor cannot matter, and the curve is flat. Without it there is a valley from about 0.2 to 1 (mind the logarithmic scale), and the price of ignoring the units is paid at both ends. Even at its best this small generator stays above the green line.
 #
 # ## 4 · Latent diffusion
 # *Slide "Latent Space Models": score-based models (diffusion)*
@@ -400,7 +400,7 @@ FramePlayer(way[:, :, 0].clamp(-1, 1), captions=[f"t = {k / 20:.2f}" for k in ra
 #
 # *Pure* means that nothing in it is made for pictures. ImageGPT (notebook 01) was that as well, over 196 blocks of pixels. Here there are 49 places, so attention, whose cost grows with the square of their number, has almost nothing to do; and each place says as much as a piece of a stroke. The class $y$ stands where a first word would stand.
 #
-# What is *Llama* about it? A transformer with four parts exchanged. Each of the four is small, and each has a reason.
+# What is *Llama* about it? A transformer with three parts exchanged (norm, places, MLP) and no biases; each is small, and each has a reason. To sample from it quickly one adds a memory, which changes no number.
 #
 # ### A norm that only rescales
 #
@@ -433,11 +433,11 @@ draw_tokens.dials(llama_nets.angles(torch.arange(12), 8), title=r"$m\,\theta_j$:
                   alt="Four rows of dials at twelve places: the hand of the first row turns fast, that of the last hardly")
 
 # %% [markdown]
-# Why turn? Because of what an inner product makes of it. Turning both by the same angle changes nothing; so $\tilde q\cdot\tilde k$ depends on the *difference* of the two places and on nothing else:
+# Why turn? Because of what an inner product makes of it. Turning both by the same angle changes nothing; so for given $q$ (at place $m$) and $k$ (at place $n$), $\tilde q\cdot\tilde k$ depends on the places only through their *difference*:
 #
 # $$\tilde q\cdot\tilde k=\mathrm{Re}\sum_j(q_{2j}+iq_{2j+1})\,\overline{(k_{2j}+ik_{2j+1})}\;e^{i(m-n)\theta_j}$$
 #
-# "Two to the left" means the same in every row of a picture, without having been learned in each. On a grid (LlamaGen) half of the pairs turn by the row and half by the column. The check writes the right side out with complex numbers.
+# "Two to the left" means the same in every row of a picture, without having been learned in each. On a grid (LlamaGen) half of the pairs turn by the row and half by the column (so $d$ in $\theta_j$ is then half the numbers of a head). The check writes the right side out with complex numbers.
 
 # %% tags=["slide:lat.llamagen"]
 q, k = torch.randn(2, 8, dtype=torch.float64)
@@ -455,14 +455,14 @@ reveal(llama_nets.angles)
 # <details><summary>Answer</summary>In each dial both hands turn together, the fast ones more; the angle between them stays, so the inner product is the same number everywhere. (You write the turn in exercise 10.5.)</details>
 
 # %% tags=["slide:lat.llamagen"]
-def moved(place):
+def both_turned(place):
     """A query three places after its key: both turned, and their inner product."""
     query, key = turn(q, torch.tensor([place + 3.0])), turn(k, torch.tensor([float(place)]))
     picture = draw_tokens.hands(query.view(4, 2), key.view(4, 2), [f"pair {j}" for j in range(4)], "Four dials with a query and a key")
-    picture.figure.suptitle(f"key at {place}, query at {place + 3}: $q\\cdot k$ = {float(query @ key):.3f}", fontsize=10)
+    picture.figure.suptitle(f"key (orange) at {place}, query (blue) at {place + 3}: $q\\cdot k$ = {float(query @ key):.3f}", fontsize=10)
     return picture.figure
 
-play(moved, place=(0, 20, 1, 0))
+play(both_turned, place=(0, 20, 1, 0))
 
 # %% [markdown]
 # ### A gate
@@ -489,7 +489,7 @@ reveal(llama_nets.RotaryAttention.extend)
 reveal(ar.LlamaGen.read, ar.LlamaGen.stream)
 
 # %% [markdown]
-# A first short training on the codes that VQGAN gives to the 4,000 embedded digits: two blocks, width 48. Uniform codes would cost $49\log64$ nats. *Look for* a steep beginning (which codes are common), then the slow gain that is grammar.
+# A first short training on the codes that VQGAN gives to the 4,000 embedded digits: two blocks, width 48. Uniform codes would cost $49\log64$ nats. *Look for* a steep beginning (which codes are common), then the slow gain that is grammar. (A bend at step 50 is the running mean's, not the model's.)
 
 # %% tags=["slide:lat.llamagen"]
 mnist = mnist.to(device())
@@ -560,11 +560,12 @@ print(f"held-out digits:  {share_as_asked(test, labels)} of {len(test)}")
 #
 # Row by row is an order for texts. Nobody draws so: first where and how large, then the strokes, then their edges. VAR makes this the order of generation, and for that the *tokeniser* has to speak in scales. It does so by telling what is left:
 #
-# $$\hat{\mathbf f}\leftarrow\mathbf 0;\qquad\text{for }k=1,\dots,S\;:\quad r_k=\mathrm{down}_k(\mathbf f-\hat{\mathbf f}),\quad c_k=\arg\min_j\lVert r_k-\mathbf e_j\rVert,\quad\hat{\mathbf f}\leftarrow\hat{\mathbf f}+\phi_k\bigl(\mathrm{up}(\mathbf e_{c_k})\bigr)$$
+# $$\hat{\mathbf f}\leftarrow\mathbf 0;\qquad\text{for }k=1,\dots,S\;:\quad r_k=\mathrm{down}_k(\mathbf f-\hat{\mathbf f}),\quad c_{k,i}=\arg\min_j\lVert r_{k,i}-\mathbf e_j\rVert,\quad\hat{\mathbf f}\leftarrow\hat{\mathbf f}+\phi_k\bigl(\mathrm{up}(\mathbf e_{c_k})\bigr)$$
 #
 # | | |
 # |---|---|
 # | $\mathbf f$ | the encoder's output (C, 7, 7); $\hat{\mathbf f}$ what has been told of it so far |
+# | $S$, $i$ | the number of scales (5); a place of the grid |
 # | $\mathrm{down}_k$ | means over areas, to grids of side 1, 2, 3, 5, 7; $\mathrm{up}$: bilinear interpolation back to 7 × 7 |
 # | $\mathbf e$ | *one* codebook of 64 vectors for all scales |
 # | $\phi_k$ | a small convolution that mends what interpolation has blurred |
@@ -579,10 +580,10 @@ with torch.no_grad():
     features = pyramid.encoder(test)                                   # (1000, 16, 7, 7)
     digit_codes = pyramid.encode(test)                                 # (1000, 88)
     total, start = torch.zeros_like(features[:20]), 0
-    for k, side in enumerate((1, 2, 3, 5, 7)):
+    for number, side in enumerate((1, 2, 3, 5, 7)):
         mine = digit_codes[:20, start:start + side**2].view(20, side, side)
         up = torch.nn.functional.interpolate(scales.vectors[mine].movedim(-1, 1), size=7, mode="bilinear")
-        total, start = total + scales.smooth[k](up), start + side**2
+        total, start = total + scales.smooth[number](up), start + side**2
     verify("lat.var-stage1", scales(features[:20]).z_q, total, what="what the decoder gets = the sum of all scales, raised", tolerance=1e-5)
     bound = pyramid.elbo(test[:20]) - pyramid.decode(digit_codes[:20]).log_prob(test[:20])
 verify("lat.var-stage1", bound, -88 * torch.tensor(64.0).log(), what="ELBO = log p(x|z_q) − 88 log K", tolerance=1e-5)
@@ -620,7 +621,7 @@ draw.curves({"scales 1 to k": (counts, errors), "guide: one grid of 49 codes": (
             ylabel="squared error of a held-out digit", alt="Squared error falls from scale to scale")
 
 # %% [markdown]
-# More codes than the VQ-VAE has, and yet a larger error. Two suspects (we have not tried them one by one): the same 64 vectors serve the mean of a whole picture and the last small corrections; and both costs pull *every* unfinished sum towards the features, where the VQ-VAE has only the last to care for. What is bought with it is an order in which to write.
+# More codes than the VQ-VAE has, and yet a larger error. Two suspects (we have not tried them one by one): the same 64 vectors serve the mean of a whole picture and the last small corrections; and the codebook and commitment costs are taken after *every* scale and pull every unfinished sum towards the features, where the VQ-VAE has only the last to care for. What is bought with it is an order in which to write.
 
 # %% [markdown]
 # ## 8 · VAR, stage 2: the next word is a whole map
@@ -683,18 +684,18 @@ with torch.no_grad():
 # Now the shipped weights (`dgm train var_digits`). Press play, or drag: the digits 0 to 9 in this order, three times, after one pass, two, … five.
 #
 # **Predict before you press play.** After the first pass there is one code. Can you tell the classes apart then? At which pass will you be able to?
-# <details><summary>Answer</summary>Not after the first: you saw above that it is the same code for every digit, so the pass says nothing, and the picture is the blot in which all digits agree. With 5 codes there is round and slim, with 14 most shapes can be guessed, with 39 they are settled. The last pass adds edges.</details>
+# <details><summary>Answer</summary>Not after the first: you saw above that it is the same code for every digit, so the pass says nothing, and the picture is the blot in which all digits agree. With 5 codes there is round and slim, with 14 fewer than half are named right (real digits, section 7), with 39 about four fifths. The last pass adds edges.</details>
 
 # %% tags=["slide:lat.var-stage2"]
 columns = torch.arange(10).repeat(3)
 drawn = var.sample(30, columns, guidance=2.0, generator=same())
 with torch.no_grad():
-    stages = torch.stack([pyramid.decoder(each).mean for each in var.scales.partial(drawn)])     # (5, 30, 1, 28, 28)
-FramePlayer(stages.clamp(-1, 1), captions=[f"pass {k + 1}: {n} code{'s' * (n > 1)}" for k, n in enumerate(counts)], columns=10, size=620, seconds=5,
+    unfinished = torch.stack([pyramid.decoder(each).mean for each in var.scales.partial(drawn)])     # (5, 30, 1, 28, 28)
+FramePlayer(unfinished.clamp(-1, 1), captions=[f"pass {k + 1}: {n} code{'s' * (n > 1)}" for k, n in enumerate(counts)], columns=10, size=620, seconds=5,
             label="Thirty digits, three of each class, drawn from coarse to fine in five passes")
 
 # %% [markdown]
-# **The two side by side.** Passes come one after the other, whatever the hardware: they are what one digit has to *wait* for. Many digits at a time keep the processor busy anyway, and then the arithmetic counts, of which VAR has no less (88 codes against 49). So both times are taken: for a single digit, and for each of 200. The nats of the two are not comparable (they are about different codes), the pictures are: the same classifier judges both, and the Fréchet distances are from the cards, which say how they were measured.
+# **The two side by side.** Passes come one after the other, whatever the hardware: they are what one digit has to *wait* for. Many digits at a time fill the processor; then the arithmetic counts, and VAR passes more places through its network (88 against 49). What it saves there is the overhead of many small passes, so expect its lead to shrink. Both times are taken: for a single digit, and for each of 200. The nats of the two are not comparable (they are about different codes), the pictures are: the same classifier judges both, and the Fréchet distances are from the cards, which say how they were measured.
 
 # %% tags=["slide:lat.var-stage2"]
 def timed(draw_codes, classes):
@@ -726,8 +727,8 @@ draw.gallery({f"{name}, w = 2": x[two] for name, x in shown.items()}, columns=10
 #
 # * *Residual vector quantization* (in sound codecs) tells a vector in several rounds, each about what the rounds before left. Stage 1 is that, with rounds of growing size. VQ-VAE-2 (notebook 04) has two scales, with an encoder for each.
 # * *Absorbing diffusion* (notebook 09) also writes many places in one pass, and pays the same price: what is drawn together is drawn independently. There the order of places is chance, and a place once written stays; here the order is from coarse to fine, and every pass speaks about every place again.
-# * *Autoregressive models* (01): both are the chain rule, exact likelihoods of their codes included. LlamaGen differs from ImageGPT in four layers, VAR in what counts as one symbol.
-# * *Guidance* (07, 08): the same line, on logits in place of velocities; and as there, its samples follow no stated density.
+# * *Autoregressive models* (01): both are the chain rule, exact likelihoods of their codes included. LlamaGen differs from ImageGPT in its norm, its places and its gate, VAR in what counts as one symbol.
+# * *Guidance* (07, 08): the same line, on logits in place of velocities. Here the guided model is a distribution that can be written down, $\prod_i\mathrm{softmax}(\text{free}_i+w(\text{told}_i-\text{free}_i))$ at $c_i$; but it is not $p(\mathbf c)\,(p(\mathbf c\mid y)/p(\mathbf c))^w$, for the normalising is done place by place.
 
 # %% [markdown]
 # ## 9 · Continuous or discrete? The systems side by side
@@ -745,10 +746,10 @@ for name, one in first_stages.items():
     print(f"{name:29}{told['squared_error']:13.2f}{told['sharpness']:11.2f}{told['frechet']:18.2f}")
 
 # %% [markdown]
-# Now the **whole systems**, each told the class and *not* guided, 100 digits each, all by turns in one run on one thread; beside them the models of pixels with the same generator, and the VQ-VAE's own prior of notebook 04. A hundred samples are few: the line of real digits says how near to perfect one can come with so many.
+# (A reconstruction is compared with the very pictures it was made from, so its Fréchet distance may lie below what two different sets of real digits have.) Now the **whole systems**, each told the class and *not* guided, 100 digits each, all by turns in one run on one thread; beside them the models of pixels with the same generator, and the VQ-VAE's own prior of notebook 04. (*Passes* count the one of the decoder as well.) A hundred samples are few: the line of real digits says how near to perfect one can come with so many.
 #
 # **Predict.** Which is the cheapest a sample, the one that needs the fewest passes?
-# <details><summary>Answer</summary>Look at both columns. A pass of one model is not a pass of another: VAR makes five, the last of them over 49 places at once; the prior of the VQ-VAE makes 49, each of one place. What passes decide is how long *one* sample must wait on a machine that is wide enough.</details>
+# <details><summary>Answer</summary>Not by a law: look at both columns. A pass of one model is not a pass of another. VAR makes five and one of the decoder, the last of them over 49 places at once; the prior of the VQ-VAE makes 49, each of one place, and is as cheap. What passes decide is how long <i>one</i> sample must wait on a machine that is wide enough.</details>
 
 # %% tags=["slide:lat.summary"]
 names = ("DDPM", "latent diffusion", "flow matching", "latent flow matching", "VQ-VAE with prior", "LlamaGen", "VAR")
@@ -757,21 +758,23 @@ rows = overview.survey(own, 100, 20, [system for system in overview.SYSTEMS if s
 classes = torch.arange(100) % 10
 print(f"{'':22}passes    ms a sample  precision  coverage  Fréchet  as asked")
 for row in sorted(rows, key=lambda row: names.index(row.name)):
-    q, asked_for = row.quality, pretrained.scales.as_asked(row.samples, classes)["as_asked"]
-    print(f"{row.name:22}{row.passes:6.0f}{1000 * row.seconds:13.1f}{q.precision:12.2f}{q.coverage:10.2f}{q.frechet:9.1f}{asked_for:10.0%}")
+    quality, asked_for = row.quality, pretrained.scales.as_asked(row.samples, classes)["as_asked"]
+    print(f"{row.name:22}{row.passes:6.0f}{1000 * row.seconds:13.1f}{quality.precision:12.2f}{quality.coverage:10.2f}{quality.frechet:9.1f}{asked_for:10.0%}")
 print(f"{'real digits':22}{'':19}{rows[0].floor.precision:12.2f}{rows[0].floor.coverage:10.2f}{rows[0].floor.frechet:9.1f}")
 
 # %% tags=["slide:lat.summary"]
-axes = draw.panels(2, 3.7, height=2.9)
-for ax, what, unit in ((axes[0], lambda row: 1000 * row.seconds, "ms a sample, one thread"), (axes[1], lambda row: row.quality.frechet, "Fréchet distance, 100 samples")):
+axes = draw.panels(2, 3.7, height=3.5)
+for ax, what, unit in ((axes[0], lambda row: 1000 * row.seconds, "ms a sample, one thread"), (axes[1], lambda row: row.quality.frechet, "Fréchet (100 samples)")):
     heights = {row.name.replace("latent flow matching", "latent FM").replace("flow matching", "FM").replace("VQ-VAE with prior", "VQ-VAE + prior")
                .replace("latent diffusion", "latent DDPM"): what(row) for row in sorted(rows, key=lambda row: names.index(row.name))}
     draw.bars(heights, ylabel=unit, ax=ax)
     ax.tick_params(axis="x", labelrotation=60)
-draw.shown(axes, alt="Two rows of bars for seven systems: milliseconds a sample, and Fréchet distance to held-out digits")
+    ax.margins(x=0.12, y=0.15)
+axes[1].axhline(rows[0].floor.frechet, ls="--", color=draw.GREEN)
+draw.shown(axes, alt="Two rows of bars for seven systems: milliseconds a sample, and Fréchet distance to held-out digits, with that of real digits dashed")
 
 # %% [markdown]
-# *What to see.* Left: the two systems in pixels stand far above the five in codes. Right: what codes cost in quality, with first stages and generators that one core trains in minutes; without guidance VAR pays most (section 8 has it guided). (The models in pixels are four times as large and were trained longer, so the comparison is one of finished systems, not of ideas.)
+# *What to see.* Left: the two systems in pixels stand far above the five in codes. Right: what codes cost in quality (dashed: a hundred real digits), with first stages and generators that one core trains in minutes; without guidance VAR pays most (section 8 has it guided). (The models in pixels are four times as large and were trained longer, so the comparison is one of finished systems, not of ideas.)
 #
 # | | continuous latent | discrete latent |
 # |---|---|---|
@@ -779,9 +782,9 @@ draw.shown(axes, alt="Two rows of bars for seven systems: milliseconds a sample,
 # | generator | diffusion, flow matching: steps by choice | one symbol (LlamaGen) or one scale (VAR) after the other |
 # | likelihood of codes | by the ODE | exact |
 # | guidance | on velocities, scores | on logits |
-# | where it breaks | codes of odd size; decoding what no encoder made | dead codes; an error early on is never taken back |
+# | where it breaks | codes that are not of unit size; decoding what no encoder made | dead codes; an error early on is never taken back |
 #
-# A likelihood of *codes* is not one of pictures: the first stage has thrown away what it could not say. That is the price of every system on this page, and the reason why the table has no column of nats.
+# A likelihood of *codes* is not one of pictures. With the decoder's $\log p_\theta(\mathbf x\mid\mathbf z_q)$ added it becomes a lower bound of one, as in section 1; but VQGAN's decoder was trained for more than this term, and codes of different tokenisers cannot be compared without it. So the table has no column of nats.
 
 # %% [markdown]
 # ## Homework
@@ -804,7 +807,7 @@ rescale = check("lat.rescale", rescale)
 
 # %% [markdown]
 # **Exercise 10.2 · a decoder between two masters (2 points).** `last` is the decoder's last layer (`last(h)` is the picture, `last.weight` its weights), `critic(picture)` gives several numbers for each picture, and high ones mean real. The own loss is the squared error, summed over the pixels, the mean over the batch; the adversarial loss
-# is minus the mean of all the critic's numbers. Return own loss + strength · λ · adversarial loss, with the λ of section 2 ($\delta$ is `delta`). Value *and* gradient are judged: λ moves nothing.
+# is minus the mean of all the critic's numbers. Return own loss + strength · λ · adversarial loss, with the λ of section 2 ($\delta$ is `delta`). Value *and* gradient are judged: treat λ as a constant, no gradient flows through it.
 
 # %% exercise="lat.balanced_loss"
 def balanced_loss(x, h, last, critic, strength, delta):
@@ -842,7 +845,7 @@ preview = check("lat.preview", preview)
 # %%
 seed(12)
 model, scaling = flow.generator.generator, flow.generator.rescaling
-y, zt = torch.arange(10), torch.randn(10, 4, 7, 7)
+y, zt = torch.arange(0, 10, 2).repeat_interleave(2), torch.randn(10, 4, 7, 7)
 stops, rows = (0.0, 0.25, 0.5, 0.75), {}
 states = model.given(y, 1.4).trajectory(zt, 20)
 with torch.no_grad():
@@ -880,7 +883,7 @@ def rotary_step(x, y, places, speeds):
 rotary_step = check("lat.rotary_step", rotary_step)
 
 # %% [markdown]
-# **Exercise 10.6 · who sees whom (1 point).** The mask of next-scale prediction over all places of all scales, coarse ones first; scale $k$ has `sides[k]` times `sides[k]` places. True where the place of the row may look at the place of the column. (Scales may have the same size.)
+# **Exercise 10.6 · who sees whom (1 point).** The mask of next-scale prediction over all places of all scales, coarse ones first; scale $k$ has `sides[k]` times `sides[k]` places. True where the place of the row may look at the place of the column. (Two scales may have equal sides; they are still two scales, one before the other.)
 
 # %% exercise="lat.block_causal"
 def block_causal(sides):
@@ -894,7 +897,7 @@ def block_causal(sides):
 block_causal = check("lat.block_causal", block_causal)
 
 # %% [markdown]
-# **Exercise 10.7 · a residual told at one scale (2 points).** One round of stage 1, without $\phi$: shrink the residual to `side` × `side` by means over areas, find the nearest vector of every place, raise the vectors bilinearly, and take them away. Return the codes and what is left. (`torch.nn.functional.interpolate` knows the modes `"area"` and `"bilinear"`.)
+# **Exercise 10.7 · a residual told at one scale (2 points).** One round of stage 1, without $\phi$: shrink the residual to `side` × `side` by means over areas, find the nearest vector of every place, raise the vectors bilinearly, and take them away. Return the codes and what is left. (`torch.nn.functional.interpolate` knows the modes `"area"` and `"bilinear"`, both with its defaults.)
 
 # %% exercise="lat.one_scale"
 def one_scale(rest, vectors, side):
@@ -910,7 +913,7 @@ def one_scale(rest, vectors, side):
 one_scale = check("lat.one_scale", one_scale)
 
 # %% [markdown]
-# **Now put your pieces together.** Your norm and your turn are the first layer of LlamaGen: its queries, from your lines and the shipped weights, must be the library's. Your mask is VAR's. And your round, five times over, tells the features of real digits: what is left must shrink. (Where a piece is still missing the reference stands in.)
+# **Now put your pieces together.** Your norm and your turn are the first layer of LlamaGen: its queries, from your lines and the shipped weights, must be the library's. Your mask is VAR's. And your round, five times over, tells the features of real digits: what is left must shrink (not as far as in section 7, where $\phi$ mends each round). (Where a piece is still missing the reference stands in.)
 
 # %%
 with torch.no_grad():
@@ -935,7 +938,7 @@ print("left of the features after each of your rounds:", ", ".join(f"{share:.0%}
 
 # %% [markdown]
 # **Written (think, then unfold).** *LlamaGen needs 49 passes for a digit of 7 × 7 codes, VAR five. For 32 × 32 codes LlamaGen needs 1024. How many does VAR need, and what does each of its passes cost?*
-# <details><summary>Answer</summary>About ten, if each scale is some 1.4 times as wide as the one before: the number of passes grows with the logarithm of the side. But the last pass alone has 1024 places that all look at all others, so its attention costs what a whole pass of a bidirectional transformer costs. In arithmetic VAR saves little over a LlamaGen with a memory; it saves <i>waiting</i>.</details>
+# <details><summary>Answer</summary>Eleven or twelve, if each scale is some 1.4 times as wide as the one before: the number grows with the logarithm of the side. The pass of a scale with n places costs n places of the network, and attention of n queries to about 2n keys (its own and all coarser places). The last pass has 1024 queries and some 2,000 keys. In arithmetic VAR saves nothing over a LlamaGen with a memory: about twice the places, and several times the attended pairs. It saves <i>waiting</i>.</details>
 #
 # *Someone feeds stage 2, at scale $k$, the sum that already holds the codes of scale $k$; the mask is unchanged. The training loss falls almost to zero. Why, and what will samples look like?*
 # <details><summary>Answer</summary>Each place reads off its input what it is asked to predict: the answer was given away, not by the mask but by the input. When sampling, those codes do not exist yet; whatever is put in their place, the network has learned to copy it and nothing else, so the samples are noise. A block-causal mask is right only with inputs made of coarser scales.</details>
@@ -944,7 +947,7 @@ print("left of the features after each of your rounds:", ", ".join(f"{share:.0%}
 # <details><summary>Answer</summary>No. The first stage forgets less, so its error falls. But the generator has twice as many numbers to get right, among them many that carry details nobody would miss, and its error rises. The best latent is a bargain between the two; it must be judged by samples, not by reconstructions.</details>
 #
 # *Why does a look ahead at t = 0 give nearly the same digit of a class for every noise?*
-# <details><summary>Answer</summary>At t = 0 the code says nothing yet, and the best guess of the finished code is the mean of all codes of the class. (Guidance pushes it away from the mean of all digits.) Squared error likes means, in the latent as in pixels; here it does no harm, since the guess is only used as a direction. (The decoder draws even a mean of codes with crisp strokes: it has learned nothing else.)</details>
+# <details><summary>Answer</summary>At t = 0 the code says nothing yet, and the best guess of the finished code is the mean of all codes of the class. (Guidance pushes it away from the mean of all digits.) Squared error likes means, in the latent as in pixels; here it does no harm, since the guess is only used as a direction. (The decoder has never seen a mean of codes; in the picture it makes of it a readable digit, in places grey and soft.) At t = 0 the exact look ahead is mean_free + w (mean_told − mean_free), without any noise in it.</details>
 #
 # ## References
 #

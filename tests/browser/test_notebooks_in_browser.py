@@ -1,6 +1,6 @@
 """Notebooks as a reader runs them: Run All in JupyterLab, no cell fails, the console is clean, and one can look at it later.
 
-With the brief budget, for what is trained is tested elsewhere.  Three notebooks by default, quick ones; DGM_BROWSER=all
+With the brief budget, for what is trained is tested elsewhere.  One notebook by default, a quick one; DGM_BROWSER=all
 runs all of them, DGM_BROWSER=07,08 those.  Pictures of every section stay in tests/browser/seen/, which git ignores.
 """
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUIET = ("favicon", "ResizeObserver loop")  # asked for by the browser; a notice
 
 def chosen() -> list[Path]:
     """The notebooks that DGM_BROWSER names."""
-    wanted = os.environ.get("DGM_BROWSER") or "03,04,06"
+    wanted = os.environ.get("DGM_BROWSER") or "06"
     return [path for path in NOTEBOOKS if wanted == "all" or path.stem[:2] in wanted.split(",")]
 
 
