@@ -122,7 +122,8 @@ def library(graph: Mapping[str, set[str]], ax: Axes, marked: Sequence[str] = ())
             ax.plot([x, u], [y, v], color=BLUE if own else GREY, lw=0.7, alpha=0.45 if own else 0.22, zorder=1)
     for name, (x, y) in place.items():
         box = {"boxstyle": "round,pad=0.32", "fc": BLUE if name in marked else "#f2f2f2", "ec": "#d0d0d0", "lw": 0.6}
-        ax.text(x, y, name.replace("_", " "), ha="center", va="center", fontsize=8, bbox=box,
+        between = "\n" if len(rows[height[name]]) > 8 else " "  # a crowded floor has names of two lines
+        ax.text(x, y, name.replace("_", between), ha="center", va="center", fontsize=8, bbox=box,
                 color="white" if name in marked else INK)
     for level in rows:
         ax.text(-0.02, level, f"{level}", ha="right", va="center", fontsize=8, color=GREY)
