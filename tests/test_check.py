@@ -765,18 +765,13 @@ def test_the_numbers_on_the_card_are_the_formulas_own():
     assert float(verdict.given) == pytest.approx(x1 - (x - x1) / (1 - t), rel=1e-3)
 
 
-def test_the_card_is_the_same_on_every_run():
+@pytest.mark.parametrize("id", [task.id for task in exercises()])
+def test_the_card_is_the_same_on_every_run(id):
+    task = exercise(id)
+
     def words():
-        return [
-            Card(t, t.verdict(answer)).text
-            for t in exercises()
-            for answer in (
-                unfilled,
-                slipped,
-                *(form for _, form in t.slips),
-                lambda *a: print(object()) or 1 / 0,
-            )
-        ]
+        answers = (unfilled, slipped, *(form for _, form in task.slips[::4]), lambda *a: print(object()) or 1 / 0)
+        return [Card(task, task.verdict(answer)).text for answer in answers]
 
     first = words()
     torch.manual_seed(99)

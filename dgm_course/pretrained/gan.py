@@ -56,6 +56,6 @@ ENTRIES = {
         digits_dcgan, itself, lambda images: images.train, lambda: adversarial_recipe(10_000),
         lambda model, images: adversarial_figure(model)),
     "style_digits": Entry(
-        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(6_000),
+        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(2_200),
         lambda model, images: adversarial_figure(model)),
 }
