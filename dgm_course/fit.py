@@ -34,6 +34,18 @@ from .tensors import threads_for
 __all__ = ["History", "Player", "Recipe", "Schedule", "TrainingError", "constant", "cosine", "feed", "fit",
            "held_then_linear", "linear", "players", "read_history", "warm_average"]
 
+@contextmanager
+def still(module: nn.Module) -> Iterator[None]:
+    """The module's weights take no part in gradients: what passes through it is judged by it, and does not move it."""
+    before = [p.requires_grad for p in module.parameters()]
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p, moves in zip(module.parameters(), before):
+            p.requires_grad_(moves)
+
+
 @dataclass
 class Player:
     """One side of a game: a module whose parameters move, and the loss it wants small, called with the batch.

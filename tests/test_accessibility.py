@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from contrast import contrast
 
 from dgm_course.teach import draw
 from dgm_course.teach.check import MARKS, Card
@@ -21,19 +22,6 @@ PAPER, NIGHT = "#ffffff", "#111111"  # what JupyterLab's two themes lay under an
 INK = {PAPER: "#1a1a1a", NIGHT: "#e0e0e0"}
 
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-def luminance(colour: str) -> float:
-    """WCAG 2: relative luminance of #rrggbb."""
-    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2: 1 to 21; 4.5 is asked of text, 3 of lines and marks."""
-    low, high = sorted(map(luminance, (one, other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def faded(colour: str, ground: str, opacity: float) -> str:

@@ -87,6 +87,17 @@ def test_every_slip_of_the_table_is_wrong_and_recognised_on_every_seed(id):
             assert verdict.status == WRONG and verdict.hint == hint, (seed, hint, verdict)
 
 
+CUTS = [(task.id, hint, form) for task in exercises() for hint, form in task.cuts]
+
+
+@pytest.mark.parametrize("id, hint, form", CUTS, ids=[f"{id}-{hint[:40]}" for id, hint, _ in CUTS])
+def test_every_cut_has_the_right_value_and_is_known_by_its_gradient(id, hint, form):
+    for seed in MANY[:3]:
+        verdict = exercise(id).verdict(form, (seed,))
+        assert verdict.status == WRONG and verdict.law.startswith("The value is right, but its gradient"), verdict
+        assert verdict.hint == hint
+
+
 @pytest.mark.parametrize("id", TASKS)
 def test_cases_are_plain_fresh_and_repeatable(id):
     task = exercise(id)

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import site_books
+from contrast import contrast, luminance
 
 from dgm_course import cli
 from dgm_course.teach import site as site_package
@@ -209,18 +210,6 @@ def test_the_command(books, tmp_path, capsys):
 def themes() -> list[dict[str, str]]:
     """The light palette, and the dark one from both places where it stands."""
     return [dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in re.findall(r":root[^{]*\{([^}]*)\}", STYLE)]
-
-
-def luminance(colour: str) -> float:
-    """WCAG 2: relative luminance of #rrggbb."""
-    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted(map(luminance, (one, other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_contrast_is_what_wcag_says():

@@ -7,8 +7,6 @@ a sample costs.  Everything else here is about the *game*: who moves which weigh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -16,22 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..distributions import Gaussian
-from ..fit import Player
+from ..fit import Player, still
 from ..measures import GRID, Grid, LogDensity
 from ..tensors import expect_batch, expect_some, flat
 from .games import Game, non_saturating
-
-
-@contextmanager
-def _still(module: nn.Module) -> Iterator[None]:
-    """The module's weights take no part in gradients: what passes through it is judged by it, and does not move it."""
-    before = [p.requires_grad for p in module.parameters()]
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p, moves in zip(module.parameters(), before):
-            p.requires_grad_(moves)
 
 
 class GAN(nn.Module):
@@ -94,7 +80,7 @@ class GAN(nn.Module):
     def generator_loss(self, x: Tensor, *told: Any) -> Tensor:
         """What the generator wants small, on as many fakes as x has samples; the judge's weights are held fixed."""
         self._clipped()
-        with _still(self.discriminator):
+        with still(self.discriminator):
             return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, told))))))
 
     def _real(self, x: Tensor, told: tuple[Any, ...]) -> Tensor:
@@ -255,7 +241,7 @@ def invert(generator: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.1, s
     optimizer = torch.optim.Adam([z], lr)
     generator.eval()
     try:
-        with _still(generator), torch.enable_grad():
+        with still(generator), torch.enable_grad():
             for step in range(steps):
                 optimizer.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
                 error = flat(generator(z) - target).square().mean(1)

@@ -11,14 +11,13 @@ Esser, Rombach, Ommer (2021) train VQGAN so, and Rombach et al. (2022) the first
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ..fit import Player
+from ..fit import Player, still
 from ..tensors import expect_batch, expect_some
 from .stages import Discrete, FirstStage
 
@@ -49,18 +48,6 @@ def adaptive_weight(own: Tensor, adversarial: Tensor, last: Tensor, delta: float
                              "what this decoder drew, with its graph.")
         slopes.append(found.norm())
     return (slopes[0] / (slopes[1] + delta)).clamp(max=most).detach()
-
-
-@contextmanager
-def _still(module: nn.Module) -> Iterator[None]:
-    """The module's weights take no part in gradients."""
-    before = [p.requires_grad for p in module.parameters()]
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p, moves in zip(module.parameters(), before):
-            p.requires_grad_(moves)
 
 
 class Adversarial(nn.Module):
@@ -97,7 +84,7 @@ class Adversarial(nn.Module):
         if picture.shape != x.shape:
             raise ValueError(f"the first stage gives {tuple(picture.shape)} for x of shape {tuple(x.shape)}: expected the "
                              "same.")
-        with _still(self.critic):
+        with still(self.critic):
             adversarial = self.rules.generator(self._scores(picture))
         return own, adversarial, adaptive_weight(own, adversarial, self.stage.last)
 

@@ -160,19 +160,21 @@ class Judge:
         return cls((first, bias, steep * last))
 
     def build(self, like: Tensor) -> nn.Module:
-        return _Judging([tensor_like(w, like) for w in self.weights])
+        return Judging([tensor_like(w, like) for w in self.weights])
 
 
-class _Judging(nn.Module):
-    def __init__(self, weights: list[Tensor]) -> None:
+class Judging(nn.Module):
+    """tanh(x W + b) V + offset: one number a sample for a vector V, several for a matrix."""
+
+    def __init__(self, weights: list[Tensor], offset: float = 0.0) -> None:
         super().__init__()
-        self.weights = nn.ParameterList(nn.Parameter(w) for w in weights)
+        self.weights, self.offset = nn.ParameterList(nn.Parameter(w) for w in weights), offset
 
     def forward(self, x: Tensor) -> Tensor:
         inner, bias, outer = self.weights
         if x.ndim != 2 or x.shape[1] != len(inner):
             raise ValueError(f"x has shape {tuple(x.shape)}: this critic expects (B, {len(inner)}).")
-        return torch.tanh(x @ inner + bias) @ outer
+        return torch.tanh(x @ inner + bias) @ outer + self.offset
 
 
 def critics(rng: Rng) -> Cases:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ._cases import Case, tensor_like
 from ._draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, points
+from ._gan_cases import Judging
 
 SMALL = "Wrong only where codes are small: an epsilon beside them, or a bound on the deviation?"
 UNIT = "Wrong only where mean and deviation are not 0 and 1: the way back to the size of codes is missing or misplaced."
@@ -85,19 +85,7 @@ class Patches:
         return cls((rng.normal(size=(dim, 6)) * 0.6, rng.normal(size=6), steep * rng.normal(size=(6, 3))))
 
     def build(self, like: Tensor) -> nn.Module:
-        return _Patches([tensor_like(w, like) for w in self.weights])
-
-
-class _Patches(nn.Module):
-    def __init__(self, weights: list[Tensor]) -> None:
-        super().__init__()
-        self.weights = nn.ParameterList(nn.Parameter(w) for w in weights)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner, bias, outer = self.weights
-        if x.ndim != 2 or x.shape[1] != len(inner):
-            raise ValueError(f"x has shape {tuple(x.shape)}: this critic expects pictures (B, {len(inner)}).")
-        return torch.tanh(x @ inner + bias) @ outer + 1.7
+        return Judging([tensor_like(w, like) for w in self.weights], offset=1.7)
 
 
 def games(rng: Rng) -> Cases:
