@@ -649,7 +649,7 @@ def test_everything_that_travels_is_plain_and_picklable():
     verdict = task.verdict(lambda net, x1, x0, t: 0 * x1.mean())
     for thing in (cases, task.watch, task.observe(task.reference, cases), task.expected(cases), verdict):
         assert pickle.loads(pickle.dumps(thing)) is not None
-    assert all(type(value) is str for value in asdict(verdict).values())
+    assert all(type(value) is str for name, value in asdict(verdict).items() if name != "beside")
 
 
 # --- the check cell

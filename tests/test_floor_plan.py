@@ -47,7 +47,7 @@ CLASSROOM = [
      "teach.players.*",
      "teach.reveal", "teach.progress", "teach.house", "teach.exercise_cells", "teach.tidy", "teach.build",
      "teach.site", "teach.site.*"),
-    ("teach.check", "teach.homework", "teach.homework.*", "teach.rehearsal"),
+    ("teach.check", "teach.homework", "teach.homework.*", "teach.card_pictures", "teach.rehearsal"),
     ("teach",),  # the package itself: the names that notebooks use
 ]
 OFFICE = [("grade.*",), ("grade",)]  # marks, for teachers: it knows the homework, and nothing knows it

@@ -105,7 +105,7 @@ def test_it_runs_unfilled_in_time(master, tmp_path):
     print(f"{master.stem}: unfilled in {seconds:.0f} s, pace {slower:.1f}")
 
 
-@pytest.mark.notebooks
+@pytest.mark.solved
 @every
 def test_it_runs_solved_and_every_check_passes(master):
     """With the solutions in, and wrong answers raising: every check says pass.  Trainings are brief: they ran above."""

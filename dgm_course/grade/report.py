@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..teach.card_pictures import picture
 from .marks import Graded, Mark
 from .pen import WORDS
 
@@ -78,6 +79,8 @@ def _section(mark: Mark) -> str:
     say, verdict, task = html.escape, mark.verdict, mark.task
     rows = [f"<h2>{say(f'{task.number} · {task.title}')}: {mark.points} of {task.points}</h2>",
             f"<p>{say(verdict.sentence)}</p>", *(f"<p><small>{say(note)}</small></p>" for note in mark.notes)]
+    if verdict.beside:
+        rows.append(picture(verdict.beside))
     if verdict.hint:
         rows.append(f"<p><strong>{'Note' if verdict.passed else 'Hint'}:</strong> {say(verdict.hint)}</p>")
     if mark.said.strip():

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .card_pictures import picture
 from .homework import NOT_YET, PASS, WRONG, Exercise, OutOfTime, Verdict, exercise, exercises
 from .homework._surroundings import quiet
 
@@ -161,6 +162,8 @@ class Card:
             rows.append(_values_table(verdict))
         elif verdict.where:
             rows.append(say(verdict.where))
+        if verdict.beside:
+            rows.append(picture(verdict.beside))
         if verdict.hint:
             rows.append(f"<strong>{'Note' if verdict.passed else 'Hint'}:</strong> {say(verdict.hint)}")
         if verdict.more and verdict.status == WRONG:

@@ -28,6 +28,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from ._beside import Pairs, Table
 from ._cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
 from ._judge import Expected, SameValues, Verdict, judge
 from ._observe import Later, observe, values_of, warm_up
@@ -43,7 +44,9 @@ __all__ = [
     "Observation",
     "OutOfTime",
     "PASS",
+    "Pairs",
     "SameValues",
+    "Table",
     "Verdict",
     "WRONG",
     "Watch",

@@ -10,11 +10,12 @@ known slip of the exercise would have given, and after that with the slips that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from . import _slips
+from ._beside import Pairs, Table, beside
 from ._cases import Case, Observation
 from ._sentences import ERROR_HINTS, MANNERS, NOT_YET, NOTES, PASS, TROUBLES, WRONG, place_of
 from ._slips import Pair, close, fitted
@@ -27,7 +28,7 @@ CUT = "Part of the graph is cut, or counted twice: look for .detach(), .data, to
 class Verdict:
     """What the card says: status, the law that failed, where, the two values, a hint and `more` on demand.
 
-    Where it passed, `hint` is a remark."""
+    Where it passed, `hint` is a remark.  `beside` is what can be drawn of the values."""
 
     status: str
     law: str = ""
@@ -36,6 +37,7 @@ class Verdict:
     expected: str = ""
     hint: str = ""
     more: str = ""
+    beside: Table | Pairs | None = field(default=None, compare=False, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -59,7 +61,11 @@ class Expected:
 
 
 class SameValues:
-    """The usual law: every output equals the reference's, entry by entry."""
+    """The usual law: every output equals the reference's, entry by entry.
+
+    drawn: whether a picture of the entries, one against the other, says what is wrong."""
+
+    drawn = True
 
     def canonical(self, values: dict[str, np.ndarray], case: Case) -> dict[str, np.ndarray]:
         """Equivalent answers brought to one form; here there is only one."""
@@ -172,7 +178,18 @@ def _values(observed: Sequence[Observation], expected: Expected, law: SameValues
         first,
         law=" ".join(part for part in (share, first.law) if part),
         hint=hint or "Compute one entry by hand, with the numbers above, and compare term by term.",
+        beside=_beside(rows, law) if law.drawn else None,
     )
+
+
+def _beside(rows: Sequence[tuple[dict, Observation, Case]], law: SameValues) -> Table | Pairs | None:
+    """The first output that is wrong, of every case that has it, in the form in which the law compares."""
+    forms = [(law.canonical(came, case), law.canonical(right.values, case), case) for came, right, case in rows]
+    for name in rows[0][1].values:
+        shown = beside(name, [_slips.Pair(came[name], right[name], case) for came, right, case in forms if name in right])
+        if shown:
+            return shown
+    return None
 
 
 def _fit(seen: Observation, right: Observation) -> dict[str, np.ndarray]:
@@ -230,7 +247,8 @@ def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | 
             return _manner("detached")
         for name, wanted in right.gradients.items():
             given = seen.gradients.get(name)
-            if type(given) is not np.ndarray or given.shape != wanted.shape or not close(given, wanted):
+            readable = type(given) is np.ndarray and given.shape == wanted.shape
+            if not readable or not close(given, wanted):
                 zero = given is not None and not np.any(given)
                 generic = MANNERS["detached"][1] if zero else CUT
                 return Verdict(
@@ -238,6 +256,7 @@ def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | 
                     f"The value is right, but its gradient with respect to {name} is not.",
                     f"Case: {case.name}.",
                     hint=_known_cut(observed, expected) or generic,
+                    beside=beside(f"gradient by {name}", [_slips.Pair(given, wanted, case)]) if readable else None,
                 )
     return None
 

@@ -81,6 +81,8 @@ def vp_field(x: Tensor, x1: Tensor, t: Tensor, beta_min: float, beta_max: float)
 class BestPairs(SameValues):
     """Pairs of a batch: every point used once, least total squared distance, in any order."""
 
+    drawn = False
+
     def canonical(self, values: dict[str, np.ndarray], case: Case) -> dict[str, np.ndarray]:
         order = np.lexsort(np.round(np.hstack([values["x0"], values["x1"]]), 3).T)
         return {name: rows[order] for name, rows in values.items()}
