@@ -23,3 +23,8 @@ def seeds() -> None:
 def rng() -> torch.Generator:
     """A generator of the test's own, for code that takes one."""
     return torch.Generator().manual_seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole notebooks first: of two workers one begins with them, and what takes minutes is not left for the end."""
+    items.sort(key=lambda item: item.get_closest_marker("notebooks") is None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,3 +73,30 @@ def test_every_direct_dependency_is_pinned_within_its_bounds(python):
 def test_nbgrader_stays_out_of_the_students_environment():
     """It adds a menu, a button and a sidebar to every JupyterLab of the environment it is in."""
     assert "nbgrader" not in bounds(PROJECT["dependencies"]) | bounds(EXTRAS["test"]) | conda()
+
+
+COMPILE = """
+import sys, tokenize
+for path in sys.argv[1:]:
+    with tokenize.open(path) as file:
+        compile(file.read(), path, "exec")
+"""
+
+
+def interpreter(minor: int) -> str | None:
+    """A Python 3.minor that starts: one of pyenv's, or one on the path (which may be a stand-in that only complains)."""
+    found = [*sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")), shutil.which(f"python3.{minor}")]
+    starts = (str(path) for path in found if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0)
+    return next(starts, None)
+
+
+@pytest.mark.parametrize("minor", [10, 11, 12, 13])
+def test_every_file_compiles_on_each_python_promised(minor):
+    """With whatever interpreters this machine has: grammar alone, for torch need not be installed there."""
+    python = interpreter(minor)
+    if python is None:
+        pytest.skip(f"no Python 3.{minor} on this machine")
+    folders = [ROOT / part for part in ("dgm_course", "benchmarks", "tests", "notebooks/source")]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    done = subprocess.run([python, "-I", "-W", "error", "-c", COMPILE, *map(str, files)], capture_output=True, text=True)
+    assert len(files) > 200 and done.returncode == 0, done.stderr[-1000:]

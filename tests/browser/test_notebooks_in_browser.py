@@ -45,6 +45,7 @@ def test_run_all_in_the_browser(address, path):
         run_all(page, f"{address}/lab/workspaces/test/tree/{path.name}?reset", seconds=1500)
         look(page, SEEN / path.stem)
         assert failures(page) == []
+        assert still(page) == []
         assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
         prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
         assert len(prompts) > 10 and all(re.fullmatch(r"\[\d+\]:?", prompt.strip()) for prompt in prompts)
@@ -84,6 +85,62 @@ def run_all(page, url: str, seconds: float) -> None:
     page.wait_for_function(RUN, timeout=seconds * 1000, polling=1000)
     page.wait_for_timeout(1500)
     assert page.locator(".jp-Dialog").count() == 0, page.locator(".jp-Dialog").first.inner_text()
+
+
+STATE = "root => JSON.stringify(root.dgm.state())"
+
+
+def still(page) -> list[str]:
+    """Each player and each control is used once, by the keyboard; back come those that did not answer."""
+    players = [(f"player {number}", root) for number, root in enumerate(page.locator(".dgm-player").all())]
+    silent = [name for name, root in players if not answers(page, root)]
+    for number, box in enumerate(page.locator(".widget-vbox:has(> img.widget-image)").all()):
+        handles = box.locator(".noUi-handle, input[type=checkbox], select").all()
+        silent += [f"control {place} of slider picture {number}" for place, handle in enumerate(handles)
+                   if not redraws(page, box, handle)]
+    return silent + page.locator("div[role=alert]").all_inner_texts()
+
+
+def answers(page, root) -> bool:
+    """Whether a player's state changes by an arrow key, and by its play button where it has one."""
+    root.scroll_into_view_if_needed()
+    play = root.locator("button.dgm-play")
+    if play.count():
+        before = root.evaluate(STATE)
+        play.first.click()
+        page.wait_for_timeout(300)
+        play.first.click()
+        if root.evaluate(STATE) == before:
+            return False
+    before = root.evaluate(STATE)
+    root.locator("input.dgm-time, [tabindex]").first.focus()
+    for key in ("ArrowRight", "ArrowLeft", "ArrowLeft"):  # one of them, wherever it stands
+        page.keyboard.press(key)
+        if root.evaluate(STATE) != before:
+            return True
+    return False
+
+
+def redraws(page, box, handle) -> bool:
+    """Whether the kernel's picture is another one after a control has moved a step, or back from its end."""
+    picture = box.locator("img.widget-image").first
+    before, kind = picture.get_attribute("src"), handle.evaluate("node => node.tagName")
+    handle.scroll_into_view_if_needed()
+    if kind == "SELECT":
+        handle.select_option(index=(handle.evaluate("node => node.selectedIndex") + 1) % handle.locator("option").count())
+    elif kind == "INPUT":
+        handle.click()
+    else:
+        handle.focus()
+        at = handle.get_attribute("aria-valuenow")
+        page.keyboard.press("ArrowRight")
+        if handle.get_attribute("aria-valuenow") == at:
+            page.keyboard.press("ArrowLeft")
+    for _ in range(100):
+        if picture.get_attribute("src") != before:
+            return True
+        page.wait_for_timeout(100)
+    return False
 
 
 def look(page, folder: Path) -> None:

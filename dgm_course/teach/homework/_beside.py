@@ -29,7 +29,9 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """given, right: (N,), finite; wrong: (N,) whether the number lies in a case that is wrong; lost: those that cannot be drawn: NaN, ∞ or far off"""
+    """given, right: (N,), finite; wrong: (N,) whether the number lies in a case that is wrong.
+
+    lost: how many cannot be drawn, being NaN, infinite or far off"""
 
     name: str
     given: np.ndarray
