@@ -29,6 +29,7 @@ from .batches import feed
 from .interrupts import patient
 from .pieces import Pieces
 from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
+from .symptoms import Symptom, Watch, told
 from .tensors import threads_for
 
 __all__ = ["History", "Player", "Recipe", "Schedule", "TrainingError", "constant", "cosine", "feed", "fit",
@@ -78,13 +79,14 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class History:
-    """What a run leaves: the losses of each player, the time it took, and all that is needed to go on."""
+    """What a run leaves: the losses of each player, the time it took, all that is needed to go on, and what looked ill."""
 
     recipe: Recipe
     losses: dict[str, Tensor]
     step: int = 0
     seconds: float = 0.0
     tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    symptoms: list[Symptom] = field(default_factory=list)
 
     @property
     def finished(self) -> bool:
@@ -104,7 +106,8 @@ class History:
     def __repr__(self) -> str:
         last = f", loss {float(self.smooth()[0]):.3g} -> {float(self.smooth()[-1]):.3g}" if self.step else ""
         left = "" if self.finished else f" of {self.recipe.steps} (stopped: fit(..., resume=history) goes on)"
-        return f"{self.step} steps{left} in {self.seconds:.0f} s{last}"
+        seen = "".join(f"; seen: {symptom.name}" for symptom in self.symptoms)
+        return f"{self.step} steps{left} in {self.seconds:.0f} s{last}{seen}"
 
 
 def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | Path | None = None,
@@ -114,19 +117,23 @@ def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | 
     data: a tensor (N, *event), a tuple of them (None where the loss has an argument to leave out), an object with
     sample(n), or a function n -> batch.  resume: a History,
     or the file an earlier ``save`` wrote; the recipe must be the same.  save: a file, written some twenty times.
-    TrainingError where a loss or a weight is NaN or infinite: the model then has the weights of its last good moment."""
+    TrainingError where a loss or a weight is NaN or infinite: the model then has the weights of its last good moment.
+    A model with ``symptoms(*batch)`` is looked at now and then, and what is ill is printed, once (see ``symptoms``)."""
     run = _Run(model, recipe, resume)
-    batches, mark = feed(data, recipe, run.device), max(1, recipe.steps // 20)
+    batches, mark, watch = feed(data, recipe, run.device), max(1, recipe.steps // 20), Watch(model, recipe.steps)
     try:
         with _quiet_random(run), patient(run.team.signals) as asked, threads_for(model):
             start = time.perf_counter() - run.history.seconds
             while not run.history.finished and not run.team.stops(bool(asked), run.history.step, run.device):
-                run.step(batches(run.history.step))
+                batch = batches(run.history.step)
+                run.step(batch)
                 run.history.seconds = time.perf_counter() - start
                 if run.history.step % mark == 0:
                     run.remember(save)
-                if report and run.team.first:
-                    report(run.history)
+                if run.team.first:
+                    run.tell(watch.look(run.history.step, batch))
+                    if report:
+                        report(run.history)
             run.remember(save)
     finally:
         run.finish()
@@ -226,6 +233,12 @@ class _Run:
         self.restore(self.history)
         raise TrainingError(f"{what} (learning rate {self.recipe.rate(now):.2g}). The model is as it was at step "
                             f"{self.history.step}. A smaller learning rate, clip=1.0 or a look at the data usually helps.")
+
+    def tell(self, symptoms: list[Symptom]) -> None:
+        """Say them where the reader looks: in the cell's output, and not among the errors."""
+        self.history.symptoms += symptoms
+        for symptom in symptoms:
+            print(told(symptom, self.history.step))
 
     def remember(self, save: str | Path | None = None) -> None:
         """Copy everything that the next step depends on into the history, and to a file if one is wanted."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+import weakref
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,39 @@ def test_pieces_of_unequal_size_have_the_gradient_of_the_whole(count):
     for pieces.number in (2, 3, 5):
         assert torch.allclose(pieces.gradient(loss, (x, None), clear), value, rtol=1e-12)
         assert all(torch.allclose(p.grad, g, rtol=1e-12) for p, g in zip(line.parameters(), expected))
+
+
+def test_the_memory_filling_at_a_later_step_changes_no_step_before_or_after():
+    class Filling(Curve):
+        def loss(self, x, none, y):
+            self.most = 8 if len(self.sizes) >= 3 else 1000
+            return super().loss(x, none, y)
+
+    filling, whole = Filling(), Curve()
+    with pytest.warns(UserWarning, match="2 pieces"):
+        history = fit(filling, TABLE, RECIPE)
+    expected = fit(whole, TABLE, RECIPE)
+    assert filling.sizes[:6] == [16, 16, 16, 16, 8, 8] and torch.equal(history.loss[:3], expected.loss[:3])
+    assert torch.allclose(history.loss, expected.loss, rtol=1e-5, atol=1e-6)
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(weights(filling), weights(whole)))
+
+
+def test_what_filled_the_memory_is_let_go_before_the_next_try():
+    """The frames of an error hold its tensors for as long as the error is held."""
+    held, alive = [], []
+
+    class Large(Curve):
+        def loss(self, x, none, y):
+            alive.append(sum(tensor() is not None for tensor in held))
+            heavy = torch.zeros(len(x), 1000)
+            held.append(weakref.ref(heavy))
+            if len(x) > 5:
+                raise torch.cuda.OutOfMemoryError("raised here and kept by nobody, as torch's own")
+            return super().loss(x, none, y) + 0 * heavy.sum()
+
+    with pytest.warns(UserWarning, match="pieces"):
+        fit(Large(), TABLE, Recipe(1, 16))
+    assert alive == [0] * 6 and len(held) == 6
 
 
 def test_the_memory_filling_in_the_backward_pass_leaves_no_half_gradient():
@@ -295,6 +329,27 @@ def test_on_mps_nothing_asks_for_what_it_lacks(monkeypatch):
 def test_data_are_never_loaded_by_workers_who_could_share_a_seed():
     for file in Path(dgm_course.__file__).parent.rglob("*.py"):
         assert "DataLoader" not in file.read_text(encoding="utf-8"), file
+
+
+class Tied(nn.Module):
+    """One weight at both ends, as of a language model: it is kept under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.into, self.out = nn.Linear(2, 5, bias=False), nn.Linear(2, 5, bias=False)
+        self.out.weight = self.into.weight
+
+    def loss(self, x, none, y):
+        return (self.into(x) @ self.out.weight - x + 0.1 * torch.randn_like(x)).square().mean()
+
+
+def test_tied_weights_are_one_weight_after_a_stop_and_through_a_file(tmp_path):
+    file, whole, other = tmp_path / "run.safetensors", Tied(), Tied()
+    fit(whole, TABLE, RECIPE)
+    fit(Tied(), TABLE, RECIPE, save=file, report=lambda h: h.step == 9 and signal.raise_signal(signal.SIGINT))
+    history = fit(other, TABLE, RECIPE, resume=file)
+    assert history.finished and other.out.weight is other.into.weight and torch.equal(other.into.weight, whole.into.weight)
 
 
 # --- the same run elsewhere ---

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ..distributions import Gaussian
 from ..fit import Player, still
 from ..measures import GRID, Grid, LogDensity
+from ..symptoms import Symptom, critic_won, mode_collapse
 from ..tensors import expect_batch, expect_some, flat
 from .games import Game, non_saturating
 
@@ -82,6 +83,11 @@ class GAN(nn.Module):
         self._clipped()
         with still(self.discriminator):
             return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, told))))))
+
+    def symptoms(self, x: Tensor, *told: Any) -> list[Symptom]:
+        """A discriminator that has won, or samples that are all alike, beside the real x (B, *event)."""
+        fake = self.sample(len(x))
+        return [*critic_won(self.game.critic, self.scores(x), self.scores(fake)), *mode_collapse(fake, x)]
 
     def _real(self, x: Tensor, told: tuple[Any, ...]) -> Tensor:
         if any(some is not None for some in told):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..fit import Player, still
+from ..symptoms import Symptom, critic_won
 from ..tensors import expect_batch, expect_some
 from .stages import Discrete, FirstStage
 
@@ -104,6 +105,13 @@ class Adversarial(nn.Module):
         again = self.stage.again(expect_some(expect_batch(x)))
         loss = self.rules.critic(self._scores(x), self._scores(again))
         return loss + sum(penalty(self.critic, x, again) for penalty in self.rules.penalties)
+
+    def symptoms(self, x: Tensor, *told: Any) -> list[Symptom]:
+        """What ails the first stage, and a critic that has won.  x (B, *event)"""
+        own = self.stage.symptoms(x)
+        if not self.begun or self.strength == 0:
+            return own
+        return own + critic_won(self.rules.critic, self._scores(x), self._scores(self.stage.again(x)), "critic")
 
     def _scores(self, x: Tensor) -> Tensor:
         """The critic's numbers, or a sentence where there is not at least one for each picture."""

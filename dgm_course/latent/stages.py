@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..symptoms import Symptom
 from ..tensors import expect_batch, expect_some
 
 
@@ -52,6 +53,10 @@ class FirstStage(nn.Module):
     def loss(self, x: Tensor) -> Tensor:
         """Its own loss alone: training without a game."""
         return self.rebuild(x).loss
+
+    def symptoms(self, x: Tensor) -> list[Symptom]:
+        """What ails the autoencoder, where it can say.  x (B, *event)"""
+        return self.model.symptoms(x) if hasattr(self.model, "symptoms") else []
 
     @torch.no_grad()
     def again(self, x: Tensor) -> Tensor:

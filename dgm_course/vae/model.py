@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..symptoms import Symptom, posterior_collapse
 from ..tensors import expect_some
 from .heads import gaussian_kl, is_diagonal
 from .priors import AggregatedPosterior
@@ -114,6 +115,11 @@ class VAE(nn.Module):
         """mean of −E_q log p(x|z) + kl_weight · KL(q ‖ p), one sample each: minus the ELBO where kl_weight is 1."""
         reconstruction, kl = self.terms(expect_some(x), 1, y)
         return (self.kl_weight * kl - reconstruction).mean()
+
+    def symptoms(self, x: Tensor, y: Labels = None) -> list[Symptom]:
+        """Posterior collapse, where KL(q(z|x) ‖ p(z)) has gone to 0.  x (B, *event)"""
+        q = self.encode(x, y)
+        return posterior_collapse(self.kl(q, q.sample(8), y))
 
     def log_weights(self, x: Tensor, k: int, y: Labels = None) -> Tensor:
         """log w = log p(x|z) + log p(z) − log q(z|x), k independent z for each x.  -> (k, B)"""

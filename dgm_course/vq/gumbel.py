@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..symptoms import Symptom, posterior_collapse
 from ..tensors import expect_some
 from .quantize import expect_table, lookup
 
@@ -89,6 +90,10 @@ class GumbelVAE(nn.Module):
         """mean of −log p(x | soft draw) + KL(q ‖ Uniform)."""
         reconstruction, kl = self.terms(x)
         return (kl - reconstruction).mean()
+
+    def symptoms(self, x: Tensor) -> list[Symptom]:
+        """Posterior collapse, where KL(q(c|x) ‖ Uniform) has gone to 0.  x (B, *event)"""
+        return posterior_collapse(kl_to_uniform(self.logits(x)), "c")
 
     @torch.no_grad()
     def elbo(self, x: Tensor, n: int = 1) -> Tensor:

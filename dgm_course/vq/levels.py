@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..symptoms import Symptom, dead_codes
 from ..tensors import expect_some
 from .codebook import Codebook
 
@@ -65,6 +66,12 @@ class VQVAE2(nn.Module):
         surprise = -self.decoder(torch.cat([told, seen * bottom.z_q], 1)).log_prob(x)
         costs = top.codebook + bottom.codebook + self.commitment * (top.commitment + bottom.commitment)
         return (surprise + costs).mean()
+
+    def symptoms(self, x: Tensor) -> list[Symptom]:
+        """Dead codes of either grid, where nearly all outputs choose the same few.  x (B, *event)"""
+        codes = self.encode(x)
+        return [*dead_codes(codes.top, self.top.size, "top codebook"),
+                *dead_codes(codes.bottom, self.bottom.size, "bottom codebook")]
 
     def elbo(self, x: Tensor) -> Tensor:
         """log p(x | both) − (places) log K of each grid: the posterior factorises and is certain.  x (B, *event) -> (B,)"""

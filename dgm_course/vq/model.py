@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..symptoms import Symptom, dead_codes
 from ..tensors import expect_some
 from .codebook import Codebook, Quantized
 from .quantize import expect_codes
@@ -91,6 +92,10 @@ class VQVAE(nn.Module):
         """mean of −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖², each a sum.       (intro lecture, VQ-VAE)"""
         reconstruction, codebook, commitment = self.terms(x)
         return (reconstruction + codebook + self.commitment * commitment).mean()
+
+    def symptoms(self, x: Tensor) -> list[Symptom]:
+        """Dead codes, where nearly all outputs choose the same few.  x (B, *event)"""
+        return dead_codes(self.encode(x), self.codebook.size)
 
     def elbo(self, x: Tensor, prior: Any = None, y: Tensor | int | None = None) -> Tensor:
         """log p(x | z_q) + log p(codes), at most log p(x).  x (B, *event) -> (B,)   (lecture 5, Deterministic Posterior)
