@@ -91,7 +91,7 @@ def test_the_learned_deviation_ends_at_the_root_mean_squared_error():
 
 
 def test_a_prior_is_normalised_and_has_the_moments_of_its_samples(prior):
-    nodes, cell = laws.lattice(2, 9.0, 600)
+    nodes, cell = laws.lattice(2, 9.0, 240)
     p = prior.log_prob(nodes).detach().exp() * cell
     assert p.sum().item() == pytest.approx(1, abs=1e-6)
     z = prior.sample(20_000)
