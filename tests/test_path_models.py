@@ -1,31 +1,23 @@
-"""The regression, its targets and its minimiser; couplings by brute force; what a model makes of it."""
+"""The regression: the target of each prediction, gradients, its minimiser; and what a perfect network makes of it."""
 
-import ast
+from __future__ import annotations
+
 import itertools
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from scipy import stats
+from path_model_worlds import DATA, F64, SOURCE, Knows
 from torch import nn
 
 from dgm_course import path_models as pm
-from dgm_course.distributions import Mixture, Table
-from dgm_course.dynamics import euler, heun, walk
+from dgm_course.distributions import Table
+from dgm_course.dynamics import heun
 from dgm_course.fit import Recipe, fit, linear
 from dgm_course.nets import MLP, TokenMLP
 from dgm_course.path_models import PathModel
-from dgm_course.paths import VE, VP, Conical, Cosine, Linear, PathField, ancestral, annealed_langevin, confident, fields, hop
+from dgm_course.paths import VE, VP, Conical, Cosine, Linear
 
-F64 = torch.float64
-DATA = Mixture(
-    torch.tensor([1.0, 2.0]),
-    torch.tensor([[-1.5, 0.5], [1.0, 1.5]], dtype=F64),
-    torch.tensor([[0.4, 0.6], [0.7, 0.4]]),
-    "data",
-)
-SOURCE = Mixture(torch.tensor([1.0, 3.0]), torch.tensor([[1.0, 0.0], [-0.5, 1.0]], dtype=F64), 0.7, "source")
 PATHS = {
     "conical": Conical(),
     "linear": Linear(SOURCE),
@@ -35,11 +27,6 @@ PATHS = {
     "cosine": Cosine(),
 }
 KINDS = ("velocity", "noise", "data", "v", "score")
-
-
-@pytest.fixture(autouse=True)
-def steady():
-    torch.manual_seed(2)
 
 
 class Affine(nn.Module):
@@ -89,9 +76,6 @@ def chunked(loss, parameters, chunks):
     return torch.stack(
         [torch.cat([g.flatten() for g in torch.autograd.grad(loss(), parameters)]) for _ in range(chunks)]
     )
-
-
-# --- the objective ---
 
 
 @pytest.mark.parametrize(
@@ -167,71 +151,6 @@ def test_the_exact_expectation_is_the_minimum_of_every_loss(name, kind):
     ) > 10 * float(error.max())
 
 
-# --- when to look, who travels with whom ---
-
-
-def test_times_have_their_distributions():
-    like = torch.zeros(40_000, 2, dtype=F64)
-    for times, quartiles in ((pm.uniform, (0.25, 0.5, 0.75)), (pm.logit_normal, (0.3375, 0.5, 0.6625))):
-        t = times(like)
-        assert t.shape == (40_000,) and t.dtype == F64
-        found = torch.quantile(t, torch.tensor([0.25, 0.5, 0.75], dtype=F64))
-        assert torch.allclose(found, torch.tensor(quartiles, dtype=F64), atol=0.015)
-
-
-def test_stratified_times_are_each_uniform_and_together_evenly_spread():
-    size, like = 64, torch.zeros(64, 2)
-    draws = torch.stack([pm.stratified(like) for _ in range(2000)])
-    gaps = draws.sort(1).values.diff(dim=1)
-    assert torch.allclose(gaps, torch.full_like(gaps, 1 / size), atol=1e-6) and 0 <= draws.min() <= draws.max() < 1
-    for place in (0, 17, 63):
-        assert stats.kstest(draws[:, place].numpy(), "uniform").pvalue > 1e-4
-    beside = draws[:, 0] - draws[:, 1]  # neighbours in the batch are no neighbours in time
-    assert float(beside.abs().mean()) == pytest.approx(1 / 3, abs=0.03)
-    plain = torch.stack([pm.uniform(like) for _ in range(2000)])
-    assert float(draws.mean(1).std()) < 0.2 * float(plain.mean(1).std())
-    assert pm.stratified(like[:0]).shape == (0,) and pm.stratified(like[:1]).shape == (1,)
-
-
-@pytest.mark.parametrize("times", [pm.uniform, pm.stratified, pm.logit_normal])
-def test_tokens_have_their_times_too(times):
-    t = times(torch.zeros(50, 3, dtype=torch.long))
-    assert t.shape == (50,) and t.is_floating_point() and 0 <= t.min() < t.max() <= 1
-
-
-@pytest.mark.parametrize("event", [(2,), (1, 3, 2)])
-def test_optimal_transport_is_the_best_of_all_permutations(event):
-    for _ in range(5):
-        x0, x1 = torch.randn(6, *event, dtype=F64), torch.randn(6, *event, dtype=F64) + 1
-        best = min(float((x0[list(p)] - x1).square().sum()) for p in itertools.permutations(range(6)))
-        y0, y1 = pm.optimal_transport(x0, x1)
-        assert float((y0 - y1).square().sum()) == pytest.approx(best)
-        assert torch.equal(y1, x1)  # the data, and so their labels, stay where they are
-        assert sorted(map(tuple, y0.flatten(1).tolist())) == sorted(map(tuple, x0.flatten(1).tolist()))
-
-
-def test_couplings_of_nothing():
-    none = torch.zeros(0, 1, 4, 4)
-    assert all(x.shape == none.shape for x in pm.optimal_transport(none, none) + pm.independent(none, none))
-
-
-def test_pairs_draw_both_sides_in_fits_order():
-    x1, x0 = pm.Pairs(Mixture(torch.ones(1), torch.full((1, 2), 100.0), 1.0), SOURCE).sample(7)
-    assert x1.shape == x0.shape == (7, 2) and float(x1.min()) > 50 > float(x0.max())
-
-
-# --- a model that knows ---
-
-
-class Knows(nn.Module):
-    def __init__(self, path, kind):
-        super().__init__()
-        self.exact, self.kind, self.weight = path.exact(DATA), kind, nn.Parameter(torch.zeros(1, dtype=F64))
-
-    def forward(self, x, t):
-        return getattr(self.exact.guess(x, t), self.kind)
-
-
 @pytest.mark.parametrize(
     "name, kind",
     [
@@ -250,26 +169,6 @@ def test_a_perfect_network_is_the_exact_field(name, kind):
             assert torch.allclose(model.score(x, t), exact.score(x, t), rtol=1e-7, atol=1e-7)
     if kind == "velocity":
         assert torch.allclose(model.trajectory(x, 5, heun), exact.trajectory(x, 5, heun))
-
-
-def test_reflow_pairs_are_joined_by_the_models_own_flow():
-    model = PathModel(Knows(Conical(), "velocity"), Conical(), (2,))
-    x1, x0 = pm.reflow_pairs(model, 9, steps=6)
-    assert torch.equal(x1, model.sample(x0, 6, heun)) and not torch.allclose(x1, model.sample(x0, 6, euler))
-    assert not x1.requires_grad
-
-
-def test_reflow_straightens():
-    """Rectified pairs never cross: at t = 1/2 the conditional velocity is almost a function of x_t."""
-    model = PathModel(Knows(Conical(), "velocity"), Conical(), (2,))
-    x1, x0 = pm.reflow_pairs(model, 2000, 30)
-
-    def unexplained(x1, x0):  # variance of the velocity around its nearest neighbour's in x_t, halved
-        xt, u = (x1 + x0) / 2, x1 - x0
-        near = (torch.cdist(xt, xt) + 1e9 * torch.eye(len(xt))).argmin(1)
-        return float((u - u[near]).square().sum(1).mean() / 2)
-
-    assert unexplained(x1, x0) < 0.1 * unexplained(DATA.sample(2000), torch.randn(2000, 2, dtype=F64))
 
 
 class Labelled(nn.Module):
@@ -321,147 +220,6 @@ def test_the_absorbing_recipe_learns_a_table():
     assert abs(float(late.mean() - data.entropy)) < 0.02 + 5 * float(late.std()) / math.sqrt(50)
     found = torch.bincount(model.sample(4000, 50) @ torch.tensor([4, 2, 1]), minlength=8) / 4000
     assert float((found - data.probs.flatten()).abs().sum() / 2) < 0.05
-
-
-# --- four models, one code
-
-
-class Listening(nn.Module):
-    """A net that counts how often it is asked."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net, self.calls = net, 0
-
-    def forward(self, x, t, y=None):
-        self.calls += 1
-        return self.net(x, t)
-
-
-RECIPES = {
-    "ddpm": lambda: pm.ddpm(Listening(MLP(2, 8, 1)), (2,)),
-    "ncsn": lambda: pm.ncsn(Listening(MLP(2, 8, 1)), (2,)),
-    "flow_matching": lambda: pm.flow_matching(Listening(MLP(2, 8, 1)), (2,)),
-    "absorbing": lambda: pm.absorbing(Listening(TokenMLP(2, 3, 8, 1)), (3,), 2),
-}
-recipes = pytest.mark.parametrize("make", RECIPES.values(), ids=RECIPES)
-SHARED = ("loss", "sample", "trajectory", "times", "_walk", "drift", "elbo", "start", "guess")
-
-
-def listening(model) -> Listening:
-    return next(m for m in model.modules() if isinstance(m, Listening))
-
-
-@recipes
-def test_a_recipe_chooses_objects_and_overrides_nothing(make):
-    model = make()
-    assert type(model) is PathModel and not set(vars(model)) & set(SHARED)
-    for name in SHARED:
-        assert getattr(model, name).__func__ is getattr(RECIPES["ddpm"](), name).__func__
-    assert model.sample.__func__ is PathField.sample and model.trajectory.__func__ is PathField.trajectory
-
-
-def test_no_model_of_a_path_has_a_sampler_of_its_own():
-    def below(cls):
-        return {cls}.union(*map(below, cls.__subclasses__()))
-
-    models = [cls for cls in below(PathField) - {PathField} if cls.__module__.startswith("dgm_course.")]
-    assert {"ExactField", "ExactTokens", "PathModel"} <= {cls.__name__ for cls in models}
-    for cls in models:
-        assert not set(vars(cls)) & {"sample", "trajectory", "times", "_walk", "drift"}, cls
-        assert "loss" not in vars(cls) or cls is PathModel
-
-
-METHODS = {  # each with how often it asks the model in a step
-    "the path's own": (None, 1),
-    "hop": (hop, 1),
-    "confident": (confident, 1),
-    "euler": (euler, 1),
-    "heun": (heun, 2),
-    "ancestral": (ancestral, 1),
-    "annealed_langevin": (annealed_langevin(3), 3),
-}
-FITTING = {recipe: set(METHODS) - {"confident"} for recipe in RECIPES}
-FITTING["absorbing"] = {"the path's own", "hop", "confident"}
-
-
-@pytest.mark.parametrize("recipe, name", [(r, m) for r in RECIPES for m in METHODS if m in FITTING[r]])
-def test_there_is_one_loop_of_sampling(recipe, name, monkeypatch):
-    """Every step is a turn of ``dynamics.walk``: with the loop taken out nothing moves, and no net is asked."""
-    method, asks = METHODS[name]
-    model, walked = RECIPES[recipe](), []
-    x0 = model.start(5)
-    if recipe != "absorbing":  # away from the ends, where a noise says nothing and a score is infinite
-        model.path = type(model.path)(model.path.alpha, model.path.sigma, span=(0.05, 0.95), name=model.path.name)
-    begun = model.path.begin(x0, torch.tensor(model.path.span[0]))
-
-    def counted(field, x, ts, noise, method):
-        walked.append(len(ts))
-        yield from walk(field, x, ts, noise, method)
-
-    monkeypatch.setattr(fields, "walk", counted)
-    assert model.trajectory(x0, 4, method).shape == (5, *begun.shape)
-    assert torch.isfinite(model.sample(x0, 4, method)).all()
-    assert walked == [5, 5] and listening(model).calls == 2 * 4 * asks
-    monkeypatch.setattr(fields, "walk", lambda field, x, ts, noise, method: iter([x]))
-    listening(model).calls = 0
-    assert torch.equal(model.sample(x0, 4, method), begun)
-    assert torch.equal(model.trajectory(x0, 4, method), begun[None])
-    assert listening(model).calls == 0
-
-
-ASKED = {"field", "net", "model", "method", "score", "guess", "velocity", "forward", "drift", "step", "hop", "euler", "heun",
-         "confident", "ancestral", "langevin"}
-
-
-def names(node: ast.AST) -> set[str]:
-    """Every name and attribute in a piece of code; a call of an object by itself, self(...), is a name of its own."""
-    calls = {"self()" for n in ast.walk(node) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "self"}
-    return calls | {getattr(n, "id", getattr(n, "attr", "")) for n in ast.walk(node)}
-
-
-def loops_over_a_model(source: str) -> list[int]:
-    """Lines of what may be a sampler: a loop whose body asks a model, a comprehension that carries x along, a fold."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        loop = isinstance(node, (ast.For, ast.AsyncFor, ast.While))
-        if loop and any(names(statement) & {*ASKED, "self()"} for statement in node.body):
-            found.append(node.lineno)
-        if isinstance(node, ast.NamedExpr) and names(node.value) & {*ASKED, "self()"}:
-            found.append(node.lineno)
-        if isinstance(node, ast.Call) and names(node.func) & {"reduce", "accumulate"}:
-            found.append(node.lineno)
-    return sorted(found)
-
-
-HOUSE = Path(pm.__file__).parent
-FILES = [HOUSE / "path_models.py", *sorted((HOUSE / "paths").glob("*.py"))]
-
-
-@pytest.mark.parametrize("file", FILES, ids=[f.name for f in FILES])
-def test_no_file_of_paths_loops_over_a_model(file):
-    assert loops_over_a_model(file.read_text(encoding="utf-8")) == []
-
-
-def test_such_a_loop_would_be_noticed():
-    dynamics = (HOUSE / "dynamics.py").read_text(encoding="utf-8")
-    lines = [dynamics.splitlines()[n - 1].strip() for n in loops_over_a_model(dynamics)]
-    assert "for t, dt in zip(ts, gaps):" in lines and "for _ in range(steps):" in lines
-    for loop in (
-        "for t, s in zip(ts, ts[1:]):\n    x = self.path.step(self.guess(x, t), s)",
-        "for k in reversed(range(steps)):\n    x = x + dt * self(x, ts[k])",
-        "while t < 1:\n    x, t = field(x, t), t + dt",
-        "for t in ts:\n    if t > 0:\n        eps = self.net(x, t)",
-        "xs = [x := method(f, x, t, dt) for t in ts]",
-        "x = functools.reduce(lambda x, t: x + f(x, t), ts, x)",
-    ):
-        assert loops_over_a_model(loop), loop
-    for other in (
-        "for axis in range(n):\n    p = torch.tensordot(q, p, ([1], [axis]))",
-        "terms = [field.guess(x, t) for t in ts]",
-        "for x in self._walk(n, steps):\n    pass",
-    ):
-        assert not loops_over_a_model(other), other
 
 
 def test_ncsn_noise_is_the_score_times_minus_sigma():
