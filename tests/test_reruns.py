@@ -16,30 +16,23 @@ BANKS: dict[str, Bank] = {}
 for topic in topics():
     BANKS |= importlib.import_module(f"homework.{topic}").BANKS
 TASKS = [task.id for task in exercises()]
-SEEDS = (2000, 2001, 2002)
+SEEDS = (2000, 2001)
 
 
 @pytest.mark.parametrize("id", TASKS)
-def test_the_reference_answers_every_question_with_finite_numbers(id):
-    """A case that it cannot answer would ask nothing of anybody."""
-    task = exercise(id)
-    for seed in SEEDS:
-        cases = task.inputs(seed)
-        for case, right in zip(cases, task.expected(cases).right, strict=True):
-            assert not right.trouble, (seed, case.name, right.detail)
-            found = {**right.values, **right.gradients}
-            assert found and not any(np.isnan(array).any() for array in found.values()), (seed, case.name)
-
-
-@pytest.mark.parametrize("id", TASKS)
-def test_the_same_formula_in_float32_passes(id):
+def test_every_question_has_an_answer_and_the_same_formula_in_float32_passes(id):
+    """A case that the reference cannot answer would ask nothing of anybody."""
     task = exercise(id)
     for seed in SEEDS:
         cases = [case for case in task.inputs(seed) if fits_in_float32(case)]
-        assert len(cases) >= 2
+        expected = task.expected(cases)
+        for case, right in zip(cases, expected.right, strict=True):
+            found = {**right.values, **right.gradients}
+            assert found and not right.trouble, (seed, case.name, right.detail)
+            assert not any(np.isnan(array).any() for array in found.values()), (seed, case.name)
         seen = task.observe(BANKS[id].solution, [rounded(case) for case in cases])
-        verdict = task.judge([rounded(one) for one in seen], task.expected(cases))
-        assert verdict.passed, (seed, verdict)
+        verdict = task.judge([rounded(one) for one in seen], expected)
+        assert len(cases) >= 2 and verdict.passed, (seed, verdict)
 
 
 def test_what_float32_cannot_hold_is_known_and_the_rest_is_rounded():
