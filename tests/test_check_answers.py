@@ -67,6 +67,11 @@ def test_every_readable_form_of_the_right_values_passes(convert):
     assert toy(table).verdict(lambda x, w: convert(table(x, w))).passed
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float16, torch.float64])
+def test_whole_numbers_may_come_in_any_dtype(dtype):
+    assert toy(lambda x, w: (x > 3).double()).verdict(lambda x, w: (x > 3).to(dtype)).passed
+
+
 @pytest.mark.parametrize(
     "convert",
     [

@@ -174,9 +174,11 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     ("print('x' * (200 << 20))", "printed more|without a result"),
     ("import os\nos.write(4, b'forged')\nos._exit(0)", "no result"),
     ("import os\nos.write(4, b'forged')\n" + GOOD, "no result"),
+    ("import io, os\nimport numpy as np\nfile = io.BytesIO()\nnp.savez(file, result=np.array([print]))\n"
+     "os.write(4, file.getvalue())\nos._exit(0)", "no result"),
     ("import os\nwhile True: os.write(4, bytes(1 << 20))", "more than any answer"),
     ("import ctypes\nctypes.string_at(0)", "SIGSEGV|stopped"),
-], ids=range(14))
+], ids=range(15))
 def test_what_brings_no_result_brings_no_points(desk, source, said):
     start = time.monotonic()
     outcome = desk(source, Limits(cpu=1, wall=5))
@@ -220,6 +222,12 @@ def _of(users) -> set[int]:
     + BAD,
     "class Same:\n    __eq__ = lambda *a: True\n    __array__ = lambda *a: np.zeros(())\ndef cfm_loss(*a): return Same()",
     "import json\njson.dumps = lambda *a: '{}'\n" + BAD,
+    "import numpy\nnumpy.allclose = numpy.isclose = numpy.array_equal = lambda *a, **k: True\n" + BAD,
+    "get_ipython().showtraceback = lambda *a, **k: None\n" + BAD,
+    "import sys\ndef cfm_loss(*args):\n    frame = sys._getframe()\n    while frame := frame.f_back:\n"
+    "        for held in frame.f_locals.values():\n            if hasattr(held, 'right'):\n"
+    "                return held.right[0].values['result']\n"
+    "            if hasattr(held, 'reference'):\n                return held.reference(*args)\n    return args[1].mean()",
     "from dgm_course.teach.homework import _observe, _cases\n_observe.pack = _cases.pack = lambda *a: {}\n"
     "import dgm_course.grade.worker as w\nw.pack = lambda *a: {}\n" + BAD,
     "import dgm_course.grade.worker as w\nw.observe = lambda *a: ()\n" + BAD,
@@ -233,7 +241,7 @@ def _of(users) -> set[int]:
     "open('big', 'wb').write(bytes(1 << 30))\n" + GOOD,
     "from threading import Event, Thread\nfor _ in range(10_000): Thread(target=Event().wait, daemon=True).start()\n" + GOOD,
     "f = [open('/dev/null') for _ in range(5000)]\n" + GOOD,
-], ids=range(24))
+], ids=range(27))
 def test_tricks_earn_nothing(desk, source):
     outcome = desk(source)
     assert outcome.reason or not desk.verdict(outcome).passed
@@ -415,6 +423,12 @@ def test_a_zip_is_read_in_memory(tmp_path):
     assert [name for name, _ in contents(path)] == ["x/hw.ipynb", "ünï.ipynb"] and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_name_in_a_zip_that_is_no_utf_8_is_read_and_written_out_harmlessly(tmp_path):
+    raw = zipped(tmp_path / "a.zip", {"QQQQ.ipynb": RAW}).read_bytes().replace(b"QQQQ", b"\xff\x81\x1b\xfe")
+    ((name, content),) = contents(put(tmp_path / "b.zip", raw))
+    assert content == RAW and name.endswith(".ipynb") and name.isprintable()
+
+
 @pytest.mark.parametrize("members, mode, said", [
     ({"../evil.ipynb": RAW}, 0, "leads out"), ({"a/../../evil.ipynb": RAW}, 0, "leads out"),
     ({"/etc/x.ipynb": RAW}, 0, "leads out"), ({"C:evil.ipynb": RAW}, 0, "leads out"),
@@ -483,7 +497,9 @@ def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
     full = json.loads(json.dumps(solved(ROOT / "notebooks" / "source" / "08_flow_matching.py")))
     script = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     noisy = notebook({"fm-cfm_loss": f'print("{script}")\nraise ValueError("{script}")'})
-    noisy["cells"][0]["outputs"] = [{"output_type": "display_data", "data": {"text/html": script}}]
+    noisy["cells"][0]["outputs"] = [{"output_type": "display_data", "data": {"text/html": script + "x" * 9_000_000}}]
+    noisy["cells"][1]["attachments"] = {"a.svg": {"image/svg+xml": script}}
+    noisy["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"model_module": script}}}}
     put(here / "ann.ipynb", full)
     put(here / "bob" / "08 (copy).ipynb", notebook({"fm-cfm_loss": BAD}))
     put(here / "bob" / ".ipynb_checkpoints" / "08.ipynb", full)
@@ -510,6 +526,7 @@ def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
     pages = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "out" / "grades_pages").iterdir()}
     assert len(pages) == 8 and {"ann.html", "cyn.html"} <= set(pages)
     for name, page in pages.items():
+        assert len(page) < 100_000, name
         assert not re.search(r"<script|<img|<iframe|javascript:|\son\w+=|https?:", re.sub(r"&lt;.*?&gt;", "", page)), name
         assert "Content-Security-Policy" in page
     assert any("&lt;script&gt;alert(1)" in page for page in pages.values())

@@ -24,7 +24,8 @@ class Case:
     `args` holds arrays, numbers, or recipes (`Field`, `Network`) from which a callable is built on the spot;
     `shown` holds what the card prints beside a wrong entry (by default the arguments); `hint` is what an
     answer must have overlooked that is wrong on such cases alone; `batch` names the argument whose shape is
-    (B, *event), where that is not the first of several axes.
+    (B, *event), where that is not the first of several axes; `least` is how large the terms of a result are that
+    cancel, all of them or nearly so: rounding is then as large as they are, not as what is left.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Case:
     shown: dict[str, object] = field(default_factory=dict)
     hint: str = ""
     batch: str = ""
+    least: float = 0.0
 
     @property
     def sizes(self) -> tuple[int, int]:

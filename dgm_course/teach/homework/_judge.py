@@ -18,7 +18,7 @@ from . import _slips
 from ._beside import Pairs, Table, beside
 from ._cases import Case, Observation
 from ._sentences import ERROR_HINTS, MANNERS, NOT_YET, NOTES, PASS, TROUBLES, WRONG, place_of
-from ._slips import Pair, close, fitted
+from ._slips import Pair, close, fitted, size_of
 
 MANY = 8  # names on a card
 CUT = "Part of the graph is cut, or counted twice: look for .detach(), .data, torch.no_grad() or numpy on the way."
@@ -73,7 +73,7 @@ class SameValues:
 
     def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
         """None where the law holds, otherwise a verdict that names it."""
-        wrong = [name for name in right if not close(values[name], right[name])]
+        wrong = [name for name in right if not close(values[name], right[name], least=case.least)]
         if not wrong:
             return None
         name = wrong[0]
@@ -242,13 +242,14 @@ def _anybodys_slip(came: Sequence[dict], expected: Expected, broken: list[int]) 
 
 
 def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | None:
+    usual = _usual_slopes(expected.right)
     for seen, right, case in zip(observed, expected.right, expected.cases, strict=False):
         if "detached" in seen.manners:
             return _manner("detached")
         for name, wanted in right.gradients.items():
             given = seen.gradients.get(name)
             readable = type(given) is np.ndarray and given.shape == wanted.shape
-            if not readable or not close(given, wanted):
+            if not readable or not close(given, wanted, least=max(usual[name], case.least)):
                 zero = given is not None and not np.any(given)
                 generic = MANNERS["detached"][1] if zero else CUT
                 return Verdict(
@@ -259,6 +260,16 @@ def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | 
                     beside=beside(f"gradient by {name}", [_slips.Pair(given, wanted, case)]) if readable else None,
                 )
     return None
+
+
+def _usual_slopes(right: Sequence[Observation]) -> dict[str, float]:
+    """By argument, how large its gradient is in the middle one of the cases.
+
+    Where a softmax is saturated, or a row sums to one, the terms of a gradient cancel: what is left is as large as the
+    rounding of the terms, not of the sum.  At least half of the cases are held to their own size."""
+    names = {name for seen in right for name in seen.gradients}
+    return {name: float(np.median([size_of(seen.gradients[name]) for seen in right if name in seen.gradients]))
+            for name in names}
 
 
 def _known_cut(observed: Sequence[Observation], expected: Expected) -> str:

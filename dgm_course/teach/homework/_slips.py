@@ -25,14 +25,19 @@ class Pair:
     case: Case
 
 
-def close(given: np.ndarray, right: np.ndarray, nan: bool = False) -> bool:
-    """Equal up to rounding in float32: |given − right| <= 2e-4 (|right| + rms(right)), same shape."""
+def close(given: np.ndarray, right: np.ndarray, nan: bool = False, least: float = 0.0) -> bool:
+    """Equal up to rounding in float32: |given − right| <= 2e-4 (|right| + rms(right)), same shape; rms at least `least`."""
     if given.shape != right.shape:
         return False
-    finite = np.abs(right[np.isfinite(right)])
-    top = float(finite.max(initial=0.0))
-    size = top * float(np.sqrt(np.mean((finite / top) ** 2))) if top else 0.0  # squares of 1e200 overflow
+    size = max(size_of(right), least)
     return bool(np.allclose(given, right, rtol=TOLERANCE, atol=TOLERANCE * size + 1e-12, equal_nan=nan))
+
+
+def size_of(array: np.ndarray) -> float:
+    """The root mean square of what is finite."""
+    finite = np.abs(array[np.isfinite(array)])
+    top = float(finite.max(initial=0.0))
+    return top * float(np.sqrt(np.mean((finite / top) ** 2))) if top else 0.0  # squares of 1e200 overflow
 
 
 def fitted(given: np.ndarray, right: np.ndarray) -> np.ndarray | None:

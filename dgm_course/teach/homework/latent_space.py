@@ -29,7 +29,7 @@ def balanced_loss(x: Tensor, h: Tensor, last: torch.nn.Module, critic: Callable,
     """A decoder's side of the game, λ measured at its last layer."""
     x_hat = last(h)
     own, adversarial = (x - x_hat).square().sum(1).mean(), -critic(x_hat).mean()
-    return own + strength * adaptive_weight(own, adversarial, last.weight, delta, 1e300) * adversarial
+    return own + strength * adaptive_weight(own, adversarial, last.weight, delta, 1e30) * adversarial
 
 
 def preview(zt: Tensor, t: Tensor, free: Tensor, told: Tensor, weight: float, mean: Tensor, std: Tensor) -> Tensor:
