@@ -42,7 +42,7 @@ class Pairs:
 
 def beside(name: str, pairs: Sequence[Pair]) -> Table | Pairs | None:
     """What to draw of these pairs, one for each case, at least one of them wrong; None where words say it better."""
-    wrong = [pair for pair in pairs if not close(pair.given, pair.right)]
+    wrong = [pair for pair in pairs if not close(pair.given, pair.right, least=pair.case.least)]
     if not wrong:
         return None
     return next(filter(None, (_table(name, pair) for pair in wrong)), None) or _pairs(name, pairs)
@@ -73,7 +73,7 @@ def _pairs(name: str, pairs: Sequence[Pair]) -> Pairs | None:
     for pair in pairs:
         at = np.unique(np.linspace(0, pair.right.size - 1, few).astype(int)) if pair.right.size else []
         given, right = pair.given.ravel()[at], pair.right.ravel()[at]
-        rows.append(np.stack([given, right, np.full(len(right), not close(pair.given, pair.right))]))
+        rows.append(np.stack([given, right, np.full(len(right), not close(pair.given, pair.right, least=pair.case.least))]))
     given, right, wrong = np.concatenate(rows, axis=1)
     fine = _near(given, right)
     if fine.sum() < FEWEST or np.abs(np.stack([given, right])[:, fine]).max() > 1e30:
