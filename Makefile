@@ -80,7 +80,7 @@ sys.exit(not (3, 10) <= sys.version_info < (3, $$last))" >/dev/null 2>&1; then f
   echo "Making $(VENV) with $$($$found --version)"; \
   $$found -m venv --clear $(VENV); \
 fi; \
-echo "Installing the course into $(VENV): some minutes, once"; \
+echo "Installing the course into $(VENV), once: a few minutes in which nothing is printed (cut off, the same command goes on)"; \
 $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e "$(1)"; \
 $(PY) -c "import matplotlib.font_manager"
 endef

@@ -43,9 +43,20 @@ def lab(options: argparse.Namespace) -> int:
         filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]))
     from jupyterlab.labapp import LabApp
 
+    for server in _open_already(arguments):
+        print(f"The course is open already at {server}; a second server opens beside it: save in one of them only.")
     print(f"The course opens at {address}\nStop it with Ctrl-C.", flush=True)
     LabApp.launch_instance(arguments)
     return 0
+
+
+def _open_already(arguments: list[str]) -> Iterator[str]:
+    """Addresses of this user's servers of the same folder."""
+    from jupyter_server.serverapp import list_running_servers
+
+    for server in list_running_servers():
+        if f"--ServerApp.root_dir={server.get('root_dir')}" in arguments:
+            yield f"{server.get('url', '')}lab?token={server.get('token', '')}"
 
 
 def _lab_arguments(options: argparse.Namespace) -> tuple[str, list[str]]:
@@ -140,6 +151,11 @@ def _compute() -> Iterator[str]:
 def _pace() -> Iterator[str]:
     from .pace import pace
 
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    if load > cores:
+        yield (f"Other programs keep this machine busy (load {load:.0f} on {cores} cores), so its pace cannot be told now: "
+               "ask again when it is idle.")
+        return
     slower = pace()
     yield (f"A training step takes up to {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
            f"measured on: expect about {max(1.5, 1.5 * slower):.0f} minutes for each.")
@@ -213,6 +229,7 @@ def train(options: argparse.Namespace) -> int:
     """Repeat the training of one of the course's weights."""
     from . import pretrained, processes
 
+    pretrained.entry(options.name)
     rank, size = processes.place()
     many = f" in {size} processes" if size > 1 else ""
     if rank == 0:

@@ -15,7 +15,7 @@ def notebooks(start: Path | None = None) -> Path:
     if folder := _near(start) or installed():
         return folder
     raise LookupError(f"No notebooks here, nor beside the package in {beside}: "
-                      f"change into the folder of the course, or build them with `make notebooks`.")
+                      "change into the folder that holds `notebooks/`.")
 
 
 def own(start: Path | None = None) -> Path:

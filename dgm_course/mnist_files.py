@@ -226,9 +226,9 @@ def fetch(file: IdxFile, folder: Path, mirrors: Sequence[str]) -> np.ndarray:
                 failures.append(f"{url}: {_in_short(why)}")
                 print(f"MNIST: attempt {attempt + 1}: {failures[-1]}")
     raise DataError(
-        f"{file.name} ({file.size:,} bytes decoded, SHA-256 {file.sha256}) could not be had from "
-        f"{len(mirrors)} mirrors in {ATTEMPTS} rounds. Last: {failures[-1]} What to do: mnist() has 5,000 "
-        "real digits without any network; or put the four IDX files into a folder and name it in DGM_DATA.")
+        f"{file.name} could not be had from {len(mirrors)} mirrors in {ATTEMPTS} rounds: is there a network? What to do: "
+        "mnist() has 5,000 real digits without any; or put the four IDX files into a folder and name it in DGM_DATA. "
+        f"Wanted: {file.size:,} bytes decoded, SHA-256 {file.sha256}. Last: {failures[-1]}")
 
 
 def _in_short(why: Exception) -> str:

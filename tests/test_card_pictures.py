@@ -8,7 +8,7 @@ import pytest
 from contrast import contrast
 
 from dgm_course.teach import card_pictures
-from dgm_course.teach.check import Card
+from dgm_course.teach.check import Card, worded
 from dgm_course.teach.homework import WRONG, Case, Pairs, Table, exercise, exercises
 from dgm_course.teach.homework._beside import MOST, beside
 from dgm_course.teach.homework._slips import Pair
@@ -63,6 +63,21 @@ def test_nan_and_far_numbers_are_counted_not_drawn():
     shown = beside("v", [pair(given, np.linspace(0, 2, 43))])
     assert shown.lost == 3 and len(shown.given) == 40
     assert "not drawn: 3" in card_pictures.picture(shown)
+
+
+def test_where_nothing_wrong_can_be_drawn_there_is_no_picture_that_looks_right():
+    good = pair(np.linspace(0.1, 1, 9), np.linspace(0.1, 1, 9))
+    assert beside("v", [good, good, pair(np.full(9, np.inf), np.linspace(0.1, 1, 9))]) is None
+
+
+def test_a_case_of_enormous_numbers_does_not_hide_the_others():
+    usual = [pair(2 * np.linspace(0.1, 1, 9), np.linspace(0.1, 1, 9))] * 3
+    shown = beside("v", [*usual, pair(np.full(9, 2e4), np.full(9, 1e4))])
+    assert shown.right.max() == 1 and shown.wrong.all()
+
+
+def test_stressed_words_are_stressed_and_products_are_products():
+    assert worded("a *sum* over <x>, z* = 2 * y * z, f(a)*b*c") == "a <em>sum</em> over &lt;x&gt;, z* = 2 * y * z, f(a)*b*c"
 
 
 @pytest.mark.parametrize("right", [[[0, 1], [1, 0]], [0, 1, 2, 1], np.tri(5), np.eye(3) * 0.3, np.ones((2, 3, 3))])

@@ -94,7 +94,7 @@ def get(url: str) -> tuple[int, str]:
         return refused.code, ""
 
 
-def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path):
+def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, monkeypatch):
     """The real server: the printed address opens, without its token nothing does, and no news are fetched."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -113,6 +113,9 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path):
         printed = address.search(log.read_text())
         base, token = f"http://127.0.0.1:{port}", printed.group(1)
         assert get(printed.group())[0] == 200
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", own["JUPYTER_RUNTIME_DIR"])
+        assert list(cli._open_already([f"--ServerApp.root_dir={course.resolve()}"])) == [f"{base}/lab?token={token}"]
+        assert list(cli._open_already([f"--ServerApp.root_dir={tmp_path}"])) == []
         assert get(f"{base}/api/contents")[0] == 403
         files = json.loads(get(f"{base}/api/contents/notebooks?token={token}")[1])["content"]
         assert {f["name"] for f in files} >= {"00_introduction.ipynb", "07_diffusion.ipynb"}
@@ -124,6 +127,19 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path):
     finally:
         lab.terminate()
         lab.wait(20)
+
+
+def test_doctor_does_not_time_a_busy_machine(monkeypatch, capsys):
+    monkeypatch.setattr(os, "getloadavg", lambda: (14.2, 0.0, 0.0))
+    monkeypatch.setattr("dgm_course.pace.pace", lambda: pytest.fail("timed beside 14 others"))
+    cli.main(["doctor"])
+    assert "busy (load 14 on" in capsys.readouterr().out
+
+
+def test_nothing_is_said_to_train_that_has_no_recipe(capsys):
+    assert cli.main(["train", "gardening"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "There are no weights called 'gardening'" in said.err
 
 
 def test_doctor_says_what_is_here(monkeypatch, capsys):

@@ -63,7 +63,8 @@ def floor(module: str) -> int:
         if any(fnmatch(module, name) for name in row):
             return number
     raise AssertionError(f"dgm_course/{module.replace('.', '/')}.py is not on the floor plan: "
-                         f"decide its floor in {Path(__file__).name} and say why in the commit.")
+                         f"decide its floor in {Path(__file__).name}, a row above all that it imports, "
+                         "and say why in the commit.")
 
 
 def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

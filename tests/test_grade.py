@@ -79,6 +79,13 @@ def test_the_table_elsewhere_says_what_it_cannot_know(monkeypatch, tmp_path):
         list(table.homework("gardening"))
 
 
+def test_marks_are_not_given_by_a_notebook_that_somebody_has_written_into():
+    """Else the right answer, being the one that stands there, would be taken for the unwritten cell."""
+    written = json.dumps(notebook({TASKS[0].mark: GOOD})).encode()
+    with pytest.raises(Unreadable, match="has something written into exercise .* git restore"):
+        asked(read("08.ipynb", written))
+
+
 # --- what a worker holds
 
 def test_the_sieve_lets_no_answer_through():

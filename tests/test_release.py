@@ -81,6 +81,17 @@ def test_a_notebook_with_its_solution_is_not_handed_out(tmp_path, capsys):
     assert "is not handed out: Cell" in capsys.readouterr().err and not (tmp_path / "class").exists()
 
 
+def test_an_answer_in_nobody_elses_words_is_not_handed_out_either(tmp_path, capsys):
+    """What no search can know: any cell of an exercise that is not the stub."""
+    book = loaded(ROOT / "notebooks" / "00_introduction.ipynb")
+    cell = next(c for c in book["cells"] if c["metadata"].get("nbgrader", {}).get("solution") and c["cell_type"] == "code")
+    cell["source"] = "".join(cell["source"]).replace('raise NotImplementedError("your turn")', "return x.mean() * 0 + 42")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_introduction.ipynb").write_text(json.dumps(book), encoding="utf-8")
+    assert cli.main(["release", str(tmp_path / "class"), "--notebooks", str(tmp_path / "notebooks")]) == 2
+    assert "has something written into exercise intro." in capsys.readouterr().err and not (tmp_path / "class").exists()
+
+
 def test_the_wheel_is_whole_and_repeatable(tmp_path, capsys):
     """Installed by pip into an empty folder it imports from there, weights and all; made again it is the same."""
     for name in ("one", "two"):

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..teach.exercise_cells import STUB
+
 MOST_SOURCE = 30_000  # letters in a cell; what a parser has to swallow is bounded by it
 
 
@@ -102,6 +104,11 @@ def asked(book: Book) -> tuple[Asked, ...]:
             stub = stubs.get(cell.mark.removesuffix("-test"))
             if call is None or stub is None:
                 raise Unreadable(f"{book.name}: the check cell {cell.mark} has no exercise before it.")
+            if STUB not in stub:
+                raise Unreadable(
+                    f"{book.name} has something written into exercise {call.args[0].value}, so it is not as it was handed "
+                    f"out: take it back (`git restore notebooks/{book.name}`), or name the folder that you released "
+                    "(`--notebooks class/notebooks`).")
             found.append(Asked(call.args[0].value, call.args[1].id, stub, cell.source))
     return tuple(found)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ..teach.exercise_cells import BEGIN, END, solution_blocks
 from ..teach.homework import exercises, topics
+from .books import asked, read
 from .sieve import HOUSE, NAME
 
 PACKED = (".py", ".typed", ".js", ".css", ".json", ".safetensors", ".html", ".csv", ".woff2", ".txt")
@@ -29,11 +30,15 @@ SHORTEST = 40  # letters, blanks aside: what is shorter is said by every text on
 
 START = """# How to start
 
-    python -m venv .venv
+    python3 -m venv .venv                                   (Windows: python -m venv .venv)
     .venv/bin/pip install -c constraints.txt {wheel}        (Windows: .venv\\Scripts\\pip)
-    .venv/bin/jupyter lab notebooks
+    .venv/bin/dgm lab                                       (Windows: .venv\\Scripts\\dgm lab)
 
-Every notebook runs from top to bottom before you have written anything. An exercise is a cell with one line to replace,
+On Linux without an NVIDIA card put `PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu ` before the second line, or
+torch brings several gigabytes of CUDA.
+
+Click into a cell and press *Shift-Enter* to run it; *Run, Run All Cells* runs all of them. Every notebook runs from top to
+bottom before you have written anything. An exercise is a cell with one line to replace,
 `raise NotImplementedError("your turn")`; run it and the locked cell below it, and a card tells you what is right, or which
 law your answer breaks.
 
@@ -59,6 +64,7 @@ def release(notebooks: Sequence[Path], folder: Path) -> Iterator[str]:
         searched += len(answers)
         if found := leaks(json.loads(path.read_text(encoding="utf-8")), answers):
             raise ValueError(f"{path.name} is not handed out: " + " ".join(found))
+        asked(read(path.name, path.read_bytes()))  # refuses what a teacher has written into it, in words of their own
     (folder / "notebooks").mkdir(parents=True, exist_ok=True)
     for path in notebooks:
         shutil.copyfile(path, folder / "notebooks" / path.name)
@@ -82,9 +88,9 @@ def forbidden(notebook: Path) -> set[str]:
     """Answers to a notebook's exercises, without blanks: references, wrong forms, in a checkout also master and tests."""
     homework, tests = HOUSE / "teach" / "homework", HOUSE.parent / "tests" / "homework"
     master = notebook.parent / "source" / f"{notebook.stem}.py"
-    asked = set(re.findall(r'check\(\\?"(\w+)\.', notebook.read_text(encoding="utf-8")))
+    named = set(re.findall(r'check\(\\?"(\w+)\.', notebook.read_text(encoding="utf-8")))
     pieces: set[str] = set()
-    for topic in (name for name in topics() if exercises(name)[0].topic in asked):
+    for topic in (name for name in topics() if exercises(name)[0].topic in named):
         places = (homework / f"{topic}.py", *homework.glob(f"_{topic}_*.py"), tests / f"{topic}.py")
         for path in filter(Path.is_file, places):
             pieces |= set(_bodies(path.read_text(encoding="utf-8")))

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..teach.card_pictures import picture
+from ..teach.check import worded
 from .marks import Graded, Mark
 from .pen import WORDS
 
@@ -82,7 +83,7 @@ def _section(mark: Mark) -> str:
     if verdict.beside:
         rows.append(picture(verdict.beside))
     if verdict.hint:
-        rows.append(f"<p><strong>{'Note' if verdict.passed else 'Hint'}:</strong> {say(verdict.hint)}</p>")
+        rows.append(f"<p><strong>{'Note' if verdict.passed else 'Hint'}:</strong> {worded(verdict.hint)}</p>")
     if mark.said.strip():
         rows.append(f"<p><small>It printed:</small></p><pre>{say(mark.said[:MOST_SAID])}</pre>")
     if mark.source:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..teach.homework import Case, Observation, unpack
 from . import sieve
-from .pen import Yard, usual_folders
+from .pen import Limits, Yard, usual_folders
 from .wire import decode, receive, send
 from .worker import Job
 
@@ -29,8 +29,8 @@ START, SLACK = 300.0, 20.0
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from dgm_course.grade.worker import main; main()"
 ENDINGS = {
     "done": "It ended without a result: something stopped the whole process.",
-    "wall": "It was still running when the time was up.",
-    "cpu": "It used up its time on the processor, or ended itself.",
+    "wall": "It was stopped: still running after {wall:g} s.",
+    "cpu": "It was stopped: it used up its {cpu:g} s of the processor, or ended itself.",
     "output": "It printed more than may be printed.",
     "result": "It returned more than any answer could need.",
     "worker": "Its process could not be started, or took its guard with it.",
@@ -103,7 +103,7 @@ class Worker:
             self.process.stdin.write(b"g")
             send(self.process.stdin.fileno(), pickle.dumps(job))
             header = json.loads(self._next(until))
-            return _outcome(header, self._next(until))
+            return _outcome(header, self._next(until), job.limits)
         except (OSError, EOFError, ValueError, TimeoutError):
             self.stop()
             return Outcome(reason=ENDINGS["worker"])
@@ -138,11 +138,12 @@ class Worker:
             self.process = None
 
 
-def _outcome(header: dict, result: bytes) -> Outcome:
+def _outcome(header: dict, result: bytes, limits: Limits) -> Outcome:
     """The guard's words, and the prisoner's message read with care."""
     held, said, ended = tuple(header["held"]), header["said"], header["ended"]
     if ended != "done" or not result:
-        return Outcome((), ENDINGS.get(ended, f"It was stopped by {ended}."), held, said)
+        reason = ENDINGS.get(ended, f"It was stopped by {ended}.").format(cpu=limits.cpu, wall=limits.wall)
+        return Outcome((), reason, held, said)
     try:
         return Outcome(unpack(decode(result)), "", held, said)
     except (ValueError, MemoryError) as wrong:

@@ -14,7 +14,7 @@ import numpy as np
 from .homework import Pairs, Table
 
 RIGHT, WRONG, BELOW = "#0072B2", "#D55E00", "#CC79A7"
-SIDE, RIM, LEFT, TOP = 150, 7, 52, 8  # of the square in which pairs are drawn, and what lies around it
+SIDE, RIM, LEFT, TOP = 150, 7, 68, 8  # of the square in which pairs are drawn, and what lies around it
 CELL = 18
 
 
@@ -60,7 +60,8 @@ def _frame(low: float, high: float) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 100_000 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def _marks(x: np.ndarray, y: np.ndarray, wrong: bool) -> str:

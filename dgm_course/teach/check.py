@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import html
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -152,7 +153,7 @@ class Card:
     @property
     def html(self) -> str:
         """The same with a coloured edge (the words keep the page's, to be read on any); the second hint folded."""
-        verdict, colour, say = self.verdict, MARKS[self.verdict.status][1], html.escape
+        verdict, colour, say = self.verdict, MARKS[self.verdict.status][1], worded
         rows = [f'<strong>{say(self.title)}</strong> — {say(verdict.law)}']
         if self.task and verdict.passed:
             rows[0] = f'<strong>{say(self.title)}</strong> — {say(self.body)}'
@@ -180,6 +181,11 @@ class Card:
 
     def __repr__(self) -> str:
         return self.text
+
+
+def worded(text: str) -> str:
+    """A sentence as HTML: what stands between asterisks is stressed, as in the notebooks' own text."""
+    return re.sub(r"(?<![\w*)])\*([A-Za-z][^*]*)\*(?!\w)", r"<em>\1</em>", html.escape(text))
 
 
 def _values_table(verdict: Verdict) -> str:

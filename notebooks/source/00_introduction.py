@@ -10,7 +10,7 @@
 # |---|---|
 # | **time** | Run All takes about a minute on two CPU cores, no network needed |
 # | **you need** | probability densities, the logarithm, a first neural network in PyTorch; a small test stands at the end |
-# | **how to read** | run a cell, look at what the text told you to look for, answer the *Predict* before you move a slider |
+# | **how to read** | click into a cell and press *Shift-Enter* to run it (*Run, Run All Cells* runs everything); look at what the text told you to look for, answer the *Predict* before you move a slider |
 #
 # **Names that mean the same in all notebooks**
 #
@@ -533,8 +533,12 @@ draw_intro.boundary(lambda p: posterior(log_densities(p), weights)[:, 1], drawn,
 # *The density of a Gaussian is 4 at some point. Is that an error?*
 # <details><summary>Answer</summary>No. A density is no probability; it may exceed 1, as narrow ones do. Only its integral is 1. So log-likelihoods can be positive.</details>
 #
+# ---
+#
 # *What is $\log\sum_k e^{a_k}$ for $a=(-1000,-1000)$, and what does a computer say that takes exponentials first?*
 # <details><summary>Answer</summary>−1000 + log 2. It says −∞. Take the largest out first, or use `torch.logsumexp`.</details>
+#
+# ---
 #
 # *`a` has shape (B,), `b` has shape (B, 1). What is the shape of `a * b`?*
 # <details><summary>Answer</summary>(B, B): torch makes all pairs, and says nothing. It is the most frequent silent error of homework everywhere, and the check cells know it.</details>

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._slips import Pair, close
+from ._slips import Pair, close, size_of
 
 WIDEST, FEWEST, MOST = 16, 4, 160  # entries of a side; numbers of a cloud
 
@@ -67,16 +67,18 @@ def _sheets(array: np.ndarray) -> np.ndarray:
 
 
 def _pairs(name: str, pairs: Sequence[Pair]) -> Pairs | None:
-    """Numbers of every case, evenly thinned."""
+    """Numbers of the cases of usual size, evenly thinned: one a hundred times as large would hide all others."""
+    usual = float(np.median([size_of(pair.right) for pair in pairs]))
+    drawn = [pair for pair in pairs if size_of(pair.right) <= 30 * usual]
     few = max(FEWEST, MOST // len(pairs))
     rows = []
-    for pair in pairs:
+    for pair in drawn:
         at = np.unique(np.linspace(0, pair.right.size - 1, few).astype(int)) if pair.right.size else []
         given, right = pair.given.ravel()[at], pair.right.ravel()[at]
         rows.append(np.stack([given, right, np.full(len(right), not close(pair.given, pair.right, least=pair.case.least))]))
     given, right, wrong = np.concatenate(rows, axis=1)
     fine = _near(given, right)
-    if fine.sum() < FEWEST or np.abs(np.stack([given, right])[:, fine]).max() > 1e30:
+    if fine.sum() < FEWEST or not wrong[fine].any() or np.abs(np.stack([given, right])[:, fine]).max() > 1e30:
         return None
     return Pairs(name, given[fine], right[fine], wrong[fine].astype(bool), int(len(fine) - fine.sum()))
 
