@@ -21,7 +21,9 @@ from ..causal_nets import (
     Walk,
     gate,
     lstm,
+    norm_alone,
     pointwise,
+    product_alone,
     rows_mask,
 )
 from .chain import Autoregressive, Logits, at_least
@@ -197,12 +199,12 @@ class ImageGPT(Autoregressive):
 
     def stream(self, n: int, label: Tensor) -> Logits:
         memories = [Memory(block, n, self.length) for block in self.blocks]
-        before = self.told(label)
+        norm, leave, before = norm_alone(self.leave[0]), product_alone(self.leave[1]), self.told(label)
         for i, position in enumerate(self.position):
             h = before + position
             for block, memory in zip(self.blocks, memories):
                 h = block.step(h, memory, i)
-            token = yield self.leave(h)
+            token = yield leave(norm(h))
             before = self.symbol[token]
 
 
