@@ -7,12 +7,12 @@ zeros and ones on what is multiplied.  `MaskedConv2d` masks the taps of its kern
 matrix, `CausalAttention` the pairs of places; `RowLSTM` needs no mask between rows, since a recurrence has a direction.
 
 The same masks make sampling cheap.  What a layer said about earlier places cannot change when later ones are filled in,
-so it is kept, and a new pixel costs the arithmetic of one pixel.  `Walk` does it for a convolution, `step` for attention;
-they give the numbers of ``forward``, one place at a time.
+so it is kept, and a new pixel costs the arithmetic of one pixel.  `Walk` and `Rows` do it for a convolution, `step` for
+attention; they give the numbers of ``forward``, a few places at a time.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -64,41 +64,67 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class Walk:
-    """A masked convolution pixel by pixel in raster order: the numbers of ``forward``, each computed once.
+    """A masked convolution front by front: the numbers of ``forward``, each computed once.
 
-    What the rows above say to a row is one convolution, when the row begins; a pixel adds what stands left of it.
+    A front is a few places that are taken together, as numbers r · W + c that rise: all that one of them sees came in an
+    earlier front, or comes along with this one.  The answer is one product: the inputs at the taps, side by side, times
+    their weights.  seen (n, kept rows · W + 1, i): the inputs that are still wanted; the last one is nobody's, zero, and
+    stands for all places outside the image."""
+
+    def __init__(self, conv: MaskedConv2d, n: int, width: int, fronts: Sequence[Tensor]) -> None:
+        mask, places = conv.mask.bool(), torch.cat(tuple(fronts))
+        self.bias, self.weight = conv.bias, conv.weight[:, :, mask].permute(2, 1, 0).flatten(0, 1)  # (taps · i, o)
+        self.sizes = [len(front) for front in fronts]
+        here = torch.stack([places // width, places % width], -1)  # row and column
+        taps = mask.nonzero() - torch.tensor(conv.padding, device=mask.device)  # how far up and aside each tap looks
+        rows = conv.padding[0] + self._height(here[:, 0])
+        self.seen = self.weight.new_zeros(n, rows * width + 1, conv.in_channels)
+        self.own = self._cells(here, rows, width).split(self.sizes)
+        there = self._cells(here[:, None] + taps, rows, width)
+        self.looked_at = there.flatten().split([size * len(taps) for size in self.sizes])
+
+    def _height(self, rows: Tensor) -> int:
+        """The most rows that a front runs through."""
+        ends = torch.tensor(self.sizes, device=rows.device).cumsum(0) - 1
+        starts = torch.cat([ends.new_zeros(1), ends[:-1] + 1])
+        return int((rows[ends] - rows[starts]).max()) + 1
+
+    @staticmethod
+    def _cells(places: Tensor, rows: int, width: int) -> Tensor:
+        """Where in ``seen`` a place is kept: a row takes the room of the one that is forgotten.  (..., 2) -> (...)"""
+        row, column = places.unbind(-1)
+        inside = (row >= 0) & (column >= 0) & (column < width)
+        return torch.where(inside, row % rows * width + column, rows * width)
+
+    def put(self, front: int, h: Tensor) -> None:
+        """The inputs at a front become known.  h (n · m, i), its m places varying fastest"""
+        self.seen.index_copy_(1, self.own[front], h.view(len(self.seen), self.sizes[front], h.shape[-1]))
+
+    def at(self, front: int) -> Tensor:
+        """The answers at a front, once all that it may see was put.  (n · m, o)"""
+        patches = self.seen.index_select(1, self.looked_at[front])
+        return torch.addmm(self.bias, patches.view(len(self.seen) * self.sizes[front], len(self.weight)), self.weight)
+
+
+class Rows:
+    """A masked convolution of whole rows (`rows_mask`), row by row: the numbers of ``forward``, each computed once.
+
     rows (n, rows // 2 + 1, W + columns - 1, i): the inputs that are still wanted, the last row under way."""
 
     def __init__(self, conv: MaskedConv2d, n: int, width: int) -> None:
-        (p, margin), self.conv, self.taps = conv.padding, conv, conv.taps
-        seen = int(conv.mask[p].sum())  # taps in the row under way
-        self.left = self.taps[:, :, p, :seen].permute(2, 1, 0).flatten(0, 1).contiguous()
+        (p, margin), self.taps, self.bias = conv.padding, conv.taps, conv.bias
         self.rows = self.taps.new_zeros(n, p + 1, width + 2 * margin, conv.in_channels)
         self.row = self.rows[:, -1, margin : margin + width]
-        self.pixels = self.row.unbind(1)  # views, made once: the walk itself is a few operations a pixel
-        self.patches = [self.rows[:, -1, c : c + seen].view(n, seen * conv.in_channels) for c in range(width)]
 
-    def begin(self, row: Tensor | None = None) -> Tensor:
-        """The next row: what is known of the answer before it, or when it is given whole.  (n, W, i) -> (n, W, o)"""
+    def begin(self, row: Tensor | float = 0.0) -> Tensor:
+        """The answers of the next row; its inputs are given where it sees them (kind B).  (n, W, i) -> (n, W, o)"""
         self.rows[:, :-1] = self.rows[:, 1:].clone()
-        self.row[:] = 0 if row is None else row
-        answer = self._known(self.rows.shape[1] - (row is None))  # an empty row says nothing
-        self.above = answer.contiguous().unbind(1)  # a copy for the row is less than a strided one for each pixel
-        return answer
-
-    def _known(self, rows: int) -> Tensor:
-        if not rows:
-            return self.conv.bias.expand(*self.row.shape[:2], -1)
-        above = self.rows[:, :rows].permute(0, 3, 1, 2)
-        return F.conv2d(above, self.taps[:, :, :rows], self.conv.bias)[:, :, 0].transpose(1, 2)
+        self.row[:] = row
+        return F.conv2d(self.rows.permute(0, 3, 1, 2), self.taps, self.bias)[:, :, 0].transpose(1, 2)
 
     def put(self, column: int, h: Tensor) -> None:
-        """The input at a pixel becomes known.  h (n, i)"""
-        self.pixels[column].copy_(h)
-
-    def at(self, column: int) -> Tensor:
-        """The answer at a pixel, once all that it may see was put.  (n, o)"""
-        return torch.addmm(self.above[column], self.patches[column], self.left)
+        """The input at a pixel of the row under way becomes known.  h (n, i)"""
+        self.row[:, column] = h
 
 
 def pointwise(conv: nn.Conv2d, h: Tensor) -> Tensor:
@@ -190,16 +216,14 @@ class CausalAttention(nn.Module):
         k, v = (part.repeat_interleave(self.heads // self.kv_heads, 1) for part in kv)
         return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
-    def step(self, h: Tensor, memory: tuple[Tensor, Tensor], i: int) -> Tensor:
-        """The formula written out for the query of place i alone.  h (n, C) -> (n, C)
-
-        memory: the keys kᵀ (n · kv_heads, d, L) and values (n · kv_heads, L, d) of the places before; place i is added."""
-        keys, values = memory
-        q, k, v = self.qkv(h).split(self.parts, -1)
-        keys[..., i], values[:, i] = (part.reshape(len(keys), self.size) for part in (k, v))
-        q = q.reshape(len(keys), self.heads // self.kv_heads, self.size)
-        share = torch.bmm(q / self.size ** 0.5, keys[..., : i + 1]).softmax(-1)
-        return self.mix(torch.bmm(share, values[:, : i + 1]).view(h.shape))
+    def step(self, h: Tensor, memory: Memory, i: int) -> Tensor:
+        """The formula written out for the query of place i alone; its key and value are remembered.  h (n, C) -> (n, C)"""
+        q, k, v = memory.qkv(h).split(self.parts, -1)
+        memory.key_at[i].copy_(k.reshape(-1, self.size))
+        memory.value_at[i].copy_(v.reshape(-1, self.size))
+        q = q.reshape(len(memory.keys), self.heads // self.kv_heads, self.size)
+        share = torch.bmm(q / self.size ** 0.5, memory.keys[..., : i + 1]).softmax(-1)
+        return memory.mix(torch.bmm(share, memory.values[:, : i + 1]).view(h.shape))
 
 
 class CausalBlock(nn.Module):
@@ -215,16 +239,39 @@ class CausalBlock(nn.Module):
         h = h + self.attention(self.first(h))
         return h + self.think(self.second(h))
 
-    def memory(self, n: int, length: int) -> tuple[Tensor, Tensor]:
-        """Room for the keys and values of n sequences: (n · kv_heads, d, L) and (n · kv_heads, L, d)."""
-        attention = self.attention
-        keys = attention.mix.weight.new_empty(n * attention.kv_heads, attention.size, length)
-        return keys, torch.empty_like(keys.mT)
-
-    def step(self, h: Tensor, memory: tuple[Tensor, Tensor], i: int) -> Tensor:
+    def step(self, h: Tensor, memory: Memory, i: int) -> Tensor:
         """``forward`` at place i alone, given the memory of those before.  h (n, C) -> (n, C)"""
-        h = h + self.attention.step(self.first(h), memory, i)
-        return h + self.think(self.second(h))
+        h = h + self.attention.step(memory.first(h), memory, i)
+        return h + memory.think(memory.second(h))
+
+
+class Memory:
+    """What a `CausalBlock` keeps of n sequences while they grow to a length: keys and values, (n · kv_heads) each.
+
+    keys kᵀ (n · kv_heads, d, L) and values (n · kv_heads, L, d) lie as the two products read them.  The block's layers are
+    kept as well, as bare functions: a step is many products of few numbers, and what surrounds them would cost as much."""
+
+    def __init__(self, block: CausalBlock, n: int, length: int) -> None:
+        attention = block.attention
+        self.keys = attention.mix.weight.new_empty(n * attention.kv_heads, attention.size, length)
+        self.values = torch.empty_like(self.keys.mT)
+        self.key_at, self.value_at = self.keys.unbind(-1), self.values.unbind(1)  # views, made once
+        self.first, self.second = norm_alone(block.first), norm_alone(block.second)
+        self.qkv, self.mix = product_alone(attention.qkv), product_alone(attention.mix)
+        widen, narrow = product_alone(block.think[0]), product_alone(block.think[2])
+        self.think = lambda h: narrow(F.gelu(widen(h)))
+
+
+def product_alone(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
+    """h Wᵀ + b as one operation, Wᵀ laid out for few rows h.  (n, i) -> (n, o)"""
+    bias, weight = layer.bias, layer.weight.mT.contiguous()
+    return lambda h: torch.addmm(bias, h, weight)
+
+
+def norm_alone(layer: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
+    """A layer norm as one operation.  (n, C) -> (n, C)"""
+    shape, weight, bias, epsilon = layer.normalized_shape, layer.weight, layer.bias, layer.eps
+    return lambda h: F.layer_norm(h, shape, weight, bias, epsilon)
 
 
 class MaskedLinear(nn.Linear):

@@ -79,9 +79,10 @@ def followed(model: Autoregressive, x: torch.Tensor, label: torch.Tensor, stream
     tokens, logits = x.flatten(1), torch.empty(len(x), model.length, model.vocabulary, dtype=model.told.weight.dtype)
     with torch.inference_mode():
         steps, token = (stream or type(model).stream)(model, len(x), label), None
-        for place in model.order.tolist():
-            logits[:, place] = steps.send(token)
-            token = tokens[:, place]
+        for front in model.fronts() if stream is None else Autoregressive.fronts(model):
+            places = model.order[front]
+            logits[:, places] = steps.send(token).view(len(x), len(places), model.vocabulary)
+            token = tokens[:, places].flatten()
     return logits.view(*x.shape, model.vocabulary)
 
 
@@ -226,6 +227,49 @@ def test_the_same_random_numbers_give_the_same_samples_cached_or_not(make, tempe
     known = (torch.arange(12) < 7)[model.order.argsort()].view(1, 4, 3)
     kept, plain = (model.complete(x, known, y, temperature, seeded(), stream) for stream in (None, recomputed))
     assert torch.equal(kept, plain) and torch.equal(kept[:, known], x[:, known])
+
+
+WALKED = [  # event, and sizes other than (depth, first, kernel) = (3, 7, 3): one row, one column, few columns, nothing above
+    ((1, 6, 9), ()), ((1, 9, 5), (3, 3, 5)), ((8, 7), (1, 5, 3)), ((1, 1, 8), ()), ((1, 8, 1), (3, 7, 5)),
+    ((1, 5, 2), (3, 7, 7)), ((1, 4, 4), (3, 5, 1)), ((1, 5, 5), (3, 1, 3)), ((1, 3, 4), (3, 1, 1)), ((1, 8, 9), (4, 7, 5))]
+
+
+@pytest.mark.parametrize("event, sizes", WALKED)
+def test_a_front_of_pixels_has_the_logits_and_the_samples_of_one_pixel_at_a_time(event, sizes):
+    """The same walk with fronts of one pixel, the full pass, and a pass for each pixel; and a beginning that is given."""
+    class OneByOne(PixelCNN):
+        fronts = Autoregressive.fronts
+
+    model = stirred(PixelCNN(3, event, 6, *(sizes or (3, 7, 3)), classes=2), 0.2)
+    slow, x, y = copy.deepcopy(model), torch.randint(3, (4, *event)), torch.tensor([0, 1, 1, 0])
+    slow.__class__ = OneByOne
+    torch.testing.assert_close(followed(model, x, y), model(x, y).detach(), atol=1e-11, rtol=0)
+    torch.testing.assert_close(followed(slow, x, y), model(x, y).detach(), atol=1e-11, rtol=0)
+    drawn = [each.sample(4, y, 1.5, seeded(), stream) for each, stream in ((model, None), (slow, None), (model, recomputed))]
+    assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
+    for known in range(0, model.length + 1, 3):
+        given = (torch.arange(model.length) < known).view(event)
+        filled = [each.complete(x, given, y, generator=seeded()) for each in (model, slow)]
+        assert torch.equal(*filled) and torch.equal(filled[0][:, given], x[:, given])
+
+
+@pytest.mark.parametrize("event, sizes", WALKED)
+def test_fronts_hold_every_place_once_and_none_that_listens_to_another(event, sizes):
+    """By the gradient: what a place listens to was drawn in an earlier front."""
+    model = stirred(PixelCNN(2, event, 6, *(sizes or (3, 7, 3))))
+    step = torch.empty(model.length, dtype=torch.long)
+    for i, front in enumerate(model.fronts()):
+        step[front] = i
+    assert torch.equal(torch.cat(model.fronts()).sort().values, torch.arange(model.length))
+    for place in range(model.length):
+        where = (0,) * (len(event) - 2) + divmod(place, event[-1])
+        heard = receptive_field(model, where, samples=4).flatten() > 0
+        assert (step[heard] < step[place]).all()
+
+
+def test_an_image_of_784_pixels_is_136_fronts_and_of_another_network_784():
+    assert len(PixelCNN(2, (1, 28, 28), width=2).fronts()) == 136
+    assert len(GatedPixelCNN(2, (1, 28, 28), width=2).fronts()) == len(ImageGPT(2, (784,), width=4).fronts()) == 784
 
 
 def frequencies(x: torch.Tensor, k: int) -> torch.Tensor:

@@ -14,7 +14,9 @@ from dgm_course.causal_nets import (
     GatedLayer,
     MaskedConv2d,
     MaskedLinear,
+    Memory,
     RowLSTM,
+    Rows,
     Walk,
     gate,
     pointwise,
@@ -69,29 +71,48 @@ def test_type_a_ends_before_its_pixel_and_type_b_with_it(kernel):
         assert (own[torch.arange(len(own)) % 4 != 3] > 0).all() if kind == "A" else (own > 0).all()
 
 
+def slanted(size: tuple[int, int], lag: int) -> list[torch.Tensor]:
+    """Places of step c + lag · r, for each step that has some."""
+    steps = {}
+    for place in range(size[0] * size[1]):
+        steps.setdefault(place % size[1] + lag * (place // size[1]), []).append(place)
+    return [torch.tensor(steps[step]) for step in sorted(steps)]
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("kind", ["A", "B"])
-@pytest.mark.parametrize("size", [(5, 4), (1, 6), (6, 1)])
-def test_a_walk_gives_the_numbers_of_the_convolution(kernel, kind, size):
+@pytest.mark.parametrize("size", [(5, 4), (9, 7), (1, 6), (6, 1)])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_walk_gives_the_numbers_of_the_convolution(kernel, kind, size, together):
     conv, x = MaskedConv2d(2, 3, kernel, kind).double(), normal(2, 2, *size)
-    want, walk = conv(x), Walk(conv, 2, size[1])
+    fronts = slanted(size, kernel[1] // 2 + 1 if together else size[1])
+    want, given = conv(x).detach().flatten(2).mT, x.flatten(2).mT
+    walk = Walk(conv, 2, size[1], fronts)
     with torch.no_grad():
-        for r in range(size[0]):
-            walk.begin()
-            for c in range(size[1]):
-                if kind == "B":
-                    walk.put(c, x[:, :, r, c])
-                torch.testing.assert_close(walk.at(c), want[:, :, r, c])  # and an A needs its pixel only afterwards
-                walk.put(c, x[:, :, r, c])
+        for i, front in enumerate(fronts):
+            if kind == "B":
+                walk.put(i, given[:, front].flatten(0, 1))
+            torch.testing.assert_close(walk.at(i), want[:, front].flatten(0, 1))  # an A needs its pixels only afterwards
+            walk.put(i, given[:, front].flatten(0, 1))
+
+
+def test_a_walk_keeps_the_rows_that_are_still_wanted_and_no_others():
+    conv = MaskedConv2d(2, 3, 5, "B")
+    assert Walk(conv, 4, 28, slanted((28, 28), 28)).seen.shape == (4, 3 * 28 + 1, 2)  # the row itself and two above
+    assert Walk(conv, 4, 28, slanted((28, 28), 4)).seen.shape == (4, 9 * 28 + 1, 2)  # a front runs through seven
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_a_walk_takes_whole_rows_where_they_are_known(kernel):
-    conv, x = MaskedConv2d(2, 3, kernel, "B", rows_mask).double(), normal(2, 2, 5, 4)
-    walk = Walk(conv, 2, 4)
+@pytest.mark.parametrize("kind", ["A", "B"])
+def test_rows_give_the_numbers_of_the_convolution(kernel, kind):
+    conv, x = MaskedConv2d(2, 3, kernel, kind, rows_mask).double(), normal(2, 2, 5, 4)
+    rows, answers = Rows(conv, 2, 4), []
     with torch.no_grad():
-        rows = [walk.begin(x[:, :, r].mT) for r in range(5)]
-    torch.testing.assert_close(torch.stack(rows, 2).permute(0, 3, 2, 1), conv(x))
+        for r in range(5):
+            answers.append(rows.begin(x[:, :, r].mT) if kind == "B" else rows.begin())
+            for c in range(4):
+                rows.put(c, x[:, :, r, c])
+    torch.testing.assert_close(torch.stack(answers, 2).permute(0, 3, 2, 1), conv(x))
 
 
 def test_a_gate_is_a_tangent_times_a_share():
@@ -171,14 +192,15 @@ def test_heads_that_share_keys_are_heads_whose_keys_are_equal():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_block_step_by_step_is_the_block(dtype, heads):
     block, h = CausalBlock(8, heads).to(dtype), torch.randn(3, 6, 8, dtype=dtype)
-    memory = block.memory(3, 6)
+    memory = Memory(block, 3, 6)
     with torch.no_grad():
         steps = torch.stack([block.step(h[:, i], memory, i) for i in range(6)], 1)
     torch.testing.assert_close(steps, block(h), atol=1e-5 if dtype == torch.float32 else 1e-12, rtol=0)
 
 
 def test_shared_keys_are_less_to_remember():
-    rooms = [sum(part.numel() for part in CausalBlock(8, heads).memory(3, 6)) for heads in (4, (4, 2), (4, 1))]
+    memories = [Memory(CausalBlock(8, heads), 3, 6) for heads in (4, (4, 2), (4, 1))]
+    rooms = [memory.keys.numel() + memory.values.numel() for memory in memories]
     assert rooms == [3 * 6 * 2 * 8, 3 * 6 * 2 * 4, 3 * 6 * 2 * 2]
 
 

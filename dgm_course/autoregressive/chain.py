@@ -2,7 +2,8 @@
 
 Training sees all places at once; sampling must go one by one, and would pay for a whole pass at each.  It need not: what a
 network has computed about the past stays true.  So a model has a ``stream``: a generator that yields the logits of one
-place after the other and is told each time which symbol was put there.  It keeps what it will need again.
+place after the other and is told each time which symbol was put there.  It keeps what it will need again.  Where some
+places do not listen to each other, it may take them together (`fronts`).
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from ..tensors import expect_some, threads_for
 
-Logits = Generator[Tensor, Tensor, None]  # yields the logits (n, K) of a place, is sent the symbols (n,) put there
+Logits = Generator[Tensor, Tensor, None]  # yields the logits (n · m, K) of m places, is sent the symbols (n · m,) put there
 
 
 def at_least(least: int, **numbers: int) -> None:
@@ -50,8 +51,14 @@ class Autoregressive(nn.Module):
         """Logits of every place from those before.  seen (B, *event, K) unit vectors, label (B,) -> (B, *event, K)"""
         raise NotImplementedError(f"{type(self).__name__} does not say what f is: expected it to define read.")
 
+    def fronts(self) -> Sequence[Tensor]:
+        """The steps of ``stream``: which places each one takes, counted in the order of generation.  Here: one at a time.
+
+        A family may take places together that do not listen to each other, if all that they listen to came before."""
+        return torch.arange(self.length, device=self.order.device).split(1)
+
     def stream(self, n: int, label: Tensor) -> Logits:
-        """The same logits place by place in the order of generation, for n samples at once."""
+        """The same logits, for n samples at once, step by step: (n · m, K) for the m places of a front."""
         return recomputed(self, n, label)
 
     def forward(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
@@ -73,7 +80,7 @@ class Autoregressive(nn.Module):
                generator: torch.Generator | None = None, stream: Stream | None = None) -> Tensor:
         """x_i ~ softmax(f(x_<i) / temperature), place by place.  y () or (n,) labels -> (n, *event)
 
-        stream: how the logits are computed; `recomputed` for the plain way, a whole pass for each place."""
+        stream: how the logits are computed, one place at a time; `recomputed` for the plain way, a whole pass for each."""
         at_least(0, n=n)
         blank = torch.zeros(n, *self.event, dtype=torch.long, device=self.order.device)
         return self.complete(blank, blank[:1].bool(), y, temperature, generator, stream)
@@ -88,11 +95,12 @@ class Autoregressive(nn.Module):
         shape, n = x.shape, len(self._symbols(x))
         given, x = self._prefix(known, n), x.long().view(n, self.length)[:, self.order]
         u = torch.rand(self.length, n, generator=generator, dtype=torch.promote_types(self.told.weight.dtype, torch.float32),
-                       device=x.device)
+                       device=x.device)  # a number belongs to its place, whenever that is drawn
+        fronts = self.fronts() if stream is None else Autoregressive.fronts(self)
         # what is kept makes the operations too small to share between cores, a whole pass does not
         with torch.inference_mode(), threads_for(None if stream is None else self):
             steps = (stream or type(self).stream)(self, n, self._labels(y, n))
-            x = _fill(steps, x, given, u, temperature)
+            x = _fill(steps, fronts, x, given, u.mT, temperature)
         return x[:, self.order.argsort()].view(shape)  # a copy made out here, which may take part in gradients
 
     def one_hot(self, x: Tensor) -> Tensor:
@@ -171,16 +179,20 @@ def pick(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     return (u[:, None] * cdf[:, -1:] >= cdf).sum(-1)  # a last sum of 0.9999999 is a 1
 
 
-def _fill(steps: Logits, x: Tensor, given: Tensor, u: Tensor, temperature: float) -> Tensor:
-    """x with the places that are not given drawn one after the other.  x, given (n, L), u (L, n), in order of generation"""
+def _fill(steps: Logits, fronts: Sequence[Tensor], x: Tensor, given: Tensor, u: Tensor, temperature: float) -> Tensor:
+    """x with the places that are not given drawn, front by front.  x, given, u (n, L), in the order of generation"""
+    by_step, sizes = torch.cat(tuple(fronts)), [len(front) for front in fronts]
+    known = [bool(part.any()) for part in given.any(0)[by_step].split(sizes)]
+    numbers, wanted, fixed = (part[:, by_step].split(sizes, 1) for part in (u, x, given))
     tokens: list[Tensor | None] = [None]
-    for i, known in enumerate(given.any(0).tolist()):  # few operations a place: they are what sampling costs
+    for i, some in enumerate(known):  # few operations a step: they are what sampling costs
         logits = steps.send(tokens[-1])
-        token = pick(logits, u[i], temperature)
-        tokens.append(torch.where(given[:, i], x[:, i], token) if known else token)
+        token = pick(logits, numbers[i].flatten(), temperature)
+        tokens.append(torch.where(fixed[i].flatten(), wanted[i].flatten(), token) if some else token)
     if logits.isnan().any():
         raise ValueError("the logits are NaN: the weights are broken, and nothing can be drawn from them.")
-    return torch.stack(tokens[1:], 1)
+    drawn = torch.cat([token.view(-1, size) for token, size in zip(tokens[1:], sizes)], 1)
+    return drawn[:, by_step.argsort()]
 
 
 def receptive_field(model: Autoregressive, place: Sequence[int], samples: int = 16) -> Tensor:

@@ -15,11 +15,15 @@ from ..causal_nets import (
     GatedLayer,
     MaskedConv2d,
     MaskedLinear,
+    Memory,
     RowLSTM,
+    Rows,
     Walk,
     gate,
     lstm,
+    norm_alone,
     pointwise,
+    product_alone,
     rows_mask,
 )
 from .chain import Autoregressive, Logits, at_least
@@ -64,19 +68,29 @@ class PixelCNN(_Raster):
             h = h + layer(F.relu(h))
         return self._answer(h)
 
+    def fronts(self) -> Sequence[Tensor]:
+        """Pixels of several rows at a time, which makes 136 steps of 784.
+
+        No kernel looks further to the right than R columns, and it does so in the rows above.  So (r, c) never waits for
+        more of row r − 1 than its columns up to c + R, which are done before (r − 1, c + R + 1) is.  Hence these two may be
+        drawn in the same step, and (r + 1, c − R − 1) with them, and so on: step c + (R + 1) r, every step a front that
+        runs down the image and to the left.  Nobody misses anything: the logits are those of row by row."""
+        reach = max(conv.padding[1] for conv in (self.enter, *self.layers))
+        place = torch.arange(self.length, device=self.order.device)
+        step = place % self.columns + min(reach + 1, self.columns) * (place // self.columns)
+        return step.argsort(stable=True).split(step.bincount().tolist())
+
     def stream(self, n: int, label: Tensor) -> Logits:
-        enter, *walks = [Walk(conv, n, self.columns) for conv in (self.enter, *self.layers)]
+        fronts = self.fronts()
+        enter, *walks = [Walk(conv, n, self.columns, fronts) for conv in (self.enter, *self.layers)]
         told, units = self.told(label), self.one_hot(torch.arange(self.vocabulary, device=label.device))
-        for _ in range(self.rows):
-            for walk in (enter, *walks):
-                walk.begin()
-            for c in range(self.columns):
-                h = enter.at(c) + told
-                for walk in walks:
-                    torch.clamp_min(h, 0, out=walk.pixels[c])  # relu(h), put where it is looked for
-                    h = h + walk.at(c)
-                token = yield pointwise(self.leave, F.relu(h))
-                enter.put(c, units[token])
+        for i, front in enumerate(fronts):
+            h = enter.at(i) + told.repeat_interleave(len(front), 0)
+            for walk in walks:
+                walk.put(i, F.relu(h))
+                h = h + walk.at(i)
+            token = yield pointwise(self.leave, F.relu(h))
+            enter.put(i, units[token])
 
 
 class GatedPixelCNN(_Raster):
@@ -101,24 +115,25 @@ class GatedPixelCNN(_Raster):
         return self._answer(h)
 
     def stream(self, n: int, label: Tensor) -> Logits:
-        above, beside = (Walk(conv, n, self.columns) for conv in (self.above, self.beside))
-        downs, alongs = ([Walk(getattr(layer, conv), n, self.columns) for layer in self.layers]
-                         for conv in ("down", "along"))
+        above, beside = Rows(self.above, n, self.columns), Walk(self.beside, n, self.columns, self.fronts())
+        downs = [Rows(layer.down, n, self.columns) for layer in self.layers]
+        alongs = [Walk(layer.along, n, self.columns, self.fronts()) for layer in self.layers]
         told = self.told(label)
-        for _ in range(self.rows):
-            v, links, _ = above.begin() + told[:, None], [], beside.begin()
-            for layer, down, along in zip(self.layers, downs, alongs):  # all rows above are known: the whole row at once
-                a, _ = down.begin(v), along.begin()
+        for r in range(self.rows):
+            v, links = above.begin() + told[:, None], []
+            for layer, down in zip(self.layers, downs):  # all rows above are known: the whole row at once
+                a = down.begin(v)
                 links.append(pointwise(layer.link, a))
                 v = v + gate(a, -1)
             for c in range(self.columns):
-                h = beside.at(c) + told
+                i = r * self.columns + c
+                h = beside.at(i) + told
                 for layer, along, link in zip(self.layers, alongs, links):
-                    along.put(c, h)
-                    h = h + pointwise(layer.out, gate(along.at(c) + link[:, c]))
-                token = yield pointwise(self.leave, F.relu(h))
-                for walk in (above, beside):
-                    walk.put(c, self.one_hot(token))
+                    along.put(i, h)
+                    h = h + pointwise(layer.out, gate(along.at(i) + link[:, c]))
+                token = self.one_hot((yield pointwise(self.leave, F.relu(h))))
+                above.put(c, token)
+                beside.put(i, token)
 
 
 class PixelRNN(_Raster):
@@ -142,21 +157,21 @@ class PixelRNN(_Raster):
         return self._answer(h)
 
     def stream(self, n: int, label: Tensor) -> Logits:
-        enter, *walks = [Walk(conv, n, self.columns) for conv in (self.enter, *(layer.within for layer in self.layers))]
+        convs = (self.enter, *(layer.within for layer in self.layers))
+        enter, *walks = [Walk(conv, n, self.columns, self.fronts()) for conv in convs]
         told = self.told(label)
         hidden, cell = told.new_zeros(2, len(walks), self.columns, n, self.width)
-        for _ in range(self.rows):
-            for walk in (enter, *walks):
-                walk.begin()
+        for r in range(self.rows):
             between = [layer.between(row.permute(1, 2, 0)) for layer, row in zip(self.layers, hidden)]  # (n, 4 width, W)
             for c in range(self.columns):
-                h = enter.at(c) + told
+                i = r * self.columns + c
+                h = enter.at(i) + told
                 for l, walk in enumerate(walks):
-                    walk.put(c, h)
-                    hidden[l, c], cell[l, c] = lstm(walk.at(c) + between[l][:, :, c], cell[l, c])
+                    walk.put(i, h)
+                    hidden[l, c], cell[l, c] = lstm(walk.at(i) + between[l][:, :, c], cell[l, c])
                     h = h + hidden[l, c]
                 token = yield pointwise(self.leave, F.relu(h))
-                enter.put(c, self.one_hot(token))
+                enter.put(i, self.one_hot(token))
 
 
 class ImageGPT(Autoregressive):
@@ -183,13 +198,13 @@ class ImageGPT(Autoregressive):
         return self.leave(h)[:, self.order.argsort()].view(len(h), *self.event, self.vocabulary)
 
     def stream(self, n: int, label: Tensor) -> Logits:
-        memories = [block.memory(n, self.length) for block in self.blocks]
-        before = self.told(label)
+        memories = [Memory(block, n, self.length) for block in self.blocks]
+        norm, leave, before = norm_alone(self.leave[0]), product_alone(self.leave[1]), self.told(label)
         for i, position in enumerate(self.position):
             h = before + position
             for block, memory in zip(self.blocks, memories):
                 h = block.step(h, memory, i)
-            token = yield self.leave(h)
+            token = yield leave(norm(h))
             before = self.symbol[token]
 
 

@@ -48,7 +48,7 @@ def _places(model: Autoregressive, tally: Tally) -> Iterator[None]:
                 logits = steps.send(token)
             except StopIteration:
                 return
-            tally.samples += n
+            tally.samples += len(logits)
             token = yield logits
 
     model.__class__ = type(kind.__name__, (kind,), {"stream": counted})
