@@ -27,6 +27,13 @@ def test_reach_hatches_the_past_that_is_never_heard_and_nothing_else():
     assert shade[0, 1] > shade[1, 0] > 0 == shade[3, 3]
 
 
+def test_fronts_frame_the_pixels_of_one_step_and_write_all():
+    ax = draw.panels(1)[0]
+    draw_history.fronts(torch.arange(3)[None] + 2 * torch.arange(3)[:, None], 2, ax=ax)
+    assert [text.get_text() for text in ax.texts] == list("012234456")
+    assert {(p.get_y() + 0.5, p.get_x() + 0.5) for p in ax.patches} == {(0, 2), (1, 0)}
+
+
 def test_small_images_are_shown_in_their_shades():
     picture = draw_history.small_images(torch.tensor([[[0, 1], [2, 0]]] * 3), columns=2, alt="three")
     axes = picture.figure.axes[0]

@@ -82,7 +82,7 @@ def test_the_table_elsewhere_says_what_it_cannot_know(monkeypatch, tmp_path):
 def test_marks_are_not_given_by_a_notebook_that_somebody_has_written_into():
     """Else the right answer, being the one that stands there, would be taken for the unwritten cell."""
     written = json.dumps(notebook({TASKS[0].mark: GOOD})).encode()
-    with pytest.raises(Unreadable, match="has something written into exercise .* git restore"):
+    with pytest.raises(Unreadable, match="has something written into exercise .*git restore"):
         asked(read("08.ipynb", written))
 
 
@@ -174,10 +174,10 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     ("import os\nif os.fork():\n    os._exit(0)\nos.setsid()\nimport time\ntime.sleep(60)", "something stopped the whole"),
     ("import time\ntime.sleep(60)", "still running"),
     ("import signal, time\nfor s in (1, 2, 3, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(60)", "still running"),
-    ("while True: pass", "still running|time on the processor"),
-    ("import os\nwhile True:\n    os.fork()", "still running|time on the processor|more than one result"),
+    ("while True: pass", "still running|s of the processor"),
+    ("import os\nwhile True:\n    os.fork()", "still running|s of the processor|more than one result"),
     ("while True: print('x' * 1000)", "printed more"),
-    ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", "still running|time on the processor"),
+    ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", "still running|s of the processor"),
     ("print('x' * (200 << 20))", "printed more|without a result"),
     ("import os\nos.write(4, b'forged')\nos._exit(0)", "no result"),
     ("import os\nos.write(4, b'forged')\n" + GOOD, "no result"),

@@ -1,4 +1,4 @@
-"""Pictures of what a place may see of the past: the taps of a mask, and how far a network listens."""
+"""Pictures of what a place may see of the past: the taps of a mask, how far a network listens, who waits for whom."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -34,6 +34,18 @@ def reach(felt: Tensor, place: Sequence[int], ax: Axes) -> Axes:
         if (r, c) < (row, column):
             ax.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#c4c4c4", lw=0))
     return framed(ax, place)
+
+
+@picture(4.2, 4.2)
+def fronts(steps: Tensor, now: int, ax: Axes) -> Axes:
+    """In which step each pixel is drawn: those of one step framed, the earlier ones darker.  steps (H, W), whole numbers"""
+    ax.imshow(torch.where(steps < now, 0.45, 0.0).numpy(), cmap=FOG, vmin=0, vmax=1.3)
+    for (row, column), step in np.ndenumerate(steps.numpy()):
+        ax.text(column, row, f"{step}", ha="center", va="center", fontsize=9, color=INK if step <= now else GREY)
+        if step == now:
+            framed(ax, (row, column))
+    ax.set(xticks=[], yticks=[])
+    return ax
 
 
 def framed(ax: Axes, place: Sequence[int]) -> Axes:

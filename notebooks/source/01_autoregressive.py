@@ -476,7 +476,7 @@ except ValueError as refusal:
 #
 # **Exact likelihood.** Seen above: sums to one, no bound, no noise in the number.
 #
-# **Sequential generation.** 784 pixels are 784 steps. The plain way makes a whole pass for each and uses one place of it. But what the network has computed about the *past* stays true when the next pixel is written: a convolution's features, a transformer's keys and values. So they can be kept: a convolution then pays for one pixel, attention for one question to all places before. This is not an approximation: the same random
+# **Sequential generation.** 784 pixels are drawn one after the other. The plain way makes a whole pass for each and uses one place of it. But what the network has computed about the *past* stays true when the next pixel is written: a convolution's features, a transformer's keys and values. So they can be kept: a convolution then pays for one pixel, attention for one question to all places before. This is not an approximation: the same random
 # numbers give the same image. ImageGPT from section 4, uncached against cached:
 
 # %% tags=["slide:ar.image-gpt"]
@@ -497,7 +497,23 @@ verify("ar.image-gpt", one_by_one, at_once, what="logits place by place = logits
 reveal(causal_nets.CausalAttention.step)
 
 # %% [markdown]
-# How does the time grow with the image? Below, a small PixelCNN with random weights writes eight images of $n\times n$ pixels, with what was computed kept, and the plain way. (The plain way is timed for one pass and multiplied by the number of pixels.) Both axes are logarithmic: a straight line is a power, its slope the exponent. Expect 1 for what is kept, and 2 for a whole pass for each pixel, since the pass grows as well; on small images a fixed cost hides it, and timing noise bends the lines.
+# And must they wait, all of them? A pixel of a PixelCNN listens to the row above only as far to the right as its kernels reach, here three columns. So when a row has come four columns far, the next one may begin. Below, for an image of $12\times12$ pixels, the number of the step in which each is drawn; what step 20 draws is framed.
+#
+# **Predict.** How many steps does an image of $28\times28$ pixels take? And would ImageGPT, whose places listen to *all* before them, be quicker as well?
+#
+# <details><summary>Answer</summary>The last pixel of the last row is drawn in step 27 + 4 · 27 = 135, counted from 0: 136 steps and not 784, and not a number changes. ImageGPT waits for everyone: 784.</details>
+
+# %% tags=["slide:ar.pros-cons"]
+network = ar.PixelCNN(2, (1, 12, 12))
+step_of = torch.cat([torch.full_like(front, number) for number, front in enumerate(network.fronts())])
+steps = step_of[torch.cat(list(network.fronts())).argsort()].view(12, 12)
+draw_history.fronts(steps, 20, alt="A grid of 12 by 12 numbers: each row begins four steps after the one above; the pixels of step 20 lie on a steep diagonal")
+
+# %%
+reveal(ar.PixelCNN.fronts)
+
+# %% [markdown]
+# How does the time grow with the image? Below, a small PixelCNN with random weights writes eight images of $n\times n$ pixels, with what was computed kept, and the plain way. (The plain way is timed for one pass and multiplied by the number of pixels.) Both axes are logarithmic: a straight line is a power, its slope the exponent. Expect 2 for a whole pass for each pixel, since the pass grows as well. What is kept costs the arithmetic of one pixel for each, slope 1; but on images as small as these a step has a fixed cost that hides it, and $n\times n$ pixels are only $5n-4$ steps: a slope nearer to one half. Timing noise bends the lines.
 
 # %% tags=["slide:ar.pros-cons"]
 @torch.inference_mode()
@@ -524,7 +540,7 @@ draw.curves({f"what was computed is kept: grows like pixels^{slope(kept):.1f}": 
             ylabel="seconds for eight images", alt="Seconds of sampling against pixels, both axes logarithmic: the plain way is far above and steeper")
 
 # %% [markdown]
-# Still one step after the other: even the cached sampler cannot use a second core for the next pixel, and an image of a million pixels takes a million steps. That is the slide's *scalability*, and why VAR and LlamaGen, in the last lecture, write *codes*, hundreds to a few thousand an image, and not pixels (notebook 10).
+# Still one step after the other: even the cached sampler cannot use a second core for the next front, and an image of a million pixels takes thousands of steps, or, with attention, a million. That is the slide's *scalability*, and why VAR and LlamaGen, in the last lecture, write *codes*, hundreds to a few thousand an image, and not pixels (notebook 10).
 #
 # **Limited global coherence.** Pixels are written one by one; does the whole hold together? Here is a question about the whole that no pixel can answer alone: *of how many separate pieces does the ink consist?* A digit is mostly one stroke. And a second: is a classifier that has only seen real digits *sure* what it sees? (The last column is the slide's advantage, *good sample diversity*: over how many of the ten classes the samples are spread, the exponential of the entropy of their shares.) We compare
 # real bits, our three networks, and PixelCNNs on the small digits whose reach is cut short.
