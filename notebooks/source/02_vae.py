@@ -741,7 +741,7 @@ print(f"a thousand samples of 28 × 28 pixels took {1000 * (time.process_time() 
 # black and white, but each pixel on its own: grain in place of blur. The cure is a decoder that draws pixels together, or a better latent; notebooks 04 and 10 take that road.)
 #
 # **Posterior collapse.** A row of sixteen bits, each equal to its left neighbour with probability 0.9: a world whose $\log p(x)$ is known. Two decoders. One has the latent alone; the other may also look at the bit before (a tiny PixelCNN, notebook 01), which is
-# all there is to know about this world. Same encoder, same steps.
+# all there is to know about this world. Same encoder, same steps. (`fit` looks at a model now and then; an illness that it knows it names as it goes.)
 
 # %% tags=["slide:vae.pros-cons"]
 class Streaks:

@@ -409,7 +409,7 @@ draw.shown(axes, alt="Cells of three codebooks on a spiral; crosses are dead vec
 # ## 8 · Digits in 49 numbers
 # *Slides "Vector Quantized VAE (VQ-VAE)", "Forward", "Backward"*
 #
-# The same on real digits, 28 × 28 pixels to 7 × 7 places, K = 64. First three short trainings that differ in the codebook alone: the vectors by gradient, by moving averages, and by moving averages with revival. All start from the *same* vectors, rather far from where the outputs will be: that is how codebooks die in practice.
+# The same on real digits, 28 × 28 pixels to 7 × 7 places, K = 64. First three short trainings that differ in the codebook alone: the vectors by gradient, by moving averages, and by moving averages with revival. All start from the *same* vectors, rather far from where the outputs will be: that is how codebooks die in practice. Where `fit` sees a codebook nearly dead, it says so on the way.
 
 # %% tags=["slide:vq.vqvae"]
 mnist = data.mnist().to(device())

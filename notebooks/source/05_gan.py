@@ -420,6 +420,8 @@ draw.curves({"discriminator": (at, smooth(history.losses["discriminator"])), "ge
 # * **more noise**: $\mathbf z$ in 16 dimensions. A sheet of two must be torn to cover eight places that lie apart, and each piece touches few others; in 16 dimensions every piece has room beside every other;
 # * **R1**: $\frac\gamma2\,\mathbb E_\pi\lVert\nabla f(\mathbf x)\rVert^2$, flat where the data are (section 6 showed why it calms the game);
 # * **packing**: the discriminator sees two samples side by side, so that it notices when they are too alike.
+#
+# `fit` keeps an eye on each run: where several looks on end find samples that are all but one and the same, it says so.
 
 # %% tags=["slide:gan.mode-collapse"]
 plain = {"game": non_saturating(), "lr": 3e-4, "pace": 10.0, "latent": 2, "pack": 1}
