@@ -24,10 +24,10 @@ help:
 lab: $(VENV)/.lab
 	@$(PY) -m dgm_course.cli lab $(NB) $(ARGS)
 
-# Two at a time, one thread each; then browsers one by one, whose pictures a second are counted. Exit 5: ARGS left nothing to run there.
+# Two at a time, one thread each; then notebooks and browsers one by one, for they are timed. Exit 5: ARGS left nothing to run there.
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not browser" $(ARGS) || test $$? -eq 5
-	$(PY) -m pytest -m browser $(ARGS) || test $$? -eq 5
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not notebooks and not browser" $(ARGS) || test $$? -eq 5
+	$(PY) -m pytest -m "notebooks or browser" $(ARGS) || test $$? -eq 5
 
 notebooks: $(VENV)/.test
 	$(PY) -m dgm_course.teach.build

@@ -26,5 +26,5 @@ def rng() -> torch.Generator:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole notebooks first: of two workers one begins with them, and what takes minutes is not left for the end."""
-    items.sort(key=lambda item: item.get_closest_marker("notebooks") is None)
+    """Solved notebooks first: of two workers one begins with them, and what takes minutes is not left for the end."""
+    items.sort(key=lambda item: item.get_closest_marker("solved") is None)

@@ -90,9 +90,7 @@ def test_no_solution_leaks(master):
 @pytest.mark.notebooks
 @every
 def test_it_runs_unfilled_in_time(master, tmp_path):
-    """As a student first runs it: nothing filled in, and no cell fails; at most 90 s on two cores of the usual pace.
-
-    Beside another test, one core each, is no easier: the pace is taken there as well."""
+    """As a student first runs it: nothing filled in, and no cell fails; at most 90 s on two cores of the usual pace."""
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env",
                "--nbval-cell-timeout=600", "-p", "no:cacheprovider", "-c", os.devnull,
                "--rootdir", str(NOTEBOOKS), str(NOTEBOOKS / f"{master.stem}.ipynb")]
@@ -107,7 +105,7 @@ def test_it_runs_unfilled_in_time(master, tmp_path):
     print(f"{master.stem}: unfilled in {seconds:.0f} s, pace {slower:.1f}")
 
 
-@pytest.mark.notebooks
+@pytest.mark.solved
 @every
 def test_it_runs_solved_and_every_check_passes(master):
     """With the solutions in, and wrong answers raising: every check says pass.  Trainings are brief: they ran above."""
