@@ -73,7 +73,7 @@ def test_where_nothing_wrong_can_be_drawn_there_is_no_picture_that_looks_right()
 def test_a_case_of_enormous_numbers_does_not_hide_the_others():
     usual = [pair(2 * np.linspace(0.1, 1, 9), np.linspace(0.1, 1, 9))] * 3
     shown = beside("v", [*usual, pair(np.full(9, 2e4 + 0.5), np.full(9, 1e4 + 0.5))])
-    assert shown.right.max() == 1 and shown.wrong.all()
+    assert shown.right.max() == 1 and shown.wrong.all() and shown.lost == 9
 
 
 def test_stressed_words_are_stressed_and_products_are_products():

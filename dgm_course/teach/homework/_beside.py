@@ -68,19 +68,21 @@ def _sheets(array: np.ndarray) -> np.ndarray:
 
 def _pairs(name: str, pairs: Sequence[Pair]) -> Pairs | None:
     """Numbers of the cases of usual size, evenly thinned: one a hundred times as large would hide all others."""
-    usual = float(np.median([size_of(pair.right) for pair in pairs]))
-    drawn = [pair for pair in pairs if size_of(pair.right) <= 30 * usual]
+    most = 30 * float(np.median([size_of(pair.right) for pair in pairs])) or np.inf
     few = max(FEWEST, MOST // len(pairs))
-    rows = []
-    for pair in drawn:
-        at = np.unique(np.linspace(0, pair.right.size - 1, few).astype(int)) if pair.right.size else []
-        given, right = pair.given.ravel()[at], pair.right.ravel()[at]
-        rows.append(np.stack([given, right, np.full(len(right), not close(pair.given, pair.right, least=pair.case.least))]))
-    given, right, wrong = np.concatenate(rows, axis=1)
-    fine = _near(given, right)
+    given, right, wrong, usual = np.concatenate([_thinned(pair, few, most) for pair in pairs], axis=1)
+    fine = _near(given, right) & (usual > 0)
     if fine.sum() < FEWEST or not wrong[fine].any() or np.abs(np.stack([given, right])[:, fine]).max() > 1e30:
         return None
     return Pairs(name, given[fine], right[fine], wrong[fine].astype(bool), int(len(fine) - fine.sum()))
+
+
+def _thinned(pair: Pair, few: int, most: float) -> np.ndarray:
+    """At most `few` numbers of a case: given, right, whether the case is wrong, and whether it is of usual size.  (4, n)"""
+    at = np.unique(np.linspace(0, pair.right.size - 1, few).astype(int)) if pair.right.size else []
+    given, right = pair.given.ravel()[at], pair.right.ravel()[at]
+    wrong = not close(pair.given, pair.right, least=pair.case.least)
+    return np.stack([given, right, np.full(len(right), wrong), np.full(len(right), size_of(pair.right) <= most)])
 
 
 def _near(given: np.ndarray, right: np.ndarray) -> np.ndarray:
