@@ -136,7 +136,7 @@ def test_the_card_is_the_same_on_every_run(id):
     task = exercise(id)
 
     def words():
-        answers = (unfilled, slipped, *(form for _, form in task.slips[::4]), lambda *a: print(object()) or 1 / 0)
+        answers = (unfilled, slipped, *(form for _, form in task.slips[:1]), lambda *a: print(object()) or 1 / 0)
         return [Card(task, task.verdict(answer)).text for answer in answers]
 
     first = words()

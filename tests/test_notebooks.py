@@ -109,6 +109,6 @@ def test_it_runs_unfilled_in_time(master, tmp_path):
 @every
 def test_it_runs_solved_and_every_check_passes(master):
     """With the solutions in, and wrong answers raising: every check says pass.  Trainings are brief: they ran above."""
-    env = {"DGM_STRICT": "1", "DGM_BUDGET": "brief"}
+    env = {"DGM_STRICT": "1", "DGM_BUDGET": "brief", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # two run at a time
     done = build.execute(build.solved(master), timeout=600, env=env, folder=NOTEBOOKS)
     assert faults(tidy(done)) == []

@@ -115,7 +115,7 @@ def test_log_prob_along_the_flow_is_the_mixtures(path):
     x, field = DATA.sample(12), path.exact(DATA)
     start, end = path.span
     ours = log_density(
-        field, x, torch.linspace(end, start, 301, dtype=F64), path.marginal(DATA, start).log_prob
+        field, x, torch.linspace(end, start, 151, dtype=F64), path.marginal(DATA, start).log_prob
     )
     assert torch.allclose(ours, path.marginal(DATA, end).log_prob(x), atol=5e-3)
 
@@ -123,7 +123,7 @@ def test_log_prob_along_the_flow_is_the_mixtures(path):
 @pytest.mark.parametrize("path", [Conical(), Cosine()], ids=repr)
 def test_log_prob_is_the_datas_own(path):
     x = DATA.sample(12)
-    assert torch.allclose(path.exact(DATA).log_prob(x, steps=300), DATA.log_prob(x), atol=3e-3)
+    assert torch.allclose(path.exact(DATA).log_prob(x, steps=150), DATA.log_prob(x), atol=3e-3)
 
 
 def assert_like(x, p=DATA, slack=0.0):

@@ -244,7 +244,7 @@ def test_without_walls_there_are_still_a_process_and_its_limits(desk):
 
     def run(source):
         return worker.ask(Job((("<answer>", source),), ALWAYS, NAME, bare(exercise(ID).inputs(11)), exercise(ID).watch,
-                              Limits(cpu=4, wall=20), poor.yard))
+                              Limits(cpu=4, wall=6), poor.yard))
 
     try:
         good = run(GOOD)

@@ -7,6 +7,7 @@ import io
 import random
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ STREAM = 20_240_214
 
 
 class Traces:
-    """Taken before a call: arguments, random streams (seeded here) and torch's settings as they are.
+    """Taken before a call: arguments and torch's settings as they are; the random streams are seeded here.
 
     After the call `manners` says what is no longer so."""
 
@@ -24,13 +25,12 @@ class Traces:
         self.args = args
         self.before = [_contents(value) for value in args], _flags(args), _gradients(args)
         seed_streams()
-        self.streams = _streams()
 
     def manners(self, settings: tuple[bool, torch.dtype], left: tuple[bool, torch.dtype]) -> set[str]:
         contents, flags, gradients = self.before
         after = [_contents(value) for value in self.args]
         changed = {
-            "random": not _same_streams(self.streams, _streams()),
+            "random": _streams() != _seeded(),
             "mutated": not all(map(_same_contents, contents, after)),
             "flags": flags != _flags(self.args),
             "backward": not _same_contents(gradients, _gradients(self.args)),
@@ -84,12 +84,18 @@ def seed_streams() -> None:
     random.seed(STREAM)
 
 
+@cache
+def _seeded() -> tuple:
+    """The streams as `seed_streams` leaves them."""
+    with undisturbed():
+        seed_streams()
+        return _streams()
+
+
 def _streams() -> tuple:
-    return torch.get_rng_state().numpy().copy(), np.random.get_state(), random.getstate()
-
-
-def _same_streams(a: tuple, b: tuple) -> bool:
-    return np.array_equal(a[0], b[0]) and all(np.array_equal(p, q) for p, q in zip(a[1], b[1], strict=True)) and a[2] == b[2]
+    """Of torch, of NumPy and of Python: as comparable parts."""
+    kind, keys, *place = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), (kind, keys.tobytes(), *place), random.getstate()
 
 
 def settings() -> tuple[bool, torch.dtype]:
