@@ -444,8 +444,8 @@ pictures
 # %%
 passes = {"autoregressive": 2, "absorbing": 12, "VAE": 1, "GAN": 1, "flow": 1, "diffusion": 50, "flow matching": 60}
 print(f"{'':16}energy distance   −log p, nats   network passes      (1,000 samples; 300 held-out points)")
-for name, x in samples.items():
-    distance = floor.mean if name == "the data" else measures.energy_distance(x, reference)
+for name, drawn in samples.items():
+    distance = floor.mean if name == "the data" else measures.energy_distance(drawn, reference)
     nats = f"{-float(log_probs[name](held[:300]).detach().mean()):11.2f}" if name in log_probs else f"{'none':>11}"
     kind = "≤" if name == "absorbing" else " "
     print(f"{name:16}{distance:12.4f}    {kind}{nats}   {passes.get(name, ''):>10}")

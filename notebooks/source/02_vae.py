@@ -924,11 +924,11 @@ encode, decode = torch.nn.Sequential(Layer(64, 64), act, Layer(64, 2 * d)), torc
 optimizer, steps = torch.optim.Adam([*encode.parameters(), *decode.parameters()]), budget(quick=1000, full=5000)
 for step in range(steps):
     optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / steps)
-    x = bits.sample(128).flatten(1).float()
-    mean, log_std = encode(x).chunk(2, 1)
+    batch = bits.sample(128).flatten(1).float()
+    mean, log_std = encode(batch).chunk(2, 1)
     z = reparameterise(mean, log_std, torch.randn_like(mean))
     optimizer.zero_grad()
-    vae_loss(x, decode(z), mean, log_std, 1.0).backward()
+    vae_loss(batch, decode(z), mean, log_std, 1.0).backward()
     optimizer.step()
 
 # %%

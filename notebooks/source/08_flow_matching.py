@@ -552,11 +552,11 @@ reveal(GaussianPath.guess)
 
 # %% tags=["slide:fm.curved-straight"]
 axes, few = draw.panels(8, 2.3, columns=4), torch.randn(14, 2)
-partners, ts = moons.sample(14), torch.linspace(0, 0.999, 101)
+fourteen, ts = moons.sample(14), torch.linspace(0, 0.999, 101)
 shown_paths = {"conical": Conical(), "cosine": Cosine(), "VP (diffusion)": VP(),
                "VE (diffusion)": VE(sigma_max=3.0)}
 for above, below, (name, path) in zip(axes[:4], axes[4:], shown_paths.items()):
-    pairs = torch.stack([path.corrupt(partners, t, few)[0] for t in ts])
+    pairs = torch.stack([path.corrupt(fourteen, t, few)[0] for t in ts])
     draw.roads(pairs, ax=above, ticks=9, limit=6 if "VE" in name else 4, title=name)
     draw.roads(path.exact(moons).trajectory(few, steps=100), ax=below, ticks=9,
                limit=6 if "VE" in name else 4)

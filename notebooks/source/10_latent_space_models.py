@@ -492,14 +492,14 @@ reveal(ar.LlamaGen.read, ar.LlamaGen.stream)
 # A first short training on the codes that VQGAN gives to the 4,000 embedded digits: two blocks, width 48. Uniform codes would cost $49\log64$ nats. *Look for* a steep beginning (which codes are common), then the slow gain that is grammar. (A bend at step 50 is the running mean's, not the model's.)
 
 # %% tags=["slide:lat.llamagen"]
-mnist = mnist.to(device())
+train, train_labels = mnist.train.to(device()), mnist.train_labels.to(device())
 tokens = pretrained.load("vqgan_digits").to(device())                  # the first stage of section 2
-codes = pretrained.vq.codes_of(mnist.train, tokens)                    # (4000, 7, 7)
+codes = pretrained.vq.codes_of(train, tokens)                          # (4000, 7, 7)
 seed(1)
 places = llama_nets.grid_positions(7, 7)
 small = ar.LlamaGen(64, (7, 7), llama_nets.Llama(places, width=48, depth=2, heads=4), classes=10).to(device())
 print(small)
-learning = fit(small, (codes, mnist.train_labels), Recipe(budget(quick=180, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
+learning = fit(small, (codes, train_labels), Recipe(budget(quick=180, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
                report=progress("a small LlamaGen"))
 draw.losses(learning, title=r"nats a digit: uniform codes cost $49\,\log 64\approx204$", alt="The loss of a small LlamaGen falls")
 
@@ -508,7 +508,7 @@ draw.losses(learning, title=r"nats a digit: uniform codes cost $49\,\log 64\appr
 
 # %% tags=["slide:lat.llamagen"]
 writer = pretrained.load("llama_gen_digits")
-test, labels, tokens = mnist.test.cpu(), mnist.test_labels.cpu(), tokens.cpu()
+test, labels, tokens = mnist.test, mnist.test_labels, tokens.cpu()
 test_codes = pretrained.vq.codes_of(test, tokens)
 with torch.no_grad():
     for name, one in {"trained here": small.cpu(), "shipped": writer}.items():
@@ -671,8 +671,8 @@ reveal(latent.VAR._descend)
 seed(4)
 little = latent.VAR(pretrained.load("var_tokens_digits").codebook, llama_nets.Llama(latent.centres(scales.sides), width=48, depth=2, heads=4)).to(device())
 print(little)
-train_codes = pretrained.vq.codes_of(mnist.train[:2000], pyramid.to(device()))
-learning = fit(little, (train_codes, mnist.train_labels[:2000]), Recipe(budget(quick=70, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
+train_codes = pretrained.vq.codes_of(train[:2000], pyramid.to(device()))
+learning = fit(little, (train_codes, train_labels[:2000]), Recipe(budget(quick=70, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
                report=progress("a small VAR"))
 little, pyramid = little.cpu(), pyramid.cpu()
 with torch.no_grad():
@@ -737,7 +737,6 @@ draw.gallery({f"{name}, w = 2": x[two] for name, x in shown.items()}, columns=10
 # First the **first stages** alone: how much is told, and what comes back. *Read* error and sharpness together: a small error with little sharpness is a mean of many pictures.
 
 # %% tags=["slide:lat.summary"]
-own = data.Images(mnist.train.cpu(), mnist.train_labels.cpu(), test, labels, mnist.source) if device().type != "cpu" else mnist
 first_stages = {"VQ-VAE, 7 × 7 codes of 64": latent.Discrete(plain), "VQGAN, the same": latent.Discrete(tokens),
                 "VAR, 88 codes of 64": latent.Discrete(pyramid), "VAE, 4 × 7 × 7 real numbers": stage}
 print(f"{'first stage':29}squared error  sharpness  Fréchet distance   (1,000 held-out digits)")
@@ -754,7 +753,7 @@ for name, one in first_stages.items():
 # %% tags=["slide:lat.summary"]
 names = ("DDPM", "latent diffusion", "flow matching", "latent flow matching", "VQ-VAE with prior", "LlamaGen", "VAR")
 seed(20)
-rows = overview.survey(own, 100, 20, [system for system in overview.SYSTEMS if system.name in names])
+rows = overview.survey(mnist, 100, 20, [system for system in overview.SYSTEMS if system.name in names])
 classes = torch.arange(100) % 10
 print(f"{'':22}passes    ms a sample  precision  coverage  Fréchet  as asked")
 for row in sorted(rows, key=lambda row: names.index(row.name)):

@@ -69,15 +69,15 @@ def settings(folder: Path, theme: str) -> Path:
 
 
 @contextlib.contextmanager
-def lab(folder: Path, theme: str = "Light") -> Iterator[str]:
-    """JupyterLab serving `folder` on loopback, as an address; ended with everything it started."""
+def lab(folder: Path, theme: str = "Light", app: str = "jupyterlab") -> Iterator[str]:
+    """JupyterLab (or the app "notebook") serving `folder` on loopback, as an address; ended with everything it started."""
     port = free_port()
     chosen = str(settings(folder / ".settings", theme))
     env = dict(os.environ, JUPYTERLAB_SETTINGS_DIR=chosen, OMP_NUM_THREADS="1",
                PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+    command = [sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1",
                f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-               "--expose-app-in-browser",                f"--ServerApp.root_dir={folder}"]
+               "--expose-app-in-browser", f"--ServerApp.root_dir={folder}"]
     with open(folder / "lab.log", "wb") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:

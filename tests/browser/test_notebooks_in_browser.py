@@ -1,4 +1,4 @@
-"""Notebooks as a reader runs them: Run All in JupyterLab, no cell fails, the console is clean, and one can look at it later.
+"""Notebooks as a reader runs them, in JupyterLab and in Notebook 7: no cell fails, the console is clean, all answers.
 
 With the brief budget, for what is trained is tested elsewhere.  One notebook by default, a quick one; DGM_BROWSER=all
 runs all of them, DGM_BROWSER=07,08 those.  Pictures of every section stay in tests/browser/seen/, which git ignores.
@@ -26,17 +26,23 @@ def chosen() -> list[Path]:
     return [path for path in NOTEBOOKS if wanted == "all" or path.stem[:2] in wanted.split(",")]
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """One JupyterLab for all of them, the brief budget on the CPU."""
-    folder = tmp_path_factory.mktemp("lab")
-    for path in chosen():
-        nbformat.write(emptied(path), folder / path.name)
+@pytest.fixture(scope="module", autouse=True)
+def brief():
+    """The kernels' budget and device."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DGM_BUDGET", "brief")
         patch.setenv("DGM_DEVICE", "cpu")
-        with lab(folder) as address:
-            yield address
+        yield
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """One JupyterLab for all of them."""
+    folder = tmp_path_factory.mktemp("lab")
+    for path in chosen():
+        nbformat.write(emptied(path), folder / path.name)
+    with lab(folder) as address:
+        yield address
 
 
 @pytest.mark.parametrize("path", chosen(), ids=lambda path: path.stem)
@@ -44,14 +50,30 @@ def test_run_all_in_the_browser(address, path):
     with browser_page() as page:
         run_all(page, f"{address}/lab/workspaces/test/tree/{path.name}?reset", seconds=1500)
         look(page, SEEN / path.stem)
-        assert failures(page) == []
-        assert still(page) == []
-        assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
-        prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
-        assert len(prompts) > 10 and all(re.fullmatch(r"\[\d+\]:?", prompt.strip()) for prompt in prompts)
-        assert page.locator(".jp-OutputArea-output img, .jp-OutputArea-output canvas").count() > 5
-        assert page.get_by_text("Error displaying widget").count() == 0
-        assert [fault for fault in page.faults if not any(word in fault for word in QUIET)] == []
+        assert_it_ran_and_answers(page)
+
+
+def test_run_all_in_notebook_7(tmp_path):
+    """The other front end, where it is installed; the first of the chosen."""
+    pytest.importorskip("notebook")
+    path = chosen()[0]
+    nbformat.write(emptied(path), tmp_path / path.name)
+    with lab(tmp_path, app="notebook") as address, browser_page() as page:
+        run_all(page, f"{address}/notebooks/{path.name}", seconds=1500)
+        look(page, SEEN / f"{path.stem} in Notebook 7")
+        assert_it_ran_and_answers(page)
+
+
+def assert_it_ran_and_answers(page) -> None:
+    """Every cell has its number, none failed or complained, each picture is there, each player and control answers."""
+    assert failures(page) == []
+    assert still(page) == []
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+    assert len(prompts) > 10 and all(re.fullmatch(r"\[\d+\]:?", prompt.strip()) for prompt in prompts)
+    assert page.locator(".jp-OutputArea-output img, .jp-OutputArea-output canvas").count() > 5
+    assert page.get_by_text("Error displaying widget").count() == 0
+    assert [fault for fault in page.faults if not any(word in fault for word in QUIET)] == []
 
 
 def emptied(path: Path) -> nbformat.NotebookNode:
