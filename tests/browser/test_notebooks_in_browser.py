@@ -54,20 +54,23 @@ def test_run_all_in_the_browser(address, path):
 
 
 def test_run_all_in_notebook_7(tmp_path):
-    """The other front end, where it is installed; the first of the chosen."""
+    """The other front end, where it is installed; the first of the chosen.
+
+    Its shortcuts take the arrow keys away from every slider of ipywidgets, so those are dragged; players get both."""
     pytest.importorskip("notebook")
     path = chosen()[0]
     nbformat.write(emptied(path), tmp_path / path.name)
     with lab(tmp_path, app="notebook") as address, browser_page() as page:
         run_all(page, f"{address}/notebooks/{path.name}", seconds=1500)
         look(page, SEEN / f"{path.stem} in Notebook 7")
-        assert_it_ran_and_answers(page)
+        page.faults = [fault for fault in page.faults if "reading 'schema'" not in fault]  # its own, on an empty page too
+        assert_it_ran_and_answers(page, keys=False)
 
 
-def assert_it_ran_and_answers(page) -> None:
+def assert_it_ran_and_answers(page, keys: bool = True) -> None:
     """Every cell has its number, none failed or complained, each picture is there, each player and control answers."""
     assert failures(page) == []
-    assert still(page) == []
+    assert still(page, keys) == []
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
     assert len(prompts) > 10 and all(re.fullmatch(r"\[\d+\]:?", prompt.strip()) for prompt in prompts)
@@ -112,14 +115,15 @@ def run_all(page, url: str, seconds: float) -> None:
 STATE = "root => JSON.stringify(root.dgm.state())"
 
 
-def still(page) -> list[str]:
-    """Each player and each control is used once, by the keyboard; back come those that did not answer."""
+def still(page, keys: bool) -> list[str]:
+    """Each player and each control is used once, by the keyboard (sliders by the pointer without `keys`); back come those
+    that did not answer."""
     players = [(f"player {number}", root) for number, root in enumerate(page.locator(".dgm-player").all())]
     silent = [name for name, root in players if not answers(page, root)]
     for number, box in enumerate(page.locator(".widget-vbox:has(> img.widget-image)").all()):
         handles = box.locator(".noUi-handle, input[type=checkbox], select").all()
         silent += [f"control {place} of slider picture {number}" for place, handle in enumerate(handles)
-                   if not redraws(page, box, handle)]
+                   if not redraws(page, box, handle, keys)]
     return silent + page.locator("div[role=alert]").all_inner_texts()
 
 
@@ -143,7 +147,7 @@ def answers(page, root) -> bool:
     return False
 
 
-def redraws(page, box, handle) -> bool:
+def redraws(page, box, handle, keys: bool) -> bool:
     """Whether the kernel's picture is another one after a control has moved a step, or back from its end."""
     picture = box.locator("img.widget-image").first
     before, kind = picture.get_attribute("src"), handle.evaluate("node => node.tagName")
@@ -152,6 +156,8 @@ def redraws(page, box, handle) -> bool:
         handle.select_option(index=(handle.evaluate("node => node.selectedIndex") + 1) % handle.locator("option").count())
     elif kind == "INPUT":
         handle.click()
+    elif not keys:
+        drag(page, handle)
     else:
         handle.focus()
         at = handle.get_attribute("aria-valuenow")
@@ -163,6 +169,18 @@ def redraws(page, box, handle) -> bool:
             return True
         page.wait_for_timeout(100)
     return False
+
+
+def drag(page, handle) -> None:
+    """A slider's handle to the middle of its rail, or away from there."""
+    base = handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]")
+    rail, knob = base.bounding_box(), handle.bounding_box()
+    x, y = (knob[k] + knob[side] / 2 for k, side in (("x", "width"), ("y", "height")))
+    middle = rail["x"] + rail["width"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(middle if abs(x - middle) > 30 else middle + 60, y, steps=5)
+    page.mouse.up()
 
 
 def look(page, folder: Path) -> None:
