@@ -5,7 +5,10 @@ import os
 import pickle
 import signal
 import struct
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -130,22 +133,26 @@ def test_a_write_that_fails_leaves_the_old_file(where, tmp_path, monkeypatch):
     assert same(read(file)[0], OLD) and not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a child that can be killed")
+def die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in_mid_save(where: str, file: str) -> None:
+    """What the killed process of the next test does."""
+    if where == "half":
+        checkpoints.save_file = half_then(die)
+    else:
+        setattr(os, where, die)
+    write(Path(file), NEW)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a signal that kills")
 @pytest.mark.parametrize("where", ["half", "fsync", "replace"])
 def test_a_process_killed_in_mid_save_leaves_the_old_file(where, tmp_path):
-    file, die = write(tmp_path / "w.safetensors", OLD), lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-    child = os.fork()
-    if child == 0:
-        try:
-            if where == "half":
-                checkpoints.save_file = half_then(die)
-            else:
-                setattr(os, where, die)
-            write(file, NEW)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    file = write(tmp_path / "w.safetensors", OLD)
+    call = f"import test_checkpoints; test_checkpoints.die_in_mid_save({where!r}, {str(file)!r})"
+    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parent, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
     assert same(read(file)[0], OLD)
     write(file, NEW)  # and what the dead left behind is in nobody's way
     assert same(read(file)[0], NEW) and same(read(previous(file))[0], OLD)

@@ -168,37 +168,43 @@ def test_the_cpus_real_allocator_is_understood():
 # --- weights and their card are two files ---
 
 
+def tiny_in(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Weights of a moment's training, made in a folder of the test."""
+    patch.setattr(pretrained, "FOLDER", folder)
+    patch.setattr(pretrained.files, "FOLDER", folder)
+    patch.setattr(pretrained.data, "mnist_for_weights", data.mnist)
+    entry = Entry(Curve, itself, lambda images: TABLE, lambda: RECIPE, lambda model, images: {"protocol": "none"})
+    patch.setitem(pretrained.ENTRIES, "tiny", entry)
+    return folder
+
+
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
-    """Weights of a moment's training, made in a folder of the test."""
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
-    monkeypatch.setattr(pretrained.files, "FOLDER", tmp_path)
-    monkeypatch.setattr(pretrained.data, "mnist_for_weights", data.mnist)
-    entry = Entry(Curve, itself, lambda images: TABLE, lambda: RECIPE, lambda model, images: {"protocol": "none"})
-    monkeypatch.setitem(pretrained.ENTRIES, "tiny", entry)
-    return tmp_path
+    return tiny_in(tmp_path, monkeypatch)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a child that can be killed")
+def die_while_training(where: str, folder: str) -> None:
+    """What the killed process of the next test does."""
+    tiny_in(Path(folder), pytest.MonkeyPatch())
+    die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    if where == "before the weights":
+        pretrained.checkpoints.write = lambda path, *rest, write=checkpoints.write: (
+            die() if path.name == "tiny.safetensors" else write(path, *rest))
+    elif where == "between weights and card":
+        pretrained.json.dumps = lambda *a, dumps=json.dumps, **k: die() if k.get("indent") else dumps(*a, **k)
+    else:
+        Path.write_text = lambda self, text, **_: (self.write_bytes(text[:9].encode()), die())
+    pretrained.train("tiny")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a signal that kills")
 @pytest.mark.parametrize("where", ["before the weights", "between weights and card", "in mid-card"])
-def test_killed_between_the_weights_and_their_card_the_same_command_goes_on(where, tiny, monkeypatch):
+def test_killed_between_the_weights_and_their_card_the_same_command_goes_on(where, tiny):
     pretrained.train("tiny", tiny)
     old = (tiny / "tiny.json").read_text()
-    child = os.fork()
-    if child == 0:
-        try:
-            die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-            if where == "before the weights":
-                pretrained.checkpoints.write = lambda path, *rest, write=checkpoints.write: (
-                    die() if path.name == "tiny.safetensors" else write(path, *rest))
-            elif where == "between weights and card":
-                pretrained.json.dumps = lambda *a, dumps=json.dumps, **k: die() if k.get("indent") else dumps(*a, **k)
-            else:
-                Path.write_text = lambda self, text, **_: (self.write_bytes(text[:9].encode()), die())
-            pretrained.train("tiny")
-        finally:
-            os._exit(0)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    call = f"import test_faults; test_faults.die_while_training({where!r}, {str(tiny)!r})"
+    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parent, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
     assert (tiny / "tiny.json").read_text() == old and (tiny / "tiny.half.safetensors").exists()
     pretrained.load("tiny")
     assert pretrained.train("tiny") == tiny / "tiny.safetensors"
