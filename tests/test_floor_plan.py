@@ -95,8 +95,8 @@ def test_the_mathematics_draws_nothing(module):
     assert not outside(module) & PICTURES, f"{module} belongs to the mathematics and imports what draws."
 
 
-def test_the_package_itself_imports_nothing():
-    assert not imports("") and not outside(""), "`import dgm_course` must stay light: dgm lab waits for it."
+def test_the_package_itself_imports_next_to_nothing():
+    assert not imports("") and outside("") <= {"os"}, "`import dgm_course` must stay light: dgm lab waits for it."
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -270,14 +270,19 @@ def tiles(images: Tensor, columns: int = 10) -> Tensor:
 def images(x: Tensor, ax: Axes, columns: int = 10, names: Sequence[str] = ()) -> Axes:
     """Images in rows, ink on paper, the rows named at the left.  x (N, 1, H, W) in [-1, 1]; names: none or one a row"""
     sheet = tiles(x.detach().float().cpu(), columns)
-    if ax.figure.axes == [ax]:
-        ax.figure.set_figheight(0.2 + ax.figure.get_figwidth() * sheet.shape[0] / sheet.shape[1])
+    _as_tall_as(ax, sheet.shape[0] / sheet.shape[1])
     ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.axis("off")
     for row, name in enumerate(names):
         ax.text(-0.01, 1 - (row + 0.5) / len(names), name, transform=ax.transAxes, ha="right", va="center", fontsize=9,
                 color=INK)
     return ax
+
+
+def _as_tall_as(ax: Axes, share: float) -> None:
+    """Where this is a figure's one picture: the height that a share of its width asks for, without empty bands."""
+    if ax.figure.axes == [ax]:
+        ax.figure.set_figheight(0.2 + ax.figure.get_figwidth() * share)
 
 
 def gallery(rows: Mapping[str, Tensor], alt: str, columns: int = 12) -> Picture:
@@ -310,6 +315,7 @@ def matrix(values: Tensor, ax: Axes, names: Sequence[str], xlabel: str = "from",
 def letters(tokens: Tensor, ax: Axes, alphabet: str) -> Axes:
     """Short sequences as words, one a column of boxes; what is masked is a grey box.  tokens (N, L)"""
     tokens = tokens.detach().cpu()
+    _as_tall_as(ax, tokens.shape[1] / len(tokens))
     masks = LinearSegmentedColormap.from_list("masks", ["#ffffff", "#b9b9b9"])
     ax.imshow((tokens == len(alphabet)).T, cmap=masks, vmin=0, vmax=1)
     for (word, place), token in np.ndenumerate(tokens.numpy()):
