@@ -1,4 +1,4 @@
-"""A training on all cores, alone and while another program keeps a core busy: torch's own way of waiting over the course's.
+"""A training on all cores, alone and beside busy programs: the time with torch's own way of waiting over the course's.
 
 Torch's threads wait for each other awake, which costs nothing alone and much where there are fewer cores than work. The
 course asks them to sleep sooner (GOMP_SPINCOUNT, set by `import dgm_course`, read by torch on Linux). Each turn is a process
@@ -46,14 +46,14 @@ def main() -> None:
     args = parser.parse_args()
     if args.one:
         return steps()
-    for name, busy in {"alone": 0, "beside a busy program": 1}.items():
+    for busy in range(3):
         neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
         try:
             rounds = [(train(OWN), train(COURSE)) for _ in range(args.rounds)]
         finally:
             for neighbour in neighbours:
                 neighbour.kill()
-        print(f"{name:22}" + ratio(*map(list, zip(*rounds))), flush=True)
+        print(f"beside {busy} busy programs" + ratio(*map(list, zip(*rounds))), flush=True)
 
 
 if __name__ == "__main__":

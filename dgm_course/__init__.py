@@ -21,7 +21,7 @@ import os
 __version__ = "0.1.0"
 
 # How long threads of torch (on Linux) wait for each other awake before they sleep; read when torch is loaded, and inherited
-# by every kernel. With torch's own long wait a training on all cores takes twice as long as soon as another program keeps a
-# core busy; alone it makes no difference (benchmarks/neighbour.py).
+# by every kernel. With torch's own long wait a training on two cores takes half as long again where another program is busy,
+# and three times as long where two are; alone it makes no difference (benchmarks/neighbour.py).
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

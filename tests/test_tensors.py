@@ -196,7 +196,8 @@ def test_what_is_good_passes_as_it_is():
     assert float(tensors.expect_time(1.0 + 5e-7)) == pytest.approx(1)  # rounding of a grid's last point
 
 
-@pytest.mark.parametrize("given, kept", [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])
+@pytest.mark.parametrize("given, kept", [
+    ({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])
 def test_threads_do_not_wait_awake_for_long_unless_somebody_wants_them_to(given, kept):
     own = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     told = subprocess.run([sys.executable, "-c", "import os, dgm_course; print(os.environ.get('GOMP_SPINCOUNT'))"],

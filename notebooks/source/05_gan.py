@@ -610,7 +610,7 @@ draw.gallery({"twelve styles": G_style.synthesis(w), "the same, other noise": ma
 # %% [markdown]
 # *Stochastic variation*: the third row shows the deviation over forty draws of the noise on every pixel. It is the slide's "pores and hair" of a digit. Which digit it is, and how it leans, stays.
 #
-# Compare the recall in the first lines with that of the DCGAN in section 8: it is far lower. This generator was trained briefly; it makes all ten digits, but few ways of writing each. That is mode collapse too, of a gentler kind, and no look at twelve pictures shows it.
+# Compare precision and recall in the first lines with those of the DCGAN in section 8. These digits are cleaner, and there are fewer ways of writing each: the recall is far lower. That is mode collapse too, of a gentler kind, and no look at twelve pictures shows it.
 #
 # Now **style mixing**. Rows give the style of the layers *before* the slider's, columns from it on. Layers 0 and 1 work at 7 × 7, 2 and 3 at 14 × 14, 4 at 28 × 28.
 

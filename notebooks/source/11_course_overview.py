@@ -194,7 +194,7 @@ gallery
 # The slide draws a triangle: fast sampling, high quality, mode coverage; *pick two*. Here are the three as axes side by side, top is good on each. A model is a line. Point at one to see its digits and figures; a click keeps it, N and P go through all.
 #
 # **Predict before you look.** Is there a line that stays at the top on all three axes? Which families cross from the top on the left to the bottom on the right?
-# <details><summary>Answer</summary>None is at the top of all three; the VAE with a learned prior comes near. The one-pass models start in the upper half, and RealNVP and the style GAN fall from there to the bottom. Diffusion and flow matching on pixels start at the bottom and end at the top. Autoregression over pixels and absorbing diffusion start low and do not get to the top; judge them beside real <i>bits</i>. Models on codes lie between in speed and high on the other two. Section 6 is about them.</details>
+# <details><summary>Answer</summary>None is at the top of all three; the VAE with a learned prior comes near. The one-pass models start in the upper half; RealNVP falls from there to the bottom, and the GANs part of the way. Diffusion and flow matching on pixels start at the bottom and end at the top. Autoregression over pixels and absorbing diffusion start low and do not get to the top; judge them beside real <i>bits</i>. Models on codes lie between in speed and high on the other two. Section 6 is about them.</details>
 
 # %% tags=["slide:over.trilemma"]
 TrilemmaPlayer(rows, label="Speed, sample quality and coverage of every model of the course")
@@ -237,7 +237,7 @@ draw_overview.MarksTable(table)
 # **Column by column**, and what a small course on digits can and cannot say.
 #
 # * **Efficient.** One pass against many, says the slide, and mostly so it is. Passes are not seconds, though: a few dozen small ones over codes can be as cheap as six large ones. The border is set by the slowest row, so rows near it turn from one run to the next. Autoregression over pixels takes 784 passes (ImageGPT, over blocks, 196), each small, since what was computed about the past is kept; a diffusion step is a whole U-Net.
-# * **Sample quality.** The ✓ for GANs comes, we think, from large ones on faces. Ours were trained for a few minutes on one core, and their digits are often between two classes; a mark for a *family* is a mark for its best member, with the best budget. The VAE's means are smooth where a pen
+# * **Sample quality.** The ✓ for GANs comes, we think, from large ones on faces. Ours are small and were trained for little more than half an hour on one core, and some of their digits are between two classes; a mark for a *family* is a mark for its best member, with the best budget. The VAE's means are smooth where a pen
 #   is uncertain, the usual reason for the ✗; and look at the two other lines of the same decoder: *drawing* bits buries the blur under grain, and a learned prior asks the decoder only for what it has practised. It is the same decoder each time. So a part of the ✗ belongs to the prior.
 # * **Coverage.** The slide leaves three question marks. Where a likelihood is trained nothing may be forgotten, says the theory (every datum counts with its log); yet a low coverage here can also mean that *samples are poor*: a ball of real digits is not hit by what does not look real.
 #   Coverage is no pure measure of modes. Recall, in the printed lines, is kinder to it, because balls around scattered samples are large.
