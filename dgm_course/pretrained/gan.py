@@ -53,9 +53,9 @@ def adversarial_figure(model: nn.Module) -> dict[str, Any]:
 
 ENTRIES = {
     "dcgan_digits": Entry(
-        digits_dcgan, itself, lambda images: images.train, lambda: adversarial_recipe(10_000),
+        digits_dcgan, itself, lambda images: images.train, lambda: adversarial_recipe(28_000),
         lambda model, images: adversarial_figure(model)),
     "style_digits": Entry(
-        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(2_200),
+        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(16_000),
         lambda model, images: adversarial_figure(model)),
 }
