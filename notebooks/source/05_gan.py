@@ -509,7 +509,7 @@ draw.shown(axes, alt="A grid of 25 modes: the plain game at one place, the cured
 mnist = data.mnist().to(device())
 seed(7)
 live = pretrained.digits_dcgan().to(device())
-history = fit(live, mnist.train, pretrained.adversarial_recipe(budget(quick=120, full=4000), ema=0.9), report=progress("DCGAN"))
+history = fit(live, mnist.train, pretrained.adversarial_recipe(budget(quick=400, full=4000), ema=0.95), report=progress("DCGAN"))
 dcgan = pretrained.load("dcgan_digits").to(device())
 seed(8)
 draw.gallery({f"live, {history.step} steps": live.sample(24), "the shipped weights": dcgan.sample(24), "real": mnist.test[:24]},

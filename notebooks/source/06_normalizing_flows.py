@@ -147,7 +147,7 @@ steps_between = torch.linspace(0, 1, 9)[1:, None, None]
 points = flow.stages(torch.randn(1500, 2))                             # particles instead of paper
 way = [points[:1]] + [a + steps_between * (b - a) for a, b in zip(points, points[1:])]
 TrajectoryPlayer(torch.cat(way), times=torch.linspace(0, 6, 49), data=moons.sample(500),
-                 frame=6, titles=["samples"], clock=("layer", lambda t: t),
+                 frame=6, titles=["samples"], time="layer",
                  label="Samples pushed through six couplings, one after the other, from noise to two moons")
 
 # %% [markdown]

@@ -40,6 +40,7 @@ class Look:
     size: int = 0
     trails: int = 150
     seconds: float = 4.0
+    time: str = "t"
     clock: tuple[str, Callable[[float], float]] | None = None
     drop: Any = ()
     solver: str = "euler"
@@ -188,7 +189,8 @@ class TrajectoryPlayer(anywidget.AnyWidget):
     data         points (M, 2) in ink; density: what `sample_density` takes, shaded in green; both behind
     color        a colour, or N labels or hex colours; else grey noise turns into model blue
     look         titles, label, frame (half side, 4), size (pixels), trails (how many particles leave one),
-                 seconds, clock=("name", function of t) for a second time label, drop=[[x, y]], solver, steps
+                 seconds, time (what the clock counts, "t"), clock=("name", function of t) for a second label,
+                 drop=[[x, y]], solver, steps
 
     With several panels a list is dealt out (one for each panel), anything else is shared. ValueError or
     TypeError in a sentence where a shape, a time or a name is wrong.
@@ -236,7 +238,7 @@ class TrajectoryPlayer(anywidget.AnyWidget):
         drop = read_points(look.drop, "drop").tolist() if len(look.drop) else []
         return {"label": self.label, "note": self.note, "frame": float(look.frame), "span": [start, end],
                 "size": look.size or {1: 460, 2: 380}.get(len(self.panels), 290), "trails": look.trails,
-                "seconds": look.seconds, "clock": clock, "drop": drop, "solver": look.solver,
+                "seconds": look.seconds, "time": look.time, "clock": clock, "drop": drop, "solver": look.solver,
                 "steps": look.steps, "panels": [pack(p, parcel, float(look.frame)) for p in self.panels]}
 
     @property
@@ -250,7 +252,7 @@ class TrajectoryPlayer(anywidget.AnyWidget):
         start, end = self.span
         names = ", ".join(p.title for p in self.panels if p.title)
         count = self.panels[0].x.shape[1]
-        return self.look.label or (f"{count} particles moving in the plane from t = {start:g} to t = {end:g}"
+        return self.look.label or (f"{count} particles moving in the plane from {self.look.time} = {start:g} to {end:g}"
                                    + (f": {names}" if names else ""))
 
     def strip(self) -> bytes:
@@ -267,12 +269,12 @@ class TrajectoryPlayer(anywidget.AnyWidget):
             for ax, t in zip(row, moments, strict=True):
                 still(ax, panel, float(t), self.look.frame)
         for ax, t in zip(axes[0], moments, strict=True):
-            ax.set_title(f"t = {t:.2f}", fontsize=9, pad=4)
+            ax.set_title(f"{self.look.time} = {t:.2f}", fontsize=9, pad=4)
         return strip.small(strip.png(figure))
 
     def __repr__(self) -> str:
         count, (start, end) = self.panels[0].x.shape[1], self.span
-        what = f"{count} particles, {len(self.panels[0].times)} times from t = {start:g} to {end:g}"
+        what = f"{count} particles, {len(self.panels[0].times)} times from {self.look.time} = {start:g} to {end:g}"
         return (f"TrajectoryPlayer({what}{f', {len(self.panels)} panels' if len(self.panels) > 1 else ''}): "
                 f"run the cell to play{'. ' + self.note if self.note else ''}")
 

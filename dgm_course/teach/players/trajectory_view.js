@@ -1,11 +1,11 @@
 // The trajectory player's frame: panels on one clock, what to show, and the drop of a particle.
 
-/** "t = 0.42", and the second clock where one is given. */
+/** "t = 0.42" or what else is counted, and the second clock where one is given. */
 function sayTime(spec, u) {
   const t = spec.span[0] + u * (spec.span[1] - spec.span[0]), say = (v) => v.toFixed(2).replace("-", "\u2212");
-  if (!spec.clock) return [`t = ${say(t)}`, ""];
+  if (!spec.clock) return [`${spec.time} = ${say(t)}`, ""];
   const s = u * 100, k = Math.min(99, Math.floor(s)), v = spec.clock.values;
-  return [`t = ${say(t)}`, `${spec.clock.name} = ${say(v[k] + (v[k + 1] - v[k]) * (s - k))}`];
+  return [`${spec.time} = ${say(t)}`, `${spec.clock.name} = ${say(v[k] + (v[k + 1] - v[k]) * (s - k))}`];
 }
 
 function render({ model, el }) {
