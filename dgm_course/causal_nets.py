@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .tensors import expect_heads
+
 
 def raster_mask(kind: str, rows: int, columns: int) -> Tensor:
     """1 on the taps before the centre, row by row, 0 after it; the centre itself: 0 for kind A, 1 for B.  (rows, columns)
@@ -194,12 +196,8 @@ class CausalAttention(nn.Module):
 
     def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
         super().__init__()
-        heads, self.kv_heads = (heads, heads) if isinstance(heads, int) else heads
-        if heads < 1 or width % heads:
-            raise ValueError(f"{heads} heads do not divide the width {width}: expected width / heads to be whole.")
-        if self.kv_heads < 1 or heads % self.kv_heads:
-            raise ValueError(f"kv_heads is {self.kv_heads}: expected a number that divides the {heads} heads.")
-        self.heads, self.size = heads, width // heads
+        self.heads, self.kv_heads = expect_heads(width, heads)
+        self.size = width // self.heads
         self.parts = [width, self.kv_heads * self.size, self.kv_heads * self.size]  # of q, k and v
         self.qkv = nn.Linear(width, sum(self.parts))
         self.mix = nn.Linear(width, width)

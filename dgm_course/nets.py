@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .tensors import over
+from .tensors import expect_heads, over
 
 
 def _one_hot(x: Tensor, vocabulary: int, weight: Tensor) -> Tensor:
@@ -190,7 +190,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int = 4):
         super().__init__()
-        self.heads, self.norm = heads, nn.GroupNorm(8, channels)
+        self.heads, self.norm = expect_heads(channels, heads)[0], nn.GroupNorm(8, channels)
         self.mix, self.out = nn.Conv2d(channels, 3 * channels, 1), _zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, h: Tensor, c: Tensor | None = None) -> Tensor:

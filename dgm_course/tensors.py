@@ -145,6 +145,16 @@ def expect_alike(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> N
             raise ValueError(f"{names[0]} and {names[1]} differ in {what}: {left} and {right}.")
 
 
+def expect_heads(width: int, heads: int | tuple[int, int]) -> tuple[int, int]:
+    """(heads, kv_heads) of an attention of that width, both the same where one number is given; or a sentence."""
+    heads, kv_heads = (heads, heads) if isinstance(heads, int) else heads
+    if heads < 1 or width % heads:
+        raise ValueError(f"{heads} heads do not divide the width {width}: expected width / heads to be whole.")
+    if kv_heads < 1 or heads % kv_heads:
+        raise ValueError(f"kv_heads is {kv_heads}: expected a number that divides the {heads} heads.")
+    return heads, kv_heads
+
+
 def _expect_near(t: Tensor | float, x: Tensor) -> None:
     """A scalar t goes anywhere; times one a sample, and whatever holds no value at all, must be where x is."""
     if isinstance(t, Tensor) and t.device != x.device and (t.ndim or t.device.type == "meta"):

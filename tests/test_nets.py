@@ -374,6 +374,7 @@ WRONG = {
     "unet channels": (lambda: UNet(channels=6), "channels is 6.*multiple of 4"),
     "classifier": (lambda: DigitClassifier()(flat(4, 784)), r"\(4, 784\).*\(B, 1, 28, 28\)"),
     "odd features": (lambda: TimeFeatures(7), "width is 7.*even"),
+    "attention heads": (lambda: SelfAttention(16, 3), "3 heads do not divide the width 16"),
     "unet of three channels": (lambda: UNet(8, inputs=3)(images(2), 0.5), r"\(2, 1, 28, 28\).*images, \(B, 3, 28, 28\)"),
     "token mlp length": (lambda: TokenMLP(3, 4)(tokens(3, 2, 5), 0.5), r"\(2, 5\).*TokenMLP expects \(B, 4\)"),
     "token mlp images": (lambda: TokenMLP(3, 4)(tokens(3, 2, 4, 1), 0.5), r"\(2, 4, 1\).*expects \(B, 4\)"),
