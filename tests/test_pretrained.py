@@ -268,6 +268,16 @@ def test_the_conditional_vae_has_the_nats_of_its_card(images):
     assert told["importance_weighted"]["nats"] < told["nats"] < 110
 
 
+def test_samples_teach_as_real_digits_do_and_those_of_another_class_teach_that_class(images):
+    def told(shift):
+        sampler = lambda labels: torch.cat([images.train[images.train_labels == (k + shift) % 10][-40:] for k in range(10)])
+        return pretrained.judging.taught(sampler, images, "real digits", 400, steps=60)
+
+    right, shifted = told(0), told(1)
+    assert right["taught"] > 0.8 and abs(right["taught"] - right["taught_by_real"]) < 0.1 and shifted["taught"] < 0.1
+    assert "400 class-balanced samples alone, real digits" in right["taught_protocol"]
+
+
 # --- beside published figures ---
 
 

@@ -14,7 +14,7 @@ from ..path_models import PathModel, absorbing, ddpm, flow_matching, heun_to_dat
 from ..paths import ancestral
 from ..tensors import budget, device, fast_dtype
 from .files import Entry, itself
-from .judging import judged, nats_of_bits
+from .judging import judged, nats_of_bits, taught
 
 GUIDANCE, STEPS = 1.4, 8  # wherever digits are judged: more guidance is more precise and less varied
 
@@ -77,6 +77,12 @@ def likeness(model: PathModel, images: data.Images, n: int = 1000, guidance: flo
                   f"guidance {guidance:g}, {method.__name__}, {steps} steps", n)
 
 
+def as_teacher(model: PathModel, images: data.Images, steps: int = STEPS, method: Method = heun_to_data) -> dict[str, Any]:
+    """How well a classifier does that has seen nothing but the model's samples; unguided, which vary more."""
+    return taught(lambda labels: model.given(labels).sample(len(labels), steps, method), images,
+                  f"no guidance, {method.__name__}, {steps} steps")
+
+
 def live_recipe(quick: int = 800) -> Recipe:
     """What notebook 08 trains with: half a minute on two cores; with the full budget what the shipped weights had."""
     return digits_recipe(budget(quick=quick, full=22_500), lr=3e-3, ema=budget(quick=0.99, full=0.9995))
@@ -86,15 +92,17 @@ ENTRIES = {
     "flow_matching_digits": Entry(
         lambda: digits_flow(deep=True), itself, lambda images: (images.train, None, images.train_labels),
         lambda: digits_recipe(60_000, ema=0.9998, decay=held_then_linear),
-        lambda model, images: likeness(model, data.mnist().to(device()))),
+        lambda model, images: likeness(model, data.mnist().to(device())) | as_teacher(model, images)),
     "ddpm_digits": Entry(
         digits_ddpm, itself, lambda images: (images.train, None, images.train_labels),
         lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
-        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)
+        | as_teacher(model, images, 50, ancestral)),
     "ncsn_digits": Entry(
         digits_ncsn, itself, lambda images: (images.train, None, images.train_labels),
         lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
-        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)
+        | as_teacher(model, images, 50, ancestral)),
     "absorbing_digits": Entry(
         digits_absorbing, itself, lambda images: data.Bits(images.train),
         lambda: bits_recipe(20_000, ema=0.9995, decay=held_then_linear),
