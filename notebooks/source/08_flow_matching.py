@@ -682,7 +682,7 @@ draw.images(live.given(forty, pretrained.GUIDANCE).sample(40, steps=10, method=p
 # The samples are judged by a fixed classifier that has never seen any of these 5,000 images: its 128 features of our digits against its
 # features of the 1,000 test images. The *Fréchet distance* compares mean and covariance of the two clouds of features. *Precision* asks how many
 # of our digits lie among the real ones, *recall* how many real ones lie among ours. The floor is real against other real images.
-# Last comes the same network after longer training, from the weights that come with the course.
+# Last comes a somewhat deeper network after longer training, from the weights that come with the course.
 
 # %%
 best, card = pretrained.load("flow_matching_digits").to(device()), pretrained.card("flow_matching_digits")
