@@ -54,10 +54,11 @@ def outside(module: str) -> set[str]:
     return names
 
 
-DISKS = ("checkpoints", "folders", "mnist_files", "recipe", "batches", "pace")  # files and clocks: no formula in them
+# files, clocks, stops and shares: no formula in them
+SERVANTS = ("checkpoints", "folders", "mnist_files", "recipe", "batches", "pace", "interrupts", "pieces", "processes")
 
 
-def wings(skip: tuple[str, ...] = ("grade", "cli", "lab", *DISKS)) -> dict[str, set[str]]:
+def wings(skip: tuple[str, ...] = ("grade", "cli", "lab", *SERVANTS)) -> dict[str, set[str]]:
     """The same with every package as one: the first part of the names, and which of them each imports."""
     graph: dict[str, set[str]] = {}
     for module in modules():
