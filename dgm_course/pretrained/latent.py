@@ -165,7 +165,7 @@ ENTRIES = {
     "lfm_digits": Entry(
         digits_lfm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
         lambda: codes_recipe(5000), lambda model, images: likeness(model, data.mnist().to(device())) | cost(
-            model, "flow_matching_digits", digits_flow(), STEPS, heun_to_data)),
+            model, "flow_matching_digits", digits_flow(deep=True), STEPS, heun_to_data)),
     "ldm_digits": Entry(
         digits_ldm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
         lambda: codes_recipe(5000),

@@ -92,7 +92,8 @@ ENTRIES = {
     "flow_matching_digits": Entry(
         lambda: digits_flow(deep=True), itself, lambda images: (images.train, None, images.train_labels),
         lambda: digits_recipe(60_000, ema=0.9998, decay=held_then_linear),
-        lambda model, images: likeness(model, data.mnist().to(device())) | as_teacher(model, images)),
+        lambda model, images: likeness(model, data.mnist().to(device())) | as_teacher(model, images) | {
+            "by_ancestral": likeness(model, data.mnist().to(device()), guidance=1.1, steps=50, method=ancestral)}),
     "ddpm_digits": Entry(
         digits_ddpm, itself, lambda images: (images.train, None, images.train_labels),
         lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
@@ -101,8 +102,7 @@ ENTRIES = {
     "ncsn_digits": Entry(
         digits_ncsn, itself, lambda images: (images.train, None, images.train_labels),
         lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
-        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)
-        | as_teacher(model, images, 50, ancestral)),
+        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
     "absorbing_digits": Entry(
         digits_absorbing, itself, lambda images: data.Bits(images.train),
         lambda: bits_recipe(20_000, ema=0.9995, decay=held_then_linear),

@@ -682,13 +682,15 @@ draw.images(live.given(forty, pretrained.GUIDANCE).sample(40, steps=10, method=p
 # The samples are judged by a fixed classifier that has never seen any of these 5,000 images: its 128 features of our digits against its
 # features of the 1,000 test images. The *Fréchet distance* compares mean and covariance of the two clouds of features. *Precision* asks how many
 # of our digits lie among the real ones, *recall* how many real ones lie among ours. The floor is real against other real images.
-# Last comes a somewhat deeper network after longer training, from the weights that come with the course.
+# Then comes a somewhat deeper network after longer training, from the weights that come with the course; and last the same weights drawn otherwise: each
+# step guesses the data and adds fresh noise (`ancestral`, notebook 07). That takes more steps, forgives more errors, and so needs less guidance (1.1).
 
 # %%
 best, card = pretrained.load("flow_matching_digits").to(device()), pretrained.card("flow_matching_digits")
 print(f"{'':34}Fréchet  precision  recall")
 for name, told in {"trained here": pretrained.likeness(live, digits),
-                   "longer training (from its card)": card["held_out"]}.items():
+                   "longer training (from its card)": card["held_out"],
+                   "the same, fifty noisy steps": card["held_out"]["by_ancestral"]}.items():
     print(f"{name:34}{told['frechet']:7.2f}  {told['precision']:9.2f}  {told['recall']:6.2f}")
 print(f"{'floor: real against real':34}{told['frechet_floor']:7.2f}")
 print(f"longer training: {card['steps']:,} steps on {card['images']:,} images; judged on {told['protocol']}")
