@@ -693,7 +693,7 @@ for name, told in {"trained here": pretrained.likeness(live, digits),
                    "the same, fifty noisy steps": card["held_out"]["by_ancestral"]}.items():
     print(f"{name:34}{told['frechet']:7.2f}  {told['precision']:9.2f}  {told['recall']:6.2f}")
 print(f"{'floor: real against real':34}{told['frechet_floor']:7.2f}")
-print(f"longer training: {card['steps']:,} steps on {card['images']:,} images; judged on {told['protocol']}")
+print(f"longer training: {card['steps']:,} steps on {card['images']:,} images; judged on {card['held_out']['protocol']}")
 
 # %%
 seed(2)
