@@ -1,40 +1,20 @@
-"""Networks: shapes, dtypes, what depends on what, and sentences for wrong input.
+"""Networks that are fields, and the judge of digits: shapes, dtypes, what depends on what.
 
 The oracles are properties of a network with any weights: every weight receives a gradient, time
 and class change the answer, samples of a batch do not see each other, guidance is the formula, features make
 the logits.
 """
+
+from __future__ import annotations
+
 import copy
 
 import pytest
 import torch
+from net_worlds import images, stirred
 from torch import nn
 
-from dgm_course.nets import (
-    MLP,
-    DeepUNet,
-    DigitClassifier,
-    Guided,
-    SelfAttention,
-    TimeFeatures,
-    TokenMLP,
-    TokenUNet,
-    UNet,
-)
-
-
-def stirred(net: nn.Module, amount: float = 0.1) -> nn.Module:
-    """The net with every weight moved a little, so that a last layer of zeros hides nothing."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for p in net.parameters():
-            p.add_(amount * torch.randn(p.shape, generator=generator).to(p))
-    return net.eval()
-
-
-def images(n: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    return torch.randn(n, 1, 28, 28, generator=torch.Generator().manual_seed(2)).to(dtype)
-
+from dgm_course.nets import MLP, DeepUNet, DigitClassifier, Guided, SelfAttention, TimeFeatures, TokenMLP, TokenUNet, UNet
 
 FIELDS = {
     "mlp": (lambda: MLP(2, width=16), lambda n: torch.randn(n, 2)),
@@ -226,9 +206,6 @@ def test_classifier_learns_a_trivial_task():
     assert loss < 0.2
 
 
-# --- other numbers of channels, and tokens
-
-
 def test_unet_takes_and_gives_as_many_channels_as_it_is_told():
     net, x = stirred(UNet(channels=8, classes=10, inputs=3, outputs=5)), torch.randn(3, 3, 28, 28)
     t, y = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0, 4, 10])
@@ -239,158 +216,6 @@ def test_unet_takes_and_gives_as_many_channels_as_it_is_told():
         assert (net(other, t, y) - net(x, t, y)).abs().amax((0, 2, 3)).min() > 1e-4  # seen by every output
     net.train()(x, t, y).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
-
-
-def tokens(vocabulary: int, n: int, *event: int) -> torch.Tensor:
-    return torch.randint(vocabulary + 1, (n, *event), generator=torch.Generator().manual_seed(3))
-
-
-SPEAKERS = {
-    "mlp": (lambda: TokenMLP(3, 4, width=16), lambda n: tokens(3, n, 4)),
-    "unet of bits": (lambda: TokenUNet(2, channels=8), lambda n: tokens(2, n, 1, 28, 28)),
-    "unet of five values": (lambda: TokenUNet(5, channels=8, classes=10), lambda n: tokens(5, n, 1, 28, 28)),
-}
-
-
-@pytest.fixture(params=SPEAKERS)
-def speaker(request):
-    return SPEAKERS[request.param]
-
-
-@pytest.mark.parametrize("n", [0, 1, 3])
-@pytest.mark.parametrize("time", ["number", "scalar", "per sample"])
-def test_tokens_are_answered_with_logits(speaker, n, time):
-    make, draw = speaker
-    t = {"number": 0.3, "scalar": torch.tensor(0.3), "per sample": torch.full((n,), 0.3)}[time]
-    net, x = stirred(make()), draw(n)
-    assert net(x, t).shape == (*x.shape, net.vocabulary)
-    torch.testing.assert_close(net(x, t), net(x, 0.3))
-
-
-def test_an_untrained_speaker_has_no_opinion(speaker):
-    make, draw = speaker
-    assert torch.equal(make()(draw(2), 0.5), torch.zeros(*draw(2).shape, make().vocabulary))
-
-
-def test_a_gradient_reaches_every_weight_of_a_speaker(speaker):
-    make, draw = speaker
-    net, x, y = stirred(make()).train(), draw(12), torch.arange(12) % 10
-    told = [y] if getattr(getattr(net, "body", None), "classes", 0) else []
-    logits = net(x, torch.rand(12), *told)
-    nn.functional.cross_entropy(logits.flatten(0, -2), x.flatten() % net.vocabulary).backward()
-    assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
-
-
-def test_a_speaker_tells_every_token_from_every_other_and_the_mask_from_all(speaker):
-    make, draw = speaker
-    net, x = stirred(make()), draw(1)
-    x.flatten()[-1] = 0
-    before = [net(x, 0.5)]
-    for token in range(1, net.vocabulary + 1):
-        x.flatten()[-1] = token
-        now = net(x, 0.5)
-        assert all((now - other).abs().max() > 1e-4 for other in before)
-        assert (now - before[-1]).flatten(0, -2)[-2].abs().max() > 1e-5  # the neighbour hears of it
-        before.append(now)
-    assert (net(x, 0.2) - net(x, 0.8)).abs().max() > 1e-4
-
-
-def test_sequences_of_a_batch_do_not_see_each_other(speaker):
-    make, draw = speaker
-    net, x, t = stirred(make()), draw(4), torch.tensor([0.0, 0.3, 0.7, 1.0])
-    alone = torch.cat([net(x[i:i + 1], t[i]) for i in range(4)])
-    torch.testing.assert_close(net(x, t), alone, atol=1e-5, rtol=1e-4)
-
-
-def test_speakers_work_in_other_precisions_and_hear_integers_of_any_size(speaker):
-    make, draw = speaker
-    net, x = stirred(make(), 0.02), draw(2)
-    exact, twin = net(x, 0.5), copy.deepcopy(net)
-    for dtype in (torch.int32, torch.uint8):
-        assert torch.equal(net(x.to(dtype), 0.5), exact)
-    assert twin.double()(x, torch.rand(2)).dtype == torch.float64
-    torch.testing.assert_close(twin(x, 0.5).float(), exact, atol=1e-4, rtol=1e-4)
-    with torch.autocast("cpu", torch.bfloat16):
-        rough = net(x, 0.5).float()
-    assert (rough - exact).norm() < 0.05 * exact.norm() + 1e-3
-
-
-@pytest.mark.parametrize("make", [lambda: TokenUNet(2, channels=8), lambda: UNet(8, 0, 3, 3)], ids=["tokens", "fields"])
-def test_the_order_in_memory_changes_nothing(make):
-    net = stirred(make())
-    x = tokens(2, 2, 1, 28, 28) if isinstance(net, TokenUNet) else torch.randn(2, 3, 28, 28)
-    plain = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
-    torch.testing.assert_close(plain(x, 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(net(x.to(memory_format=torch.channels_last), 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4)
-    turned = x.transpose(2, 3).contiguous().transpose(2, 3)
-    torch.testing.assert_close(net(turned, 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4)
-
-
-def test_a_token_unet_that_only_looks_near_answers_where_it_was_asked():
-    """The U starts silent; what is left sees two pixels around, and tells them to one more."""
-    net, x = TokenUNet(2, channels=8), tokens(2, 1, 1, 28, 28)
-    nn.init.normal_(net.tell.weight)
-    other = x.clone()
-    other[0, 0, 5, 19] = (x[0, 0, 5, 19] + 1) % 3
-    rows, columns = (net(x, 0.5) - net(other, 0.5))[0, 0].abs().sum(-1).nonzero().T
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 8, 16, 22)
-
-
-def test_a_class_changes_what_an_image_of_tokens_becomes_and_guidance_exaggerates_it():
-    net, x, y = stirred(TokenUNet(2, 8, classes=10)), tokens(2, 2, 1, 28, 28), torch.tensor([1, 7])
-    free, told = net(x, 0.5), net(x, 0.5, y)
-    assert (told - free).abs().max() > 1e-3
-    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5, y), 3 * told - 2 * free)
-
-
-@pytest.mark.parametrize("x", [torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool)], ids=["float", "bool"])
-def test_what_is_no_token_is_refused(x):
-    with pytest.raises(TypeError, match=rf"x has dtype {x.dtype}: expected tokens, integers from 0 to 3 \(3: masked\)"):
-        TokenMLP(3, 4)(x, 0.5)
-    with pytest.raises(TypeError, match="expected tokens, integers from 0 to 2"):
-        TokenUNet(2, 8)(x.new_zeros(2, 1, 28, 28), 0.5)
-
-
-def flat(n, *event):
-    return torch.randn(n, *event)
-
-
-def unet(y):
-    return lambda: UNet(8, classes=10)(images(2), 0.5, y)
-
-
-WRONG = {
-    "mlp dim": (lambda: MLP(2)(flat(4, 3), 0.5), r"\(4, 3\).*expects \(B, 2\)"),
-    "mlp without batch": (lambda: MLP(2)(flat(2), 0.5), r"\(2,\).*expects \(B, 2\)"),
-    "mlp time": (lambda: MLP(2)(flat(4, 2), torch.rand(3)), r"t of shape \(3,\).*\(4,\)"),
-    "mlp unasked y": (lambda: MLP(2)(flat(4, 2), 0.5, flat(4, 1)), "knows no condition"),
-    "mlp context": (lambda: MLP(2, 64, 3, 3)(flat(4, 2), 0.5, flat(4, 1)), r"y has shape \(4, 1\).*\(4, 3\)"),
-    "unet size": (lambda: UNet(8)(flat(4, 1, 32, 32), 0.5), r"\(4, 1, 32, 32\).*\(B, 1, 28, 28\)"),
-    "unet without channel": (lambda: UNet(8)(flat(4, 28, 28), 0.5), r"\(4, 28, 28\).*\(B, 1, 28, 28\)"),
-    "unet unasked y": (lambda: UNet(8)(images(2), 0.5, torch.tensor([1, 2])), "knows no classes"),
-    "unet one-hot y": (unet(torch.zeros(2, 10)), r"y has shape \(2, 10\).*class numbers"),
-    "unet float y": (unet(torch.rand(2)), r"y has dtype torch.float32.*class numbers"),
-    "unet y too large": (unet(torch.tensor([3, 11])), r"y runs from 3 to 11.*0 to 9"),
-    "unet channels": (lambda: UNet(channels=6), "channels is 6.*multiple of 4"),
-    "classifier": (lambda: DigitClassifier()(flat(4, 784)), r"\(4, 784\).*\(B, 1, 28, 28\)"),
-    "odd features": (lambda: TimeFeatures(7), "width is 7.*even"),
-    "attention heads": (lambda: SelfAttention(16, 3), "3 heads do not divide the width 16"),
-    "unet of three channels": (lambda: UNet(8, inputs=3)(images(2), 0.5), r"\(2, 1, 28, 28\).*images, \(B, 3, 28, 28\)"),
-    "token mlp length": (lambda: TokenMLP(3, 4)(tokens(3, 2, 5), 0.5), r"\(2, 5\).*TokenMLP expects \(B, 4\)"),
-    "token mlp images": (lambda: TokenMLP(3, 4)(tokens(3, 2, 4, 1), 0.5), r"\(2, 4, 1\).*expects \(B, 4\)"),
-    "token mlp time": (lambda: TokenMLP(3, 4)(tokens(3, 2, 4), torch.rand(3)), r"t of shape \(3,\)"),
-    "token too large": (lambda: TokenMLP(3, 4)(tokens(3, 9, 4) + 1, 0.5), "x runs from 1 to 4: expected tokens 0 to 3"),
-    "token below 0": (lambda: TokenUNet(2, 8)(tokens(2, 2, 1, 28, 28) - 1, 0.5), "x runs from -1 to 1: expected"),
-    "token unet size": (lambda: TokenUNet(2, 8)(tokens(2, 2, 28, 28), 0.5), r"\(2, 28, 28\).*TokenUNet expects grey images"),
-    "token unet y": (lambda: TokenUNet(2, 8)(tokens(2, 2, 1, 28, 28), 0.5, torch.tensor([1, 2])), "knows no classes"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_a_sentence(case):
-    call, words = WRONG[case]
-    with pytest.raises(ValueError, match=words):
-        call()
 
 
 def test_a_repr_teaches():

@@ -460,7 +460,7 @@ draw.curves({name: ([m[0] for m in moments], [m[1] for m in moments]) for name, 
 
 # %%
 TrajectoryPlayer([torch.stack([m[2] for m in ring[name][0]]) for name in ("plain", "even pace")], data=eight.means,
-                 titles=["plain", "even pace"], color=draw.BLUE, trails=0, seconds=6,
+                 titles=["plain", "even pace"], color=draw.BLUE, trails=0, seconds=6, time="training",
                  label="Samples over training: the plain game wanders from mode to mode, the cured one covers the ring")
 
 # %% [markdown]
