@@ -5,7 +5,7 @@ takes its batches from a DataLoader on the CPU, steps an Adam that is not fused 
 device can do is the rate of one large product of matrices, in the dtype that the course computes in; torch counts the
 operations of a step.
 
-    python benchmarks/throughput.py [--device cuda] [--steps 20] [--rounds 3]
+    python benchmarks/throughput.py [--device cuda] [--steps 20] [--rounds 3] [--batch 32]
 """
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -97,10 +98,11 @@ def peak(dtype: torch.dtype, device: torch.device) -> float:
     return 2 * n**3 / best
 
 
-def compare(name: str, rounds: int, steps: int, device: torch.device) -> None:
+def compare(name: str, rounds: int, steps: int, device: torch.device, batch: int | None) -> None:
     """Print a line: a training in turn with the plain one."""
     made, images = pretrained.entry(name), data.mnist().to(device)
-    model, recipe, table = made.training(made.blank()), made.recipe(), made.batches(images)
+    model, recipe, table = made.training(made.blank().to(device)), made.recipe(), made.batches(images)
+    recipe = replace(recipe, batch=batch or recipe.batch)
     plain = plain_steps(copy.deepcopy(model), table, recipe, device)
     count = operations(model.to(device).train(), feed(table, recipe, device)(0))
     course = course_steps(model, table, recipe, device)
@@ -117,11 +119,12 @@ def main() -> None:
     parser.add_argument("--device", type=torch.device, default=device())
     parser.add_argument("--steps", type=int, default=20, help="in a turn of each side")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, help="images a step, in place of the recipes' own")
     parser.add_argument("names", nargs="*", default=NAMES, help="of weights, as `dgm train` knows them")
     args = parser.parse_args()
     print(f"torch {torch.__version__} on {args.device}, {args.rounds} rounds of {args.steps} steps")
     for name in args.names:
-        compare(name, args.rounds, args.steps, args.device)
+        compare(name, args.rounds, args.steps, args.device, args.batch)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ Nothing is hidden in the state.  The order of the data is a function of (seed, s
 generator whose state is kept, so a run that was stopped at any step and resumed gives the very bits of a run that was
 not (on a CPU).  Press "stop" in a notebook: the step under way is finished, the model is usable, and
 ``fit(..., resume=history)`` goes on.  Where torchrun started several processes, each takes its share of every batch
-(``processes``); where the memory is full, a batch is taken in pieces (``pieces``).
+(``processes``); where the memory is full, a batch is taken in pieces (``pieces``); on a GPU the steps of models that allow
+it are recorded once and replayed (``recorded``).
 """
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ from .batches import feed
 from .interrupts import patient
 from .pieces import Pieces
 from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
+from .recorded import Recorder, steady
 from .symptoms import Symptom, Watch, told
 from .tensors import threads_for
 
@@ -150,9 +152,9 @@ class _Run:
             raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
         self.device = weights[0].device
         self.team, self.pieces = processes.team(self.device), Pieces()
-        self.optimizers = {name: torch.optim.AdamW(
-            side.module.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay,
-            fused=self.device.type in ("cpu", "cuda")) for name, side in self.sides.items()}
+        self.recordable = self.device.type == "cuda" and self.team.size == 1 and steady(model)
+        self.recorder = Recorder(self.recordable)
+        self.optimizers = {name: self.optimizer(side) for name, side in self.sides.items()}
         self.average = AveragedModel(model) if recipe.ema else None
         empty = {name: torch.full((recipe.steps,), float("nan"), device=self.device) for name in self.sides}
         self.history = History(recipe, empty)
@@ -164,29 +166,42 @@ class _Run:
         self.team.begin(model, self.history.step, self.device)
         self.remember()
 
+    def optimizer(self, side: Player) -> torch.optim.Optimizer:
+        """AdamW in one operation; where steps are replayed, with a learning rate that lies on the device."""
+        rate = torch.tensor(self.recipe.lr, device=self.device) if self.recordable else self.recipe.lr
+        return torch.optim.AdamW(side.module.parameters(), rate, self.recipe.betas, weight_decay=self.recipe.weight_decay,
+                                 fused=self.device.type in ("cpu", "cuda"), capturable=self.recordable)
+
     def step(self, batch: tuple[Tensor, ...]) -> None:
         """One turn of every player whose turn it is."""
         now, rate = self.history.step, self.recipe.rate(self.history.step)
         own, weight = self.team.share(batch)
-        for name, side in self.sides.items():
-            if (now + 1) % side.every:
-                continue
-            optimizer = self.optimizers[name]
-            loss = self.pieces.gradient(self.measured(name), own, optimizer.zero_grad)
-            loss = self.history.losses[name][now] = self.team.mean(side.module.parameters(), loss, weight)
-            if self.device.type == "cpu" and not torch.isfinite(loss):
-                self.check(now + 1)
-            if self.recipe.clip is not None:
-                nn.utils.clip_grad_norm_(side.module.parameters(), self.recipe.clip)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * side.pace
-            optimizer.step()
+        names = tuple(name for name, side in self.sides.items() if not (now + 1) % side.every)
+        for name in names:
+            set_rate(self.optimizers[name], rate * self.sides[name].pace)
+        losses = self.recorder.take(names, own, lambda own: [self.turn(name, own, weight) for name in names])
+        for name, loss in zip(names, losses):
+            self.history.losses[name][now] = loss
         self.team.follow(self.model)
         if self.average is not None:
             self.blend(self.average)
         self.history.step = now + 1
         if self.history.step % 50 == 0:  # not at every step, since each look waits for a GPU
             self.check(now + 1)
+
+    def turn(self, name: str, own: tuple[Tensor, ...], weight: float) -> Tensor:
+        """A player's move, and its loss before it."""
+        now, parameters, optimizer = self.history.step, list(self.sides[name].module.parameters()), self.optimizers[name]
+        loss = self.pieces.gradient(self.measured(name), own, optimizer.zero_grad)
+        loss = self.team.mean(parameters, loss, weight)
+        if self.device.type == "cpu":
+            self.history.losses[name][now] = loss
+            if not torch.isfinite(loss):
+                self.check(now + 1)
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+        optimizer.step()
+        return loss
 
     def blend(self, average: AveragedModel) -> None:
         """Move the running average on.  AveragedModel's own update would wait for a GPU at every step, to read its count."""
@@ -287,7 +302,7 @@ class _Run:
         checkpoints.load_into(self.model, part("model."), "The checkpoint")
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(optimizer.state_dict() | {"state": states[name]})
-        self.random = random
+        self.random, self.recorder = random, Recorder(self.recordable)  # what was recorded reads the old moments
         self.history = History(self.recipe, part("losses."), int(history.tensors["step"]),
                                float(history.tensors["seconds"]), history.tensors)
 
@@ -298,6 +313,15 @@ class _Run:
                 for own, mean in zip(self.model.parameters(), self.average.module.parameters()):
                     own.copy_(mean)
         self.model.eval()
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of all its groups; where it is a tensor, in place, so that a recorded step reads it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def warm_average(decay: float) -> Callable:

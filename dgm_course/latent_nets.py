@@ -22,11 +22,11 @@ def class_numbers(y: Tensor | int | None, classes: int, n: int, device: torch.de
     if (y is None) == bool(classes):
         raise ValueError(f"y was not given: this network is told one of {classes} classes." if classes else
                          "y was given, but this network knows no classes: build it with classes=10.")
-    y = torch.as_tensor(0 if y is None else y, device=device)
+    y = torch.zeros((), dtype=torch.long, device=device) if y is None else torch.as_tensor(y, device=device)
     if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
         raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
                          f"() or ({n},).")
-    low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type != "meta" else (0, 0)
+    low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
     if low < 0 or high >= max(1, classes):
         raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {classes - 1}.")
     return y.long().expand(n)

@@ -44,6 +44,11 @@ def logit_normal(like: Tensor) -> Tensor:
     return torch.randn(len(like), dtype=like.dtype if like.is_floating_point() else None, device=like.device).sigmoid()
 
 
+def stratified_logit_normal(like: Tensor) -> Tensor:
+    """As ``logit_normal``, its B times at B stretches of equal probability: t = sigmoid(Φ⁻¹(u)), u ``stratified``."""
+    return torch.special.ndtri(stratified(like).clamp(1e-4, 1 - 1e-4)).sigmoid()
+
+
 def independent(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
     """p(x0) p(x1): the batch as it comes."""
     return x0, x1
@@ -94,6 +99,7 @@ class PathModel(PathField):
     event: shape of one sample, wanted by ``sample(n)``.  bounds: where data are known to lie, such as (-1, 1) for
     pixels; every guess is kept inside.  precision: a dtype for the network alone, by autocast."""
 
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
     bounds: tuple[float, float] | None = None
     precision: torch.dtype | None = None
 

@@ -14,15 +14,15 @@ from dgm_course.teach.house import floors, imports, modules, outside, wings
 # From the ground up. In the mathematics a file imports strictly from below, so the families of one row never
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
-    # three of them touch disks and know no formula; `interrupts`, `pieces` and `symptoms` serve the loop
-    ("tensors", "folders", "checkpoints", "mnist_files", "recipe", "interrupts", "pieces", "symptoms"),
+    # three of them touch disks and know no formula; `interrupts`, `pieces`, `recorded` and `symptoms` serve the loop
+    ("tensors", "folders", "checkpoints", "mnist_files", "recipe", "interrupts", "pieces", "recorded", "symptoms"),
     ("batches", "processes"),  # what a step sees, and who takes which share of it
     # causal: layers that see no future
     ("distributions", "nets", "causal_nets", "llama_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
      "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
     ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize",
-     "code_nets", "latent.stages", "latent.rescaling", "latent.sharpness", "latent.scales"),
+     "code_nets", "gaussian_skip", "latent.stages", "latent.rescaling", "latent.sharpness", "latent.scales"),
     ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks", "autoregressive.llama",
      "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel",
      "latent.game", "latent.model", "latent.next_scale"),

@@ -5,11 +5,13 @@ The tolerances are for float32 without TF32; bits are promised on a CPU only.
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 from torch import nn
 
-from dgm_course import data, flows, nets, path_models, pretrained, tensors
+from dgm_course import data, flows, gan, nets, path_models, pretrained, tensors
 from dgm_course.autoregressive import ImageGPT, PixelCNN
 from dgm_course.fit import Recipe, _Run, feed, fit
 
@@ -97,6 +99,122 @@ def test_data_are_on_the_device_once_and_batches_are_cut_there():
     before = torch.cuda.memory_allocated()
     assert all(part is None or part.device.type == "cuda" for step in range(5) for part in batches(step))
     assert torch.cuda.memory_allocated() - before < 2**20
+
+
+class Steady(Curve):
+    """A regression that a GPU may replay."""
+
+    steady = True
+
+    def loss(self, x, none, y):
+        return super().loss(x, none, y)
+
+
+def run_of(model, recipe, rows=TABLE):
+    """All steps of a training, and the run that took them."""
+    device = torch.device("cuda")
+    run, batches = _Run(model.to(device), recipe, None), feed(rows, recipe, device)
+    while not run.history.finished:
+        run.step(batches(run.history.step))
+    return run
+
+
+@needs_cuda
+def test_a_replayed_training_is_the_cpus():
+    """Every number that changes from step to step is there: batch, learning rate, average, clipped gradient, moments."""
+    recipe, here, there = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, weight_decay=0.01), Steady(), Steady()
+    expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
+    run.finish()
+    assert len(run.recorder.recordings) == 1
+    assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
+    assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
+
+
+@needs_cuda
+def test_a_replayed_training_goes_on_after_a_stop():
+    recipe, whole, parts = Recipe(60, 64, 3e-3, warmup=20, ema=0.9), Steady().to("cuda"), Steady().to("cuda")
+    fit(whole, TABLE, recipe)
+    asked = []
+    stop = lambda history: asked.append(signal.raise_signal(signal.SIGINT)) if history.step == 30 else None
+    first = fit(parts, TABLE, recipe, report=stop)
+    assert first.step == 30 and fit(parts, TABLE, recipe, resume=first).finished
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(parts.parameters(), whole.parameters()))
+
+
+@needs_cuda
+def test_each_replay_draws_its_own_noise_and_learns_as_well():
+    """Without a recording the same model sees other noise of the same law."""
+    class Watched(path_models.PathModel):
+        steady = False
+
+        def loss(self, *batch):
+            return super().loss(*batch)
+
+    recipe, ends = Recipe(400, 256, 3e-3, warmup=20), {}
+    for kind in (path_models.PathModel, Watched):
+        torch.manual_seed(0)
+        run = run_of(kind(nets.MLP(2), path_models.Conical(), (2,)), recipe, ROWS)
+        ends[kind] = run.history.loss[-100:].double()
+        assert len(run.recorder.recordings) == (kind is not Watched)
+    replayed, plain = ends.values()
+    assert replayed.std() > 0 and len(replayed.unique()) > 90
+    assert abs(float(replayed.mean() - plain.mean())) < 4 * float((replayed.var() + plain.var()).div(100).sqrt())
+
+
+@needs_cuda
+def test_of_a_game_each_kind_of_step_is_recorded():
+    torch.manual_seed(0)
+    class Maker(nn.Sequential):
+        latent = 2
+    model = gan.GAN(Maker(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 2)),
+                    nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 1)), k=3)
+    run = run_of(model, Recipe(60, 64, 1e-3, ema=0.9), ROWS)
+    assert set(run.recorder.recordings) == {("discriminator",), ("discriminator", "generator")}
+    maker = run.history.losses["generator"].cpu()
+    assert torch.equal(maker.isfinite(), torch.arange(1, 61) % 3 == 0) and maker[maker.isfinite()].unique().numel() > 15
+
+
+@needs_cuda
+@pytest.mark.parametrize("how", ["waits", "draws on the CPU"])
+def test_a_step_that_decides_outside_of_the_gpu_is_not_recorded(how):
+    class Unsteady(Curve):
+        steady = True
+
+        def loss(self, x, none, y):
+            found = super().loss(x, none, y)
+            if how == "waits":
+                return found * (2.0 if float(found) < 1e9 else 1.0)
+            return found * float(torch.rand(()))
+
+    run = run_of(Unsteady(), Recipe(30, 64, 1e-3))
+    assert not run.recorder.recordings and run.history.finished and len(run.history.loss.unique()) > 25
+
+
+# where dead codes are looked for, or a game asks its own clock
+WAITING = {"vqvae_digits", "vqvae2_digits", "var_tokens_digits", "latent_digits", "vqgan_digits"}
+# where a loss moves its images by what a generator of the CPU says
+UNSTEADY = {"digit_classifier"}
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", pretrained.names())
+def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
+    """torch raises at whatever would wait; what is recorded has found that out by itself."""
+    made, device = pretrained.entry(name), torch.device("cuda")
+    recipe = made.recipe()
+    model = made.training(made.blank().to(device)).to(device)
+    run, batches = _Run(model, recipe, None), feed(made.batches(data.mnist().to(device)), recipe, device)
+    for step in range(2):
+        run.step(batches(step))
+    torch.cuda.synchronize()
+    try:
+        torch.cuda.set_sync_debug_mode("default" if name in WAITING else "error")
+        for step in range(2, 8):
+            run.step(batches(step))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert bool(run.recorder.recordings) == (name not in WAITING | UNSTEADY)
+    assert run.history.losses[next(iter(run.sides))][:8].isfinite().all()
 
 
 @needs_cuda

@@ -68,6 +68,26 @@ def test_digits_of_a_class_are_recognised_as_that_class_and_as_precise_as_their_
     assert found.precision > told["precision"] - 0.18 and told["frechet"] > told["frechet_floor"]
 
 
+def test_flow_matching_is_nearly_as_near_as_the_real_digits_that_it_learned_from():
+    told = pretrained.card("flow_matching_digits")["held_out"]["often"]
+    assert told["frechet"] < 1.3 * told["frechet_floor"] and told["precision"] > 0.93
+    assert told["frechet_spread"] > 0 < told["frechet_floor_spread"] and "5 sets of 1000" in told["protocol"]
+
+
+def test_of_several_draws_the_mean_is_told_and_real_digits_are_at_their_floor(images):
+    """A "model" that draws training images is a perfect one."""
+    def real(labels):
+        places = [torch.where(images.train_labels == k)[0][torch.randperm(400)[:20]] for k in range(10)]
+        return images.train[torch.cat(places)]
+
+    found = pretrained.judging.judged_often(real, images, images, "real", n=200, draws=6, floors=6)
+    spread = found["frechet_spread"] + found["frechet_floor_spread"]
+    assert found["frechet_spread"] > 0 and abs(found["frechet"] - found["frechet_floor"]) < 3 * spread / 6**0.5
+    assert found["precision"] > 0.8 and "6 sets of 200 class-balanced samples, real" in found["protocol"]
+    noise = pretrained.judging.judged_often(lambda labels: torch.randn(200, 1, 28, 28), images, images, "noise", 200, 2, 2)
+    assert noise["frechet"] > 5 * noise["frechet_floor"]
+
+
 @pytest.mark.parametrize("name", ["dcgan_digits", "style_digits"])
 def test_adversarial_digits_are_of_all_ten_classes_and_as_good_as_their_card(name, images):
     gan, told = pretrained.load(name), pretrained.card(name)["held_out"]

@@ -72,7 +72,7 @@ def test_on_mps_nothing_asks_for_what_it_lacks(monkeypatch):
     from dgm_course import batches
     from dgm_course import fit as loop
 
-    assert 'in ("cpu", "cuda")' in inspect.getsource(sys.modules["dgm_course.fit"]._Run.__init__)
+    assert 'in ("cpu", "cuda")' in inspect.getsource(sys.modules["dgm_course.fit"]._Run.optimizer)
     assert batches._generator(0, 1).device.type == "cpu" and loop is not None
     assert all(t.dtype != torch.float64 for t in (data.moons().sample(4), data.mnist().test))
 

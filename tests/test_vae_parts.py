@@ -123,6 +123,13 @@ def test_one_pseudo_input_a_datum_is_the_aggregated_posterior():
     torch.testing.assert_close(VampPrior(own, x).log_prob(z), AggregatedPosterior(own(x)).log_prob(z))
 
 
+def test_the_encoder_of_a_vamp_prior_goes_where_the_prior_goes_and_is_still_none_of_its_weights():
+    own = encoder(2).float()
+    prior = VampPrior(own, torch.rand(4, *EVENT)).double()
+    assert next(own.parameters()).dtype == prior.log_prob(torch.zeros(3, 2).double()).dtype == torch.float64
+    assert [name for name, _ in prior.named_parameters()] == ["inputs"]
+
+
 def test_the_aggregated_posterior_is_the_mean_of_the_posteriors_in_any_blocks():
     q, z = encoder(2)(torch.randn(23, *EVENT).double()), torch.randn(11, 2).double()
     agg = AggregatedPosterior(q)

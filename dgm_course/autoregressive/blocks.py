@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..recorded import steady
 from .chain import Autoregressive
 
 
@@ -24,12 +25,17 @@ class InBlocks(nn.Module):
         self.event = (1, *(side * size for size in model.event))
         self.register_buffer("worth", 2 ** torch.arange(side**2 - 1, -1, -1), persistent=False)
 
+    @property
+    def steady(self) -> bool:
+        """Whether a GPU may replay a training step: where it may replay the model's."""
+        return steady(self.model)
+
     def symbols(self, x: Tensor) -> Tensor:
         """The numbers of the blocks.  (B, 1, H, W) -> (B, H / side, W / side)"""
         if tuple(x.shape[1:]) != self.event or x.is_floating_point() or x.dtype == torch.bool:
             raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected black and white pixels, integers "
                              f"(B, {', '.join(map(str, self.event))}).")
-        if x.numel() and (int(x.min()) < 0 or int(x.max()) > 1):
+        if x.numel() and x.device.type == "cpu" and (int(x.min()) < 0 or int(x.max()) > 1):
             raise ValueError(f"x runs from {int(x.min())} to {int(x.max())}: expected pixels 0 and 1.")
         blocks = x.reshape(len(x), self.model.event[0], self.side, self.model.event[1], self.side).transpose(2, 3)
         return (blocks.flatten(3) * self.worth).sum(-1)

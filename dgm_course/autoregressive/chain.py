@@ -33,6 +33,8 @@ class Autoregressive(nn.Module):
     order: places in the order of generation, a permutation of 0 ... L − 1; None: row by row.
     told: what a label (or, without labels, a bias) adds to the first features, (classes, width)."""
 
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
     def __init__(self, vocabulary: int, event: Sequence[int], width: int, classes: int = 0,
                  order: Sequence[int] | Tensor | None = None) -> None:
         super().__init__()
@@ -128,7 +130,8 @@ class Autoregressive(nn.Module):
         if (y is None) == bool(self.classes):
             raise ValueError(f"y was not given: this model is told one of {self.classes} classes." if self.classes else
                              f"y was given, but this model knows no classes: build {type(self).__name__}(..., classes=10).")
-        y = torch.as_tensor(0 if y is None else y, device=self.order.device)
+        here = self.order.device
+        y = torch.zeros((), dtype=torch.long, device=here) if y is None else torch.as_tensor(y, device=here)
         if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
             raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
                              f"() or ({n},).")

@@ -27,6 +27,8 @@ class LlamaGen(Autoregressive):
     net: over as many places as the event has.  classes: labels; without a label it is the model of all of them together.
     drop: share of the training samples whose label is kept back, so that it learns to do without."""
 
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
     def __init__(self, vocabulary: int, event: Sequence[int], net: Llama, classes: int = 0, drop: float = 0.1) -> None:
         super().__init__(vocabulary, event, net.width, classes)
         if net.length != self.length:

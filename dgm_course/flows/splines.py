@@ -39,7 +39,7 @@ class Spline(Bijection):
 
     def forward(self, x: Tensor) -> Change:
         heights, slopes, widths = self.log_heights.exp(), self.log_slopes.exp(), self.knots.diff()
-        inside = expect_batch(x).clamp(float(self.knots[0]), float(self.knots[-1]))
+        inside = expect_batch(x).clamp(self.knots[0], self.knots[-1])
         k = self._piece(inside, self.knots)
         table = torch.stack([self._values(heights)[:-1], heights, heights / widths, slopes[:-1], slopes[1:]])
         low, h, r, left, right = F.embedding(k, table.T).unbind(-1)

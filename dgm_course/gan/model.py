@@ -27,6 +27,8 @@ class GAN(nn.Module):
     generator: z (B, latent) -> x, with an attribute ``latent``; discriminator: x -> (B,) logits, without a sigmoid.
     k: discriminator steps per generator step.  pace: the generator's learning rate over the discriminator's."""
 
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
     def __init__(self, generator: nn.Module, discriminator: nn.Module, game: Game | None = None, k: int = 1,
                  pace: float = 1.0) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..recorded import steady
 from ..tensors import expect_some
 from .stages import FirstStage
 
@@ -31,6 +32,11 @@ class Latent(nn.Module):
                     "a first stage, such as latent.Continuous(vae) or latent.Discrete(vqvae)." if part is stage else
                     "a generator of codes with sample(n, ...), and loss(codes, ...) if it is to learn."))
         self.stage, self.generator = stage.requires_grad_(False).eval(), generator
+
+    @property
+    def steady(self) -> bool:
+        """Whether a GPU may replay a training step: where it may replay the generator's."""
+        return steady(self.generator)
 
     def train(self, mode: bool = True) -> Latent:
         """The generator changes its mode; the first stage stays as it is used, so that no codebook or norm learns."""

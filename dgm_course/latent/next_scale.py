@@ -26,6 +26,8 @@ class VAR(nn.Module):
     scales: the finished tokeniser's, which does not learn here; net: over its L places; classes: labels, at least 1;
     drop: share of the training samples whose label is kept back.  Without a label it models all classes together."""
 
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
     def __init__(self, scales: Scales, net: Llama, classes: int = 10, drop: float = 0.1) -> None:
         super().__init__()
         if net.length != scales.length:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..recorded import steady
 from ..tensors import expect_batch
 
 
@@ -91,6 +92,11 @@ class Rescaled(nn.Module):
     def __init__(self, generator: nn.Module, rescaling: Rescaling) -> None:
         super().__init__()
         self.generator, self.rescaling = generator, rescaling
+
+    @property
+    def steady(self) -> bool:
+        """Whether a GPU may replay a training step: where it may replay the generator's."""
+        return steady(self.generator)
 
     def loss(self, codes: Tensor, *told: Any) -> Tensor:
         """The generator's loss on rescaled codes; `told` (source, labels) goes through as it is.  codes (B, C, *grid)"""

@@ -323,7 +323,7 @@ class MaskPath:
         if not isinstance(x, Tensor) or x.is_floating_point() or x.dtype == torch.bool:
             came = f"dtype {x.dtype}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
             raise TypeError(f"{name} has {came}: expected tokens, a tensor of integers (x.long() converts).")
-        low, high = (int(end) for end in torch.aminmax(x)) if x.numel() else (0, 0)
+        low, high = (int(end) for end in torch.aminmax(x)) if x.numel() and x.device.type == "cpu" else (0, 0)
         if high == self.mask_id > highest and low >= 0:
             raise ValueError(f"{name} is masked already in {int((x == self.mask_id).sum())} of {x.numel()} places "
                              f"(token {self.mask_id}): expected clean tokens, 0 to {highest}.")

@@ -33,6 +33,7 @@ from .paths import (
     digits_ncsn,
     digits_recipe,
     likeness,
+    live_digits_flow,
     live_recipe,
     nats,
 )
@@ -40,8 +41,8 @@ from .paths import (
 __all__ = [
     "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "anchors", "balanced", "bits",
     "bits_recipe", "card", "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow",
-    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_recipe", "load",
-    "names", "nats", "nats_of_bits", "train",
+    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_digits_flow",
+    "live_recipe", "load", "names", "nats", "nats_of_bits", "train",
 ]
 
 FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan, latent, scales)

@@ -49,18 +49,39 @@ def judged(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n
     """How n samples compare with n test images in the classifier's features, beside real ones.
 
     sampler: labels (n,), as many of each class -> digits (n, 1, 28, 28) in [-1, 1].  how: the sampler, for the protocol."""
-    judge = read_into(DigitClassifier(), "digit_classifier").to(images.test.device)
     seed(0)
-    labels = balanced(n, images.test)
-    fake = sampler(labels)
-    ours, real, other = (torch.cat([judge.features(x) for x in part.split(500)])
-                         for part in (fake, images.test[:n], _some_of_each(images, n)))
+    ours, real, other = (_features(part) for part in (sampler(balanced(n, images.test)), images.test[:n],
+                                                      _some_of_each(images, n)))
     precision, recall, coverage = (float(v) for v in measures.precision_recall_coverage(real, ours))
     return {"frechet": round(float(measures.frechet_distance(ours, real)), 2),
             "frechet_floor": round(float(measures.frechet_distance(other, real)), 2),
             "precision": round(precision, 3), "recall": round(recall, 3), "coverage": round(coverage, 3),
             "protocol": f"{n} class-balanced samples, {how}, against {n} test images of {images.source}; "
                         f"floor: {n} class-balanced training images; features of digit_classifier, k = 5"}
+
+
+@torch.no_grad()
+def judged_often(sampler: Callable[[Tensor], Tensor], images: data.Images, learned: data.Images, how: str, n: int = 1000,
+                 draws: int = 5, floors: int = 20) -> dict[str, Any]:
+    """As ``judged``, with its chance: means over several sets of n samples, and the floor of the data that were learned.
+
+    learned: the set that the model was trained on.  Draws of it are what a perfect model of it would make, and where it is
+    not the set that the test images are from, they too differ from these by more than chance."""
+    real, rows = _features(images.test[:n]), []
+    for number in range(draws):
+        seed(number)
+        ours = _features(sampler(balanced(n, images.test)))
+        rows.append([measures.frechet_distance(ours, real), *measures.precision_recall_coverage(real, ours)])
+    generator = torch.Generator().manual_seed(0)
+    floor = torch.tensor([measures.frechet_distance(_features(_some_of_each(learned, n, generator)), real)
+                          for _ in range(floors)])
+    found = torch.tensor(rows).double()
+    means = dict(zip(("frechet", "precision", "recall", "coverage"), (round(float(v), 3) for v in found.mean(0))))
+    spread = {"frechet_spread": found[:, 0].std(), "frechet_floor": floor.mean(), "frechet_floor_spread": floor.std()}
+    return means | {name: round(float(value), 3) for name, value in spread.items()} | {
+        "protocol": f"{draws} sets of {n} class-balanced samples, {how}, mean and deviation, each against the same {n} test "
+                    f"images of {images.source}; floor: {floors} sets of {n} class-balanced images of {learned.source}; "
+                    "features of digit_classifier, k = 5"}
 
 
 def taught(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 5000,
@@ -95,10 +116,18 @@ def nats_of_bits(log_prob: Callable[[Tensor], Tensor], images: Tensor, what: str
             "protocol": f"{what}, {len(bits):,} images, each pixel one fixed Bernoulli draw of its brightness"}
 
 
-def _some_of_each(images: data.Images, n: int) -> Tensor:
-    """n training images, as many of each class."""
-    places = [torch.where(images.train_labels == label)[0][:n // 10] for label in range(10)]
-    return images.train[torch.cat(places)]
+def _features(images: Tensor) -> Tensor:
+    """What the fixed classifier sees in them.  (N, 1, 28, 28) -> (N, 128)"""
+    judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
+    return torch.cat([judge.features(x) for x in images.split(500)])
+
+
+def _some_of_each(images: data.Images, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """n training images, as many of each class: the first ones, or drawn by the generator."""
+    places = [torch.where(images.train_labels == label)[0] for label in range(10)]
+    if generator is not None:
+        places = [place[torch.randperm(len(place), generator=generator).to(place.device)] for place in places]
+    return images.train[torch.cat([place[:n // 10] for place in places])]
 
 
 ENTRIES = {

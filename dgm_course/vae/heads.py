@@ -187,7 +187,7 @@ def gaussian_kl(q: DiagonalGaussian, p: DiagonalGaussian | Gaussian) -> Tensor:
 
 def expect_bits(x: Tensor) -> Tensor:
     """x where it holds nothing but 0 and 1, or a sentence: on grey values the cross-entropy is no log-likelihood."""
-    if x.device.type == "meta":
+    if x.device.type != "cpu":  # a look at a GPU's values would wait for it
         return x
     grey = x[~((x == 0) | (x == 1))]
     if grey.numel():

@@ -59,6 +59,8 @@ class VAE(nn.Module):
 
     kl_weight multiplies the KL in `loss` alone: 1 is the bound; `elbo` never knows of it."""
 
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
     def __init__(self, encoder: Callable[..., Any], decoder: Callable[..., Any], prior: Any,
                  kl_weight: float = 1.0) -> None:
         super().__init__()

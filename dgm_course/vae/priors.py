@@ -8,6 +8,7 @@ the data.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -25,6 +26,8 @@ class LearnedPrior(nn.Module):
     """A prior p(z | λ) that can be fitted to codes while all else rests: ``fit(prior, AggregatedPosterior(q), recipe)``.
 
     Only the marginal KL knows λ, and KL(q_agg ‖ p(z|λ)) = −E_q_agg log p(z|λ) − H(q_agg): maximum likelihood on codes."""
+
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def log_prob(self, z: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} does not say how likely z is: expected it to define log_prob.")
@@ -118,6 +121,11 @@ class VampPrior(LearnedPrior):
                                    inputs.detach().clone())
         self._shared = (encoder,)  # in a tuple, so that its weights are not counted as the prior's
 
+    def _apply(self, change: Callable[[Tensor], Tensor], recurse: bool = True) -> VampPrior:
+        """The encoder goes where the inputs go, to another device or dtype."""
+        self._shared[0]._apply(change)
+        return super()._apply(change, recurse)
+
     @property
     def posteriors(self) -> DiagonalGaussian:
         """q(z | u_k), K of them."""
@@ -127,7 +135,7 @@ class VampPrior(LearnedPrior):
         """log 1/K Σ_k q(z | u_k).  z (B, D) -> (B,)"""
         q = self.posteriors
         expect_batch(z, q.event, "z", q.mean.device)
-        return normal_log_prob(z[:, None], q.mean, q.std).sum(-1).logsumexp(1) - torch.tensor(float(len(q.mean))).log()
+        return normal_log_prob(z[:, None], q.mean, q.std).sum(-1).logsumexp(1) - math.log(len(q.mean))
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:

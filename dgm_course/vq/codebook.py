@@ -22,6 +22,11 @@ from .quantize import apart, expect_table, lookup, nearest, places, straight_thr
 MEMORY = 0.99  # of the running shares: about a hundred batches
 
 
+def chosen(codes: Tensor, like: Tensor) -> Tensor:
+    """How often each code was chosen, as floats like ``like`` (K,).  (torch.bincount would wait for a GPU.)  codes (N,)"""
+    return torch.zeros_like(like).index_add_(0, codes, like.new_ones(len(codes)))
+
+
 class Rule(Protocol):
     """How the vectors of a codebook come to lie where they should."""
 
@@ -76,7 +81,7 @@ class MovingAverage:
         return z.new_zeros(len(z))
 
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
-        n = torch.bincount(codes, minlength=codebook.size).to(rows)
+        n = chosen(codes, codebook.counts)
         codebook.counts.lerp_(n, 1 - self.decay)
         codebook.sums.lerp_(torch.zeros_like(codebook.sums).index_add_(0, codes, rows), 1 - self.decay)
         means = codebook.sums / codebook.counts[:, None]
@@ -159,7 +164,7 @@ class Codebook(nn.Module):
     def learn(self, rows: Tensor, codes: Tensor) -> None:
         """The rule's update, the running shares, and the revival where there is one.  rows (N, C), codes (N,)"""
         self.rule.update(self, rows, codes)
-        self.share.lerp_(torch.bincount(codes, minlength=self.size).to(self.share) / len(codes), 1 - MEMORY)
+        self.share.lerp_(chosen(codes, self.share) / len(codes), 1 - MEMORY)
         if self.revival is not None:
             self.revival(self, rows)
 
