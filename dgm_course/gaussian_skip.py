@@ -45,6 +45,11 @@ class ClassGaussians(nn.Module):
                             "rest": values[:, :-rank].mean(1, keepdim=True).clamp(min=1e-6)}.items():
             self.register_buffer(name, value.to(x), persistent=False)
 
+    def covariance(self, row: int) -> Tensor:
+        """C = V diag(λ) Vᵀ + ρ (I − V Vᵀ), written out.  -> (D, D)"""
+        v = self.directions.view(len(self.directions), -1, self.rank)[:, row]
+        return (v * (self.variances[row] - self.rest[row])) @ v.T + self.rest[row] * torch.eye(len(v)).to(v)
+
     def velocity(self, x: Tensor, t: Tensor | float, row: Tensor) -> Tensor:
         """E[x1 − x0 | x_t = x] of the Gaussians of those rows.  x (B, *event), t () or (B,), row (B,) -> (B, *event)"""
         t, own = over(t, x).reshape(-1, 1), row[:, None, None].expand(-1, 1, self.rank)

@@ -23,9 +23,11 @@ def small(classes=3, rank=4, shrink=0.25, n=90):
 
 
 def covariance(made, row):
-    """C = V diag(λ) Vᵀ + ρ (I − V Vᵀ), written out."""
+    """C = V diag(λ) Vᵀ + ρ (I − V Vᵀ), written out, as the class itself says it."""
     v = made.directions.view(len(made.directions), -1, made.rank)[:, row]
-    return v @ torch.diag(made.variances[row]) @ v.T + made.rest[row] * (torch.eye(len(v)).double() - v @ v.T)
+    dense = v @ torch.diag(made.variances[row]) @ v.T + made.rest[row] * (torch.eye(len(v)).double() - v @ v.T)
+    assert torch.allclose(made.covariance(row), dense)
+    return dense
 
 
 def test_the_covariances_are_those_of_the_data_as_far_as_the_rank_goes():
@@ -149,7 +151,8 @@ def test_a_network_that_does_not_fit_the_gaussians_is_a_sentence(net, says):
 
 def test_it_learns_what_the_gaussians_leave():
     images = data.mnist()
-    model = pretrained.live_digits_flow(images)
+    gaussians = ClassGaussians(images.train, images.train_labels, rank=16)
+    model = flow_matching(GaussianSkip(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
     x1, t = images.test[:200], torch.rand(200)
     pair = model.path.pair(x1, torch.randn_like(x1), t)
 
@@ -159,8 +162,8 @@ def test_it_learns_what_the_gaussians_leave():
         return float((model._net(model.path.place(pair), t, images.test_labels[:200]) - pair.velocity).square().mean())
 
     before = error()
-    fit(model, (images.train, None, images.train_labels), Recipe(150, 32, 3e-3, warmup=20, decay=linear, ema=0.9))
-    assert error() < 0.97 * before
+    fit(model, (images.train, None, images.train_labels), Recipe(120, 32, 5e-3, warmup=20, decay=linear, ema=0.9))
+    assert error() < 0.95 * before
 
 
 def test_stratified_times_have_the_law_of_plain_ones_and_their_mean_is_less_noisy():

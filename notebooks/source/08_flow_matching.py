@@ -668,12 +668,22 @@ play(lambda steps, model: draw.points(flows[model].sample(start, steps=steps), c
 # $$\mathbb E[\mathbf x_1-\mathbf x_0\mid\mathbf x_t]=\mathbf m+\big(t\,\mathbf C-(1-t)\mathbf I\big)\big(t^2\mathbf C+(1-t)^2\mathbf I\big)^{-1}(\mathbf x_t-t\,\mathbf m)$$
 #
 # They are not, but this is right about what matters most near the noise: where the ink of a 3 lies, and how it varies. So the network is handed this answer
-# and learns only what it leaves (`gaussian_skip`). Its last layer starts at zero: the first picture is what the formula alone makes, before any training.
+# and learns only what it leaves (`gaussian_skip`).
 
-# %%
+# %% tags=["slide:fm.marginal-field"]
 digits = data.mnist().to(device())
 seed(0)
 live = pretrained.live_digits_flow(digits).to(device())                # a small U-Net that is told the class
+known, x, t = live.net.gaussians, torch.randn(1, 1, 28, 28, device=device()), 0.6
+m, C, one = known.means[3], known.covariance(3), torch.eye(784, device=device())
+formula = m + (t * C - (1 - t) * one) @ torch.linalg.solve(t**2 * C + (1 - t) ** 2 * one, x.flatten() - t * m)
+verify("fm.marginal-field", known.velocity(x, t, torch.tensor([3], device=device())).flatten(), formula,
+       what="a Gaussian's velocity = m + (tC − (1−t)I)(t²C + (1−t)²I)⁻¹(x − tm)", tolerance=1e-4)
+
+# %% [markdown]
+# The last layer of the network starts at zero. So the next picture is what the formula alone makes, before any training.
+
+# %%
 forty = pretrained.balanced(40, digits.test)
 look = {"steps": 10, "method": path_models.heun_to_data}
 draw.images(live.eval().given(forty).sample(40, **look), columns=10,
