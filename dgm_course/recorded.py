@@ -9,7 +9,8 @@ What is recorded must be the same operations each time, whatever the numbers.  S
 * a model's class says so, ``steady = True``, beside the ``loss`` (or ``players``) that it speaks of; a subclass with a loss
   of its own has to say it again;
 * the first steps are taken as they are, and watched: one that waits for the GPU, or draws from a generator of the CPU,
-  makes a decision outside of it, and the run goes on without a recording.
+  makes a decision outside of it, and the run goes on without a recording;
+* nothing is recorded where the memory is nearly full.
 """
 from __future__ import annotations
 
@@ -59,6 +60,7 @@ class Recorder:
         if self.watched.setdefault(kind, 0) < WATCHED:
             self.watched[kind] += 1
             losses, self.on = decided_on_the_device(turn, batch)
+            self.on = self.on and (self.watched[kind] < WATCHED or room())
             return losses
         if kind not in self.recordings:
             self.recordings[kind] = record(batch, turn)
@@ -70,11 +72,16 @@ class Recorder:
         return recording.losses
 
 
+def room() -> bool:
+    """Whether the memory holds another step: a recording keeps its own apart, and one that fails half-way ends the run."""
+    torch.cuda.empty_cache()  # what lies ready for ordinary steps
+    return torch.cuda.mem_get_info()[0] > 2 * (torch.cuda.max_memory_allocated() - torch.cuda.memory_allocated())
+
+
 def record(batch: Batch, turn: Turn) -> Recording:
     """turn(batch) as a graph.  Nothing is computed yet."""
     batch = tuple(None if part is None else part.clone() for part in batch)
     graph = torch.cuda.CUDAGraph()
-    torch.cuda.empty_cache()  # a recording keeps its memory apart, and cannot have what lies ready for ordinary steps
     with torch.cuda.graph(graph):
         losses = turn(batch)
     return Recording(graph, batch, losses)

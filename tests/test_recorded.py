@@ -131,6 +131,7 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
         return recordings[-1]
 
     monkeypatch.setattr(recorded, "record", record)
+    monkeypatch.setattr(recorded, "room", lambda: True)
     recorder = recorded.Recorder(True)
     turn = lambda batch: taken.append(batch[0].tolist()) or ["a loss"]
     for step in range(8):
@@ -140,6 +141,7 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
     assert len(recordings) == 2 and [r.graph.count for r in recordings] == [1, 1] and recorder.on
 
 
+@pytest.mark.filterwarnings("ignore:called a synchronizing")
 def test_after_one_step_that_waits_nothing_is_recorded(no_gpu, monkeypatch):
     monkeypatch.setattr(recorded, "record", lambda *_: pytest.fail("recorded"))
     recorder, count = recorded.Recorder(True), []
@@ -152,6 +154,25 @@ def test_after_one_step_that_waits_nothing_is_recorded(no_gpu, monkeypatch):
     for _ in range(6):
         recorder.take("step", (torch.ones(1),), turn)
     assert not recorder.on and len(count) == 6
+
+
+@pytest.mark.parametrize("free, enough", [(401, True), (399, False)])
+def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gpu, monkeypatch):
+    """The largest step so far took 300 - 100 bytes: twice that must be left."""
+    emptied, recordings = [], []
+    for name, value in {"empty_cache": lambda: emptied.append(1), "mem_get_info": lambda: (free, 1000),
+                        "max_memory_allocated": lambda: 300, "memory_allocated": lambda: 100}.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+
+    def record(batch, turn):
+        recordings.append(recorded.Recording(Tape(turn, batch), batch, []))
+        return recordings[-1]
+
+    monkeypatch.setattr(recorded, "record", record)
+    recorder = recorded.Recorder(True)
+    for _ in range(5):
+        recorder.take("step", (torch.ones(1),), lambda batch: [])
+    assert recorder.on is enough and len(recordings) == enough and emptied == [1]
 
 
 def test_on_a_cpu_nothing_is_recorded_and_the_rate_is_a_number():
