@@ -30,7 +30,7 @@ from .batches import feed
 from .interrupts import patient
 from .pieces import Pieces
 from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
-from .recorded import Recorder, steady
+from .recorded import Recorder, settings, steady
 from .symptoms import Symptom, Watch, told
 from .tensors import threads_for
 
@@ -179,7 +179,8 @@ class _Run:
         names = tuple(name for name, side in self.sides.items() if not (now + 1) % side.every)
         for name in names:
             set_rate(self.optimizers[name], rate * self.sides[name].pace)
-        losses = self.recorder.take(names, own, lambda own: [self.turn(name, own, weight) for name in names])
+        kind = (names, *settings(self.model)) if self.recorder.on else names
+        losses = self.recorder.take(kind, own, lambda own: [self.turn(name, own, weight) for name in names])
         for name, loss in zip(names, losses):
             self.history.losses[name][now] = loss
         self.team.follow(self.model)

@@ -10,6 +10,7 @@ What is recorded must be the same operations each time, whatever the numbers.  S
   of its own has to say it again;
 * the first steps are taken as they are, and watched: one that waits for the GPU, or draws from a generator of the CPU,
   makes a decision outside of it, and the run goes on without a recording;
+* where a number that the model holds is changed between two steps, the next one is of another kind, and watched anew;
 * nothing is recorded where the memory is nearly full.
 """
 from __future__ import annotations
@@ -34,6 +35,13 @@ def steady(model: nn.Module) -> bool:
     owner = next((kind for kind in type(model).__mro__ if {"loss", "players"} & vars(kind).keys()), None)
     own = {"loss", "players"} & vars(model).keys()
     return owner is not None and not own and "steady" in vars(owner) and bool(model.steady)
+
+
+def settings(model: nn.Module) -> tuple[Hashable, ...]:
+    """The numbers, names and functions that the model holds, such as the weight of a KL: what a recording holds for."""
+    plain = (bool, int, float, str)
+    return tuple(value if isinstance(value, plain) else id(value) for value in vars(model).values()
+                 if isinstance(value, plain) or callable(value))
 
 
 class Recording(NamedTuple):

@@ -169,9 +169,27 @@ def test_of_a_game_each_kind_of_step_is_recorded():
     model = gan.GAN(Maker(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 2)),
                     nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 1)), k=3)
     run = run_of(model, Recipe(60, 64, 1e-3, ema=0.9), ROWS)
-    assert set(run.recorder.recordings) == {("discriminator",), ("discriminator", "generator")}
+    assert {kind[0] for kind in run.recorder.recordings} == {("discriminator",), ("discriminator", "generator")}
     maker = run.history.losses["generator"].cpu()
     assert torch.equal(maker.isfinite(), torch.arange(1, 61) % 3 == 0) and maker[maker.isfinite()].unique().numel() > 15
+
+
+@needs_cuda
+def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
+    class Weighed(Curve):
+        steady, weight = True, 1.0
+
+        def loss(self, x, none, y):
+            return self.weight * super().loss(x, none, y)
+
+    model = Weighed().to("cuda")
+    model.weight = 1.0
+    run, batches = _Run(model, Recipe(40, 600, 1e-9), None), feed(TABLE, Recipe(40, 600), torch.device("cuda"))
+    for step in range(40):
+        model.weight = 3.0 if step >= 20 else 1.0
+        run.step(batches(step))
+    assert len(run.recorder.recordings) == 2
+    assert torch.allclose(run.history.loss[20:], 3 * run.history.loss[:20], rtol=1e-3)
 
 
 @needs_cuda

@@ -175,6 +175,18 @@ def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gp
     assert recorder.on is enough and len(recordings) == enough and emptied == [1]
 
 
+def test_the_settings_of_a_model_are_its_numbers_names_and_functions_and_no_weights():
+    model = path_models.flow_matching(nets.MLP(2), (2,))
+    before = recorded.settings(model)
+    with torch.no_grad():
+        model.net.layers[0].weight.add_(1)
+    assert recorded.settings(model) == before and hash(before) == hash(recorded.settings(model))
+    for name, value in {"times_of": path_models.logit_normal, "prediction": "noise", "training": False, "extra": 2.0}.items():
+        held = recorded.settings(model)
+        setattr(model, name, value)
+        assert recorded.settings(model) != held
+
+
 def test_on_a_cpu_nothing_is_recorded_and_the_rate_is_a_number():
     run = _Run(Promised(), Recipe(4, 2, 0.5, warmup=4), None)
     batches = feed(torch.ones(6, 2), run.recipe, torch.device("cpu"))
