@@ -181,7 +181,7 @@ def test_the_settings_of_a_model_are_its_numbers_names_and_functions_and_no_weig
     with torch.no_grad():
         model.net.layers[0].weight.add_(1)
     assert recorded.settings(model) == before and hash(before) == hash(recorded.settings(model))
-    for name, value in {"times_of": path_models.logit_normal, "prediction": "noise", "training": False, "extra": 2.0}.items():
+    for name, value in {"times_of": path_models.logit_normal, "prediction": "noise", "training": False, "more": 2.0}.items():
         held = recorded.settings(model)
         setattr(model, name, value)
         assert recorded.settings(model) != held
