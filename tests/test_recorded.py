@@ -134,11 +134,11 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
     monkeypatch.setattr(recorded, "room", lambda: True)
     recorder = recorded.Recorder(True)
     turn = lambda batch: taken.append(batch[0].tolist()) or ["a loss"]
-    for step in range(8):
+    for step in range(12):
         kind = ("both",) if step % 2 else ("one",)
         recorder.take(kind, (torch.tensor([float(step)]), None), turn)
-    assert taken == [[float(step)] for step in range(8)]  # every batch was seen, in order, replayed or not
-    assert len(recordings) == 2 and [r.graph.count for r in recordings] == [1, 1] and recorder.on
+    assert taken == [[float(step)] for step in range(12)]  # every batch was seen, in order, replayed or not
+    assert len(recordings) == 2 and [r.graph.count for r in recordings] == [3, 3] and recorder.on
 
 
 @pytest.mark.filterwarnings("ignore:called a synchronizing")
