@@ -208,8 +208,8 @@ def test_a_step_that_decides_outside_of_the_gpu_is_not_recorded(how):
     assert not run.recorder.recordings and run.history.finished and len(run.history.loss.unique()) > 25
 
 
-# where dead codes are looked for, or a game asks its own clock
-WAITING = {"vqvae_digits", "vqvae2_digits", "var_tokens_digits", "latent_digits", "vqgan_digits"}
+# where a game asks its own clock
+WAITING = {"latent_digits"}
 # where a loss moves its images by what a generator of the CPU says
 UNSTEADY = {"digit_classifier"}
 

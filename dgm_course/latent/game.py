@@ -77,7 +77,12 @@ class Adversarial(nn.Module):
     @property
     def begun(self) -> bool:
         """Whether the critic has entered."""
-        return int(self.turn) > self.start or self.start == 0
+        return self.start == 0 or int(self.turn) > self.start
+
+    @property
+    def steady(self) -> bool:
+        """Each training step is the same operations, where nobody has to ask how many there were (``recorded``)."""
+        return self.start == 0
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(own loss, adversarial loss, λ), each ().  x (B, *event)"""

@@ -39,8 +39,8 @@ class Rule(Protocol):
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
         """What is done after a batch of outputs (N, C) has chosen its codes (N,)."""
 
-    def place(self, codebook: Codebook, which: Tensor, vectors: Tensor) -> None:
-        """Put some of the vectors somewhere else."""
+    def place(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
+        """Put the vectors of some rows somewhere else.  where (K, 1) bool, vectors (K, C)"""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class ByGradient:
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
         pass
 
-    def place(self, codebook: Codebook, which: Tensor, vectors: Tensor) -> None:
-        codebook.vectors.data[which] = vectors
+    def place(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
+        codebook.vectors.data.copy_(torch.where(where, vectors, codebook.vectors))
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,18 @@ class MovingAverage:
         means = codebook.sums / codebook.counts[:, None]
         codebook.vectors.copy_(torch.where(n[:, None] > 0, means, codebook.vectors))
 
-    def place(self, codebook: Codebook, which: Tensor, vectors: Tensor) -> None:
-        codebook.vectors[which] = codebook.sums[which] = vectors
-        codebook.counts[which] = 1.0
+    def place(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
+        for table in (codebook.vectors, codebook.sums):
+            table.copy_(torch.where(where, vectors, table))
+        codebook.counts.masked_fill_(where[:, 0], 1.0)
 
 
 @dataclass(frozen=True)
 class Revival:
     """A code with less than ``below`` of its fair share 1/K is moved onto an output of the batch, drawn at random.
 
-    The shares are running ones, which forget in about a hundred batches; what was moved starts with its fair share."""
+    The shares are running ones, which forget in about a hundred batches; what was moved starts with its fair share.
+    A row is drawn for every code, and taken by the dead ones: to ask first whether there are any would wait for a GPU."""
 
     below: float = 0.05
 
@@ -105,9 +107,8 @@ class Revival:
             raise ValueError(f"below is {self.below}: expected a part of the fair share, above 0 and below 1.")
 
     def __call__(self, codebook: Codebook, rows: Tensor) -> None:
-        dead = (codebook.share * codebook.size < self.below).nonzero()[:, 0]
-        if len(dead):
-            codebook.place(dead, rows[torch.randint(len(rows), (len(dead),), device=rows.device)])
+        dead = codebook.share * codebook.size < self.below
+        codebook.place(dead, rows[torch.randint(len(rows), (codebook.size,), device=rows.device)])
 
 
 class Quantized(NamedTuple):
@@ -169,10 +170,10 @@ class Codebook(nn.Module):
             self.revival(self, rows)
 
     @torch.no_grad()
-    def place(self, which: Tensor, vectors: Tensor) -> None:
-        """Move some vectors, which count as used from then on.  which (n,), vectors (n, C)"""
-        self.rule.place(self, which, vectors.to(self.vectors))
-        self.share[which] = 1 / self.size
+    def place(self, where: Tensor, vectors: Tensor) -> None:
+        """Move the vectors of some codes, which count as used from then on.  where (K,) bool, vectors (K, C)"""
+        self.rule.place(self, where[:, None], vectors.to(self.vectors))
+        self.share.masked_fill_(where, 1 / self.size)
 
     def extra_repr(self) -> str:
         cure = "" if self.revival is None else f", {self.revival}"

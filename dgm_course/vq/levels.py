@@ -32,6 +32,8 @@ class VQVAE2(nn.Module):
     nets: with features, top, grow and bottom (`grid_nets.TwoLevels`); decoder: (B, wide + C, *grid) -> a distribution;
     top, bottom: codebooks; commitment: β of both; hide: share of the training samples whose bottom the decoder must miss"""
 
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
     def __init__(self, nets: nn.Module, decoder: Callable[[Tensor], Any], top: Codebook, bottom: Codebook,
                  commitment: float = 0.25, hide: float = 0.2) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ class VQVAE(nn.Module):
     encoder: x -> z_e (B, C, *grid); decoder: z_q -> a distribution with ``log_prob`` and ``mean`` (a head), whose squared
     error is that of a Gaussian with σ² = ½; commitment: β, how much an output wants to stay near its vector."""
 
-    steady = True  # each training step is the same operations (without revival): a GPU may replay it (``recorded``)
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, encoder: nn.Module, decoder: Callable[[Tensor], Any], codebook: Codebook,
                  commitment: float = 0.25) -> None:
