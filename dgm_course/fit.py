@@ -212,8 +212,6 @@ class _Run:
                 torch._foreach_copy_(means, owns)
             else:
                 warm_average(self.recipe.ema)(means, owns, average.n_averaged)
-            for kept, buffer in zip(average.module.buffers(), self.model.buffers()):
-                kept.copy_(buffer)
         average.n_averaged += 1
 
     def measured(self, name: str) -> Callable[..., Tensor]:
@@ -264,6 +262,8 @@ class _Run:
                       f"gradient of step {self.history.step - 1} or one shortly before was no number")
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.average is not None:
+            for kept, buffer in zip(self.average.module.buffers(), self.model.buffers()):
+                kept.copy_(buffer)
             tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             tensors |= {f"optimizer.{name}.{i}.{k}": v for i, state in optimizer.state_dict()["state"].items()
