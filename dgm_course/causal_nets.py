@@ -55,7 +55,8 @@ class MaskedConv2d(nn.Conv2d):
     @property
     def taps(self) -> Tensor:
         """w ⊙ mask without the rows below the centre, which are all zeros: half the work.  (o, i, rows // 2 + 1, columns)"""
-        return (self.weight * self.mask)[:, :, : self.padding[0] + 1]
+        rows = self.padding[0] + 1
+        return self.weight[:, :, :rows] * self.mask[:rows]
 
     def forward(self, h: Tensor) -> Tensor:
         rows, columns = self.padding

@@ -44,6 +44,10 @@ class _Raster(Autoregressive):
         """(B, *event, K) -> (B, K, H, W)"""
         return seen.reshape(len(seen), self.rows, self.columns, self.vocabulary).permute(0, 3, 1, 2)
 
+    def _told(self, h: Tensor, label: Tensor) -> Tensor:
+        """h with what the label adds, in h's dtype: a float32 term would make all that follows float32.  h (B, width, H, W)"""
+        return h + self.told(label)[:, :, None, None].to(h.dtype)
+
     def _answer(self, h: Tensor) -> Tensor:
         """(B, width, H, W) -> (B, *event, K)"""
         return self.leave(F.relu(h)).permute(0, 2, 3, 1).reshape(len(h), *self.event, self.vocabulary)
@@ -63,7 +67,7 @@ class PixelCNN(_Raster):
         self.to(memory_format=torch.channels_last)
 
     def read(self, seen: Tensor, label: Tensor) -> Tensor:
-        h = self.enter(self._image(seen)) + self.told(label)[:, :, None, None]
+        h = self._told(self.enter(self._image(seen)), label)
         for layer in self.layers:
             h = h + layer(F.relu(h))
         return self._answer(h)
@@ -108,8 +112,8 @@ class GatedPixelCNN(_Raster):
         self.to(memory_format=torch.channels_last)
 
     def read(self, seen: Tensor, label: Tensor) -> Tensor:
-        x, told = self._image(seen), self.told(label)[:, :, None, None]
-        v, h = self.above(x) + told, self.beside(x) + told
+        x = self._image(seen)
+        v, h = self._told(self.above(x), label), self._told(self.beside(x), label)
         for layer in self.layers:
             v, h = layer(v, h)
         return self._answer(h)
@@ -151,7 +155,7 @@ class PixelRNN(_Raster):
         self.to(memory_format=torch.channels_last)
 
     def read(self, seen: Tensor, label: Tensor) -> Tensor:
-        h = self.enter(self._image(seen)) + self.told(label)[:, :, None, None]
+        h = self._told(self.enter(self._image(seen)), label)
         for layer in self.layers:
             h = h + layer(h)
         return self._answer(h)

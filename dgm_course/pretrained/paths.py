@@ -122,16 +122,16 @@ ENTRIES = {
             "often": likeness_often(model, data.mnist().to(device()), images, guidance=1.2)}),
     "ddpm_digits": Entry(
         digits_ddpm, itself, lambda images: (images.train, None, images.train_labels),
-        lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
+        lambda: replace(digits_recipe(60_000, ema=0.9998, decay=held_then_linear), batch=64),
         lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)
         | as_teacher(model, images, 50, ancestral)),
     "ncsn_digits": Entry(
         digits_ncsn, itself, lambda images: (images.train, None, images.train_labels),
-        lambda: digits_recipe(12_000, ema=0.9995, decay=held_then_linear),
+        lambda: replace(digits_recipe(60_000, ema=0.9998, decay=held_then_linear), batch=64),
         lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
     "absorbing_digits": Entry(
         digits_absorbing, itself, lambda images: data.Bits(images.train),
-        lambda: bits_recipe(20_000, ema=0.9995, decay=held_then_linear),
+        lambda: replace(bits_recipe(60_000, ema=0.9998, decay=held_then_linear), batch=64),
         lambda model, images: nats(model, data.mnist().test.to(device())) | {
             "official_test": nats(model, images.test, draws=2)}),
 }
