@@ -25,7 +25,7 @@ class ClassGaussians(nn.Module):
     the others share their mean, so that C_k = V diag(λ) Vᵀ + ρ (I − V Vᵀ).  shrink: how much of C_k is the mean of the
     covariances of all classes, since a few hundred images say little about 784² numbers."""
 
-    def __init__(self, images: Tensor, labels: Tensor, classes: int = 10, rank: int = 96, shrink: float = 0.25) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, classes: int = 10, rank: int = 48, shrink: float = 0.25) -> None:
         super().__init__()
         x = flat(expect_batch(images, name="images"))
         counts = labels.bincount(minlength=classes)

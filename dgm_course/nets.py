@@ -8,8 +8,9 @@ clean data: `paths` turns each into the others), so all networks here are called
 
 * `MLP` for points of a plane: time is one more input column. Small tensors are bound by the number of
   operations and not by arithmetic, so nothing cleverer than `cat` is done.
-* `UNet` for 28 x 28 digits: convolutions at two resolutions, all of them told the time and the class. `DeepUNet` for long
-  trainings: deeper where the picture is small, with a layer in which every place looks at every other.
+* `UNet` for 28 x 28 digits: convolutions at two resolutions, all of them told the time and the class. `LightUNet` for a
+  minute of a CPU; `DeepUNet` for long trainings: deeper where the picture is small, with a layer in which every place
+  looks at every other.
 * `TokenMLP` and `TokenUNet` for tokens: short sequences, and images of few values. They answer with logits.
 * `Guided` turns a network that knows classes into one that exaggerates them.
 * `DigitClassifier`: ten classes, and the 128 features in which generated digits are compared with real ones.
@@ -116,6 +117,24 @@ class Block(nn.Module):
         return self.skip(h) + F.silu((1 + a) * self.norm(self.conv(h)) + b)
 
 
+class PlaceNorm(nn.Module):
+    """(h - mean) / deviation over the channels of each place.  (B, C, H, W) -> the same
+
+    Where the channels come last they are neighbours in memory; a `GroupNorm`, whose sums run through the whole image, takes
+    about twice as long on a CPU."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.layer_norm(h.permute(0, 2, 3, 1), h.shape[1:2]).permute(0, 3, 1, 2)
+
+
+class PlaceBlock(Block):
+    """A `Block` that norms place by place."""
+
+    def __init__(self, inputs: int, outputs: int, condition: int):
+        super().__init__(inputs, outputs, condition)
+        self.norm = PlaceNorm()
+
+
 class UNet(nn.Module):
     """A field on 28 x 28 images, shaped as a U: to 14 x 14 at once, to 7 x 7, and back up.
 
@@ -126,7 +145,7 @@ class UNet(nn.Module):
     tables have K + 1 rows for `classes` = K; row K means "any class". In training a share `forget` of the
     labels becomes "any class": one network learns v(x, t | y) and v(x, t), as guidance needs (`Guided`)."""
 
-    forget = 0.1
+    forget, block = 0.1, Block
 
     def __init__(self, channels: int = 32, classes: int = 0, inputs: int = 1, outputs: int = 1):
         super().__init__()
@@ -138,9 +157,9 @@ class UNet(nn.Module):
         self.label = nn.Embedding(classes + 1, k)
         self.place = _zero(nn.Embedding(classes + 1, 14 * 14 * wide))
         self.enter = nn.Conv2d(inputs, wide, 6, stride=2, padding=2)
-        self.down, self.halve = Block(wide, wide, k), nn.Conv2d(wide, wider, 3, stride=2, padding=1)
-        self.middle = nn.ModuleList(Block(wider, wider, k) for _ in range(2))
-        self.up = Block(wider + wide, wide, k)
+        self.down, self.halve = self.block(wide, wide, k), nn.Conv2d(wide, wider, 3, stride=2, padding=1)
+        self.middle = nn.ModuleList(self.block(wider, wider, k) for _ in range(2))
+        self.up = self.block(wider + wide, wide, k)
         self.leave = _zero(nn.ConvTranspose2d(wide, outputs, 6, stride=2, padding=2))
         self.to(memory_format=torch.channels_last)
 
@@ -200,23 +219,40 @@ class SelfAttention(nn.Module):
         return h + self.out(seen.transpose(1, 2).reshape(b, height, width, channels).permute(0, 3, 1, 2))
 
 
-class DeepUNet(UNet):
-    """A `UNet` for long trainings: three blocks and a `SelfAttention` at 7 x 7, where depth costs least; a narrower way up.
-
-    A step takes a fifth longer. After 5,000 steps of 32 digits (flow matching, guidance 1.3) its samples had precision 0.90
-    and Frechet distance 8.7, those of `UNet` 0.87 and 9.7."""
+class NarrowUNet(UNet):
+    """A `UNet` with a narrower way up: what comes from below is added to what went down, and not laid beside it."""
 
     def __init__(self, channels: int = 32, classes: int = 0, inputs: int = 1, outputs: int = 1):
         super().__init__(channels, classes, inputs, outputs)
         wide, wider, k = 2 * channels, 4 * channels, 4 * channels
-        self.middle = nn.ModuleList([Block(wider, wider, k), Block(wider, wider, k), SelfAttention(wider),
-                                     Block(wider, wider, k)])
-        self.narrow, self.up = nn.Conv2d(wider, wide, 1), Block(wide, wide, k)
+        self.narrow, self.up = nn.Conv2d(wider, wide, 1), self.block(wide, wide, k)
         self.to(memory_format=torch.channels_last)
 
     def join(self, h: Tensor, fine: Tensor) -> Tensor:
         """The sum of both: (B, 4C, 7, 7), (B, 2C, 14, 14) -> (B, 2C, 14, 14)"""
         return F.interpolate(self.narrow(h), scale_factor=2.0) + fine
+
+
+class LightUNet(NarrowUNet):
+    """A `NarrowUNet` that norms place by place, for a minute of a CPU.
+
+    A training step takes three quarters of the time of `UNet`'s."""
+
+    block = PlaceBlock
+
+
+class DeepUNet(NarrowUNet):
+    """A `NarrowUNet` for long trainings: three blocks and a `SelfAttention` at 7 x 7, where depth costs least.
+
+    A step takes a fifth longer than `UNet`'s. After 5,000 steps of 32 digits (flow matching, guidance 1.3) its samples had
+    precision 0.90 and Frechet distance 8.7, those of `UNet` 0.87 and 9.7."""
+
+    def __init__(self, channels: int = 32, classes: int = 0, inputs: int = 1, outputs: int = 1):
+        super().__init__(channels, classes, inputs, outputs)
+        wider, k = 4 * channels, 4 * channels
+        self.middle = nn.ModuleList([Block(wider, wider, k), Block(wider, wider, k), SelfAttention(wider),
+                                     Block(wider, wider, k)])
+        self.to(memory_format=torch.channels_last)
 
 
 class TokenMLP(nn.Module):

@@ -377,6 +377,16 @@ def test_in_bfloat16_the_loss_is_float32_and_near(make):
     assert loss.item() == pytest.approx(model.loss(x).item(), rel=0.05)
 
 
+@pytest.mark.parametrize("name", ["PixelCNN", "GatedPixelCNN", "PixelRNN"])
+def test_in_bfloat16_every_layer_is_given_bfloat16(name):
+    model, seen = FAMILIES[name](2, (1, 3, 3), classes=2).float(), []
+    for layer in model.layers:
+        layer.register_forward_pre_hook(lambda _, given: seen.extend(part.dtype for part in given))
+    with torch.autocast("cpu", torch.bfloat16):
+        model.loss(torch.randint(2, (4, 1, 3, 3)), 1)
+    assert seen[0] == torch.bfloat16 and (name == "PixelRNN" or set(seen) == {torch.bfloat16})
+
+
 @pytest.mark.parametrize("name", ORDERED)
 def test_the_order_is_saved_with_the_weights(name):
     model, x = stirred(FAMILIES[name](2, (1, 3, 3))), every(2, (1, 3, 3))

@@ -102,6 +102,21 @@ def finite(model):
 # --- equal to a loop written by hand ---
 
 
+def test_where_an_average_is_saved_its_buffers_are_the_models():
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.weight = nn.BatchNorm1d(2), nn.Linear(2, 1)
+
+        def loss(self, x, y):
+            return (self.weight(self.norm(x)) - y).square().mean()
+
+    model, seen = Normed(), []
+    keep = lambda h: seen.append((h.tensors["average.module.norm.running_mean"], model.norm.running_mean.clone()))
+    fit(model, TABLE, Recipe(**FULL, steps=20), report=keep)
+    assert all(torch.equal(saved, now) for saved, now in seen) and not torch.equal(seen[0][0], seen[-1][0])
+
+
 @pytest.mark.parametrize("ema, clip", [(0.0, None), (0.3, None), (0.999, 0.05)])
 def test_fit_is_the_loop_one_would_write(ema, clip):
     recipe = Recipe(12, 16, lr=0.03, warmup=4, decay=linear, ema=ema, clip=clip, weight_decay=0.1, seed=2)

@@ -14,13 +14,28 @@ import torch
 from net_worlds import images, stirred
 from torch import nn
 
-from dgm_course.nets import MLP, DeepUNet, DigitClassifier, Guided, SelfAttention, TimeFeatures, TokenMLP, TokenUNet, UNet
+from dgm_course.nets import (
+    MLP,
+    Block,
+    DeepUNet,
+    DigitClassifier,
+    Guided,
+    LightUNet,
+    PlaceBlock,
+    PlaceNorm,
+    SelfAttention,
+    TimeFeatures,
+    TokenMLP,
+    TokenUNet,
+    UNet,
+)
 
 FIELDS = {
     "mlp": (lambda: MLP(2, width=16), lambda n: torch.randn(n, 2)),
     "unet": (lambda: UNet(channels=8), images),
     "unet with classes": (lambda: UNet(channels=8, classes=10), images),
     "deep unet": (lambda: DeepUNet(channels=8, classes=10), images),
+    "light unet": (lambda: LightUNet(channels=8, classes=10), images),
 }
 
 
@@ -52,6 +67,29 @@ def test_a_gradient_reaches_every_weight(field):
     out.square().mean().backward()
     silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
+
+
+def test_a_norm_of_places_is_its_formula_and_looks_nowhere_else():
+    h = torch.randn(3, 12, 5, 4).double().to(memory_format=torch.channels_last) * 3 + 1
+    found = PlaceNorm()(h)
+    torch.testing.assert_close(found, (h - h.mean(1, keepdim=True)) / (h.var(1, keepdim=True, correction=0) + 1e-5).sqrt())
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    other = h.clone()
+    other[:, :, 2, 1] += torch.randn(3, 12)
+    changed = (PlaceNorm()(other) - found).abs().amax((0, 1)) > 1e-9
+    assert changed[2, 1] and changed.sum() == 1
+
+
+def test_a_light_unet_norms_by_place_everywhere_and_a_deep_one_nowhere():
+    light, deep = ([m for m in net(channels=8).modules() if isinstance(m, Block)] for net in (LightUNet, DeepUNet))
+    assert len(light) == 4 and all(isinstance(m, PlaceBlock) and isinstance(m.norm, PlaceNorm) for m in light)
+    assert len(deep) == 5 and all(isinstance(m.norm, nn.GroupNorm) for m in deep)
+
+
+def test_the_narrow_way_up_is_the_sum_of_both():
+    net, h, fine = stirred(LightUNet(channels=4)), torch.randn(2, 16, 7, 7), torch.randn(2, 8, 14, 14)
+    told = torch.einsum("oi,bihw->bohw", net.narrow.weight[:, :, 0, 0], h) + net.narrow.bias[:, None, None]
+    torch.testing.assert_close(net.join(h, fine), told.repeat_interleave(2, 2).repeat_interleave(2, 3) + fine)
 
 
 def test_gradients_agree_with_finite_differences_in_float64():

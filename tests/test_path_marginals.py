@@ -174,3 +174,17 @@ def test_trajectory_and_sample_are_one_walk():
     )  # spread ten times
     ts = field.times(7, x0)
     assert ts.dtype == F64 and (float(ts[0]), float(ts[-1]), len(ts)) == (0.0, pytest.approx(0.999), 8)
+
+
+def test_the_times_of_a_walk_may_be_given():
+    field, x0 = VP().exact(DATA), torch.randn(400, 2, dtype=F64)
+    assert torch.equal(field.sample(x0, field.times(7, x0), heun), field.sample(x0, 7, heun))
+    fine = field.sample(x0, 400, heun)
+    uneven = 0.999 * torch.linspace(0, 1, 21).double() ** 0.5  # long steps first, where this path hardly moves
+    away = lambda steps: float((field.sample(x0, steps, heun) - fine).norm())
+    assert len(field.trajectory(x0, uneven)) == 21 and away(uneven) < 0.7 * away(20)
+    assert field.times(uneven.float(), x0).dtype == F64
+    with pytest.raises(ValueError, match="not a strictly monotone grid"):
+        field.sample(x0, uneven[[0, 2, 1]])
+    with pytest.raises(ValueError, match=r"expected times in \[0, 1\]"):
+        field.sample(x0, 2 * uneven)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course import autoregressive, flows, gan, latent, nets, path_models, recorded
+from dgm_course import autoregressive, flows, gan, latent, nets, path_models, pretrained, recorded
 from dgm_course.fit import Recipe, _Run, feed, set_rate
 
 
@@ -62,6 +62,15 @@ def test_a_readers_own_loss_is_never_recorded_and_wrappers_ask_what_they_wrap():
     maker = nn.Sequential(nn.Linear(2, 2))
     maker.latent = 2
     assert recorded.steady(gan.GAN(maker, nn.Linear(2, 1)))
+
+
+def test_a_game_that_starts_late_has_to_ask_its_clock_and_no_other_has():
+    game = lambda start: pretrained.latent.vqgan(pretrained.vq.digits_vqvae(8), nn.Linear(1, 1), gan.hinge(), start=start)
+    assert recorded.steady(game(0)) and not recorded.steady(game(5))
+    assert recorded.steady(pretrained.vq.digits_vqvae(8)) and recorded.steady(pretrained.vq.digits_vqvae2(8))
+    asked = game(0)
+    asked.turn = torch.zeros((), device="meta", dtype=torch.long)  # whose value nobody can read
+    assert asked.begun
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(())])

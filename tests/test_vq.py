@@ -156,6 +156,9 @@ def test_a_revived_code_lies_on_an_output_of_the_batch():
     book(z)
     for k in (1, 2):
         assert (z == book.vectors[k]).all(1).any() and book.share[k] == pytest.approx(1 / 3)
+        assert book.counts[k] == 1 and torch.equal(book.sums[k], book.vectors[k])
+    assert not torch.equal(book.vectors[1], book.vectors[2])  # each draws an output of its own
+    assert not (z == book.vectors[0]).all(1).any() and book.share[0] > 0.9
 
 
 def test_a_codebook_learns_in_training_mode_only(rule):

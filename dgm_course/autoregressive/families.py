@@ -45,7 +45,7 @@ class _Raster(Autoregressive):
         return seen.reshape(len(seen), self.rows, self.columns, self.vocabulary).permute(0, 3, 1, 2)
 
     def _told(self, h: Tensor, label: Tensor) -> Tensor:
-        """h with what the label adds, in h's dtype: a float32 term would make all that follows float32.  h (B, width, H, W)"""
+        """h and what the label adds, in the dtype of h: a float32 term would make all that follows so.  h (B, C, H, W)"""
         return h + self.told(label)[:, :, None, None].to(h.dtype)
 
     def _answer(self, h: Tensor) -> Tensor:

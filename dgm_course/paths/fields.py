@@ -85,14 +85,16 @@ class PathField(nn.Module):
             return guess.velocity + g**2 / 2 * guess.score
         return field if noise else self
 
-    def times(self, steps: int, like: Tensor) -> Tensor:
-        """steps + 1 equal times over the path's span, in the dtype and on the device of ``like``."""
+    def times(self, steps: int | Tensor, like: Tensor) -> Tensor:
+        """steps + 1 equal times over the path's span, or the given ones; in the dtype and on the device of ``like``."""
+        dtype = like.dtype if like.is_floating_point() else None
+        if isinstance(steps, Tensor):
+            return steps.to(like.device, dtype)
         if steps < 1:
             raise ValueError(f"steps is {steps}: expected at least one.")
-        dtype = like.dtype if like.is_floating_point() else None
         return torch.linspace(*self.path.span, steps + 1, dtype=dtype, device=like.device)
 
-    def _walk(self, x0: Tensor | int, steps: int, method: Method | None, noise: Noise) -> Iterator[Tensor]:
+    def _walk(self, x0: Tensor | int, steps: int | Tensor, method: Method | None, noise: Noise) -> Iterator[Tensor]:
         method = method or self.path.method
         if noise and getattr(method, "hops", False):
             raise ValueError("noise was given to a method that has its own (hop, ancestral, annealed_langevin, confident): "
@@ -103,14 +105,17 @@ class PathField(nn.Module):
             yield from walk(self.drift(noise), self.path.begin(x0, ts[0]), ts, noise, method)
 
     @torch.no_grad()
-    def trajectory(self, x0: Tensor | int, steps: int = 50, method: Method | None = None, noise: Noise = 0.0) -> Tensor:
+    def trajectory(self, x0: Tensor | int, steps: int | Tensor = 50, method: Method | None = None,
+                   noise: Noise = 0.0) -> Tensor:
         """All points of the way from source points, or from that many fresh ones.  -> (steps + 1, n, *event)
 
+        steps: how many of equal length, or the times themselves (T,), from one end of the path's span to the other.
         method: the path's own unless given, Euler's for Gaussian paths and ``hop`` for masks."""
         return torch.stack(list(self._walk(x0, steps, method, noise)))
 
     @torch.no_grad()
-    def sample(self, n: int | Tensor, steps: int = 50, method: Method | None = None, noise: Noise = 0.0) -> Tensor:
+    def sample(self, n: int | Tensor, steps: int | Tensor = 50, method: Method | None = None,
+               noise: Noise = 0.0) -> Tensor:
         """Where the way ends, without keeping it.  n, or the source points themselves -> (n, *event)"""
         for x in self._walk(n, steps, method, noise):
             pass

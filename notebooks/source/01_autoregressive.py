@@ -383,11 +383,12 @@ draw.gallery(rows, columns=16, alt="Rows of small digits: real ones, and samples
 # %% tags=["slide:ar.pixelcnn", "slide:ar.pixelrnn", "slide:ar.image-gpt"]
 names = {"PixelCNN": "pixel_cnn_digits", "PixelRNN": "pixel_rnn_digits", "ImageGPT": "image_gpt_digits"}
 best = {name: pretrained.load(file).to(device()) for name, file in names.items()}
-print(f"{'':10}{'weights':>9}{'steps':>8}   nats an image: embedded test bits    official test bits")
+print(f"{'':10}{'weights':>9}{'steps × batch':>15}   nats an image: embedded test bits    official test bits")
 for name, file in names.items():
     card, count = pretrained.card(file), sum(p.numel() for p in best[name].parameters())
     mine, theirs = card["held_out"], card["held_out"]["official_test"]
-    print(f"{name:10}{count:9,}{card['steps']:8,}{mine['nats']:24.2f} ± {mine['standard_error']:.2f}"
+    taken = f"{card['steps']:,} × {card['batch']}"
+    print(f"{name:10}{count:9,}{taken:>15}{mine['nats']:24.2f} ± {mine['standard_error']:.2f}"
           f"{theirs['nats']:20.2f} ± {theirs['standard_error']:.2f}")
 print(f"({mine['protocol']}; the official set: {theirs['protocol']})")
 mnist = data.mnist().to(device())
@@ -397,7 +398,7 @@ print(f"PixelCNN once more, here: {once_more['nats']:.2f} ± {once_more['standar
 # %% [markdown]
 # *Not on equal terms*: look at the columns of weights and steps before you rank them. They learned from 59,000 images; the test digits are not among them.
 #
-# For scale: on other, fixed bits (the *static* ones of Larochelle and Murray) the paper reports 81.3 nats for a PixelCNN and 79.2 for its best PixelRNN, a diagonal one that sees the whole past. Different bits make a nat or two meaningless, but our two are six nats and more behind: they were trained for a few thousand steps only.
+# For scale: on other, fixed bits (the *static* ones of Larochelle and Murray) the paper reports 81.3 nats for a PixelCNN and 79.2 for its best PixelRNN, a diagonal one that sees the whole past. Different bits make a nat or two meaningless. Our PixelCNN is three nats behind, our PixelRNN, which took few steps, eight; ImageGPT, which sees the whole past and took the most computation of the three, stands where the paper's best one stands.
 # Before you look at the samples: look for loose specks and for strokes that end in nothing, and compare the last row with the two above.
 
 # %% tags=["slide:ar.pixelcnn", "slide:ar.pixelrnn", "slide:ar.image-gpt"]
