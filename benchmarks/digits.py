@@ -31,7 +31,7 @@ def line(name: str, told: dict) -> str:
 def trained(images: data.Images, steps: int, number: int) -> tuple[PathModel, PathModel, float]:
     """The model of a minute, itself after a tenth of its steps, and the seconds."""
     seed(number)
-    model = pretrained.live_digits_flow(images)
+    model = pretrained.live_digits(images)
     young, early = copy.deepcopy(model), steps // 20 * 2
 
     def keep(history: History) -> None:

@@ -1,8 +1,9 @@
 """A head start for images: what a Gaussian of each class would answer, in closed form, and a network for what is left.
 
-If the images of a class were Gaussian, N(m, C), then on the conical path x_t = t x1 + (1 − t) x0 everything would be linear:
+If the images of a class were Gaussian, N(m, C), then on a path x_t = α x1 + σ x0 everything would be linear.  Whatever is
+predicted is a row a x1 + b x0 (`GaussianPath.rows`): the velocity has (α', σ'), the noise (0, 1).  Its expectation is
 
-    E[x1 − x0 | x_t]  =  m + (t C − (1 − t) I) (t² C + (1 − t)² I)⁻¹ (x_t − t m)
+    E[a x1 + b x0 | x_t]  =  a m + (a α C + b σ I) (α² C + σ² I)⁻¹ (x_t − α m)
 
 Digits are not Gaussian, but the answer is right about what matters most while there is much noise (where the ink lies, and
 how it varies), and needs no training.  `GaussianSkip` hands it to a network, as a second picture beside x_t and as a first
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from .nets import UNet
-from .tensors import expect_batch, flat, over
+from .paths.gaussian import GaussianPath
+from .tensors import expect_batch, flat
 
 
 class ClassGaussians(nn.Module):
@@ -50,30 +52,36 @@ class ClassGaussians(nn.Module):
         v = self.directions.view(len(self.directions), -1, self.rank)[:, row]
         return (v * (self.variances[row] - self.rest[row])) @ v.T + self.rest[row] * torch.eye(len(v)).to(v)
 
-    def velocity(self, x: Tensor, t: Tensor | float, row: Tensor) -> Tensor:
-        """E[x1 − x0 | x_t = x] of the Gaussians of those rows.  x (B, *event), t () or (B,), row (B,) -> (B, *event)"""
-        t, own = over(t, x).reshape(-1, 1), row[:, None, None].expand(-1, 1, self.rank)
-        gain = lambda variance: (t * variance - (1 - t)) / (t**2 * variance + (1 - t) ** 2).clamp(min=1e-6)
-        apart = flat(x) - t * self.means[row]
+    def expect(self, x: Tensor, row: Tensor, at: tuple[Tensor, Tensor], of: tuple[Tensor, Tensor]) -> Tensor:
+        """E[a x1 + b x0 | α x1 + σ x0 = x] for x1 of the Gaussians of those rows.
+
+        x (B, *event), row (B,), at = (α, σ) and of = (a, b), each () or (B, 1, ...)  ->  (B, *event)"""
+        alpha, sigma, a, b = (number.reshape(-1, 1) for number in (*at, *of))
+        gain = lambda variance: (a * alpha * variance + b * sigma) / (alpha**2 * variance + sigma**2).clamp(min=1e-6)
+        own, apart = row[:, None, None].expand(-1, 1, self.rank), flat(x) - alpha * self.means[row]
         along = (apart @ self.directions).view(len(x), -1, self.rank)  # of all rows: one product is cheaper than a gather
         rest = gain(self.rest[row])
         more = (gain(self.variances[row]) - rest)[:, None] * along.gather(1, own)
         spread = torch.zeros_like(along).scatter(1, own, more).flatten(1) @ self.directions.T
-        return (self.means[row] + rest * apart + spread).view_as(x)
+        return (a * self.means[row] + rest * apart + spread).view_as(x)
 
 
 class GaussianSkip(nn.Module):
-    """g + net([x, g], t, y), where g is the velocity that the Gaussian of the class y has at x.
+    """g + net([x, g], t, y), where g is what the Gaussian of the class y expects of the prediction at x.
 
-    net: a `UNet` with twice as many input channels as x has.  Labels are forgotten here, by the share that the net would
-    have forgotten, so that both are told the same."""
+    net: a `UNet` with twice as many input channels as x has.  path and prediction: those of the model it is for, since g
+    depends on them.  Labels are forgotten here, by the share that the net would have forgotten, so that both are told the
+    same."""
 
-    def __init__(self, net: UNet, gaussians: ClassGaussians) -> None:
+    def __init__(self, net: UNet, gaussians: ClassGaussians, path: GaussianPath, prediction: str) -> None:
         super().__init__()
         if net.classes + 1 != len(gaussians.means) or net.inputs != 2 * gaussians.event[0]:
             raise ValueError(f"the net knows {net.classes} classes and takes {net.inputs} channels: expected "
                              f"{len(gaussians.means) - 1} and {2 * gaussians.event[0]}, as the Gaussians have it.")
-        self.net, self.gaussians = net, gaussians
+        if not path.gaussian or prediction not in path.predictions:
+            raise ValueError(f"a skip for the {prediction} on the {path.name} path: expected a source N(0, I), and one of "
+                             f"{', '.join(path.predictions)}.")
+        self.net, self.gaussians, self.path, self.prediction = net, gaussians, path, prediction
         self.forget, net.forget = net.forget, 0.0
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
@@ -81,5 +89,6 @@ class GaussianSkip(nn.Module):
         if self.training:
             row = torch.where(torch.rand(len(x), device=x.device) < self.forget, self.net.classes, row)
         with torch.autocast(x.device.type, enabled=False):
-            g = self.gaussians.velocity(x, t, row)
+            at = self.path.at(t, x)
+            g = self.gaussians.expect(x, row, at[:2], self.path.rows(at)[self.prediction])
         return g + self.net(torch.cat([x, g], 1), t, row).to(g.dtype)

@@ -26,7 +26,7 @@ from .tensors import expect_batch, expect_some, flat
 
 LogDensity = Callable[[Tensor], Tensor]
 LARGEST = 10_000  # points a side for which a full matrix of distances is still built
-ROWS = 1024  # rows of that matrix held at once where only its mean is wanted
+ROWS = 128  # rows of that matrix held at once where only its mean is wanted: few, so that they stay in the cache
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the MMD, in the units of the [-4, 4]² frame
 
 # --- guards ---------------------------------------------------------------------------------------

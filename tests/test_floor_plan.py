@@ -22,11 +22,11 @@ MATHEMATICS = [
      "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
     ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize",
-     "code_nets", "gaussian_skip", "latent.stages", "latent.rescaling", "latent.sharpness", "latent.scales"),
+     "code_nets", "latent.stages", "latent.rescaling", "latent.sharpness", "latent.scales"),
     ("paths.gaussian", "paths.masked", "autoregressive.families", "autoregressive.blocks", "autoregressive.llama",
      "flows.triangular", "flows.splines", "flows.continuous", "flows.flow", "vae.priors", "vq.codebook", "vq.gumbel",
      "latent.game", "latent.model", "latent.next_scale"),
-    ("flows.images", "vae.exact", "vae.model", "vq.model", "vq.levels"),
+    ("gaussian_skip", "flows.images", "vae.exact", "vae.model", "vq.model", "vq.levels"),
     ("paths", "data", "measures", "latent_measures"),  # `paths` gathers the names of its files, as families do
     ("gan.model",),  # takes the grid of `measures`; `gan` gathers its names and those of the games
     ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent"),

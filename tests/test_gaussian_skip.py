@@ -1,4 +1,4 @@
-"""Gaussians of classes: their velocity against dense linear algebra and against the definition, and what a network adds."""
+"""Gaussians of classes: what they expect against dense algebra and the definition, and what a network adds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from dgm_course.fit import Recipe, fit, linear
 from dgm_course.gaussian_skip import ClassGaussians, GaussianSkip
 from dgm_course.nets import Autoguided, UNet
 from dgm_course.path_models import flow_matching, logit_normal, stratified_logit_normal
+from dgm_course.paths import VE, VP, Conical, Linear
 
 EVENT = (1, 3, 2)
+
+
+def conical(net, gaussians):
+    return GaussianSkip(net, gaussians, Conical(), "velocity")
 
 
 def small(classes=3, rank=4, shrink=0.25, n=90):
@@ -48,43 +53,59 @@ def test_shrinking_moves_each_class_towards_the_mean_covariance_and_leaves_that_
     assert torch.allclose(covariance(whole, 3), covariance(plain, 3))
 
 
+PATHS = {"conical": Conical(), "VP": VP(), "VE": VE()}
+
+
+def expected_of(made, path, prediction, x, t, row):
+    """The same by name, with the path's own numbers."""
+    at = path.at(t, x)
+    return made.expect(x, row, at[:2], path.rows(at)[prediction])
+
+
 @pytest.mark.parametrize("rank", [1, 3, 5])
-def test_the_velocity_is_that_of_dense_linear_algebra(rank):
+@pytest.mark.parametrize("path, prediction, weights", [
+    ("conical", "velocity", lambda alpha, sigma: (1.0, -1.0)), ("VP", "noise", lambda alpha, sigma: (0.0, 1.0)),
+    ("VE", "noise", lambda alpha, sigma: (0.0, 1.0)), ("VP", "data", lambda alpha, sigma: (1.0, 0.0)),
+    ("VP", "v", lambda alpha, sigma: (-sigma, alpha))])
+def test_the_expectation_is_that_of_dense_linear_algebra(rank, path, prediction, weights):
     _, _, made = small(rank=rank)
-    x, row = torch.randn(5, *EVENT).double(), torch.tensor([0, 3, 2, 1, 1])
-    for t in (torch.tensor([0.0, 0.2, 0.5, 0.9, 1.0]).double(), torch.tensor(0.3).double()):
-        found = made.velocity(x, t, row)
+    x, row, path = torch.randn(5, *EVENT).double(), torch.tensor([0, 3, 2, 1, 1]), PATHS[path]
+    for t in (torch.tensor([0.0, 0.2, 0.5, 0.9, 0.99]).double(), torch.tensor(0.3).double()):
+        found = expected_of(made, path, prediction, x, t, row)
         for i, one in enumerate(x.flatten(1)):
-            a = t[i] if t.ndim else t
-            cov, eye = covariance(made, row[i]), torch.eye(6).double()
-            both = a**2 * cov + (1 - a) ** 2 * eye
-            mean = made.means[row[i]]
-            expected = mean + (a * cov - (1 - a) * eye) @ torch.linalg.solve(both, one - a * mean)
-            assert torch.allclose(found[i].flatten(), expected, atol=1e-8)
+            alpha, sigma = (schedule(t[i] if t.ndim else t) for schedule in (path.alpha, path.sigma))
+            a, b = weights(alpha, sigma)
+            cov, eye, mean = covariance(made, row[i]), torch.eye(6).double(), made.means[row[i]]
+            both = alpha**2 * cov + sigma**2 * eye
+            right = a * mean + (a * alpha * cov + b * sigma * eye) @ torch.linalg.solve(both, one - alpha * mean)
+            assert torch.allclose(found[i].flatten(), right, atol=1e-7)
 
 
-def test_the_velocity_is_the_conditional_expectation():
+@pytest.mark.parametrize("path, prediction", [("conical", "velocity"), ("VP", "noise")])
+def test_it_is_the_conditional_expectation(path, prediction):
     """No linear answer has a smaller error for data of that very Gaussian: the derivative of the mean error is 0."""
     _, _, made = small(rank=3)
-    row, t = torch.full((200_000,), 1), torch.tensor(0.4).double()
+    row, t, path = torch.full((200_000,), 1), torch.tensor(0.4).double(), PATHS[path]
     chol = torch.linalg.cholesky(covariance(made, 1))
     x1 = made.means[1] + torch.randn(200_000, 6).double() @ chol.T
-    x0 = torch.randn(200_000, 6).double()
-    xt = t * x1 + (1 - t) * x0
-    left = x1 - x0 - made.velocity(xt.view(-1, *EVENT), t, row).flatten(1)
+    pair = path.pair(x1, torch.randn(200_000, 6).double(), t)
+    xt = path.place(pair)
+    left = getattr(pair, prediction) - expected_of(made, path, prediction, xt.view(-1, *EVENT), t, row).flatten(1)
     centred = torch.cat([xt - xt.mean(0), torch.ones(len(xt), 1).double()], 1)
     sizes = left.std(0) * centred.std(0).clamp(min=1)[:, None]
     assert (centred.T @ left / len(xt)).abs().max() < 5 * float(sizes.max()) / len(xt) ** 0.5
 
 
-def test_an_untrained_network_leaves_the_gaussians_answer():
-    images = data.mnist()
-    model = pretrained.live_digits_flow(images).eval()
-    x, y = torch.randn(4, 1, 28, 28), torch.tensor([1, 2, 3, 4])
-    skip = model.net
+@pytest.mark.parametrize("path, prediction", [("conical", "velocity"), ("VP", "noise")])
+def test_an_untrained_network_leaves_the_gaussians_answer(path, prediction):
+    images, path = data.mnist(), PATHS[path]
+    model = pretrained.live_digits(images, path, prediction).eval()
+    x, y, t = torch.randn(4, 1, 28, 28), torch.tensor([1, 2, 3, 4]), torch.tensor(0.3)
+    known = model.net.gaussians
     with torch.no_grad():
-        assert torch.allclose(skip(x, torch.tensor(0.3), y), skip.gaussians.velocity(x, torch.tensor(0.3), y))
-        assert torch.allclose(skip(x, torch.tensor(0.3)), skip.gaussians.velocity(x, 0.3, torch.full((4,), 10)))
+        assert torch.allclose(model.net(x, t, y), expected_of(known, path, prediction, x, t, y))
+        none = torch.full((4,), 10)
+        assert torch.allclose(model.net(x, t), expected_of(known, path, prediction, x, t, none))
 
 
 def test_the_network_sees_the_answer_and_both_forget_the_same_labels():
@@ -97,13 +118,14 @@ def test_the_network_sees_the_answer_and_both_forget_the_same_labels():
 
     images = data.mnist()
     gaussians = ClassGaussians(images.train, images.train_labels, rank=8)
-    skip = GaussianSkip(Spy(8, 10, inputs=2), gaussians).train()
+    skip = conical(Spy(8, 10, inputs=2), gaussians).train()
     x, t, y = torch.randn(400, 1, 28, 28), torch.full((400,), 0.5), torch.arange(400) % 10
     skip(x, t, y)
     (both, row), = seen
     forgotten = row == 10
     assert 0.04 < float(forgotten.float().mean()) < 0.18 and torch.equal(row[~forgotten], y[~forgotten])
-    assert torch.equal(both[:, :1], x) and torch.allclose(both[:, 1:], gaussians.velocity(x, t, row), atol=1e-5)
+    answer = expected_of(gaussians, Conical(), "velocity", x, t, row)
+    assert torch.equal(both[:, :1], x) and torch.allclose(both[:, 1:], answer, atol=1e-5)
     seen.clear()
     skip.eval()(x, t, y)
     assert torch.equal(seen[0][1], y)
@@ -111,10 +133,10 @@ def test_the_network_sees_the_answer_and_both_forget_the_same_labels():
 
 def test_the_guess_is_computed_in_full_precision_within_autocast():
     images = data.mnist()
-    skip = GaussianSkip(UNet(8, 10, inputs=2), ClassGaussians(images.train, images.train_labels, rank=8)).eval()
+    skip = conical(UNet(8, 10, inputs=2), ClassGaussians(images.train, images.train_labels, rank=8)).eval()
     x, y = torch.randn(2, 1, 28, 28), torch.tensor([0, 1])
     with torch.no_grad():
-        expected = skip.gaussians.velocity(x, 0.5, y)
+        expected = expected_of(skip.gaussians, Conical(), "velocity", x, 0.5, y)
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(skip(x, torch.tensor(0.5), y), expected)
 
@@ -122,7 +144,7 @@ def test_the_guess_is_computed_in_full_precision_within_autocast():
 def test_samples_of_the_gaussians_alone_have_their_moments():
     images = data.mnist()
     gaussians = ClassGaussians(images.train, images.train_labels)
-    model = flow_matching(GaussianSkip(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
+    model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
     with torch.no_grad():
         drawn = model.eval().given(3).sample(400, 40).flatten(1)
     threes = images.train[images.train_labels == 3].flatten(1)
@@ -146,13 +168,21 @@ def test_what_cannot_be_fitted_is_a_sentence(wrong, says):
 def test_a_network_that_does_not_fit_the_gaussians_is_a_sentence(net, says):
     images = data.mnist()
     with pytest.raises(ValueError, match=says):
-        GaussianSkip(net, ClassGaussians(images.train, images.train_labels, rank=4))
+        conical(net, ClassGaussians(images.train, images.train_labels, rank=4))
+
+
+@pytest.mark.parametrize("path, prediction", [(Conical(), "tokens"), (Linear(data.moons()), "velocity")])
+def test_a_path_that_has_no_such_answer_is_a_sentence(path, prediction):
+    images, net = data.mnist(), UNet(8, 10, inputs=2)
+    with pytest.raises(ValueError, match=f"a skip for the {prediction} on the {path.name} path: expected a source"):
+        GaussianSkip(net, ClassGaussians(images.train, images.train_labels, rank=4), path, prediction)
+    assert net.forget > 0  # and the network is as it was
 
 
 def test_it_learns_what_the_gaussians_leave():
     images = data.mnist()
     gaussians = ClassGaussians(images.train, images.train_labels, rank=16)
-    model = flow_matching(GaussianSkip(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
+    model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
     x1, t = images.test[:200], torch.rand(200)
     pair = model.path.pair(x1, torch.randn_like(x1), t)
 

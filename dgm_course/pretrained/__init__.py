@@ -33,7 +33,7 @@ from .paths import (
     digits_ncsn,
     digits_recipe,
     likeness,
-    live_digits_flow,
+    live_digits,
     live_recipe,
     nats,
 )
@@ -41,7 +41,7 @@ from .paths import (
 __all__ = [
     "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "anchors", "balanced", "bits",
     "bits_recipe", "card", "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow",
-    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_digits_flow",
+    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_digits",
     "live_recipe", "load", "names", "nats", "nats_of_bits", "train",
 ]
 

@@ -22,7 +22,7 @@ from ..path_models import (
     ncsn,
     stratified_logit_normal,
 )
-from ..paths import ancestral
+from ..paths import Conical, GaussianPath, ancestral
 from ..tensors import budget, device, fast_dtype
 from .files import Entry, itself
 from .judging import judged, judged_often, nats_of_bits, taught
@@ -39,12 +39,14 @@ def digits_flow(deep: bool = False) -> PathModel:
     return _for_pixels(model)
 
 
-def live_digits_flow(images: data.Images) -> PathModel:
-    """For a minute of training: a light network, which is handed the answer of a Gaussian for each class of images."""
-    skip = GaussianSkip(LightUNet(channels=24, classes=10, inputs=2), ClassGaussians(images.train, images.train_labels))
-    model = flow_matching(skip, (1, 28, 28))
-    model.times_of = stratified_logit_normal
-    return _for_pixels(model)
+def live_digits(images: data.Images, path: GaussianPath | None = None, prediction: str = "velocity") -> PathModel:
+    """For a minute of training: a light network, which is handed the answer of a Gaussian for each class of images.
+
+    Flow matching; with path VP() and prediction "noise" it is DDPM."""
+    path = path or Conical()
+    net = LightUNet(channels=24, classes=10, inputs=2)
+    skip = GaussianSkip(net, ClassGaussians(images.train, images.train_labels), path, prediction)
+    return _for_pixels(PathModel(skip, path, (1, 28, 28), prediction, stratified_logit_normal))
 
 
 def digits_ddpm() -> PathModel:
@@ -110,7 +112,7 @@ def as_teacher(model: PathModel, images: data.Images, steps: int = STEPS, method
 
 
 def live_recipe(quick: int = 1300) -> Recipe:
-    """What notebook 08 trains with: less than a minute on two cores; with the full budget 22,500 steps."""
+    """What live digits train with: notebook 08 for less than a minute on two cores; with the full budget 22,500 steps."""
     return digits_recipe(budget(quick=quick, full=22_500), lr=3e-3, ema=budget(quick=0.99, full=0.9995))
 
 

@@ -673,15 +673,17 @@ play(lambda steps, model: draw.points(flows[model].sample(start, steps=steps), c
 # %% tags=["slide:fm.marginal-field"]
 digits = data.mnist().to(device())
 seed(0)
-live = pretrained.live_digits_flow(digits).to(device())                # a small U-Net that is told the class
+live = pretrained.live_digits(digits).to(device())                # a small U-Net that is told the class
 known, x, t = live.net.gaussians, torch.randn(1, 1, 28, 28, device=device()), 0.6
 m, C, one = known.means[3], known.covariance(3), torch.eye(784, device=device())
 formula = m + (t * C - (1 - t) * one) @ torch.linalg.solve(t**2 * C + (1 - t) ** 2 * one, x.flatten() - t * m)
-verify("fm.marginal-field", known.velocity(x, t, torch.tensor([3], device=device())).flatten(), formula,
-       what="a Gaussian's velocity = m + (tC − (1−t)I)(t²C + (1−t)²I)⁻¹(x − tm)", tolerance=1e-4)
+with torch.no_grad():
+    answer = live.net.eval()(x, t, torch.tensor([3], device=device())).flatten()
+verify("fm.marginal-field", answer, formula,
+       what="an untrained network says m + (tC − (1−t)I)(t²C + (1−t)²I)⁻¹(x − tm)", tolerance=1e-4)
 
 # %% [markdown]
-# The last layer of the network starts at zero. So the next picture is what the formula alone makes, before any training.
+# The last layer of the network starts at zero, so before any training the formula is all it says. The next picture is what that alone makes.
 
 # %%
 forty = pretrained.balanced(40, digits.test)
