@@ -405,7 +405,7 @@ verify("fm.ot-path", Conical().exact(oval).sample(x0, steps=100, method=dynamics
 # %%
 axes = draw.panels(2, 4.2, height=2.9)
 for ax, path, start in ((axes[0], Conical(), x0), (axes[1], Linear(circle), circle.sample(512))):
-    end = path.exact(truth).sample(start, steps=60, method=dynamics.heun)
+    end = path.exact(truth).sample(start, steps=30, method=dynamics.heun)
     cost = {"independent pairs\n(trained on)": measures.transport_cost(start, truth.sample(512)),
             "the flow's\nown pairs": measures.transport_cost(start, end),
             "exact OT of\nthe same ends": measures.wasserstein(start, end) ** 2}
@@ -593,7 +593,7 @@ TrajectoryPlayer([field.trajectory(start, steps=80) for field in three.values()]
 kinds = {"conical": path_models.flow_matching, "VP (DDPM)": path_models.ddpm, "VE (NCSN)": path_models.ncsn,
          "conical, OT-coupled": lambda net, event: path_models.PathModel(
              net, Conical(), event, coupling=path_models.optimal_transport)}
-short = lambda number: Recipe(budget(quick=600, full=10_000), batch=128, lr=4e-3, decay=linear, seed=number)
+short = lambda number: Recipe(budget(quick=500, full=10_000), batch=128, lr=4e-3, decay=linear, seed=number)
 family = {name: [] for name in kinds}
 for name, kind in kinds.items():
     for number in range(3):
