@@ -199,9 +199,10 @@ class ModeCounts:
     spread: float
 
     def __repr__(self) -> str:
+        spread = "no good sample, no spread" if math.isnan(self.spread) else f"spread {self.spread:.2f} of the true std"
         return (f"{self.covered} of {self.modes} modes; high quality {self.high_quality:.1%} (a perfect "
                 f"sampler: {self.ideal_quality:.1%}); reverse KL {self.reverse_kl:.4f} nats (floor "
-                f"{self.reverse_kl_floor:.4f}); spread {self.spread:.2f} of the true std")
+                f"{self.reverse_kl_floor:.4f}); {spread}")
 
 
 def mode_counts(samples: Tensor, means: Tensor, std: float, weights: Tensor | None = None,

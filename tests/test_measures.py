@@ -205,6 +205,7 @@ def test_mode_faults_are_seen(rng):
     assert shrunk.spread == pytest.approx(0.5, abs=0.05) and shrunk.high_quality > shrunk.ideal_quality
     lost = m.mode_counts(x + 100, world.means, 0.25)
     assert lost.covered == 0 and lost.high_quality == 0 and math.isnan(lost.spread)
+    assert repr(lost).endswith("; no good sample, no spread") and "nan" not in repr(lost)
 
 
 def test_seven_modes_counted_against_their_own_weights(rng):
