@@ -86,6 +86,11 @@ def test_lab_is_local_and_its_token_new_each_time(course):
     assert "--LabApp.default_url=/lab/tree/notebooks/07_diffusion.ipynb" in first
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def get(url: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
@@ -107,7 +112,7 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, mon
     try:
         deadline = time.monotonic() + 60
         address = re.compile(rf"http://127\.0\.0\.1:{port}/lab/tree/notebooks/09_\w+\.ipynb\?token=(\w+)")
-        while "is running at" not in log.read_text():
+        while "is running at" not in log.read_text() or not listens(port):  # it says so a moment before it does
             assert lab.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         printed = address.search(log.read_text())
