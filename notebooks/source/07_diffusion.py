@@ -577,7 +577,8 @@ with torch.no_grad():
 verify("diff.ddpm", answer, formula, what="an untrained network says σ(α²C + σ²I)⁻¹(x − αm)", tolerance=1e-4)
 
 # %% tags=["slide:diff.ddpm"]
-history = fit(live, (digits.train, None, digits.train_labels), pretrained.live_recipe(700), report=progress("DDPM on digits"))
+history = fit(live, (digits.train, None, digits.train_labels), pretrained.live_recipe(700),
+              report=progress("DDPM on digits"))
 print(history)
 thirty = pretrained.balanced(30, digits.test)
 draw.images(live.given(thirty, 2.0).sample(30, steps=20, method=ancestral), columns=10,
