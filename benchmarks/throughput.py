@@ -26,7 +26,8 @@ from dgm_course import data, pretrained
 from dgm_course.fit import Recipe, _Run, feed
 from dgm_course.tensors import device, threads_for
 
-NAMES = ("flow_matching_digits", "ddpm_digits", "pixel_cnn_digits", "vae_digits", "vqvae_digits", "flow_digits")
+NAMES = ("flow_matching_digits", "ddpm_digits", "absorbing_digits", "pixel_cnn_digits", "image_gpt_digits", "vae_digits",
+         "vqvae_digits", "flow_digits")
 
 
 def waited(device: torch.device) -> None:

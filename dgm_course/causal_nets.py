@@ -39,7 +39,8 @@ def rows_mask(kind: str, rows: int, columns: int) -> Tensor:
 class MaskedConv2d(nn.Conv2d):
     """conv(h; w ⊙ mask): a convolution that sees only what comes before.  (B, i, H, W) -> (B, o, H, W)
 
-    kernel: odd, a number or (rows, columns).  kind: "A" without the pixel itself, "B" with it.  mask: which taps."""
+    kernel: odd, a number or (rows, columns).  kind: "A" without the pixel itself, "B" with it.  mask: which taps.
+    The rows below the centre would be all zeros, so w and the mask end with the centre's: (o, i, rows // 2 + 1, columns)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int], kind: str,
                  mask: Callable[[str, int, int], Tensor] = raster_mask) -> None:
@@ -48,22 +49,23 @@ class MaskedConv2d(nn.Conv2d):
             raise ValueError(f"kernel is {kernel}: expected odd sizes, so that there is a centre to mask from.")
         if kind not in ("A", "B"):
             raise ValueError(f"kind is {kind!r}: expected 'A' (without the pixel itself) or 'B' (with it).")
-        super().__init__(inputs, outputs, (rows, columns), padding=(rows // 2, columns // 2))
+        above = rows // 2
+        super().__init__(inputs, outputs, (above + 1, columns), padding=(above, columns // 2))
         self.kind = kind
-        self.register_buffer("mask", mask(kind, rows, columns), persistent=False)
+        self.register_buffer("mask", mask(kind, rows, columns)[: above + 1].clone(), persistent=False)
 
     @property
     def taps(self) -> Tensor:
-        """w ⊙ mask without the rows below the centre, which are all zeros: half the work.  (o, i, rows // 2 + 1, columns)"""
-        rows = self.padding[0] + 1
-        return self.weight[:, :, :rows] * self.mask[:rows]
+        """w ⊙ mask.  (o, i, rows // 2 + 1, columns)"""
+        return self.weight * self.mask
 
     def forward(self, h: Tensor) -> Tensor:
         rows, columns = self.padding
         return F.conv2d(F.pad(h, (columns, columns, rows, 0)), self.taps, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{self.in_channels} -> {self.out_channels}, kernel {tuple(self.kernel_size)}, mask {self.kind}"
+        kernel = tuple(2 * half + 1 for half in self.padding)
+        return f"{self.in_channels} -> {self.out_channels}, kernel {kernel}, mask {self.kind}"
 
 
 class Walk:
@@ -212,7 +214,7 @@ class CausalAttention(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         q, *kv = self.split(h)
-        k, v = (part.repeat_interleave(self.heads // self.kv_heads, 1) for part in kv)
+        k, v = (part[:, :, None].expand(-1, -1, self.heads // self.kv_heads, -1, -1).flatten(1, 2) for part in kv)
         return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
     def step(self, h: Tensor, memory: Memory, i: int) -> Tensor:
@@ -226,11 +228,13 @@ class CausalAttention(nn.Module):
 
 
 class CausalBlock(nn.Module):
-    """h + attention(norm(h)), then h + MLP(norm(h)): one layer of a GPT.  (B, L, C) -> (B, L, C)"""
+    """h + attention(norm(h)), then h + MLP(norm(h)): one layer of a GPT.  (B, L, C) -> (B, L, C)
+
+    The norms have no gain and no shift of their own: the linear layer behind each has both."""
 
     def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
         super().__init__()
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.first, self.second = (nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
         self.attention = CausalAttention(width, heads)
         self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
@@ -268,9 +272,9 @@ def product_alone(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
 
 
 def norm_alone(layer: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
-    """A layer norm as one operation.  (n, C) -> (n, C)"""
-    shape, weight, bias, epsilon = layer.normalized_shape, layer.weight, layer.bias, layer.eps
-    return lambda h: F.layer_norm(h, shape, weight, bias, epsilon)
+    """A layer norm without gain and shift as one operation.  (n, C) -> (n, C)"""
+    shape, epsilon = layer.normalized_shape, layer.eps
+    return lambda h: F.layer_norm(h, shape, eps=epsilon)
 
 
 class MaskedLinear(nn.Linear):

@@ -27,6 +27,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from . import checkpoints, processes
 from .batches import feed
+from .compiled import Compiled
 from .interrupts import patient
 from .pieces import Pieces
 from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
@@ -154,6 +155,8 @@ class _Run:
         self.team, self.pieces = processes.team(self.device), Pieces()
         self.recordable = self.device.type == "cuda" and self.team.size == 1 and steady(model)
         self.recorder = Recorder(self.recordable)
+        made = Compiled if recipe.compiled and self.recordable else lambda loss: loss
+        self.losses = {name: made(side.loss) for name, side in self.sides.items()}
         self.optimizers = {name: self.optimizer(side) for name, side in self.sides.items()}
         self.average = AveragedModel(model) if recipe.ema else None
         empty = {name: torch.full((recipe.steps,), float("nan"), device=self.device) for name in self.sides}
@@ -218,7 +221,7 @@ class _Run:
         """The loss of a player, in the recipe's precision and looked at: batch -> ()"""
         def loss(*batch: Tensor) -> Tensor:
             with self.precision():
-                return _scalar(self.sides[name].loss(*batch), name)
+                return _scalar(self.losses[name](*batch), name)
         return loss
 
     def precision(self) -> AbstractContextManager:

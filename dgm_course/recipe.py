@@ -35,7 +35,8 @@ class Recipe:
     """How to train: the numbers one would write beside a result.
 
     steps and batch; lr of AdamW, its warm-up in steps and its decay (a function of the done share, 0 to 1); ema: decay
-    of the weights' running average, 0 for none; clip: largest gradient norm; precision: dtype of autocast, or None."""
+    of the weights' running average, 0 for none; clip: largest gradient norm; precision: dtype of autocast, or None;
+    compiled: whether a GPU takes the loss as kernels made for it (`Compiled`), which pays in long runs."""
 
     steps: int
     batch: int = 128
@@ -48,6 +49,7 @@ class Recipe:
     weight_decay: float = 0.0
     precision: torch.dtype | None = None
     seed: int = 0
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         for name, low in (("steps", 0), ("batch", 1), ("lr", 0), ("warmup", 0), ("ema", 0)):

@@ -8,8 +8,8 @@ What is recorded must be the same operations each time, whatever the numbers.  S
 
 * a model's class says so, ``steady = True``, beside the ``loss`` (or ``players``) that it speaks of; a subclass with a loss
   of its own has to say it again;
-* the first steps are taken as they are, and watched: one that waits for the GPU, or draws from a generator of the CPU,
-  makes a decision outside of it, and the run goes on without a recording;
+* the first steps are taken as they are, and from the second on they are watched: one that waits for the GPU, or draws from
+  a generator of the CPU, makes a decision outside of it, and the run goes on without a recording;
 * where a number that the model holds is changed between two steps, the next one is of another kind, and watched anew;
 * nothing is recorded where the memory is nearly full.
 """
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 Batch = tuple[Tensor | None, ...]
 Turn = Callable[[Batch], list[Tensor]]
 WAITED, PROTOTYPE = "called a synchronizing CUDA operation", "Synchronization debug mode is a prototype"  # torch's words
-WATCHED = 3  # steps of a kind that are taken and watched before one is recorded: by then every buffer has been made
+TAKEN = 3  # steps of a kind before one is recorded; all but the first, in which buffers and code are made, are watched
 
 
 def steady(model: nn.Module) -> bool:
@@ -58,17 +58,19 @@ class Recorder:
 
     def __init__(self, on: bool) -> None:
         self.on = on
-        self.watched: dict[Hashable, int] = {}
+        self.taken: dict[Hashable, int] = {}
         self.recordings: dict[Hashable, Recording] = {}
 
     def take(self, kind: Hashable, batch: Batch, turn: Turn) -> list[Tensor]:
         """turn(batch), or the same from the recording of its kind: the losses, which the next step overwrites."""
         if not self.on:
             return turn(batch)
-        if self.watched.setdefault(kind, 0) < WATCHED:
-            self.watched[kind] += 1
+        if self.taken.setdefault(kind, 0) < TAKEN:
+            self.taken[kind] += 1
+            if self.taken[kind] == 1:
+                return turn(batch)
             losses, self.on = decided_on_the_device(turn, batch)
-            self.on = self.on and (self.watched[kind] < WATCHED or room())
+            self.on = self.on and (self.taken[kind] < TAKEN or room())
             return losses
         if kind not in self.recordings:
             self.recordings[kind] = record(batch, turn)

@@ -14,8 +14,9 @@ from dgm_course.teach.house import floors, imports, modules, outside, wings
 # From the ground up. In the mathematics a file imports strictly from below, so the families of one row never
 # know each other; in the classroom neighbours on one floor may, as long as there is no circle.
 MATHEMATICS = [
-    # three of them touch disks and know no formula; `interrupts`, `pieces`, `recorded` and `symptoms` serve the loop
-    ("tensors", "folders", "checkpoints", "mnist_files", "recipe", "interrupts", "pieces", "recorded", "symptoms"),
+    # three of them touch disks and know no formula; the last five serve the loop
+    ("tensors", "folders", "checkpoints", "mnist_files", "recipe", "interrupts", "pieces", "recorded", "compiled",
+     "symptoms"),
     ("batches", "processes"),  # what a step sees, and who takes which share of it
     # causal: layers that see no future
     ("distributions", "nets", "causal_nets", "llama_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",

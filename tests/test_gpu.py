@@ -13,6 +13,7 @@ from torch import nn
 
 from dgm_course import data, flows, gan, nets, path_models, pretrained, tensors
 from dgm_course.autoregressive import ImageGPT, PixelCNN
+from dgm_course.compiled import Compiled
 from dgm_course.fit import Recipe, _Run, feed, fit
 
 GPU = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
@@ -131,6 +132,17 @@ def test_a_replayed_training_is_the_cpus():
 
 
 @needs_cuda
+def test_a_compiled_training_is_the_cpus_and_is_recorded_as_well():
+    pytest.importorskip("triton", reason="torch.compile needs Triton on a GPU")
+    recipe, here, there = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, compiled=True), Steady(), Steady()
+    expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
+    run.finish()
+    assert run.losses["model"].quick is not None and len(run.recorder.recordings) == 1
+    assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
+    assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
+
+
+@needs_cuda
 def test_a_replayed_training_goes_on_after_a_stop():
     recipe, whole, parts = Recipe(60, 64, 3e-3, warmup=20, ema=0.9), Steady().to("cuda"), Steady().to("cuda")
     fit(whole, TABLE, recipe)
@@ -232,6 +244,7 @@ def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert bool(run.recorder.recordings) == (name not in WAITING | UNSTEADY)
+    assert all(loss.quick for loss in run.losses.values() if isinstance(loss, Compiled))
     assert run.history.losses[next(iter(run.sides))][:8].isfinite().all()
 
 

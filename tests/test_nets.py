@@ -19,6 +19,7 @@ from dgm_course.nets import (
     Block,
     DeepUNet,
     DigitClassifier,
+    Doubling,
     Guided,
     LightUNet,
     PlaceBlock,
@@ -84,6 +85,15 @@ def test_a_light_unet_norms_by_place_everywhere_and_a_deep_one_nowhere():
     light, deep = ([m for m in net(channels=8).modules() if isinstance(m, Block)] for net in (LightUNet, DeepUNet))
     assert len(light) == 4 and all(isinstance(m, PlaceBlock) and isinstance(m.norm, PlaceNorm) for m in light)
     assert len(deep) == 5 and all(isinstance(m.norm, nn.GroupNorm) for m in deep)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_doubling_is_torchs_transposed_convolution_and_so_are_its_gradients(outputs):
+    layer, h = Doubling(4, outputs).double(), torch.randn(2, 4, 5, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(layer(h), nn.ConvTranspose2d.forward(layer, h))
+    aim, inputs = torch.randn(2, outputs, 10, 6, dtype=torch.float64), (h, layer.weight, layer.bias)
+    ours, theirs = (torch.autograd.grad((y * aim).sum(), inputs) for y in (layer(h), nn.ConvTranspose2d.forward(layer, h)))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_the_narrow_way_up_is_the_sum_of_both():

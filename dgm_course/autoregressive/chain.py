@@ -103,11 +103,15 @@ class Autoregressive(nn.Module):
         with torch.inference_mode(), threads_for(None if stream is None else self):
             steps = (stream or type(self).stream)(self, n, self._labels(y, n))
             x = _fill(steps, fronts, x, given, u.mT, temperature)
-        return x[:, self.order.argsort()].view(shape)  # a copy made out here, which may take part in gradients
+        return x[:, self.rank()].view(shape)  # a copy made out here, which may take part in gradients
 
     def one_hot(self, x: Tensor) -> Tensor:
         """Symbols as unit vectors in the dtype of the weights.  (...) -> (..., K)"""
         return F.one_hot(x.long(), self.vocabulary).to(self.told.weight.dtype)
+
+    def rank(self) -> Tensor:
+        """When each place has its turn, the inverse of ``order``.  (L,)"""
+        return torch.empty_like(self.order).scatter_(0, self.order, torch.arange(self.length, device=self.order.device))
 
     def _symbols(self, x: Tensor) -> Tensor:
         """x where it is a batch of symbols, or a sentence."""

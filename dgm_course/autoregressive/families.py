@@ -192,14 +192,14 @@ class ImageGPT(Autoregressive):
         self.symbol = nn.Parameter(0.02 * torch.randn(vocabulary, width))
         self.position = nn.Parameter(0.02 * torch.randn(self.length, width))
         self.blocks = nn.ModuleList(CausalBlock(width, heads) for _ in range(depth))
-        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, vocabulary))
+        self.leave = nn.Sequential(nn.LayerNorm(width, elementwise_affine=False), nn.Linear(width, vocabulary))
 
     def read(self, seen: Tensor, label: Tensor) -> Tensor:
-        seen = seen.flatten(1, -2)[:, self.order[:-1]] @ self.symbol
+        seen = seen.flatten(1, -2).index_select(1, self.order[:-1]) @ self.symbol
         h = torch.cat([self.told(label)[:, None], seen], 1) + self.position
         for block in self.blocks:
             h = block(h)
-        return self.leave(h)[:, self.order.argsort()].view(len(h), *self.event, self.vocabulary)
+        return self.leave(h).index_select(1, self.rank()).view(len(h), *self.event, self.vocabulary)
 
     def stream(self, n: int, label: Tensor) -> Logits:
         memories = [Memory(block, n, self.length) for block in self.blocks]
@@ -232,7 +232,7 @@ class MADE(Autoregressive):
         for layer in self.inner:
             h = F.relu(layer(h))
         logits = self.last(h).unflatten(1, (self.length, self.vocabulary))
-        return logits[:, self.order.argsort()].view(len(h), *self.event, self.vocabulary)
+        return logits.index_select(1, self.rank()).view(len(h), *self.event, self.vocabulary)
 
     def stream(self, n: int, label: Tensor) -> Logits:
         """Units of degree i are computed when i places are known, and never again: all samples cost one pass in all."""
