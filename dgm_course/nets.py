@@ -251,11 +251,16 @@ class NarrowUNet(UNet):
 
 
 class LightUNet(NarrowUNet):
-    """A `NarrowUNet` that norms place by place, for a minute of a CPU.
+    """A `NarrowUNet` that norms place by place and halves in blocks of 2 x 2, for a minute of a CPU.
 
-    A training step takes three quarters of the time of `UNet`'s."""
+    A training step takes two thirds of the time of `UNet`'s."""
 
     block = PlaceBlock
+
+    def __init__(self, channels: int = 32, classes: int = 0, inputs: int = 1, outputs: int = 1):
+        super().__init__(channels, classes, inputs, outputs)
+        self.halve = nn.Conv2d(2 * channels, 4 * channels, 2, stride=2)
+        self.to(memory_format=torch.channels_last)
 
 
 class DeepUNet(NarrowUNet):

@@ -138,7 +138,7 @@ ENTRIES = {
         lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
     "absorbing_digits": Entry(
         digits_absorbing, itself, lambda images: data.Bits(images.train),
-        lambda: replace(long(60_000), lr=3e-3, clip=50.0),
+        lambda: replace(long(150_000), lr=3e-3, clip=50.0),
         lambda model, images: nats(model, data.mnist().test.to(device())) | {
             "official_test": nats(model, images.test, draws=2)}),
 }

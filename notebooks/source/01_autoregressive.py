@@ -398,7 +398,7 @@ print(f"PixelCNN once more, here: {once_more['nats']:.2f} ± {once_more['standar
 # %% [markdown]
 # *Not on equal terms*: look at the columns of weights and steps before you rank them. They learned from 59,000 images; the test digits are not among them.
 #
-# For scale: on other, fixed bits (the *static* ones of Larochelle and Murray) the paper reports 81.3 nats for a PixelCNN and 79.2 for its best PixelRNN, a diagonal one that sees the whole past. Different bits make a nat or two meaningless. Our PixelCNN is three nats behind, our PixelRNN, which took few steps, eight; ImageGPT, which sees the whole past and took the most computation of the three, stands where the paper's best one stands.
+# For scale: on other, fixed bits (the *static* ones of Larochelle and Murray) the paper reports 81.3 nats for a PixelCNN and 79.2 for its best PixelRNN, a diagonal one that sees the whole past. Different bits make a nat or two meaningless. Our PixelCNN is two nats behind, our PixelRNN, which took few steps, eight; ImageGPT, which sees the whole past and took the most computation of the three, stands where the paper's best one stands.
 # Before you look at the samples: look for loose specks and for strokes that end in nothing, and compare the last row with the two above.
 
 # %% tags=["slide:ar.pixelcnn", "slide:ar.pixelrnn", "slide:ar.image-gpt"]

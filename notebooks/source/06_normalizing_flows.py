@@ -328,7 +328,7 @@ draw.gallery({"data": digits.test[:12], "RealNVP": by_couplings[:12], "MAF": by_
 # <details><summary>Answer</summary>Down, or it stays: the mean over several draws is an unbiased estimate of the integral P(k), its logarithm is below log P(k) on average (Jensen), and the more draws the nearer. It is an honest bound; but
 # numbers with different counts of draws must not be compared without saying so.</details>
 #
-# **Larger and longer.** The weights below are a RealNVP of MNIST: 256 grey values, ten couplings at two scales (blocks of 2 × 2 pixels become four channels, so that a split of the channels is a checkerboard of pixels), trained on a processor for a quarter of an hour. One layer differs: the logit. Four pixels of five are paper, and one that is
+# **Larger and longer.** The weights below are a RealNVP of MNIST: 256 grey values, ten couplings at two scales (blocks of 2 × 2 pixels become four channels, so that a split of the channels is a checkerboard of pixels), trained for minutes on a GPU (`dgm train flow_digits`). One layer differs: the logit. Four pixels of five are paper, and one that is
 # surely paper becomes, with its noise, a uniform number in a narrow bin. Shifting and stretching cannot round off its sharp ends, and a normal density that stands for a uniform one of the same variance wastes $\tfrac12\log_2(2\pi e/12)=0.25$ bits, at *every* such pixel. So in place of the logit stands one
 # increasing curve for all pixels, a *spline*: steep at both ends of the first and of the last bin, learned with the rest.
 
@@ -364,7 +364,7 @@ draw.gallery({"z ~ N(0, I)": best.sample(24), "0.7 z: nearer the middle of the n
 
 # %% [markdown]
 # Look closely: strokes are sharp, and many of the samples are digits; others are put together of good pieces, a loop here and a bar there, that belong to no digit, and with smaller z the strokes become heavy and the loops fill. A likelihood in bits is mostly about grey values and edges, for that is where most bits are (an empty
-# page costs little); the few bits that say *which* digit are learned last. Notebook 08 makes better digits after a training of similar length. The figures of notebook 01 cannot be set beside these: they are of black and white pixels.
+# page costs little); the few bits that say *which* digit are learned last. Notebook 08 makes better digits. The figures of notebook 01 cannot be set beside these: they are of black and white pixels.
 #
 # ## 5 · A flow is a VAE whose noise has died out
 # *Slide "Recap: VAE vs NF", the theorem*

@@ -194,7 +194,7 @@ gallery
 # The slide draws a triangle: fast sampling, high quality, mode coverage; *pick two*. Here are the three as axes side by side, top is good on each. A model is a line. Point at one to see its digits and figures; a click keeps it, N and P go through all.
 #
 # **Predict before you look.** Is there a line that stays at the top on all three axes? Which families cross from the top on the left to the bottom on the right?
-# <details><summary>Answer</summary>None is at the top of all three; the VAE with a learned prior comes near. The one-pass models start in the upper half; RealNVP falls from there to the bottom, and the GANs part of the way. Diffusion and flow matching on pixels start at the bottom and end at the top, and so does ImageGPT. PixelCNN, PixelRNN and absorbing diffusion start low, too, and do not get to the top (these and ImageGPT are judged beside real <i>bits</i>). Models on codes lie between in speed and high on the other two. Section 6 is about them.</details>
+# <details><summary>Answer</summary>None is at the top of all three; the VAE with a learned prior comes near. The one-pass models start in the upper half; RealNVP falls from there the furthest, and the GANs part of the way. Diffusion and flow matching on pixels start at the bottom and end at the top, and so does ImageGPT. PixelCNN, PixelRNN and absorbing diffusion start low, too, and do not get to the top (these and ImageGPT are judged beside real <i>bits</i>). Models on codes lie between in speed and high on the other two. Section 6 is about them.</details>
 
 # %% tags=["slide:over.trilemma"]
 TrilemmaPlayer(rows, label="Speed, sample quality and coverage of every model of the course")
