@@ -154,9 +154,9 @@ class _Run:
         self.device = weights[0].device
         self.team, self.pieces = processes.team(self.device), Pieces()
         self.recordable = self.device.type == "cuda" and self.team.size == 1 and steady(model)
-        self.recorder = Recorder(self.recordable)
-        made = Compiled if recipe.compiled and self.recordable else lambda loss: loss
-        self.losses = {name: made(side.loss) for name, side in self.sides.items()}
+        self.compiled = recipe.compiled and self.recordable
+        self.losses = {name: Compiled(side.loss) if self.compiled else side.loss for name, side in self.sides.items()}
+        self.recorder = Recorder(self.recordable, unwatched=int(self.compiled))
         self.optimizers = {name: self.optimizer(side) for name, side in self.sides.items()}
         self.average = AveragedModel(model) if recipe.ema else None
         empty = {name: torch.full((recipe.steps,), float("nan"), device=self.device) for name in self.sides}
@@ -306,7 +306,8 @@ class _Run:
         checkpoints.load_into(self.model, part("model."), "The checkpoint")
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(optimizer.state_dict() | {"state": states[name]})
-        self.random, self.recorder = random, Recorder(self.recordable)  # what was recorded reads the old moments
+        self.random = random
+        self.recorder = Recorder(self.recordable, unwatched=int(self.compiled))  # what was recorded reads the old moments
         self.history = History(self.recipe, part("losses."), int(history.tensors["step"]),
                                float(history.tensors["seconds"]), history.tensors)
 

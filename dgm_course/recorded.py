@@ -8,8 +8,9 @@ What is recorded must be the same operations each time, whatever the numbers.  S
 
 * a model's class says so, ``steady = True``, beside the ``loss`` (or ``players``) that it speaks of; a subclass with a loss
   of its own has to say it again;
-* the first steps are taken as they are, and from the second on they are watched: one that waits for the GPU, or draws from
-  a generator of the CPU, makes a decision outside of it, and the run goes on without a recording;
+* the first steps are taken as they are, and watched: one that waits for the GPU, or draws from a generator of the CPU,
+  makes a decision outside of it, and the run goes on without a recording (where a loss is compiled, the watch begins with
+  the step after that);
 * where a number that the model holds is changed between two steps, the next one is of another kind, and watched anew;
 * nothing is recorded where the memory is nearly full.
 """
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 Batch = tuple[Tensor | None, ...]
 Turn = Callable[[Batch], list[Tensor]]
 WAITED, PROTOTYPE = "called a synchronizing CUDA operation", "Synchronization debug mode is a prototype"  # torch's words
-TAKEN = 3  # steps of a kind before one is recorded; all but the first, in which buffers and code are made, are watched
+WATCHED = 3  # steps of a kind that are taken and watched before one is recorded: by then every buffer has been made
 
 
 def steady(model: nn.Module) -> bool:
@@ -54,10 +55,12 @@ class Recording(NamedTuple):
 
 class Recorder:
     """Takes steps: by replaying what was recorded, as they are where nothing can be.  One recording for each kind of step
-    (in a game with k turns of one side to the other's one, there are two)."""
+    (in a game with k turns of one side to the other's one, there are two).
 
-    def __init__(self, on: bool) -> None:
-        self.on = on
+    unwatched: steps of a kind that are taken before the watch begins: one where the loss is compiled in it, which waits."""
+
+    def __init__(self, on: bool, unwatched: int = 0) -> None:
+        self.on, self.unwatched = on, unwatched
         self.taken: dict[Hashable, int] = {}
         self.recordings: dict[Hashable, Recording] = {}
 
@@ -65,12 +68,13 @@ class Recorder:
         """turn(batch), or the same from the recording of its kind: the losses, which the next step overwrites."""
         if not self.on:
             return turn(batch)
-        if self.taken.setdefault(kind, 0) < TAKEN:
-            self.taken[kind] += 1
-            if self.taken[kind] == 1:
-                return turn(batch)
+        watched = self.taken.setdefault(kind, 0) - self.unwatched
+        self.taken[kind] += 1
+        if watched < 0:
+            return turn(batch)
+        if watched < WATCHED:
             losses, self.on = decided_on_the_device(turn, batch)
-            self.on = self.on and (self.taken[kind] < TAKEN or room())
+            self.on = self.on and (watched + 1 < WATCHED or room())
             return losses
         if kind not in self.recordings:
             self.recordings[kind] = record(batch, turn)

@@ -165,6 +165,24 @@ def test_after_one_step_that_waits_nothing_is_recorded(no_gpu, monkeypatch):
     assert not recorder.on and len(count) == 6
 
 
+@pytest.mark.filterwarnings("ignore:called a synchronizing")
+def test_the_step_in_which_a_loss_is_compiled_may_wait_and_the_three_after_it_may_not(no_gpu, monkeypatch):
+    monkeypatch.setattr(recorded, "room", lambda: True)
+    monkeypatch.setattr(recorded, "record", lambda batch, turn: recorded.Recording(Tape(turn, batch), batch, []))
+
+    def recorded_where(waits):
+        recorder = recorded.Recorder(True, unwatched=1)
+        for step in range(6):
+            def turn(batch, step=step):
+                if step in waits:
+                    warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+                return []
+            recorder.take("step", (torch.ones(1),), turn)
+        return recorder.on and len(recorder.recordings) == 1
+
+    assert recorded_where({0}) and not any(recorded_where({step}) for step in (1, 2, 3))
+
+
 @pytest.mark.parametrize("free, enough", [(401, True), (399, False)])
 def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gpu, monkeypatch):
     """The largest step so far took 300 - 100 bytes: twice that must be left."""
