@@ -16,7 +16,7 @@ import torch
 
 from dgm_course import data, pretrained
 from dgm_course.fit import History, fit
-from dgm_course.nets import Autoguided
+from dgm_course.guidance import Autoguided
 from dgm_course.path_models import PathModel
 from dgm_course.paths import ancestral
 from dgm_course.tensors import seed

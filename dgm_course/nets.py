@@ -12,7 +12,6 @@ clean data: `paths` turns each into the others), so all networks here are called
   minute of a CPU; `DeepUNet` for long trainings: deeper where the picture is small, with a layer in which every place
   looks at every other.
 * `TokenMLP` and `TokenUNet` for tokens: short sequences, and images of few values. They answer with logits.
-* `Guided` turns a network that knows classes into one that exaggerates them.
 * `DigitClassifier`: ten classes, and the 128 features in which generated digits are compared with real ones.
 
 The last layer of `MLP` and `UNet` starts at zero: the untrained field stands still, x(t) = x0, which is a
@@ -160,7 +159,7 @@ class UNet(nn.Module):
     A class is told twice: `label`, one vector for all blocks, and `place`, a number per channel and position:
     where on the page strokes tend to be, which convolutions cannot know, treating all places alike. Both
     tables have K + 1 rows for `classes` = K; row K means "any class". In training a share `forget` of the
-    labels becomes "any class": one network learns v(x, t | y) and v(x, t), as guidance needs (`Guided`)."""
+    labels becomes "any class": one network learns v(x, t | y) and v(x, t), as guidance needs (`guidance.Guided`)."""
 
     forget, block = 0.1, Block
 
@@ -323,44 +322,6 @@ class TokenUNet(nn.Module):
 
     def extra_repr(self) -> str:
         return f"(tokens 0..{self.vocabulary}, 1x28x28) -> {self.vocabulary} logits a pixel, {_count(self):,} parameters"
-
-
-class Guided(nn.Module):
-    """Classifier-free guidance: v(x, t) + weight * (v(x, t | y) - v(x, t)).
-
-    weight 1 is the conditional field itself; more than 1 exaggerates what makes the class: clearer digits,
-    less variety. The result is the field of no known path: its samples follow no stated density. Without y it
-    is v(x, t)."""
-
-    def __init__(self, net: nn.Module, weight: float = 2.0):
-        super().__init__()
-        self.net, self.weight = net, weight
-
-    def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
-        free = self.net(x, t)
-        return free if y is None else free + self.weight * (self.net(x, t, y) - free)
-
-    def extra_repr(self) -> str:
-        return f"v(x, t) + {self.weight:g} (v(x, t | y) - v(x, t))"
-
-
-class Autoguided(nn.Module):
-    """v + weight * (v - v_worse) + (guidance - 1) * (v - v(x, t)), all but the last told y: away from one's own weaknesses.
-
-    worse: the same network after little training. What it gets wrong the better one gets wrong as well, in the same
-    direction and less; going on the way of improvement mends samples without making them alike. (Karras et al. 2024)"""
-
-    def __init__(self, net: nn.Module, worse: nn.Module, weight: float = 0.5, guidance: float = 1.0):
-        super().__init__()
-        self.net, self.worse, self.weight, self.guidance = net, worse, weight, guidance
-
-    def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
-        told = self.net(x, t, y)
-        better = told + self.weight * (told - self.worse(x, t, y))
-        return better if y is None or self.guidance == 1 else better + (self.guidance - 1) * (told - self.net(x, t))
-
-    def extra_repr(self) -> str:
-        return f"v + {self.weight:g} (v - v_worse) + {self.guidance - 1:g} (v - v(x, t))"
 
 
 class DigitClassifier(nn.Module):

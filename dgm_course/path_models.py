@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from .dynamics import Field, Method, euler, heun
-from .nets import Guided
+from .guidance import Guided
 from .paths import VE, VP, Conical, GaussianPath, Guess, MaskPath, PathField, TokenGuess
 from .tensors import expect_time, flat, over
 
@@ -149,7 +149,7 @@ class PathModel(PathField):
     def given(self, label: Tensor | int, guidance: float = 1.0) -> PathModel:
         """The same model with its class fixed: a label for all, or one a sample (B,).  Weights are shared.
 
-        guidance above 1 exaggerates what makes the class (``nets.Guided``): clearer samples, less variety."""
+        guidance above 1 exaggerates what makes the class (``guidance.Guided``): clearer samples, less variety."""
         net = self.net if guidance == 1 else Guided(self.net, guidance)
         twin = PathModel(net, self.path, self.event, self.prediction, self.times_of, self.coupling)
         twin.label, twin.bounds, twin.precision = label, self.bounds, self.precision

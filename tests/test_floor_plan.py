@@ -19,8 +19,8 @@ MATHEMATICS = [
      "symptoms"),
     ("batches", "processes"),  # what a step sees, and who takes which share of it
     # causal: layers that see no future
-    ("distributions", "nets", "causal_nets", "llama_nets", "adversarial_nets", "latent_nets", "grid_nets", "dynamics",
-     "fit"),
+    ("distributions", "nets", "guidance", "causal_nets", "llama_nets", "adversarial_nets", "latent_nets", "grid_nets",
+     "dynamics", "fit"),
     # what models of any path, history, flow or game do, and what priors stand on; their kinds stand on it
     ("paths.fields", "autoregressive.chain", "flows.layers", "gan.games", "vae.heads", "vq.quantize",
      "code_nets", "latent.stages", "latent.rescaling", "latent.sharpness", "latent.scales"),

@@ -8,7 +8,7 @@ import torch
 from dgm_course import data, pretrained
 from dgm_course.fit import Recipe, fit, linear
 from dgm_course.gaussian_skip import ClassGaussians, GaussianSkip
-from dgm_course.nets import Autoguided, UNet
+from dgm_course.nets import UNet
 from dgm_course.path_models import flow_matching, logit_normal, stratified_logit_normal
 from dgm_course.paths import VE, VP, Conical, Linear
 
@@ -202,13 +202,3 @@ def test_stratified_times_have_the_law_of_plain_ones_and_their_mean_is_less_nois
     for q in (0.1, 0.5, 0.9):
         assert abs(float(plain.quantile(q) - even.quantile(q))) < 0.01
     assert even.mean(1).std() < 0.3 * plain.mean(1).std()
-
-
-def test_autoguidance_goes_on_in_the_direction_of_improvement():
-    good, bad = (lambda x, t, y=None, k=k: k * x if y is None else (k + 1) * x for k in (3.0, 1.0))
-    x = torch.ones(2, 2)
-    guided = Autoguided(torch.nn.Identity(), torch.nn.Identity(), 0.5, 1.3)
-    guided.net, guided.worse = torch.nn.Module(), torch.nn.Module()
-    guided.net.forward, guided.worse.forward = good, bad
-    assert torch.allclose(guided(x, 0.5, torch.zeros(2)), (4 + 0.5 * (4 - 2) + 0.3 * (4 - 3)) * x)
-    assert torch.allclose(guided(x, 0.5), (3 + 0.5 * (3 - 1)) * x)

@@ -1,7 +1,7 @@
 """Networks that are fields, and the judge of digits: shapes, dtypes, what depends on what.
 
 The oracles are properties of a network with any weights: every weight receives a gradient, time
-and class change the answer, samples of a batch do not see each other, guidance is the formula, features make
+and class change the answer, samples of a batch do not see each other, features make
 the logits.
 """
 
@@ -20,7 +20,6 @@ from dgm_course.nets import (
     DeepUNet,
     DigitClassifier,
     Doubling,
-    Guided,
     LightUNet,
     PlaceBlock,
     PlaceNorm,
@@ -224,15 +223,6 @@ def test_attention_is_torchs_own_on_the_places_in_a_row():
     assert (expected - h).abs().max() > 0.1 and torch.equal(SelfAttention(16)(h), h)
 
 
-def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field():
-    net, x, y = stirred(UNet(channels=8, classes=10)), images(3), torch.tensor([0, 4, 9])
-    free, told = net(x, 0.5), net(x, 0.5, y)
-    torch.testing.assert_close(Guided(net, 1.0)(x, 0.5, y), told)
-    torch.testing.assert_close(Guided(net, 0.0)(x, 0.5, y), free)
-    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5, y), 3 * told - 2 * free)
-    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5), free)
-
-
 def test_classifier_logits_come_from_its_features():
     net, x = stirred(DigitClassifier()), images(4)
     features = net.features(x)
@@ -273,7 +263,6 @@ def test_a_repr_teaches():
     assert "4 tokens 0..3, t) -> 3 logits a place" in repr(TokenMLP(3, 4))
     assert "tokens 0..2, 1x28x28) -> 2 logits a pixel" in repr(TokenUNet(2, 8))
     assert "features (B, 128)" in repr(DigitClassifier())
-    assert "2 (v(x, t | y) - v(x, t))" in repr(Guided(UNet(8, 10), 2.0))
 
 
 def test_a_deep_copy_is_independent():

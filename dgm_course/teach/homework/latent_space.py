@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...guidance import Guided
 from ...latent import Rescaling, adaptive_weight
-from ...nets import Guided
 from ...paths import Conical
 from . import Exercise, Watch
 from . import _latent_space_cases as cases
