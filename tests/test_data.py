@@ -4,7 +4,6 @@ import hashlib
 import math
 import os
 import re
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -365,18 +364,16 @@ def test_paired_digits_belong_together():
 # --- the IDX format ---
 
 
-def test_the_header_is_that_of_the_official_files():
-    assert mnist_files.FILES["train"].header == struct.pack(">IIII", 2051, 60000, 28, 28)
-    assert mnist_files.FILES["test_labels"].header == struct.pack(">II", 2049, 10000)
-    assert mnist_files.FILES["train"].size == 47_040_016
+def test_the_size_is_that_of_the_official_files():
+    assert mnist_files.FILES["train"].size == 47_040_016 and mnist_files.FILES["test_labels"].size == 10_008
 
 
 @pytest.mark.parametrize("inner, end", [(".", ".gz"), ("mnist", ""), ("MNIST/raw", "")])
 def test_a_folder_is_searched_where_other_tools_put_the_files(inner, end, tmp_path, monkeypatch):
     folder = tmp_path / "Übung eins" / inner
     folder.mkdir(parents=True)
-    file = mnist_files.IdxFile("x-idx1-ubyte", (3,), hashlib.sha256(b"\0\0\x08\x01\0\0\0\x03abc").hexdigest())
-    raw = file.header + b"abc"
+    raw = b"\0\0\x08\x01\0\0\0\x03abc"
+    file = mnist_files.IdxFile("x-idx1-ubyte", (3,), hashlib.sha256(raw).hexdigest(), "")
     (folder / (file.name + end)).write_bytes(gzip.compress(raw) if end else raw)
     monkeypatch.setattr(mnist_files, "FILES", {"x": file})
     monkeypatch.setenv("DGM_DATA", str(tmp_path / "Übung eins"))
