@@ -11,6 +11,7 @@ short sequences that each has its probability written down.
 """
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -102,7 +103,9 @@ class Mixture:
 
     def to(self, like: Tensor | torch.dtype | torch.device) -> Mixture:
         """The same mixture in another dtype or on another device."""
-        return Mixture(self.weights.to(like), self.means.to(like), self.stds.to(like), self.name)
+        twin = copy.copy(self)
+        twin.weights, twin.means, twin.stds = (part.to(like) for part in (self.weights, self.means, self.stds))
+        return twin
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """A component k ~ w, then a point of it.  -> (n, D)"""

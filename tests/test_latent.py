@@ -171,6 +171,13 @@ def test_the_first_stage_gets_no_gradient_and_does_not_change_while_the_generato
     assert not system.encode(x).requires_grad
 
 
+def test_the_first_stage_of_the_caller_stays_trainable(stage):
+    stage.train()
+    system = Latent(stage, TinyPrior())
+    assert all(m.training for m in stage.modules()) and all(p.requires_grad for p in stage.parameters())
+    assert not system.stage.training and unchanged(system.stage, state(stage))
+
+
 def test_samples_are_decoded_samples_of_codes_and_a_class_goes_through():
     vae, asked = Continuous(small_vae()), torch.tensor([0, 1, 2])
     net = GridField((2, 4, 4), 8, 1, classes=3)

@@ -46,6 +46,13 @@ def agree(drawn: torch.Tensor, log_prob: torch.Tensor, codes: torch.Tensor, size
     return bool(((share - prob).abs() < 5 * (prob * (1 - prob) / n).sqrt() + 3 / n).all())
 
 
+def test_the_tokeniser_of_the_caller_stays_trainable():
+    scales = Scales(vq.Codebook(torch.randn(3, 2)), (1, 2), [Smooth(2), Smooth(2)])
+    model = VAR(scales, Llama(centres((1, 2)), 8, 2, 2))
+    assert all(p.requires_grad for p in scales.parameters())
+    assert not any(p.requires_grad for p in model.scales.parameters())
+
+
 # --- VAR: the chain rule over scales
 
 @pytest.mark.parametrize("sides, size", [((1, 2), 3), ((1, 2), 2), ((1,), 5)])

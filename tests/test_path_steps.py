@@ -55,6 +55,14 @@ def test_a_step_without_fresh_noise_is_ddim_and_ends_in_the_data():
     assert torch.allclose(Conical().step(guess, 1.0), x1)
 
 
+def test_ddim_draws_no_noise():
+    """A deterministic step leaves the random generator as it was."""
+    x1, x0, xt = triple(Conical(), 0.3)
+    before = torch.get_rng_state()
+    Conical().step(Conical().guess(xt, 0.3, noise=x0), 0.8)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 # --- one guess, many ways to move ---
 
 

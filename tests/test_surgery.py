@@ -73,6 +73,13 @@ def test_the_loss_of_a_learned_prior_has_the_slope_of_the_bounds_kl(name):
         within(torch.stack(got), wanted)
 
 
+def test_the_aggregated_posterior_keeps_its_blocks_in_another_dtype():
+    agg = AggregatedPosterior(DiagonalGaussian(torch.randn(5, 2), 0.5))
+    agg.block = 10  # one row at a time
+    moved = agg.to(torch.float64)
+    assert type(moved) is AggregatedPosterior and moved._rows == 1 and moved.means.dtype == torch.float64
+
+
 def test_a_prior_fitted_to_codes_closes_most_of_the_marginal_kl():
     q = DiagonalGaussian(torch.tensor([[-2.0, 0.0], [2.0, 1.0], [0.0, -2.0]]).double(), 0.5)
     agg, prior = AggregatedPosterior(q), MixturePrior(6, 2).double()

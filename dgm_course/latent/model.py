@@ -2,7 +2,7 @@
 
     x --encode--> z --(learn, sample)--> z --decode--> x
 
-The first stage is trained first and then held still: it decides what may be forgotten.  The second stage, a generator of
+The first stage is trained first and then frozen: it decides what may be forgotten.  The second stage, a generator of
 codes, decides what is likely, and works where there are fewer numbers.  Flow matching and diffusion want codes of real
 numbers (`Rescaled`, so that they have unit size), an autoregressive model wants whole ones: to this class it is one.
 
@@ -22,7 +22,7 @@ from .stages import FirstStage
 
 
 class Latent(nn.Module):
-    """stage: encodes and decodes, and is held still from now on.  generator: learns and samples codes."""
+    """stage: encodes and decodes; a frozen copy of it is kept.  generator: learns and samples codes."""
 
     def __init__(self, stage: FirstStage, generator: nn.Module) -> None:
         super().__init__()
@@ -31,7 +31,8 @@ class Latent(nn.Module):
                 raise TypeError(f"{type(part).__name__} has no {', no '.join(lost)}: expected " + (
                     "a first stage, such as latent.Continuous(vae) or latent.Discrete(vqvae)." if part is stage else
                     "a generator of codes with sample(n, ...), and loss(codes, ...) if it is to learn."))
-        self.stage, self.generator = stage.requires_grad_(False).eval(), generator
+        self.stage = copy.deepcopy(stage).requires_grad_(False).eval()
+        self.generator = generator
 
     @property
     def steady(self) -> bool:

@@ -9,6 +9,7 @@ as there are scales, where place by place needs as many as there are codes.
 """
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -23,7 +24,7 @@ from .scales import Scales, same_or_coarser, shrink
 class VAR(nn.Module):
     """A transformer over the codes of all scales, one pass a scale.                                  (Tian et al. 2024)
 
-    scales: the finished tokeniser's, which does not learn here; net: over its L places; classes: labels, at least 1;
+    scales: the finished tokeniser's, of which a frozen copy is kept; net: over its L places; classes: labels, at least 1;
     drop: share of the training samples whose label is kept back.  Without a label it models all classes together."""
 
     steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
@@ -36,7 +37,7 @@ class VAR(nn.Module):
             raise ValueError(f"the first scale has side {scales.sides[0]}: expected 1, since a start token makes one code.")
         if classes < 1 or not 0 <= drop < 1:
             raise ValueError(f"classes is {classes} and drop {drop}: expected at least 1 class, and a share below 1.")
-        self.scales, self.net = scales.requires_grad_(False), net
+        self.scales, self.net = copy.deepcopy(scales).requires_grad_(False), net
         self.classes, self.drop = classes, drop
         self.told = nn.Parameter(0.02 * torch.randn(classes + 1, net.width))  # the last row: no class is told
         self.enter = nn.Linear(scales.vectors.shape[1], net.width)

@@ -90,18 +90,8 @@ def _with_slopes(schedules: tuple[Schedule, Schedule], t: Tensor) -> tuple[Tenso
     """Both schedules at t, then their derivatives, by one backward pass; differentiable again where t is.
 
     Forward differentiation reads better, but with plain numbers in a formula torch takes milliseconds for it."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:  # inside torch.func, which wants its own kind
-        both = [torch.func.jvp(schedule, (t,), (torch.ones_like(t),)) for schedule in schedules]
-        return *(value for value, _ in both), *(slope for _, slope in both)
-    with torch.inference_mode(False), torch.enable_grad():
-        times = [t.clone() if t.requires_grad else t.clone().requires_grad_() for _ in schedules]  # a time for each
-        values = [schedule(time) for schedule, time in zip(schedules, times)]
-        moving = sum(value.sum() for value in values if value.requires_grad)
-        if not isinstance(moving, Tensor):  # two constants
-            return *values, *(torch.zeros_like(t) for _ in values)
-        slopes = torch.autograd.grad(moving, times, create_graph=t.requires_grad, allow_unused=True,
-                                     materialize_grads=True)
-    return *(values if t.requires_grad else (value.detach() for value in values)), *slopes
+    values, backward = torch.func.vjp(lambda *times: tuple(f(time) for f, time in zip(schedules, times)), t, t)
+    return *values, *backward(tuple(torch.ones_like(value) for value in values))
 
 
 @dataclass(frozen=True)
@@ -224,6 +214,8 @@ class GaussianPath:
 
         κ = 0 is DDIM; κ = the posterior's deviation is DDPM's ancestral step.  -> (B, *event)"""
         alpha, sigma, _, _ = self.at(s, guess.x1)
+        if not isinstance(fresh, Tensor) and fresh == 0:
+            return alpha * guess.x1 + sigma * guess.x0
         kept = (sigma**2 - fresh**2).clamp(min=0).sqrt()
         return alpha * guess.x1 + kept * guess.x0 + fresh * torch.randn_like(guess.x0)
 
