@@ -18,24 +18,7 @@ from torch.nn import functional as F
 from .tensors import expect_heads
 
 Memory = list[tuple[Tensor, Tensor]]  # keys and values of each block, (n, kv_heads, L, d) both
-
-
-class RMSNorm(nn.Module):
-    """h / √(mean h² + ε) · g over the last axis, g a weight.  (..., C) -> (..., C)          (Zhang and Sennrich 2019)
-
-    A LayerNorm without its mean and without its bias: what is left is the rescaling, which is what helps."""
-
-    def __init__(self, width: int, epsilon: float = 1e-6) -> None:
-        super().__init__()
-        self.gain, self.epsilon = nn.Parameter(torch.ones(width)), epsilon
-
-    def forward(self, h: Tensor) -> Tensor:
-        if h.shape[-1:] != self.gain.shape:
-            raise ValueError(f"h has shape {tuple(h.shape)}: this RMSNorm expects (..., {len(self.gain)}).")
-        return h * torch.rsqrt(h.square().mean(-1, keepdim=True) + self.epsilon) * self.gain
-
-    def extra_repr(self) -> str:
-        return f"{len(self.gain)} numbers, divided by the root of their mean square"
+EPSILON = 1e-6  # of every RMSNorm
 
 
 def angles(positions: Tensor, size: int, base: float = 100.0) -> Tensor:
@@ -98,8 +81,8 @@ class RotaryAttention(nn.Module):
         return [turned(q, *turn), turned(k, *turn), v]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
-        k, v = (part.repeat_interleave(self.heads // self.kv_heads, 1) for part in (k, v))
-        return self.mix(F.scaled_dot_product_attention(q, k, v, allowed).transpose(1, 2).flatten(2))
+        out = F.scaled_dot_product_attention(q, k, v, allowed, enable_gqa=self.heads != self.kv_heads)
+        return self.mix(out.transpose(1, 2).flatten(2))
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
         return self.attend(*self.split(h, turn), allowed)
@@ -119,7 +102,7 @@ class LlamaBlock(nn.Module):
 
     def __init__(self, width: int, heads: int | tuple[int, int], hidden: int) -> None:
         super().__init__()
-        self.first, self.second = RMSNorm(width), RMSNorm(width)
+        self.first, self.second = nn.RMSNorm(width, eps=EPSILON), nn.RMSNorm(width, eps=EPSILON)
         self.attention, self.think = RotaryAttention(width, heads), SwiGLU(width, hidden)
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
@@ -144,7 +127,7 @@ class Llama(nn.Module):
             raise ValueError(f"depth is {depth} and there are {len(positions)} positions: expected at least 1 of both.")
         self.width, self.length = width, len(positions)
         self.blocks = nn.ModuleList(LlamaBlock(width, heads, hidden or 2 * width) for _ in range(depth))
-        self.last = RMSNorm(width)
+        self.last = nn.RMSNorm(width, eps=EPSILON)
         by = angles(positions, self.blocks[0].attention.size, base)
         self.register_buffer("cosine", by.cos().float(), persistent=False)
         self.register_buffer("sine", by.sin().float(), persistent=False)
@@ -166,7 +149,7 @@ class Llama(nn.Module):
     def memory(self, n: int) -> Memory:
         """Room for the keys and values of n sequences, none of them known yet."""
         shape = (n, self.blocks[0].attention.kv_heads, self.length, self.blocks[0].attention.size)
-        like = self.last.gain
+        like = self.last.weight
         return [(like.new_zeros(shape), like.new_zeros(shape)) for _ in self.blocks]
 
     def extend(self, h: Tensor, memory: Memory, start: int) -> Tensor:

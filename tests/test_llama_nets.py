@@ -9,7 +9,6 @@ import torch
 from dgm_course.llama_nets import (
     Llama,
     LlamaBlock,
-    RMSNorm,
     RotaryAttention,
     SwiGLU,
     angles,
@@ -28,28 +27,6 @@ def stirred(net: torch.nn.Module) -> torch.nn.Module:
         for p in net.parameters():
             p.add_(0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())).double())
     return net
-
-
-# --- RMSNorm
-
-def test_rms_norm_is_its_formula_number_by_number():
-    norm, h = stirred(RMSNorm(5)), normal(2, 3, 5)
-    for row, got in zip(h.reshape(-1, 5).tolist(), norm(h).reshape(-1, 5).tolist()):
-        size = math.sqrt(sum(v * v for v in row) / 5 + 1e-6)
-        assert got == pytest.approx([v / size * float(g) for v, g in zip(row, norm.gain.tolist())])
-
-
-def test_rms_norm_forgets_the_size_and_keeps_the_mean():
-    norm, h = RMSNorm(6).double(), normal(4, 6)
-    torch.testing.assert_close(norm(50 * h), norm(h), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(norm(h).square().mean(-1), torch.ones(4).double(), rtol=1e-4, atol=1e-4)
-    assert norm(h + 3).mean(-1).min() > 0.5  # a LayerNorm would take the mean away
-
-
-def test_rms_norm_is_torchs_own():
-    h = normal(7, 12)
-    torch.testing.assert_close(stirred(RMSNorm(12))(h), torch.nn.functional.rms_norm(h, (12,), eps=1e-6) * (
-        1 + 0.3 * torch.randn(12, generator=torch.Generator().manual_seed(12)).double()))
 
 
 # --- rotary
@@ -169,7 +146,6 @@ def test_shared_keys_and_values_are_fewer_weights_and_less_memory():
 
 
 @pytest.mark.parametrize("wrong, said", [
-    (lambda: RMSNorm(4)(torch.zeros(2, 5)), r"h has shape \(2, 5\): this RMSNorm expects \(..., 4\)"),
     (lambda: angles(torch.arange(3), 7), r"positions have shape \(3, 1\) and a head 7 numbers"),
     (lambda: angles(torch.zeros(3, 2), 6), r"a pair of numbers, or several, for each of the A coordinates"),
     (lambda: angles(torch.arange(3), 4, 1.0), "base is 1.0: expected more than 1"),

@@ -414,7 +414,7 @@ FramePlayer(way[:, :, 0].clamp(-1, 1), captions=[f"t = {k / 20:.2f}" for k in ra
 # %% tags=["slide:lat.llamagen"]
 seed(0)
 h = torch.randn(5, 12, dtype=torch.float64)
-norm = llama_nets.RMSNorm(12).double()
+norm = torch.nn.RMSNorm(12, eps=1e-6).double()
 centred = h - h.mean(1, keepdim=True)
 verify("lat.llamagen", norm(centred), torch.nn.functional.layer_norm(h, (12,), eps=1e-6), what="RMSNorm of centred rows = LayerNorm")
 verify("lat.llamagen", norm(50 * h), norm(h), what="RMSNorm forgets how large a row is", tolerance=1e-5)
@@ -920,7 +920,7 @@ one_scale = check("lat.one_scale", one_scale)
 # %%
 with torch.no_grad():
     block, h = writer.net.blocks[0], torch.randn(49, 96)
-    normed = rms_norm(h, block.first.gain, block.first.epsilon)
+    normed = rms_norm(h, block.first.weight, block.first.eps)
     raw = (normed @ block.attention.qkv.weight[:24].T)                 # the queries of the first head, 12 pairs: six turn by row, six by column
     speeds = 100.0 ** (-torch.arange(0, 12, 2) / 12)
     x, y = raw[:, 0::2], raw[:, 1::2]

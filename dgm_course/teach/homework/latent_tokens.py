@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...latent import grow, same_or_coarser, shrink
-from ...llama_nets import RMSNorm, turned
+from ...llama_nets import turned
 from ...vq import lookup, nearest
 from . import Exercise, Watch
 from . import _latent_tokens_cases as cases
@@ -16,8 +16,8 @@ from . import _latent_tokens_slips as slips
 
 
 def rms_norm(h: Tensor, gain: Tensor, epsilon: float) -> Tensor:
-    """The library's norm, its weight being the gain."""
-    return torch.func.functional_call(RMSNorm(len(gain), epsilon), {"gain": gain}, (h,))
+    """PyTorch's norm, its weight being the gain."""
+    return torch.nn.functional.rms_norm(h, gain.shape, gain, epsilon)
 
 
 def rotary_step(x: Tensor, y: Tensor, places: Tensor, speeds: Tensor) -> tuple[Tensor, Tensor]:
