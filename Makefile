@@ -22,7 +22,7 @@ help:
 	@echo "make clean                remove caches and build leftovers; .venv stays, delete it yourself"
 
 lab: $(VENV)/.lab
-	@$(PY) -m dgm_course.cli lab $(NB) $(ARGS)
+	@$(PY) -m dgm_course lab $(NB) $(ARGS)
 
 # Two at a time, one thread each; then notebooks and browsers one by one, for they are timed. Exit 5: ARGS left nothing to run there.
 test: $(VENV)/.test
@@ -40,7 +40,7 @@ bench: $(VENV)/.test
 	$(PY) -m benchmarks $(ARGS)
 
 site: $(VENV)/.test
-	$(PY) -m dgm_course.cli site "$(SITE)" $(ARGS)
+	$(PY) -m dgm_course site "$(SITE)" $(ARGS)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from turns import in_turn, ratio
 
 from dgm_course.autoregressive import Autoregressive, ImageGPT, PixelCNN
-from dgm_course.causal_nets import CausalBlock, raster_mask
-from dgm_course.tensors import fast_dtype
+from dgm_course.core.tensors import fast_dtype
+from dgm_course.nets import CausalBlock, raster_mask
 
 EVENT = (1, 28, 28)
 

@@ -24,8 +24,8 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from dgm_course.grade.books import Asked, asked, read
-from dgm_course.teach.build import solved
+from dgm_course.grading.notebooks import Asked, asked, read
+from dgm_course.teach.build.build import solved
 
 ROOT = Path(__file__).resolve().parents[1]
 HARM = {
@@ -138,7 +138,7 @@ def grade(number: str, here: Path, workers: int) -> tuple[float, float]:
 
     before, start = spent(), time.monotonic()
     words = ["grade", str(here / "handed in"), "-o", str(here / "out" / "grades.csv"), "--of", number]
-    subprocess.run([sys.executable, "-m", "dgm_course.cli", *words, "--workers", str(workers)], check=True,
+    subprocess.run([sys.executable, "-m", "dgm_course.cli.main", *words, "--workers", str(workers)], check=True,
                    stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
     return time.monotonic() - start, spent() - before
 

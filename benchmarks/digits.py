@@ -15,11 +15,11 @@ from dataclasses import replace
 import torch
 
 from dgm_course import data, pretrained
-from dgm_course.fit import History, fit
-from dgm_course.guidance import Autoguided
-from dgm_course.path_models import PathModel
+from dgm_course.core.tensors import seed
 from dgm_course.paths import ancestral
-from dgm_course.tensors import seed
+from dgm_course.paths.guidance import Autoguided
+from dgm_course.paths.model import PathModel
+from dgm_course.training import History, fit
 
 
 def line(name: str, told: dict) -> str:

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from dgm_course import data, flows
-from dgm_course.fit import History, Recipe, fit, linear
-from dgm_course.tensors import seed
+from dgm_course.core.tensors import seed
+from dgm_course.training import History, Recipe, fit, linear
 
 MOONS, MARGIN, LOOK = data.moons(), 0.043, 20
 

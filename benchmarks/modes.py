@@ -20,11 +20,11 @@ import statistics
 import time
 from dataclasses import dataclass, replace
 
-from dgm_course import adversarial_nets as nets
-from dgm_course import data, measures
-from dgm_course.fit import Recipe, fit, linear
+from dgm_course import data, nets
+from dgm_course.core import metrics
+from dgm_course.core.tensors import seed
 from dgm_course.gan import GAN, R1, Game, non_saturating
-from dgm_course.tensors import seed
+from dgm_course.training import Recipe, fit, linear
 
 WORLDS = {"ring": data.eight_gaussians, "grid": data.grid25}
 
@@ -66,14 +66,14 @@ SETTINGS = {
 }
 
 
-def run(world: data.World, setting: Setting, width: int, steps: int, number: int) -> tuple[measures.ModeCounts, float]:
+def run(world: data.World, setting: Setting, width: int, steps: int, number: int) -> tuple[metrics.ModeCounts, float]:
     """What one seed found, and its CPU seconds."""
     seed(number)
     gan = setting.model(width)
     start = time.process_time()
     fit(gan, world, setting.recipe(steps, number))
     spent = time.process_time() - start
-    return measures.mode_counts(gan.sample(2500), world.means, float(world.stds[0, 0])), spent
+    return metrics.mode_counts(gan.sample(2500), world.means, float(world.stds[0, 0])), spent
 
 
 def told(values: list[float], digits: int) -> str:

@@ -22,7 +22,7 @@ OWN, COURSE = {"OMP_WAIT_POLICY": ""}, {"GOMP_SPINCOUNT": "1000"}
 def steps(count: int = 60) -> None:
     """Steps of the U-Net for digits; prints their seconds by the clock."""
     from dgm_course import data, pretrained
-    from dgm_course.fit import fit
+    from dgm_course.training import fit
     images, model = data.mnist(), pretrained.digits_flow()
     table = (images.train, None, images.train_labels)
     fit(model, table, pretrained.live_recipe(5))

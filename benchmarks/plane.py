@@ -19,12 +19,13 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from turns import in_turn, ratio
 
-from dgm_course import data, measures
-from dgm_course.dynamics import heun
-from dgm_course.fit import History, Recipe, fit
+from dgm_course import data
+from dgm_course.core import metrics
+from dgm_course.core.ode import heun
 from dgm_course.nets import MLP
-from dgm_course.path_models import Pairs, PathModel
 from dgm_course.paths import Linear
+from dgm_course.paths.model import Pairs, PathModel
+from dgm_course.training import History, Recipe, fit
 
 BATCH, LR, ROUND = 256, 1e-3, 500
 EIGHT, MOONS = data.eight_gaussians(), data.moons()
@@ -106,7 +107,7 @@ def distance(net: nn.Module) -> float:
     """Exact 2-Wasserstein distance of 2,000 samples to 2,000 stratified true ones; sources stratified as well."""
     torch.manual_seed(99)
     field = PathModel(net, Linear(EIGHT), (2,))
-    return float(measures.wasserstein(field.sample(EIGHT.stratified(2000), steps=100, method=heun), MOONS.stratified(2000)))
+    return float(metrics.wasserstein(field.sample(EIGHT.stratified(2000), steps=100, method=heun), MOONS.stratified(2000)))
 
 
 def main() -> None:
@@ -126,7 +127,7 @@ def main() -> None:
         told = ", ".join(f"{n} {sum(took[n]):.1f} CPU s, W2 {distances[n][-1]:.3f}" for n in nets)
         print(f"seed {seed}: {told}", flush=True)
     low, mid, high = (statistics.quantiles(ratios, n=10)[k] for k in (0, 4, 8))
-    floor = measures.wasserstein(MOONS.stratified(2000), MOONS.stratified(2000))
+    floor = metrics.wasserstein(MOONS.stratified(2000), MOONS.stratified(2000))
     print(f"\nusual / course, CPU seconds: median {mid:.2f} (80 % of {len(ratios)} rounds between {low:.2f} and {high:.2f})")
     for name, values in distances.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0

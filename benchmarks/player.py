@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
+sys.path.insert(0, str(ROOT))
 
-from in_lab import browser_page, comm_messages, failures, lab, missing, run_notebook, write_notebook  # noqa: E402
+from tests.browser.in_lab import browser_page, comm_messages, failures, lab, missing, run_notebook, write_notebook  # noqa: E402
 
 COUNT, TIMES = 10_000, 100
 CELLS = [

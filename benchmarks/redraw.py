@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from turns import in_turn, ratio
 
 from dgm_course import data
-from dgm_course.teach import draw
-from dgm_course.teach.play import picture_of
+from dgm_course.teach import plots
+from dgm_course.teach.widgets.play import picture_of
 
 
 def digits(rounds: int) -> None:
@@ -30,8 +30,8 @@ def digits(rounds: int) -> None:
             ax.axis("off")
         figure.savefig(io.BytesIO(), format="png")
 
-    found = in_turn(rounds, time.process_time, plain=plain, ours=lambda: picture_of(draw.tiles(x)),
-                    figure=lambda: draw.images(x).png())
+    found = in_turn(rounds, time.process_time, plain=plain, ours=lambda: picture_of(plots.tiles(x)),
+                    figure=lambda: plots.images(x).png())
     for name, what in (("ours", "as a slider's picture"), ("figure", "as a figure")):
         print(f"a hundred digits drawn anew {what}: {1000 * statistics.median(found[name]):.0f} ms, a panel for each takes "
               f"{ratio(found['plain'], found[name])} as long", flush=True)

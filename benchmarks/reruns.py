@@ -21,11 +21,10 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from homework import Bank, fits_in_float32, rounded  # noqa: E402
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dgm_course.teach.homework import Case, Exercise, Observation, exercise, exercises, topics  # noqa: E402
-from dgm_course.teach.homework._observe import values_of  # noqa: E402
+from dgm_course.teach.homework.observe import values_of  # noqa: E402
+from tests.teach.homework.answers import Bank, fits_in_float32, rounded  # noqa: E402
 
 # Right in float64 alone, so not judged in float32: difference quotients, which lose half of the digits, and a deviation that
 # rounding may take below its smallest value, where its root is no number.
@@ -36,7 +35,7 @@ Form = Callable[[Exercise, Sequence[Case]], Sequence[Observation]]
 
 def banks() -> dict[str, Bank]:
     """What the tests keep for every exercise."""
-    return {id: bank for topic in topics() for id, bank in importlib.import_module(f"homework.{topic}").BANKS.items()}
+    return {id: bank for topic in topics() for id, bank in importlib.import_module(f"tests.teach.homework.answers.{topic}").BANKS.items()}
 
 
 def forms(task: Exercise, bank: Bank) -> Iterator[tuple[str, Form]]:

@@ -23,8 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from turns import in_turn, ratio
 
 from dgm_course import data, pretrained
-from dgm_course.fit import Recipe, _Run, feed
-from dgm_course.tensors import device, threads_for
+from dgm_course.core.tensors import device, threads_for
+from dgm_course.training import Recipe, feed
+from dgm_course.training.loop import _Run
 
 NAMES = ("flow_matching_digits", "ddpm_digits", "absorbing_digits", "pixel_cnn_digits", "image_gpt_digits", "vae_digits",
          "vqvae_digits", "flow_digits")

@@ -1,27 +1,23 @@
-"""Deep generative models, lecture by lecture.
+"""Deep generative models, lecture by lecture: the map of the rooms, from the ground up.
 
-The package is a house of floors, and a file imports only from the floors below it:
+    core            tensors, guards, distributions, ODE and SDE solvers, metrics
+    data            toy distributions, small images, MNIST, short discrete sequences
+    nets            networks: MLP, U-Net, convolutional, masked, transformer, GAN
+    training        the training loop, its configuration, checkpoints, diagnostics, GPU graphs, several processes
+    autoregressive  PixelCNN, PixelRNN, MADE, ImageGPT, LlamaGen
+    vae             heads, priors, the VAE and its ELBO
+    vq              codebooks, VQ-VAE, VQ-VAE-2, Gumbel-softmax
+    gan             losses, penalties, the two-player game
+    flows           bijections, coupling layers, splines, continuous flows
+    paths           Gaussian and mask paths: diffusion, score models, flow matching, absorbing diffusion
+    latent          first stages, latent diffusion, VQGAN, VAR
+    pretrained      shipped weights: recipes, evaluation, published results
+    comparison      every family measured alike
+    teach           checks, widgets, plots, oracles, homework, the notebook builder, the site
+    grading         marks for a class
+    cli             the command `dgm`
 
-    0  tensors                                      time over data, device, seed, budget
-    1  distributions  nets  dynamics  fit           densities, networks, the solver, the training loop
-    2  paths  data  measures                        roads from noise to data, worlds, yardsticks
-    3  autoregressive vae vq gan flows path_models  one family a file; none knows its siblings
-       latent  pretrained  overview                 (pretrained: weights; overview: all of them, measured; pace: how
-                                                    slow is this machine)
-    4  teach: laws verify draw play reveal          the judges of the mathematics, the pictures
-    5  teach: check homework                        what each exercise must satisfy
-    6  grade                                        marks for a class, answers apart from expected values
-    7  cli                                          `dgm lab`, `dgm doctor`, `dgm grade`, ...
-
-Floors 0 to 3 know torch and nothing of notebooks; `teach` knows the mathematics.
+A room imports only from rooms above it in this list; the seven families never import each other.
 """
 
-import os
-
 __version__ = "0.1.0"
-
-# How long threads of torch (on Linux) wait for each other awake before they sleep; read when torch is loaded, and inherited
-# by every kernel. With torch's own long wait a training on two cores takes half as long again where another program is busy,
-# and three times as long where two are; alone it makes no difference (benchmarks/neighbour.py).
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")

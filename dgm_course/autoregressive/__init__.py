@@ -11,10 +11,10 @@ differ in how f remembers the past, and in nothing else:
 * `LlamaGen` attends as well, by a network that is passed in: codes of pictures, with guidance.
 * `MADE` is an MLP with connections removed, for short sequences of any kind.
 """
-from .blocks import InBlocks
-from .chain import Autoregressive, pick, receptive_field, recomputed
 from .families import MADE, GatedPixelCNN, ImageGPT, PixelCNN, PixelRNN
-from .llama import LlamaGen, guided
+from .llamagen import LlamaGen, guided
+from .model import Autoregressive, pick, receptive_field, recomputed
+from .patches import InBlocks
 
 __all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "InBlocks", "LlamaGen", "PixelCNN", "PixelRNN", "guided",
            "pick", "receptive_field", "recomputed"]

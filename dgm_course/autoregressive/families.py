@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..causal_nets import (
+from ..nets.masked import (
     CausalBlock,
     GatedLayer,
     MaskedConv2d,
@@ -26,7 +26,7 @@ from ..causal_nets import (
     product_alone,
     rows_mask,
 )
-from .chain import Autoregressive, Logits, at_least
+from .model import Autoregressive, Logits, at_least
 
 
 class _Raster(Autoregressive):

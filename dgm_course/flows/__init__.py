@@ -9,12 +9,12 @@ mean of it, its ``sample`` goes the other way.  It has what a prior needs, so a 
 * `splines`: a curve for one coordinate;  `images`: the way from pixels to noise and back;
 * `continuous`: infinitely many layers, each infinitely thin: the determinant becomes an integral of a trace.
 """
+from .bijections import Affine, Bijection, Compose, Linear, Normal, Permutation
 from .continuous import ContinuousFlow
+from .couplings import Coupling, MaskedAutoregressive, MaskedCoupling, Planar, autoregressive, couplings, mlp, planars
 from .flow import Flow
 from .images import Asker, Dequantise, Factor, Logit, Squeeze, set_scales, two_scales
-from .layers import Affine, Bijection, Compose, Linear, Normal, Permutation
 from .splines import Spline, grey_spline
-from .triangular import Coupling, MaskedAutoregressive, MaskedCoupling, Planar, autoregressive, couplings, mlp, planars
 
 __all__ = ["Affine", "Asker", "Bijection", "Compose", "ContinuousFlow", "Coupling", "Dequantise", "Factor", "Flow", "Linear",
            "Logit", "MaskedAutoregressive", "MaskedCoupling", "Normal", "Permutation", "Planar", "Spline", "Squeeze",

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..dynamics import Field, Method, divergence, rk4, solve, walk
-from ..tensors import expect_batch, expect_some
-from .layers import Normal
+from ..core.checks import expect_batch, expect_some
+from ..core.ode import Field, Method, divergence, rk4, solve, walk
+from .bijections import Normal
 
 Trace = Callable[[Field, Tensor, Tensor], Tensor]
 

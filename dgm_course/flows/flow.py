@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..tensors import expect_some, threads_for
-from .layers import Bijection, Compose, Normal
+from ..core.checks import expect_some
+from ..core.tensors import threads_for
+from .bijections import Bijection, Compose, Normal
 
 
 class Flow(nn.Module):

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..tensors import expect_batch, flat
-from .layers import Affine, Bijection, Change, Compose, Permutation, total
-from .triangular import Coupling
+from ..core.checks import expect_batch
+from ..core.tensors import flat
+from .bijections import Affine, Bijection, Change, Compose, Permutation, total
+from .couplings import Coupling
 
 
 class Dequantise(Bijection):

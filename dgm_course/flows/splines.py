@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..tensors import expect_batch
-from .layers import Bijection, Change, total
+from ..core.checks import expect_batch
+from .bijections import Bijection, Change, total
 
 
 class Spline(Bijection):

@@ -7,7 +7,7 @@ and the game decides whether they meet at all: see the games in `games`, their p
 
 A ``GAN`` offers ``players()`` to `fit` where other models have a ``loss``, and ``sample(n)``.
 """
-from .games import (
+from .losses import (
     R1,
     Game,
     GradientPenalty,

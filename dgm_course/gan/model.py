@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..distributions import Gaussian
-from ..fit import Player, still
-from ..measures import GRID, Grid, LogDensity
-from ..symptoms import Symptom, critic_won, mode_collapse
-from ..tensors import expect_batch, expect_some, flat
-from .games import Game, non_saturating
+from ..core.checks import expect_batch, expect_some
+from ..core.distributions import Gaussian
+from ..core.metrics import GRID, Grid, LogDensity
+from ..core.tensors import flat
+from ..training.diagnostics import Symptom, critic_won, mode_collapse
+from ..training.loop import Player, still
+from .losses import Game, non_saturating
 
 
 class GAN(nn.Module):

@@ -5,13 +5,13 @@
 * `vqgan`, `Adversarial`: the game that sharpens a first stage, with its `adaptive_weight`; `sharpness` measures it.
 * `Scales` quantises features from coarse to fine; `VAR` writes such codes one scale at a time.
 """
-from .game import Adversarial, adaptive_weight, vqgan
 from .model import Latent
-from .next_scale import VAR
+from .multiscale import Round, Scales, Smooth, centres, grow, same_or_coarser, shrink
 from .rescaling import Rescaled, Rescaling
-from .scales import Round, Scales, Smooth, centres, grow, same_or_coarser, shrink
 from .sharpness import laplacian, sharpness
 from .stages import Continuous, Discrete, FirstStage, Rebuilt
+from .var import VAR
+from .vqgan import Adversarial, adaptive_weight, vqgan
 
 __all__ = ["Adversarial", "Continuous", "Discrete", "FirstStage", "Latent", "Rebuilt", "Rescaled", "Rescaling", "Round",
            "Scales", "Smooth", "VAR", "adaptive_weight", "centres", "grow", "laplacian", "same_or_coarser", "sharpness",

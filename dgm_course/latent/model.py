@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..recorded import steady
-from ..tensors import expect_some
+from ..core.checks import expect_some
+from ..training.gpu import steady
 from .stages import FirstStage
 
 

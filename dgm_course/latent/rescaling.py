@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..recorded import steady
-from ..tensors import expect_batch
+from ..core.checks import expect_batch
+from ..training.gpu import steady
 
 
 class Rescaling(nn.Module):

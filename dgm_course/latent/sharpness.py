@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..tensors import expect_batch, expect_some
+from ..core.checks import expect_batch, expect_some
 
 
 def laplacian(x: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..symptoms import Symptom
-from ..tensors import expect_batch, expect_some
+from ..core.checks import expect_batch, expect_some
+from ..training.diagnostics import Symptom
 
 
 class Rebuilt(NamedTuple):

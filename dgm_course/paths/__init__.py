@@ -12,8 +12,10 @@ and so one class of learned models, one loss and one loop of sampling serve them
 Two clocks.  The slides on diffusion run from data at s = 0 to noise or masks at s = 1; everything here runs the other
 way, t = 1 − s, as the slides on flow matching do.
 """
-from .fields import PathField, ancestral, annealed_langevin, hop
+from .class_gaussians import ClassGaussians, GaussianSkip
+from .fields import PathField
 from .gaussian import VE, VP, Conical, Cosine, ExactField, GaussianPath, Guess, Linear
+from .guidance import Autoguided, Guided
 from .masked import (
     ExactTokens,
     MaskPath,
@@ -25,7 +27,25 @@ from .masked import (
     linear_reveal,
     uniform_weight,
 )
+from .model import (
+    Coupling,
+    Normalised,
+    Pairs,
+    PathModel,
+    Times,
+    absorbing,
+    ddpm,
+    flow_matching,
+    heun_to_data,
+    independent,
+    logit_normal,
+    ncsn,
+    optimal_transport,
+    reflow_pairs,
+    stratified,
+    stratified_logit_normal,
+    uniform,
+)
+from .samplers import ancestral, annealed_langevin, hop
 
-__all__ = ["VE", "VP", "Conical", "Cosine", "ExactField", "ExactTokens", "GaussianPath", "Guess", "Linear", "MaskPath",
-           "PathField", "TokenGuess", "ancestral", "annealed_langevin", "confident", "cosine_reveal", "elbo_weight",
-           "geometric_reveal", "hop", "linear_reveal", "uniform_weight"]
+__all__ = ["Autoguided", "ClassGaussians", "Conical", "Cosine", "Coupling", "ExactField", "ExactTokens", "GaussianPath", "GaussianSkip", "Guess", "Guided", "Linear", "MaskPath", "Normalised", "Pairs", "PathField", "PathModel", "Times", "TokenGuess", "VE", "VP", "absorbing", "ancestral", "annealed_langevin", "confident", "cosine_reveal", "ddpm", "elbo_weight", "flow_matching", "geometric_reveal", "heun_to_data", "hop", "independent", "linear_reveal", "logit_normal", "ncsn", "optimal_transport", "reflow_pairs", "stratified", "stratified_logit_normal", "uniform", "uniform_weight"]

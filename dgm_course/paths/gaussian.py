@@ -23,9 +23,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..distributions import Mixture, normal_log_prob
-from ..dynamics import euler
-from ..tensors import expect_alike, expect_batch, expect_some, expect_time, over
+from ..core.checks import expect_alike, expect_batch, expect_some, expect_time
+from ..core.distributions import Mixture, normal_log_prob
+from ..core.ode import euler
+from ..core.tensors import over
 from .fields import PathField
 
 Schedule = Callable[[Tensor], Tensor]

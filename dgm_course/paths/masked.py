@@ -21,9 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..distributions import Table
-from ..tensors import expect_some, expect_time, over
-from .fields import PathField, hop
+from ..core.checks import expect_some, expect_time
+from ..core.distributions import Table
+from ..core.tensors import over
+from .fields import PathField
+from .samplers import hop
 
 Schedule = Callable[[Tensor], Tensor]
 

@@ -15,14 +15,15 @@ from typing import Any
 
 from torch import nn
 
-from .. import checkpoints, data, processes
-from ..fit import History, fit
-from ..tensors import device, seed
-from . import anchors, autoregressive, flows, gan, judging, latent, paths, priors, scales, vae, vq
+from .. import data
+from ..core.tensors import device, seed
+from ..training import checkpoints, distributed
+from ..training.loop import History, fit
+from . import autoregressive, evaluation, flows, gan, latent, multiscale, paths, priors, published, vae, vq
+from .evaluation import accuracy, balanced, judged, nats_of_bits
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
 from .gan import adversarial_recipe, classes_seen, digits_dcgan, digits_style
-from .judging import accuracy, balanced, judged, nats_of_bits
 from .paths import (
     GUIDANCE,
     STEPS,
@@ -45,7 +46,7 @@ __all__ = [
     "live_recipe", "load", "names", "nats", "nats_of_bits", "train",
 ]
 
-FAMILIES = (judging, paths, autoregressive, vae, priors, vq, flows, gan, latent, scales)
+FAMILIES = (evaluation, paths, autoregressive, vae, priors, vq, flows, gan, latent, multiscale)
 ENTRIES: dict[str, Entry] = {name: entry for family in FAMILIES for name, entry in family.ENTRIES.items()}
 
 
@@ -90,7 +91,7 @@ def train(name: str, folder: Path | None = None, report: Callable[[History], Non
     if not history.finished:
         return half
     path, start = folder / f"{name}.safetensors", time.perf_counter()
-    if not processes.first():
+    if not distributed.first():
         return path
     checkpoints.write(path, {k: v.half() if v.is_floating_point() else v
                              for k, v in model.state_dict().items()})

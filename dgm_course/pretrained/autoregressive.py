@@ -8,11 +8,11 @@ from torch import nn
 
 from .. import data
 from ..autoregressive import ImageGPT, InBlocks, PixelCNN, PixelRNN
-from ..data import Images
-from ..fit import Recipe, held_then_linear
-from ..tensors import device, fast_dtype
+from ..core.tensors import device, fast_dtype
+from ..data.images import Images
+from ..training.config import Recipe, held_then_linear
+from .evaluation import nats_of_bits
 from .files import Entry, itself
-from .judging import nats_of_bits
 
 
 def pixel_cnn() -> PixelCNN:

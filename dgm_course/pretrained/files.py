@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from .. import checkpoints
-from ..data import Images
-from ..fit import Recipe
+from ..data.images import Images
+from ..training import checkpoints
+from ..training.config import Recipe
 
-FOLDER = Path(str(resources.files("dgm_course"))) / "weights"
+FOLDER = Path(str(resources.files("dgm_course"))) / "pretrained" / "weights"
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import data, measures
-from ..fit import Recipe, held_then_linear
+from .. import data
+from ..core import metrics
+from ..core.tensors import device, seed
 from ..flows import Flow, grey_spline, set_scales, two_scales
-from ..tensors import device, seed
+from ..training.config import Recipe, held_then_linear
 from .files import Entry
 
 
@@ -33,7 +34,7 @@ def bits(flow: Flow, images: Tensor, draws: int = 1, levels: int = 256) -> dict[
     seed(0)
     chances = torch.stack([torch.cat([flow.log_prob(x) for x in images.split(250)]) for _ in range(draws)])
     dims = images[0].numel()
-    each = measures.bits_per_dim(-(chances.logsumexp(0) - math.log(draws)), dims)
+    each = metrics.bits_per_dim(-(chances.logsumexp(0) - math.log(draws)), dims)
     many = f"log mean exp of {draws} draws of it" if draws > 1 else "one draw of it"
     return {"bits_per_dim": round(float(each.mean()), 4), "standard_error": round(float(each.std() / len(each) ** 0.5), 4),
             "protocol": f"bound on -log2 P a dimension of {levels} grey values, uniform dequantisation, {many}, "

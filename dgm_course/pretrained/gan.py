@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from .. import data
-from ..adversarial_nets import DCCritic, DCGenerator, Packed, StyleGenerator
-from ..fit import Recipe, held_then_linear
+from ..core.tensors import device, seed
 from ..gan import GAN, R1, non_saturating
-from ..nets import DigitClassifier
-from ..tensors import device, seed
+from ..nets.classifier import DigitClassifier
+from ..nets.gan import DCCritic, DCGenerator, Packed, StyleGenerator
+from ..training.config import Recipe, held_then_linear
+from .evaluation import judged
 from .files import Entry, itself, read_into
-from .judging import judged
 
 
 def digits_dcgan() -> GAN:

@@ -7,21 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import data, measures
-from ..code_nets import GridField, PatchCritic
-from ..dynamics import Method
-from ..fit import Recipe, held_then_linear, linear
+from .. import data
+from ..core import metrics
+from ..core.ode import Method
+from ..core.tensors import device, fast_dtype
 from ..gan import hinge
-from ..grid_nets import GridEncoder
 from ..latent import Adversarial, Continuous, Discrete, FirstStage, Latent, Rescaled, Rescaling, sharpness, vqgan
-from ..nets import DigitClassifier
-from ..path_models import ddpm, flow_matching, heun_to_data, logit_normal
+from ..nets.classifier import DigitClassifier
+from ..nets.conv import GridEncoder
+from ..nets.grid import GridField, PatchCritic
 from ..paths import ancestral
-from ..tensors import device, fast_dtype
+from ..paths.model import ddpm, flow_matching, heun_to_data, logit_normal
+from ..training.config import Recipe, held_then_linear, linear
 from ..vae import VAE, GaussianHead, StandardNormal
 from ..vq import VQVAE
+from .evaluation import balanced, judged
 from .files import Entry, read_into
-from .judging import balanced, judged
 from .paths import GUIDANCE, STEPS, digits_ddpm, digits_flow
 from .vq import digits_vqvae, picture_head
 
@@ -96,7 +97,7 @@ def rebuilding(stage: FirstStage, images: Tensor) -> dict[str, float]:
     back = torch.cat([stage.again(part) for part in images.split(500)])
     features = [torch.cat([judge.features(x) for x in part.split(500)]) for part in (back, images)]
     return {"squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
-            "sharpness": round(sharpness(back, images), 3), "frechet": round(measures.frechet_distance(*features), 2)}
+            "sharpness": round(sharpness(back, images), 3), "frechet": round(metrics.frechet_distance(*features), 2)}
 
 
 def rebuilt(stage: FirstStage, images: data.Images) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from .. import data
-from ..dynamics import Method
-from ..fit import Recipe, held_then_linear, linear
-from ..gaussian_skip import ClassGaussians, GaussianSkip
-from ..nets import DeepUNet, LightUNet, TokenUNet, UNet
-from ..path_models import (
+from ..core.ode import Method
+from ..core.tensors import budget, device, fast_dtype
+from ..nets.unet import DeepUNet, LightUNet, TokenUNet, UNet
+from ..paths import Conical, GaussianPath, ancestral
+from ..paths.class_gaussians import ClassGaussians, GaussianSkip
+from ..paths.model import (
     PathModel,
     absorbing,
     ddpm,
@@ -22,10 +23,9 @@ from ..path_models import (
     ncsn,
     stratified_logit_normal,
 )
-from ..paths import Conical, GaussianPath, ancestral
-from ..tensors import budget, device, fast_dtype
+from ..training.config import Recipe, held_then_linear, linear
+from .evaluation import judged, judged_often, nats_of_bits, taught
 from .files import Entry, itself
-from .judging import judged, judged_often, nats_of_bits, taught
 
 GUIDANCE, STEPS = 1.4, 8  # wherever digits are judged: more guidance is more precise and less varied
 

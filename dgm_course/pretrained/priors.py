@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import data
-from ..fit import Recipe, linear
+from ..core.tensors import device, seed
 from ..flows import Flow, autoregressive, couplings
-from ..tensors import device, seed
+from ..training.config import Recipe, linear
 from ..vae import VAE, AggregatedPosterior, DiagonalGaussian, MixturePrior, VampPrior
+from .evaluation import judged
 from .files import Entry, itself, read_into
-from .judging import judged
 from .vae import IMAGE, digits_vae
 
 LATENT = 32

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from .. import data
-from ..fit import Recipe, linear
-from ..latent_nets import DenseNet
-from ..tensors import device
+from ..core.tensors import device
+from ..nets.dense import DenseNet
+from ..training.config import Recipe, linear
 from ..vae import VAE, BernoulliHead, GaussianHead, StandardNormal
+from .evaluation import nats_of_bits
 from .files import Entry
-from .judging import nats_of_bits
 
 IMAGE = (1, 28, 28)
 

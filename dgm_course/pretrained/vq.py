@@ -10,16 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import data, measures
+from .. import data
 from ..autoregressive import GatedPixelCNN
-from ..fit import Recipe, linear
-from ..grid_nets import GridDecoder, GridEncoder, TwoLevels
-from ..nets import DigitClassifier
-from ..tensors import device, seed
+from ..core import metrics
+from ..core.tensors import device, seed
+from ..nets.classifier import DigitClassifier
+from ..nets.conv import GridDecoder, GridEncoder, TwoLevels
+from ..training.config import Recipe, linear
 from ..vae import FixedGaussianHead
 from ..vq import VQVAE, VQVAE2, Codebook, MovingAverage, Revival, UniformCodes
+from .evaluation import balanced
 from .files import Entry, itself, read_into
-from .judging import balanced
 
 IMAGE, GRID, CODES, DIM = (1, 28, 28), (7, 7), 64, 16
 SURE = 0.9  # a digit is recognised where the fixed classifier gives one class at least this probability
@@ -77,7 +78,7 @@ def rebuilding(model: Any, images: Tensor, labels: Tensor) -> dict[str, Any]:
     back = torch.cat([model.picture(part) for part in codes])
     codes = torch.cat(codes)
     return {"squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
-            "codes_used": int(codes.unique().numel()), "perplexity": round(measures.perplexity(codes, CODES), 1),
+            "codes_used": int(codes.unique().numel()), "perplexity": round(metrics.perplexity(codes, CODES), 1),
             "recognised": _share(recognised(back, labels)), "recognised_originals": _share(recognised(images, labels)),
             "protocol": f"{len(images):,} test images in [-1, 1]; squared error summed over 784 pixels; recognised: the "
                         f"right class with probability {SURE} or more by digit_classifier; {CODES} codes in all"}

@@ -1,9 +1,9 @@
-"""The classroom: judges, pictures, widgets and checks, under the names that notebooks use."""
-from . import draw, laws
+"""The classroom: checks, pictures, widgets and oracles, under the names that notebooks use."""
+from . import oracles, plots
 from .check import check
-from .play import FramePlayer, TrajectoryPlayer, play
-from .progress import progress
 from .reveal import reveal
 from .verify import estimate, verify
+from .widgets.play import FramePlayer, TrajectoryPlayer, play
+from .widgets.progress import progress
 
-__all__ = ["FramePlayer", "TrajectoryPlayer", "check", "draw", "estimate", "laws", "play", "progress", "reveal", "verify"]
+__all__ = ["FramePlayer", "TrajectoryPlayer", "check", "estimate", "oracles", "play", "plots", "progress", "reveal", "verify"]

@@ -21,9 +21,9 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .card_pictures import picture
 from .homework import NOT_YET, PASS, WRONG, Exercise, OutOfTime, Verdict, exercise, exercises
-from .homework._surroundings import quiet
+from .homework.side_effects import quiet
+from .plots.cards import picture
 
 SECONDS = 10.0
 MARKS = {PASS: ("✓", "#009E73"), NOT_YET: ("○", "#8a8a8a"), WRONG: ("✗", "#D55E00")}

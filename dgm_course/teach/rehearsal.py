@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .check import SECONDS, Card, alarm
 from .homework import Case, Exercise
-from .homework._draws import LARGE, NARROW, Cases, Rng, numbers
-from .homework._surroundings import quiet
+from .homework.draws import LARGE, NARROW, Cases, Rng, numbers
+from .homework.side_effects import quiet
 
 
 def surprise(q: Tensor) -> Tensor:

@@ -10,15 +10,15 @@
 """
 from .exact import FullGaussian, LinearGaussian, e_step, m_step, mixture_bound
 from .heads import (
-    Bernoulli,
-    BernoulliHead,
-    CausalBernoulli,
-    CausalHead,
-    DiagonalGaussian,
-    FixedGaussianHead,
-    GaussianHead,
-    SharedGaussianHead,
-    gaussian_kl,
+           Bernoulli,
+           BernoulliHead,
+           CausalBernoulli,
+           CausalHead,
+           DiagonalGaussian,
+           FixedGaussianHead,
+           GaussianHead,
+           SharedGaussianHead,
+           gaussian_kl,
 )
 from .model import VAE, Autoencoder, Share, Surgery, Terms, surgery
 from .priors import AggregatedPosterior, ClassPrior, MixturePrior, StandardNormal, VampPrior

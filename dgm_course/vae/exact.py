@@ -13,8 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..distributions import LOG_2PI, Mixture
-from ..tensors import expect_batch, expect_some
+from ..core.checks import expect_batch, expect_some
+from ..core.distributions import LOG_2PI, Mixture
 from .heads import DiagonalGaussian
 from .priors import StandardNormal
 

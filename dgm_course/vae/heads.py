@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..distributions import Gaussian, normal_log_prob
+from ..core.distributions import Gaussian, normal_log_prob
 
 LOG_STD = 8.0  # e^±8: a guard against overflow, far from anything a trained model wants
 

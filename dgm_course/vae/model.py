@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..symptoms import Symptom, posterior_collapse
-from ..tensors import expect_some
+from ..core.checks import expect_some
+from ..training.diagnostics import Symptom, posterior_collapse
 from .heads import gaussian_kl, is_diagonal
 from .priors import AggregatedPosterior
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..distributions import Gaussian, Mixture, normal_log_prob
-from ..latent_nets import class_numbers
-from ..tensors import expect_batch, expect_some
+from ..core.checks import expect_batch, expect_some
+from ..core.distributions import Gaussian, Mixture, normal_log_prob
+from ..nets.dense import class_numbers
 from .heads import DiagonalGaussian
 
 Encoder = Callable[..., DiagonalGaussian]

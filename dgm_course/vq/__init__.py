@@ -7,12 +7,12 @@
 * `VQVAE` and `VQVAE2`; a prior over codes (`UniformCodes`, or an autoregressive model) is passed in.
 * `GumbelVAE` keeps the posterior random: `gumbel_softmax`, `kl_to_uniform`.
 """
-from ..measures import perplexity
+from ..core.metrics import perplexity
 from .codebook import ByGradient, Codebook, MovingAverage, Quantized, Revival
 from .gumbel import GumbelVAE, gumbel_noise, gumbel_softmax, kl_to_uniform
-from .levels import VQVAE2, Levels
 from .model import VQVAE, Terms, UniformCodes
 from .quantize import lookup, nearest, straight_through
+from .vqvae2 import VQVAE2, Levels
 
 __all__ = ["ByGradient", "Codebook", "GumbelVAE", "Levels", "MovingAverage", "Quantized", "Revival", "Terms", "UniformCodes",
            "VQVAE", "VQVAE2", "gumbel_noise", "gumbel_softmax", "kl_to_uniform", "lookup", "nearest", "perplexity",

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..tensors import expect_some
+from ..core.checks import expect_some
 from .quantize import apart, expect_table, lookup, nearest, places, straight_through
 
 MEMORY = 0.99  # of the running shares: about a hundred batches

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..symptoms import Symptom, posterior_collapse
-from ..tensors import expect_some
+from ..core.checks import expect_some
+from ..training.diagnostics import Symptom, posterior_collapse
 from .quantize import expect_table, lookup
 
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..symptoms import Symptom, dead_codes
-from ..tensors import expect_some
+from ..core.checks import expect_some
+from ..training.diagnostics import Symptom, dead_codes
 from .codebook import Codebook, Quantized
 from .quantize import expect_codes
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..tensors import expect_batch
+from ..core.checks import expect_batch
 
 
 def nearest(z: Tensor, vectors: Tensor) -> Tensor:

@@ -25,11 +25,13 @@
 # %%
 import math
 import torch
-from dgm_course import adversarial_nets, autoregressive, data, distributions, flows, gan, latent_nets, measures, nets, path_models, pretrained, vae
-from dgm_course.fit import Recipe, fit, linear
+from dgm_course import autoregressive, data, flows, gan, nets, paths, pretrained, vae
+from dgm_course.core import distributions, metrics
+from dgm_course.training import Recipe, fit, linear
 from dgm_course.paths import ancestral, hop
-from dgm_course.teach import check, draw, draw_intro, estimate, play, progress, rehearsal, reveal, verify
-from dgm_course.tensors import budget, seed
+from dgm_course.teach import check, estimate, play, plots, progress, rehearsal, reveal, verify
+from dgm_course.teach.plots import intro as intro_plots
+from dgm_course.core.tensors import budget, seed
 
 # %% [markdown]
 # ## 1 · Which digit is real?
@@ -43,7 +45,7 @@ from dgm_course.tensors import budget, seed
 # %%
 seed(0)
 dreamer = pretrained.load("flow_matching_digits").given(torch.arange(10), pretrained.GUIDANCE)
-draw.images(dreamer.sample(10, steps=25), columns=10, alt="Ten handwritten digits from 0 to 9")
+plots.images(dreamer.sample(10, steps=25), columns=10, alt="Ten handwritten digits from 0 to 9")
 
 # %% [markdown]
 # How did one get there? The lecture walks through the years: the first scalable model (VAE), DCGAN (the slides call it the first convolutional GAN), StyleGAN's faces, diffusion, and flow matching, the engine of many of today's large image models. Each of these ideas is small enough to be trained
@@ -67,7 +69,7 @@ def sixteen(name):
             return model.given(torch.arange(16) % 10, pretrained.GUIDANCE).sample(16, steps=25, method=hop)
         return model.sample(16)
 
-draw_intro.timeline([draw_intro.Milestone(name, year, who, sixteen(file)) for name, year, who, file in history],
+intro_plots.timeline([intro_plots.Milestone(name, year, who, sixteen(file)) for name, year, who, file in history],
                     alt="Sixteen digits of a VAE, a DCGAN, a StyleGAN, a DDPM and a flow matching model over the years 2013 to 2022")
 
 # %% [markdown]
@@ -94,7 +96,7 @@ widths = torch.linspace(0.4, 2.0, 161)
 def bell(sigma):
     """200 numbers with a bell curve over them, and the mean log-likelihood of all widths with this one marked."""
     log_likelihood = lambda s: torch.distributions.Normal(numbers.mean(), s).log_prob(numbers[:, None]).mean(0)
-    return draw_intro.bell(numbers, sigma, widths, log_likelihood(widths), float(log_likelihood(torch.tensor([sigma]))))
+    return intro_plots.bell(numbers, sigma, widths, log_likelihood(widths), float(log_likelihood(torch.tensor([sigma]))))
 
 play(bell, sigma=(0.4, 2.0, 0.1, 0.4))
 
@@ -186,14 +188,14 @@ moments[steps] = [part.detach().clone() for part in theta]
 # That is all: a density (`bare_log_prob`), a sampler (`bare_sample`), a loss. *Look for* clouds that spread out along the moons; in the last panel are fresh samples.
 
 # %% tags=["slide:intro.goals"]
-axes = draw.panels(5, 2.0, height=2.35)
+axes = plots.panels(5, 2.0, height=2.35)
 for ax, (step, (w, m, s)) in zip(axes, moments.items()):
     then = vae.MixturePrior(12, 2)
     for own, value in zip((then.logits, then.means, then.log_stds), (w, m, s)):
         own.data = value
-    draw.density(then.mixture.log_prob, ax=ax, title=f"after {step} steps")
-draw.points(bare_sample(1000).detach(), ax=axes[4], color=draw.BLUE, title="samples of it")
-draw.shown(axes, "A density of twelve clouds at four moments of its training, and samples of the last")
+    plots.density(then.mixture.log_prob, ax=ax, title=f"after {step} steps")
+plots.points(bare_sample(1000).detach(), ax=axes[4], color=plots.BLUE, title="samples of it")
+plots.shown(axes, "A density of twelve clouds at four moments of its training, and samples of the last")
 
 # %% [markdown]
 # The library says the same in a class, equal in value:
@@ -212,7 +214,7 @@ reveal(vae.MixturePrior.log_prob)
 
 # %% tags=["slide:intro.goals"]
 x = moons.sample(20_000)
-kl = measures.kl_on_grid(moons.log_prob, then.mixture.log_prob)
+kl = metrics.kl_on_grid(moons.log_prob, then.mixture.log_prob)
 verify("intro.goals", estimate(moons.log_prob(x) - then.mixture.log_prob(x)), kl, what="mean of log p_data − log p over data = KL on a grid")
 entropy = -float(moons.log_prob(x).mean())
 print(f"loss {-float(then.mixture.log_prob(x).mean()):.3f} nats = entropy {entropy:.3f} + KL {kl:.3f}, up to the chance in 20,000 points; on average over data no model lies below the entropy")
@@ -253,13 +255,13 @@ log_p = lambda p: torch.stack([g.log_prob(p.float()) for g in generative], 1).lo
 
 # %% tags=["slide:intro.gen-vs-disc"]
 star = torch.tensor([[3.2, -3.2]])
-axes = draw.panels(3, 2.6, height=3.0)
-draw_intro.boundary(by_network, x, y, ax=axes[0], marks=star, title="discriminative: $p(y=1\\,|\\,x)$")
-draw_intro.boundary(by_bayes, x, y, ax=axes[1], marks=star, title="by Bayes: $p(y=1\\,|\\,x)$")
+axes = plots.panels(3, 2.6, height=3.0)
+intro_plots.boundary(by_network, x, y, ax=axes[0], marks=star, title="discriminative: $p(y=1\\,|\\,x)$")
+intro_plots.boundary(by_bayes, x, y, ax=axes[1], marks=star, title="by Bayes: $p(y=1\\,|\\,x)$")
 with torch.no_grad():
     new = [g.sample(200) for g in generative]
-draw_intro.two_classes(torch.cat(new)[::4], y[::4], ax=axes[2], log_prob=log_p, marks=star, title="generative: density, new points")
-draw.shown(axes, "The border of a discriminative network; the border of a generative model by Bayes' rule; its density with new points")
+intro_plots.two_classes(torch.cat(new)[::4], y[::4], ax=axes[2], log_prob=log_p, marks=star, title="generative: density, new points")
+plots.shown(axes, "The border of a discriminative network; the border of a generative model by Bayes' rule; its density with new points")
 
 # %% tags=["slide:intro.gen-vs-disc"]
 fresh, labels = torch.cat([half.sample(2000) for half in truth]), torch.arange(2).repeat_interleave(2000)
@@ -297,7 +299,7 @@ def half_known(h):
     across = torch.stack([torch.full_like(line, h), line], 1)
     with torch.no_grad():
         joint = torch.stack([0.5 * g.log_prob(across).exp() for g in generative])        # p(h, v, y), (2, 281)
-    return draw_intro.half_known(h, line, joint, x, y)
+    return intro_plots.half_known(h, line, joint, x, y)
 
 play(half_known, h=(-2.8, 2.8, 0.1, -2.8))
 
@@ -316,7 +318,7 @@ models, recipe = {}, Recipe(budget(quick=350, full=3000), 256, 4e-3, decay=linea
 seed(7)
 models["flow"] = flows.Flow(flows.couplings(2, count=6, width=64), 2)
 fit(models["flow"], moons, recipe, report=progress("flow"))
-net = latent_nets.DenseNet
+net = nets.DenseNet
 models["VAE"] = vae.VAE(vae.GaussianHead(net(2, (2, 1), 64, 2), 1), vae.FixedGaussianHead(net(1, (2,), 64, 2), 2, 0.2), vae.StandardNormal(1))
 fit(models["VAE"], moons, Recipe(budget(quick=500, full=3000), 256, 5e-3, decay=linear), report=progress("VAE"))
 print(models["VAE"])
@@ -332,22 +334,22 @@ with torch.no_grad():
     code = models["VAE"].encode(held).mean[:, 0]
     curve = models["VAE"].decode(torch.linspace(-2.5, 2.5, 400)[:, None]).mean
     back = models["VAE"].decode(code[:, None]).mean
-axes = draw.panels(3, 2.7, height=3.0)
-draw.points(flow.sample(1000), ax=axes[0], color=draw.BLUE, title="1. produce (flow)")
-draw_intro.codes(held, code, ax=axes[1], curve=curve, title="2. represent (VAE)")
-draw.density(lambda p: flow.log_prob(p.float()), ax=axes[2], title="3. estimate the density (flow)")
-draw.shown(axes, "Samples of a flow; points coloured by their code with the decoder's curve; the density of the flow")
+axes = plots.panels(3, 2.7, height=3.0)
+plots.points(flow.sample(1000), ax=axes[0], color=plots.BLUE, title="1. produce (flow)")
+intro_plots.codes(held, code, ax=axes[1], curve=curve, title="2. represent (VAE)")
+plots.density(lambda p: flow.log_prob(p.float()), ax=axes[2], title="3. estimate the density (flow)")
+plots.shown(axes, "Samples of a flow; points coloured by their code with the decoder's curve; the density of the flow")
 
 # %% [markdown]
 # Three figures for the three goals. The *energy distance* is twice the mean distance between a sample and a data point, less the mean distances within the samples and within the data: 0 only for equal distributions. Our estimate has no bias, so by chance it can fall below 0.
 
 # %% tags=["slide:intro.goals"]
-reference, floor = moons.stratified(1000), measures.floor(moons, measures.energy_distance, 1000, repeats=6)
+reference, floor = moons.stratified(1000), metrics.floor(moons, metrics.energy_distance, 1000, repeats=6)
 loss = float(flow.log_prob(held).detach().mean().neg())
-print(f"1. energy distance between samples and data {measures.energy_distance(flow.sample(1000), reference):.4f} (two samples of the truth: {floor.mean:.4f} ± {floor.sd:.4f})")
+print(f"1. energy distance between samples and data {metrics.energy_distance(flow.sample(1000), reference):.4f} (two samples of the truth: {floor.mean:.4f} ± {floor.sd:.4f})")
 print(f"2. squared error of a point rebuilt from its one number {float((held - back).square().sum(1).mean()):.2f} (from none: {float(held.var(0).sum()):.2f})")
 print(f"3. mean −log p of held-out points {loss:.3f} nats (the truth: {-float(moons.log_prob(held).mean()):.3f})")
-mass = measures.Grid(-8, 8, 400).log_masses(lambda p: flow.log_prob(p.float()), "the flow").exp().sum()
+mass = metrics.Grid(-8, 8, 400).log_masses(lambda p: flow.log_prob(p.float()), "the flow").exp().sum()
 verify("intro.goals", mass, 1.0, what="∫ p(x) dx over the plane, for the flow", tolerance=1e-2)
 
 # %% [markdown]
@@ -357,7 +359,7 @@ verify("intro.goals", mass, 1.0, what="∫ p(x) dx over the plane, for the flow"
 # The lecture sorts models by one question: **what can be asked of $p_\theta(\mathbf x)$?** Its value, exactly; its value, nearly (a bound); or only samples. Every leaf is a notebook: click it, or reach it with the Tab key.
 
 # %% tags=["slide:intro.taxonomy"]
-draw_intro.taxonomy()
+intro_plots.taxonomy()
 
 # %% [markdown]
 # A tree is a simplification, and this one has two branches that touch: diffusion comes with a bound, and both, by integrating along their path, with the density of the learned flow, exact up to the steps of the integration. Notebook 11 asks what all of them share.
@@ -377,10 +379,10 @@ place = lambda k, u: ((k + u) / CELLS - 0.5) * SIDE                     # symbol
 spell = lambda n: words(moons.sample(n))
 seed(9)
 models["autoregressive"] = autoregressive.MADE(CELLS, (2,), width=128)
-models["absorbing"] = path_models.absorbing(nets.TokenMLP(CELLS, 2, 128), (2,), CELLS)
-models["GAN"] = gan.GAN(adversarial_nets.Sculptor(latent=4), adversarial_nets.Critic(), gan.non_saturating().plus(gan.R1(0.01)))
-models["diffusion"] = path_models.ddpm(nets.MLP(2, 64, 3), (2,))
-models["flow matching"] = path_models.flow_matching(nets.MLP(2, 64, 3), (2,))
+models["absorbing"] = paths.absorbing(nets.TokenMLP(CELLS, 2, 128), (2,), CELLS)
+models["GAN"] = gan.GAN(nets.Sculptor(latent=4), nets.Critic(), gan.non_saturating().plus(gan.R1(0.01)))
+models["diffusion"] = paths.ddpm(nets.MLP(2, 64, 3), (2,))
+models["flow matching"] = paths.flow_matching(nets.MLP(2, 64, 3), (2,))
 plan = {"autoregressive": (300, 4e-3), "absorbing": (400, 4e-3), "GAN": (1000, 4e-3), "diffusion": (2400, 1e-2), "flow matching": (1200, 1e-2)}
 for name, (quick, rate) in plan.items():
     rule = Recipe(budget(quick=quick, full=5000), 256, rate, betas=(0.5, 0.99) if name == "GAN" else (0.9, 0.999), decay=linear)
@@ -415,7 +417,7 @@ roads["flow matching"] = models["flow matching"].trajectory(N, 30)
 # %%
 def on_the_way(done):
     """Samples of the seven families when a share of their steps is done."""
-    return draw_intro.moments(roads, done)
+    return intro_plots.moments(roads, done)
 
 play(on_the_way, done=(0.0, 1.0, 0.05, 0.0))
 
@@ -438,14 +440,14 @@ with torch.no_grad():
                  "diffusion": lambda x: models["diffusion"].log_prob(x, 20), "flow matching": lambda x: models["flow matching"].log_prob(x, 20)}
     samples = {"the data": held} | {name: road[-1] for name, road in roads.items()}
     shown = log_probs | {"absorbing": "a bound,\nestimated\nby chance", "GAN": "not to be\ncomputed:\nsamples only"}
-    pictures = draw_intro.families(samples, shown, alt="Samples of seven families beside the data, and the density of each that has one")
+    pictures = intro_plots.families(samples, shown, alt="Samples of seven families beside the data, and the density of each that has one")
 pictures
 
 # %%
 passes = {"autoregressive": 2, "absorbing": 12, "VAE": 1, "GAN": 1, "flow": 1, "diffusion": 50, "flow matching": 60}
 print(f"{'':16}energy distance   −log p, nats   network passes      (1,000 samples; 300 held-out points)")
 for name, drawn in samples.items():
-    distance = floor.mean if name == "the data" else measures.energy_distance(drawn, reference)
+    distance = floor.mean if name == "the data" else metrics.energy_distance(drawn, reference)
     nats = f"{-float(log_probs[name](held[:300]).detach().mean()):11.2f}" if name in log_probs else f"{'none':>11}"
     kind = "≤" if name == "absorbing" else " "
     print(f"{name:16}{distance:12.4f}    {kind}{nats}   {passes.get(name, ''):>10}")
@@ -516,7 +518,7 @@ drawn = sample_mixture(u, torch.randn(600, 2), weights, means, stds)
 log_densities = lambda p: torch.stack([torch.distributions.Normal(m, s).log_prob(p).sum(1) for m, s in zip(means, stds)], 1)
 print(f"your log-likelihood of all 600 points under one Gaussian fitted to them: {float(log_likelihood(drawn, drawn.mean(0), drawn.std(0))):.3f} nats")
 print(f"the mixture that drew them: {float((log_densities(drawn) + weights.log()).logsumexp(1).mean()):.3f} nats")
-draw_intro.boundary(lambda p: posterior(log_densities(p), weights)[:, 1], drawn, (u >= 0.75).long(), marks=means,
+intro_plots.boundary(lambda p: posterior(log_densities(p), weights)[:, 1], drawn, (u >= 0.75).long(), marks=means,
                     alt="Two overlapping clouds in two colours, stars at their means, the border nearer to the rarer one")
 
 # %% [markdown]

@@ -26,10 +26,11 @@
 # %%
 import torch
 from dgm_course import autoregressive as ar
-from dgm_course import causal_nets, data, pretrained
-from dgm_course.fit import Recipe, fit, linear
-from dgm_course.teach import FramePlayer, check, draw, draw_history, estimate, play, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course import data, nets, pretrained
+from dgm_course.training import Recipe, fit, linear
+from dgm_course.teach import FramePlayer, check, estimate, play, plots, reveal, verify
+from dgm_course.teach.plots import history as history_plots
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -39,7 +40,7 @@ from dgm_course.tensors import budget, device, seed
 
 # %%
 world = data.little_images()
-draw_history.small_images(world.sample(24).view(-1, 3, 3),
+history_plots.small_images(world.sample(24).view(-1, 3, 3),
                           alt="Twenty-four images of 3 x 3 pixels: vertical and horizontal lines, some with a flipped pixel")
 
 # %% [markdown]
@@ -78,7 +79,7 @@ def bare_sample(u):
         x[:, i] = (u[i] >= paper).long()
     return x
 
-draw_history.small_images(bare_sample(torch.rand(L, 24)).view(-1, 3, 3), title="drawn by the network, pixel by pixel",
+history_plots.small_images(bare_sample(torch.rand(L, 24)).view(-1, 3, 3), title="drawn by the network, pixel by pixel",
                           alt="Twenty-four small images drawn by the network: the same kind of lines, some flipped pixels")
 
 # %% [markdown]
@@ -112,27 +113,27 @@ reveal(ar.Autoregressive.log_prob)
 # This is no assumption and no approximation: it is the definition of conditional probability, used $n^2-1$ times. In our little world both sides can be had by counting. On the left below, each factor is
 # found by adding up the probabilities of all images that agree with the pixels so far; on the right stands $p(\mathbf x)$ from the world's own table.
 
-# %% tags=["slide:ar.chain-rule"]
+# %% tags=["slide:ar.model-rule"]
 exact = world.to(torch.float64)
 every = exact.sequences                                                # all 512 images
 total = torch.zeros(len(every), dtype=torch.float64)
 for i in range(L):
     so_far = torch.where(torch.arange(L) < i, every, K)                # the pixels from i on are hidden
     total += exact.conditional(so_far)[:, i].gather(1, every[:, i:i + 1])[:, 0].log()
-verify("ar.chain-rule", total, exact.log_prob(every), what="Σ log p(xᵢ | x_<i), each by counting = log p(x), all 512")
+verify("ar.model-rule", total, exact.log_prob(every), what="Σ log p(xᵢ | x_<i), each by counting = log p(x), all 512")
 
 # %% [markdown]
 # Now the other way round, which is the point of the whole family: take *any* nine answers that each sum to one over the two colours, from a network that may be as wrong as it likes, and multiply. The result is a probability distribution over images, with no constant to be found:
 # it sums to one because each factor does. Check it by adding up all 512, for a network that has learned nothing, the one from above, and one that reads the pixels in an order of its own.
 
-# %% tags=["slide:ar.chain-rule"]
+# %% tags=["slide:ar.model-rule"]
 seed(3)
 three = {"untrained": ar.MADE(K, (L,)), "untrained, in a mixed order": ar.MADE(K, (L,), order=torch.randperm(L)),
          "trained above": model}
 for name, network in three.items():
     in_double = ar.MADE(K, (L,), network.width, len(network.inner) + 1, order=network.order).double()
     in_double.load_state_dict(network.state_dict())
-    verify("ar.chain-rule", in_double.log_prob(every).exp().sum(), 1.0, what=f"Σ over all 512 images of q(x) = 1, {name}")
+    verify("ar.model-rule", in_double.log_prob(every).exp().sum(), 1.0, what=f"Σ over all 512 images of q(x) = 1, {name}")
 in_double.first.mask = torch.ones_like(in_double.first.mask)           # the control: a network that may look ahead
 print(f"without its mask: Σ q(x) = {float(in_double.log_prob(every).detach().exp().sum()):.3f}, no distribution")
 
@@ -144,11 +145,11 @@ def next_pixel(known, line):
     """The next pixel of a line being written, and its probability of ink."""
     image = torch.tensor({"horizontal, in the middle": [0, 0, 0, 1, 1, 1, 0, 0, 0], "vertical, on the left": [1, 0, 0] * 3}[line])
     so_far = torch.where(torch.arange(L) < known, image, K)
-    axes = draw.panels(2, 2.6)
-    draw_history.small_images(so_far.view(1, 3, 3), ax=axes[0], columns=1, title=f"{known} pixels written")
-    draw_history.framed(axes[0], (known // 3 + 0.5, known % 3 + 0.5))
+    axes = plots.panels(2, 2.6)
+    history_plots.small_images(so_far.view(1, 3, 3), ax=axes[0], columns=1, title=f"{known} pixels written")
+    history_plots.framed(axes[0], (known // 3 + 0.5, known % 3 + 0.5))
     by_network = model(image[None])[0, known].softmax(-1)[1].detach()
-    draw.bars({"exact": exact.conditional(so_far[None])[0, known, 1], "network": by_network}, ax=axes[1],
+    plots.bars({"exact": exact.conditional(so_far[None])[0, known, 1], "network": by_network}, ax=axes[1],
               ylabel="p(ink here | before)")
     axes[1].set_ylim(0, 1.08)
     return axes
@@ -205,11 +206,11 @@ learner, marks = ar.MADE(K, (L,), width=H, depth=1), {}
 watch = lambda history: marks.update({history.step: float(kl_left(learner))}) if history.step % 10 == 0 else None
 history = fit(learner, world, Recipe(budget(quick=500, full=3000), 256, 1e-2, decay=linear), report=watch)
 steps = torch.arange(1, len(history.loss) + 1)
-ax = draw.panels(1, 6.2, height=3.1)[0]
-draw.curves({"loss of a batch − entropy": (steps, history.loss - float(exact.entropy)),
+ax = plots.panels(1, 6.2, height=3.1)[0]
+plots.curves({"loss of a batch − entropy": (steps, history.loss - float(exact.entropy)),
              "exact KL(π‖q)": (list(marks), list(marks.values()))}, ax=ax, xlabel="step", ylabel="nats an image")
 ax.set_ylim(-0.4, 1.2)
-draw.shown(ax, "The exact KL falls, far less ragged than the loss; the loss of each batch minus the entropy scatters around it")
+plots.shown(ax, "The exact KL falls, far less ragged than the loss; the loss of each batch minus the entropy scatters around it")
 
 # %% [markdown]
 # (Below zero a batch was *luckier* than the entropy. A KL never is.)
@@ -234,14 +235,14 @@ print(f"images that the world gives less than one in 2,000: world {float(p[p < 5
 # centre is the pixel that is asked for. All later layers use kind **B**: their centre holds *features* of that place, which have been computed without the pixel, so they may be used.
 
 # %% tags=["slide:ar.masked-conv"]
-axes = draw.panels(3, 1.9)
-draw_history.taps(causal_nets.raster_mask("A", 3, 3), ax=axes[0], title="A: the entrance")
-draw_history.taps(causal_nets.raster_mask("B", 3, 3), ax=axes[1], title="B: all others")
-draw_history.taps(causal_nets.raster_mask("A", 5, 5), ax=axes[2], title="A, 5 × 5")
-draw.shown(axes, "Three masks of zeros and ones: kind A without its centre, kind B with it, and a larger A")
+axes = plots.panels(3, 1.9)
+history_plots.taps(nets.raster_mask("A", 3, 3), ax=axes[0], title="A: the entrance")
+history_plots.taps(nets.raster_mask("B", 3, 3), ax=axes[1], title="B: all others")
+history_plots.taps(nets.raster_mask("A", 5, 5), ax=axes[2], title="A, 5 × 5")
+plots.shown(axes, "Three masks of zeros and ones: kind A without its centre, kind B with it, and a larger A")
 
 # %%
-reveal(causal_nets.raster_mask)
+reveal(nets.raster_mask)
 
 # %% [markdown]
 # Does it work? Ask automatic differentiation, which knows nothing of masks: $\partial(\text{output at }i)/\partial(\text{input at }j)$ for all pairs on an image of 5 × 5. It should be different from zero exactly where $j$ comes before $i$ (or *is* $i$, for B) and lies within the kernel.
@@ -252,7 +253,7 @@ side, places = 5, torch.cartesian_prod(torch.arange(5), torch.arange(5))
 near = (places[:, None] - places[None]).abs().amax(-1) <= 1           # within a kernel of 3 x 3
 number = torch.arange(side**2)
 for kind, before in {"A": number[None] < number[:, None], "B": number[None] <= number[:, None]}.items():
-    layer = causal_nets.MaskedConv2d(1, 1, 3, kind).double()
+    layer = nets.MaskedConv2d(1, 1, 3, kind).double()
     jacobian = torch.autograd.functional.jacobian(layer, torch.randn(1, 1, side, side).double()).view(side**2, side**2)
     verify("ar.masked-conv", (jacobian != 0).double(), (near & before).double(),
            what=f"kind {kind}: ∂out_i/∂in_j ≠ 0 exactly for j {'<' if kind == 'A' else '≤'} i nearby")
@@ -271,7 +272,7 @@ for network in (ar.PixelCNN(K, tiny_event, 8, depth=8), ar.PixelRNN(K, tiny_even
     verify("ar.masked-conv", felt[ahead], torch.zeros(int(ahead.sum())), scale=float(felt.max()),
            what=f"{type(network).__name__}: ∂logit_i/∂x_j = 0 for all j ≥ i")
 wrong = ar.PixelCNN(K, tiny_event, width=8, depth=8)
-wrong.enter = causal_nets.MaskedConv2d(K, 8, 7, "B")
+wrong.enter = nets.MaskedConv2d(K, 8, 7, "B")
 print(f"a PixelCNN with a B at the entrance: {int((heard(wrong).diagonal() > 0).sum())} of {side**2} places see themselves")
 
 # %% [markdown]
@@ -288,7 +289,7 @@ def reach(depth, network):
     seed(6)
     felt = ar.receptive_field(networks[network](K, (1, 15, 15), width=8, depth=depth, first=3), (0, 8, 7), samples=4)[0]
     past = felt.flatten()[:8 * 15 + 7]
-    return draw_history.reach(felt, (8, 7), title=f"{network}, {depth} layers: {int((past > 0).sum())} of {len(past)} heard")
+    return history_plots.reach(felt, (8, 7), title=f"{network}, {depth} layers: {int((past > 0).sum())} of {len(past)} heard")
 
 play(reach, depth=(2, 10, 1, 4), network=list(networks))
 
@@ -313,10 +314,10 @@ play(reach, depth=(2, 10, 1, 4), network=list(networks))
 # where $f,i,o,g$ are computed from row $r$ (by a masked convolution) and from the state $h_{r-1}$ of the row above (whole). A state is a whole row of features.
 
 # %%
-reveal(causal_nets.lstm)
+reveal(nets.lstm)
 
 # %%
-reveal(causal_nets.RowLSTM.forward)
+reveal(nets.RowLSTM.forward)
 
 # %% [markdown]
 # **Attention.** Each place makes a question $q$, a label $k$ and a content $v$, and receives a mean of the contents of all places up to itself, weighted by how well their labels answer its question:
@@ -326,7 +327,7 @@ reveal(causal_nets.RowLSTM.forward)
 # The mask is the bound $j\le i$ of the sum: `is_causal=True` below. (Place $i$ of the input holds the pixel *before* it, so pixel $i$ itself is not among them.)
 
 # %%
-reveal(causal_nets.CausalAttention.forward)
+reveal(nets.CausalAttention.forward)
 
 # %% [markdown]
 # **The contest.** Same data, about as many weights, same steps, same batches, same learning rate. The data are the 4,000 embedded digits of MNIST, their middle 20 × 20 pixels halved to 10 × 10 and set to black or white at half brightness, so that training takes seconds. The scale, too, is the same: exact nats an image on the 1,000
@@ -358,7 +359,7 @@ for name, (network, row, history) in remembered.items():
     print(f"{told:44}{sum(p.numel() for p in network.parameters()):9,}{history.seconds:9.1f}")
 print(f"{'independent pixels':12} {independent(test):7.2f}")
 curves = {name: (list(row), list(row.values())) for name, (_, row, _) in remembered.items()}
-draw.curves(curves | {"independent pixels": ([25, recipe.steps], [independent(few)] * 2)}, xlabel="step",
+plots.curves(curves | {"independent pixels": ([25, recipe.steps], [independent(few)] * 2)}, xlabel="step",
             ylabel="nats an image, 250 held-out digits",
             alt="Held-out nats of PixelCNN, PixelRNN and ImageGPT over training, far below the line of independent pixels")
 
@@ -368,10 +369,10 @@ draw.curves(curves | {"independent pixels": ([25, recipe.steps], [independent(fe
 # Their samples after this short training, drawn with the same random numbers:
 
 # %% tags=["slide:ar.history-functions", "slide:ar.image-gpt"]
-rows = {"held-out digits": draw.ink(test[:16])}
+rows = {"held-out digits": plots.ink(test[:16])}
 for name, (network, _, _) in remembered.items():
-    rows[name] = draw.ink(network.sample(16, generator=torch.Generator(device()).manual_seed(8)))
-draw.gallery(rows, columns=16, alt="Rows of small digits: real ones, and samples of PixelCNN, PixelRNN and ImageGPT")
+    rows[name] = plots.ink(network.sample(16, generator=torch.Generator(device()).manual_seed(8)))
+plots.gallery(rows, columns=16, alt="Rows of small digits: real ones, and samples of PixelCNN, PixelRNN and ImageGPT")
 
 # %% [markdown]
 # ## 5 · Digits at full size
@@ -411,8 +412,8 @@ for name, network in best.items():
     written[name] = network.sample(25)
     seconds[name] = time.perf_counter() - start
 print("seconds for 25 digits: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
-draw.gallery({"held-out digits, as bits": draw.ink(data.Bits(mnist.test).fixed()[:25])}
-             | {f"{name}": draw.ink(x) for name, x in written.items()}, columns=25,
+plots.gallery({"held-out digits, as bits": plots.ink(data.Bits(mnist.test).fixed()[:25])}
+             | {f"{name}": plots.ink(x) for name, x in written.items()}, columns=25,
              alt="Rows of twenty-five digits: real bits, and samples of PixelCNN, PixelRNN and ImageGPT")
 
 # %% [markdown]
@@ -423,7 +424,7 @@ stages = []
 for row in range(29):
     unwritten = (torch.arange(28) >= row)[:, None].expand(28, 28)
     stages.append(torch.where(unwritten.to(device()), 2, written["PixelCNN"]))
-FramePlayer(draw.ink(torch.stack(stages)[:, :, 0]), captions=[f"{row} rows written" for row in range(29)], columns=9, size=520)
+FramePlayer(plots.ink(torch.stack(stages)[:, :, 0]), captions=[f"{row} rows written" for row in range(29)], columns=9, size=520)
 
 # %% [markdown]
 # *Scrub slowly from eight to fourteen rows: at which row could you say which digit it will be? The network knows nothing that you do not see, and yet it has to commit to each pixel at once: what is written is never taken back.*
@@ -450,7 +451,7 @@ def completion(rows, digit, temperature):
     which = (0, 4, 7, 9).index(digit)
     shown = torch.where((torch.arange(28) < rows)[:, None].to(device()), chosen[which], 2)
     sheet = torch.cat([chosen[which][None], shown[None], finished[rows, temperature][which]])
-    return draw.images(draw.ink(sheet), columns=5, title=f"truth, the {rows} rows given, eight ways to go on")
+    return plots.images(plots.ink(sheet), columns=5, title=f"truth, the {rows} rows given, eight ways to go on")
 
 play(completion, rows=[4, 10, 14, 18], digit=[0, 4, 7, 9], temperature=[1.0, 0.7])
 
@@ -461,7 +462,7 @@ play(completion, rows=[4, 10, 14, 18], digit=[0, 4, 7, 9], temperature=[1.0, 0.7
 # %%
 judge = pretrained.load("digit_classifier").to(device())
 for which, digit in enumerate((0, 4, 7, 9)):
-    read = judge(draw.ink(finished[10, 1.0][which])).argmax(1).tolist()
+    read = judge(plots.ink(finished[10, 1.0][which])).argmax(1).tolist()
     print(f"a {digit} of which ten rows are given goes on as  {' '.join(map(str, read))}   (temperature 1)")
 
 # %%
@@ -495,7 +496,7 @@ verify("ar.image-gpt", one_by_one, at_once, what="logits place by place = logits
 # Here is all of it for attention: one query, and what is remembered. Reading the memory back at each step is most of the time, so it pays to have less of it: heads may share their keys and values (`heads=(4, 1)`, *multi-query attention*), which is one line of bookkeeping and a quarter of the memory.
 
 # %%
-reveal(causal_nets.CausalAttention.step)
+reveal(nets.CausalAttention.step)
 
 # %% [markdown]
 # And must they wait, all of them? A pixel of a PixelCNN listens to the row above only as far to the right as its kernels reach, here three columns. So when a row has come four columns far, the next one may begin. Below, for an image of $12\times12$ pixels, the number of the step in which each is drawn; what step 20 draws is framed.
@@ -508,7 +509,7 @@ reveal(causal_nets.CausalAttention.step)
 network = ar.PixelCNN(2, (1, 12, 12))
 step_of = torch.cat([torch.full_like(front, number) for number, front in enumerate(network.fronts())])
 steps = step_of[torch.cat(list(network.fronts())).argsort()].view(12, 12)
-draw_history.fronts(steps, 20, alt="A grid of 12 by 12 numbers: each row begins four steps after the one above; the pixels of step 20 lie on a steep diagonal")
+history_plots.fronts(steps, 20, alt="A grid of 12 by 12 numbers: each row begins four steps after the one above; the pixels of step 20 lie on a steep diagonal")
 
 # %%
 reveal(ar.PixelCNN.fronts)
@@ -536,7 +537,7 @@ sizes = [10, 14, 20, 28, 40]
 kept, again = zip(*[seconds_for(n) for n in sizes])
 pixels = [n * n for n in sizes]
 slope = lambda y: math.log(y[-1] / y[-3]) / math.log(pixels[-1] / pixels[-3])        # of the last three sizes
-draw.curves({f"what was computed is kept: grows like pixels^{slope(kept):.1f}": (pixels, kept),
+plots.curves({f"what was computed is kept: grows like pixels^{slope(kept):.1f}": (pixels, kept),
              f"a whole pass for each pixel: like pixels^{slope(again):.1f}": (pixels, again)}, log="xy", xlabel="pixels of the image",
             ylabel="seconds for eight images", alt="Seconds of sampling against pixels, both axes logarithmic: the plain way is far above and steeper")
 
@@ -560,7 +561,7 @@ def in_one_piece(x):
 @torch.no_grad()
 def sure_and_various(x):
     """Share of digits of which the classifier is at least 90 % sure, and in how many classes they fall, effectively."""
-    chances = judge(draw.ink(x)).softmax(-1)
+    chances = judge(plots.ink(x)).softmax(-1)
     shares = chances.argmax(-1).bincount(minlength=10) / len(x)
     return float((chances.amax(-1) > 0.9).float().mean()), float(torch.special.entr(shares).sum().exp())
 
@@ -799,7 +800,7 @@ with torch.no_grad():
     lower = complete(logits_of, tokens[:24], 32, u, 1.0)
 print(f"held out: {nats:.1f} nats an image, {bits:.3f} bits a pixel; independent pixels {alone:.1f} nats")
 shown = {"held-out digits": tokens[:24], "their upper halves, completed": lower, "from nothing": anew}
-draw.gallery({name: draw.ink(x.view(-1, 1, 8, 8)) for name, x in shown.items()},
+plots.gallery({name: plots.ink(x.view(-1, 1, 8, 8)) for name, x in shown.items()},
              alt="Digits of 8 by 8 pixels: held out, the same completed from their upper halves, and sampled from nothing")
 
 # %% [markdown]
@@ -812,7 +813,7 @@ fields = torch.zeros(8, 1, 8, 8, dtype=torch.long)
 for column in range(8):
     some = [torch.as_tensor(receptive_field(one_image, image, 5, column)).bool() for image in small.test[:6, 0]]
     fields[column, 0] = torch.where(torch.stack(some).any(0), 1, torch.where(order < 5 * 8 + column, 2, 0))
-draw.gallery({"what the pixels of row 5 listen to": draw.ink(fields)}, columns=8,
+plots.gallery({"what the pixels of row 5 listen to": plots.ink(fields)}, columns=8,
              alt="Eight receptive fields of a PixelCNN: of the rows above, the pixels to the right and close above stay grey, unseen")
 
 # %% [markdown]

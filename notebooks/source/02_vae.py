@@ -29,11 +29,12 @@
 import math
 import time
 import torch
-from dgm_course import causal_nets, data, latent_nets, pretrained, vae
-from dgm_course.distributions import Mixture
-from dgm_course.fit import Recipe, fit, linear
-from dgm_course.teach import FramePlayer, check, draw, draw_latent, estimate, latent_laws, play, progress, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course import data, nets, pretrained, vae
+from dgm_course.core.distributions import Mixture
+from dgm_course.training import Recipe, fit, linear
+from dgm_course.teach import FramePlayer, check, estimate, latent_oracles, play, plots, progress, reveal, verify
+from dgm_course.teach.plots import latent as latent_plots
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -70,7 +71,7 @@ for step in range(budget(quick=1000, full=5000)):
 # %% tags=["slide:vae.train-infer"]
 with torch.no_grad():
     chances = decoder(torch.randn(14, d)).sigmoid().view(-1, 1, 8, 8)
-draw.gallery({"black and white data": draw.ink(bits.sample(14)), "decoded from noise: the chance of ink": 2 * chances - 1},
+plots.gallery({"black and white data": plots.ink(bits.sample(14)), "decoded from noise: the chance of ink": 2 * chances - 1},
              columns=14, alt="Fourteen small digits and fourteen that a decoder made of noise")
 
 # %% [markdown]
@@ -104,7 +105,7 @@ seed(2)
 rotation = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64))[0]
 cloud = (torch.randn(400, 5, dtype=torch.float64) * torch.tensor([3.0, 2.0, 1.0, 0.5, 0.2])) @ rotation
 cloud = cloud - cloud.mean(0)
-flat = vae.Autoencoder(latent_nets.DenseNet(5, 2, depth=0), latent_nets.DenseNet(2, 5, depth=0)).double()
+flat = vae.Autoencoder(nets.DenseNet(5, 2, depth=0), nets.DenseNet(2, 5, depth=0)).double()
 fit(flat, cloud, Recipe(steps=1000, batch=400, lr=3e-2, decay=linear))
 reached = torch.linalg.qr(flat.decoder.layers[0].weight.detach())[0]
 leading = torch.linalg.eigh(torch.cov(cloud.T))[1][:, -2:]
@@ -125,7 +126,7 @@ event = (1, 8, 8)
 
 def both_models(latent):
     """An autoencoder and a VAE (Gaussian decoder of deviation ½) that differ in the noise and the KL alone."""
-    recipe, net = Recipe(budget(quick=800, full=5000), batch=128, lr=4e-3, decay=linear), latent_nets.DenseNet
+    recipe, net = Recipe(budget(quick=800, full=5000), batch=128, lr=4e-3, decay=linear), nets.DenseNet
     one, both = latent, (2, latent)                                             # a code; a mean and a deviation
     seed(0)
     plain = vae.Autoencoder(net(64, one, width=64, depth=1), net(latent, event, width=64, depth=1))
@@ -145,10 +146,10 @@ with torch.no_grad():
 # at two deviations, where $\mathcal N(0,I)$ has 86 per cent of its mass.
 
 # %% tags=["slide:vae.ae-latent-holes"]
-axes = draw.panels(2, 3.6)
-draw_latent.codes(scattered, small.test_labels, ax=axes[0], title="autoencoder: where codes lie")
-draw_latent.codes(gathered, small.test_labels, ax=axes[1], circle=2.0, limit=3.4, title="VAE: means of $q(z|x)$")
-draw.shown(axes, alt="Codes of test digits by class: off the centre with gaps for the autoencoder, in a disc for the VAE")
+axes = plots.panels(2, 3.6)
+latent_plots.codes(scattered, small.test_labels, ax=axes[0], title="autoencoder: where codes lie")
+latent_plots.codes(gathered, small.test_labels, ax=axes[1], circle=2.0, limit=3.4, title="VAE: means of $q(z|x)$")
+plots.shown(axes, alt="Codes of test digits by class: off the centre with gaps for the autoencoder, in a disc for the VAE")
 
 # %% [markdown]
 # Now walk through both planes. The widget decodes a square around the origin; its half-width is the slider.
@@ -163,8 +164,8 @@ def decoded(model, half_width):
     z = torch.cartesian_prod(-line, line).flip(1)                               # first row on top
     with torch.no_grad():
         pictures = plain.decoder(z) if model == "autoencoder" else tidy.decode(z).mean
-    axes = draw.panels(1, 3.4)
-    draw.images(pictures, columns=11, ax=axes[0], title=f"{model}, codes from {-half_width:g} to {half_width:g}")
+    axes = plots.panels(1, 3.4)
+    plots.images(pictures, columns=11, ax=axes[0], title=f"{model}, codes from {-half_width:g} to {half_width:g}")
     return axes
 
 play(decoded, model=["autoencoder", "VAE"], half_width=(1.0, 9.0, 2.0, 5.0))
@@ -190,7 +191,7 @@ for name, pictures in {"real held-out digits": small.test, **rows}.items():
     itself = (pictures - small.test).flatten(1).norm(dim=1).mean()
     own = f", {float(itself):.2f} from its own digit" if "code" in name[-6:] or "recon" in name else ""
     print(f"{name:48} {float(nearest):.2f} from the nearest training digit{own}")
-draw.gallery({name: pictures[:14] for name, pictures in rows.items()}, columns=14, alt="Reconstructions and samples")
+plots.gallery({name: pictures[:14] for name, pictures in rows.items()}, columns=14, alt="Reconstructions and samples")
 
 # %% [markdown]
 # Compare each model's samples with its *own* reconstructions: the difference is what is lost by not knowing where codes live. The autoencoder reconstructs better (the last column) and loses more; already half a deviation away from the code of a real digit its pictures grow unsure, more so than the VAE's, which has been trained on codes with noise.
@@ -212,9 +213,9 @@ weight, bias = torch.tensor([[1.5], [-0.7], [0.4]]).double(), torch.tensor([0.2,
 world = vae.LinearGaussian(weight, bias, std=0.8).requires_grad_(False)
 x = torch.tensor([[2.0, -1.2, 0.3]]).double()
 q = vae.DiagonalGaussian(torch.tensor([[0.2]]).double(), 0.7)
-nodes, cell = latent_laws.lattice(1)
-joint = latent_laws.joint_on(nodes, x, world.likelihood, world.prior)           # log p(x, z) at every node
-log_q = latent_laws.density_on(nodes, q)
+nodes, cell = latent_oracles.lattice(1)
+joint = latent_oracles.joint_on(nodes, x, world.likelihood, world.prior)           # log p(x, z) at every node
+log_q = latent_oracles.density_on(nodes, q)
 print(world)
 reveal(vae.LinearGaussian.log_prob, vae.LinearGaussian.posterior)
 
@@ -228,11 +229,11 @@ reveal(vae.LinearGaussian.log_prob, vae.LinearGaussian.posterior)
 # %% tags=["slide:vae.elbo-jensen"]
 seed(4)
 log_p = world.log_prob(x)
-verify("vae.elbo-jensen", latent_laws.log_marginal(joint, cell), log_p, what="(1) log ∫ p(x, z) dz = log N(x; b, WWᵀ + σ²I)")
+verify("vae.elbo-jensen", latent_oracles.log_marginal(joint, cell), log_p, what="(1) log ∫ p(x, z) dz = log N(x; b, WWᵀ + σ²I)")
 z = q.sample(200_000)
 weights = world.likelihood(z[:, 0]).log_prob(x.expand(len(z), 3)) + world.prior.log_prob(z[:, 0]) - q.log_prob(z)[:, 0]
 verify("vae.elbo-jensen", estimate(weights.exp()), log_p.exp()[0], what="(3) E_q [p(x, z)/q(z)] = p(x)")
-bound = latent_laws.elbo(joint, log_q, cell)
+bound = latent_oracles.elbo(joint, log_q, cell)
 verify("vae.elbo-jensen", estimate(weights), bound[0], what="(4) E_q log [p(x, z)/q(z)] = ∫ q log(p/q) dz")
 verify("vae.elbo-jensen", log_p - bound, world.posterior(x).kl(q.mean, q.std), what="log p(x) − ELBO = KL(q ‖ p(z|x))")
 print(f"log p(x) = {float(log_p):.3f}, ELBO = {float(bound):.3f}")
@@ -247,7 +248,7 @@ print(f"log p(x) = {float(log_p):.3f}, ELBO = {float(bound):.3f}")
 w = weights.exp().quantile(torch.tensor([0.1, 0.9]).double())
 share = torch.linspace(0, 1, 400).double()
 mean = (1 - share) * w[0] + share * w[1]
-draw.curves({"log of the mean, $\\log\\,\\mathbb{E}[w]$": (share, mean.log()),
+plots.curves({"log of the mean, $\\log\\,\\mathbb{E}[w]$": (share, mean.log()),
              "mean of the log, $\\mathbb{E}[\\log\\,w]$": (share, (1 - share) * w[0].log() + share * w[1].log())},
             xlabel="share of the larger of two weights", ylabel="nats",
             alt="The logarithm of a mean lies above the mean of the logarithms, except where there is nothing to average")
@@ -261,15 +262,15 @@ draw.curves({"log of the mean, $\\log\\,\\mathbb{E}[w]$": (share, mean.log()),
 # %% tags=["slide:vae.elbo-decomposition"]
 def move_q(mean, std):
     mine = vae.DiagonalGaussian(torch.tensor([[mean]]).double(), std)
-    log_mine = latent_laws.density_on(nodes, mine)
-    axes, z = draw.panels(2, 3.6, height=2.8), nodes[:, 0]
-    draw.curves({"$q(z)$": (z, log_mine.exp()[0]), "exact posterior $p(z|x)$": (z, (joint - log_p).exp()[0])}, ax=axes[0],
+    log_mine = latent_oracles.density_on(nodes, mine)
+    axes, z = plots.panels(2, 3.6, height=2.8), nodes[:, 0]
+    plots.curves({"$q(z)$": (z, log_mine.exp()[0]), "exact posterior $p(z|x)$": (z, (joint - log_p).exp()[0])}, ax=axes[0],
                 xlabel="z", ylabel="density")
     axes[0].set(xlim=(-1, 3.5), ylim=(0, 4.2))
-    now, gap = (float(v) for v in (latent_laws.elbo(joint, log_mine, cell), world.posterior(x).kl(mine.mean, mine.std)))
-    axes[1].bar([0], [gap], 0.5, bottom=now, color=draw.VERMILION, label=f"KL(q ‖ p(z|x)) = {gap:.2f}")
-    axes[1].axhline(float(log_p), color=draw.GREEN, ls="--", label=f"log p(x) = {float(log_p):.2f}")
-    axes[1].axhline(now, color=draw.BLUE, label=f"ELBO = {now:.2f}")
+    now, gap = (float(v) for v in (latent_oracles.elbo(joint, log_mine, cell), world.posterior(x).kl(mine.mean, mine.std)))
+    axes[1].bar([0], [gap], 0.5, bottom=now, color=plots.VERMILION, label=f"KL(q ‖ p(z|x)) = {gap:.2f}")
+    axes[1].axhline(float(log_p), color=plots.GREEN, ls="--", label=f"log p(x) = {float(log_p):.2f}")
+    axes[1].axhline(now, color=plots.BLUE, label=f"ELBO = {now:.2f}")
     axes[1].set(xlim=(-0.6, 2.0), ylim=(-16, -3), xticks=[], ylabel="nats")
     axes[1].legend(frameon=False, fontsize=8, loc="lower right")
     return axes
@@ -288,7 +289,7 @@ play(move_q, std=(0.1, 1.5, 0.05, 0.7), mean=(0.0, 2.4, 0.1, 1.1))
 reconstruction = (log_q.exp() * (joint - world.prior.log_prob(nodes))).sum(1) * cell
 to_prior = vae.gaussian_kl(q, world.prior)
 verify("vae.elbo-two-forms", bound, world.elbo(x, q), what="∫ q log [p(x, z)/q] dz = the closed form")
-verify("vae.elbo-two-forms", latent_laws.kl(log_q, world.prior.log_prob(nodes), cell), to_prior,
+verify("vae.elbo-two-forms", latent_oracles.kl(log_q, world.prior.log_prob(nodes), cell), to_prior,
        what="∫ q log(q/p(z)) dz = KL(q ‖ p(z))")
 verify("vae.elbo-two-forms", reconstruction - to_prior, bound, what="E_q log p(x|z) − KL(q ‖ p(z)) = E_q log [p(x, z)/q]")
 
@@ -343,18 +344,18 @@ reveal(vae.e_step, vae.mixture_bound)
 # an iteration gains lies in this gap (the other half is the rise of the bound); near the end both vanish.
 
 # %% tags=["slide:vae.em"]
-axes, n = draw.panels(2, 3.7, height=2.7), torch.arange(26)
-draw.curves({"exact $\\log p(x)$": (n, log_likelihood[:26]), "bound before the E-step": (n, torch.stack(before)[:26])},
+axes, n = plots.panels(2, 3.7, height=2.7), torch.arange(26)
+plots.curves({"exact $\\log p(x)$": (n, log_likelihood[:26]), "bound before the E-step": (n, torch.stack(before)[:26])},
             ax=axes[0], xlabel="iteration of EM", ylabel="nats a point")
-draw.curves({"gap before the E-step": (n, (log_likelihood - torch.stack(before))[:26])}, ax=axes[1], log="y",
+plots.curves({"gap before the E-step": (n, (log_likelihood - torch.stack(before))[:26])}, ax=axes[1], log="y",
             xlabel="iteration of EM", ylabel="nats a point", title="the gap an M-step leaves")
-draw.shown(axes, alt="Log-likelihood rising over iterations of EM, and the gap of the bound before each E-step")
+plots.shown(axes, alt="Log-likelihood rising over iterations of EM, and the gap of the bound before each E-step")
 
 # %% tags=["slide:vae.em"]
 def em_at(iteration):
     mixture, q = path[iteration]
-    axes = draw.panels(1, 3.4)
-    draw_latent.shared(points, mixture, q, ax=axes[0], title=f"mean log p = {float(log_likelihood[iteration]):.3f}")
+    axes = plots.panels(1, 3.4)
+    latent_plots.shared(points, mixture, q, ax=axes[0], title=f"mean log p = {float(log_likelihood[iteration]):.3f}")
     return axes
 
 play(em_at, iteration=(0, 16, 1, 2))
@@ -406,7 +407,7 @@ verify("vae.variational-em", torch.tensor(bounds[-1]), top, what="the ELBO ends 
 columns = torch.nn.functional.normalize(learner.weight.detach(), dim=0)
 print(f"left of the gap: {truths[-1] - bounds[-1]:.5f} nats; cosine of the decoder's two columns: "
       f"{float(columns[:, 0] @ columns[:, 1]):.3f}")
-draw.curves({"exact maximum": ([30, steps], [top, top]), "$\\log p(x)$ of the learner": (late, truths[30:]),
+plots.curves({"exact maximum": ([30, steps], [top, top]), "$\\log p(x)$ of the learner": (late, truths[30:]),
              "its ELBO": (late, bounds[30:])}, xlabel="pairs of gradient steps (the first 30 left out)", ylabel="nats a point",
             alt="The bound and the log-likelihood of the learner rise together to the exact maximum")
 
@@ -427,11 +428,11 @@ for step in range(150):
     (vae.gaussian_kl(mine, plane.prior) - plane.log_likelihood(shapes, mine.sample(8)).mean(0)).mean().backward()
     optimizer.step()
 
-nodes2, cell2 = latent_laws.lattice(2, 4.5, 160)
+nodes2, cell2 = latent_oracles.lattice(2, 4.5, 160)
 with torch.no_grad():
     logits = plane.decode(nodes2.float()).logits.flatten(1)
     like = shapes.flatten(1).float() @ logits.T - torch.nn.functional.softplus(logits).sum(1)
-    exact = latent_laws.log_marginal(like + plane.prior.log_prob(nodes2.float()), cell2)
+    exact = latent_oracles.log_marginal(like + plane.prior.log_prob(nodes2.float()), cell2)
 
 # %% tags=["slide:vae.variational-em"]
 @torch.no_grad()
@@ -443,7 +444,7 @@ by_encoder, by_own = bound_of(q), bound_of(mine)
 gaps = {"amortisation gap": by_own - by_encoder, "approximation gap": exact - by_own}
 print(f"64 test digits, −log p(x) in nats: at most {-float(by_encoder.mean()):.2f} with the encoder's q, at most "
       f"{-float(by_own.mean()):.2f} with a q for each image, {-float(exact.mean()):.2f} by the sum over the grid")
-draw.bars({name: float(gap.mean()) for name, gap in gaps.items()}, spread=[float(gap.std()) / 8 for gap in gaps.values()],
+plots.bars({name: float(gap.mean()) for name, gap in gaps.items()}, spread=[float(gap.std()) / 8 for gap in gaps.values()],
           ylabel="nats an image", alt="Two gaps between the ELBO and log p, in nats an image, with standard errors")
 
 # %% [markdown]
@@ -503,15 +504,15 @@ print(f"variance of the score-function gradient over that of the reparameterised
 # *Look for* the widths, not the centres: both have their mean at the green line. (What lies beyond ±40 is counted in the outermost bars.)
 
 # %% tags=["slide:vae.reparam"]
-axes = draw.panels(2, 3.4, height=2.4)
+axes = plots.panels(2, 3.4, height=2.4)
 for ax, k, name in zip(axes, (0, 1), ("\\mu", "\\log\\sigma")):
-    for rows, color, label in ((score, draw.VERMILION, "score function"), (through, draw.BLUE, "reparameterised")):
+    for rows, color, label in ((score, plots.VERMILION, "score function"), (through, plots.BLUE, "reparameterised")):
         ax.hist(rows[:, k].clamp(-40, 40), bins=120, range=(-40, 40), density=True, color=color, alpha=0.6, label=label)
-    ax.axvline(float(right[k]), color=draw.GREEN, ls="--", label="exact")
+    ax.axvline(float(right[k]), color=plots.GREEN, ls="--", label="exact")
     ax.set(yscale="log", xlabel=f"one-sample gradient in ${name}$", ylabel="density")
     ax.set_ylim(top=1.5)
 axes[1].legend(frameon=False, fontsize=8, loc="upper right")
-draw.shown(axes, alt="Histograms of one-sample gradients: the score function's is many times wider than the reparameterised one")
+plots.shown(axes, alt="Histograms of one-sample gradients: the score function's is many times wider than the reparameterised one")
 
 # %% [markdown]
 # **Predict before you compute.** Add the constant 100 to $f$. What happens to the two variances?
@@ -585,9 +586,9 @@ seed(13)
 with torch.no_grad():
     again = large.decode(large.encode(test_bits[:12]).mean).mean
     made = large.decode(large.latents(24))
-draw.gallery({"test digits as bits": draw.ink(test_bits[:12]), "reconstructed: chance of ink": 2 * again - 1,
+plots.gallery({"test digits as bits": plots.ink(test_bits[:12]), "reconstructed: chance of ink": 2 * again - 1,
               "z from the prior: chance of ink": 2 * made.mean - 1,
-              "and pixels drawn from it": draw.ink(made.sample(1)[0][:12])},
+              "and pixels drawn from it": plots.ink(made.sample(1)[0][:12])},
              alt="Test digits, their reconstructions, digits decoded from noise as chances, and with their pixels drawn")
 
 # %% [markdown]
@@ -614,7 +615,7 @@ for k in (100, 10_000):
         logits = large.decode(large.latents(k)).logits.flatten(1)
         like = few.flatten(1).float() @ logits.T - torch.nn.functional.softplus(logits).sum(1)     # log p(x|z_j)
         print(f"  z from the prior, k = {k:6,}: {float(-(like.logsumexp(1) - math.log(k)).mean()):.0f} nats")
-draw.curves({"importance-weighted": (ks, means)}, xlabel="k, draws of z for one image", log="x",
+plots.curves({"importance-weighted": (ks, means)}, xlabel="k, draws of z for one image", log="x",
             ylabel="bound on −log p(x), nats an image", alt="The bound on minus log p falls as k grows, quickly at first")
 
 # %% [markdown]
@@ -634,12 +635,12 @@ with torch.no_grad():
 FramePlayer(sheet, plane=(line, -line), label="The latent plane of a VAE, decoded", size=620)
 
 # %% tags=["slide:vae.latent-properties"]
-axes = draw.panels(2, 3.6)
+axes = plots.panels(2, 3.6)
 with torch.no_grad():
     drawn = plane.encode(test_bits.cpu()).sample(1)[0]
-draw_latent.codes(drawn, mnist.test_labels, ax=axes[0], circle=2.0, limit=4.0, title="one draw of $q(z|x)$ an image")
-draw_latent.codes(plane.latents(1000), None, ax=axes[1], circle=2.0, limit=4.0, title="draws from the prior")
-draw.shown(axes, alt="Codes drawn from the encoder by class, beside draws from the prior")
+latent_plots.codes(drawn, mnist.test_labels, ax=axes[0], circle=2.0, limit=4.0, title="one draw of $q(z|x)$ an image")
+latent_plots.codes(plane.latents(1000), None, ax=axes[1], circle=2.0, limit=4.0, title="draws from the prior")
+plots.shown(axes, alt="Codes drawn from the encoder by class, beside draws from the prior")
 
 # %% [markdown]
 # **Predict before you look again.** Is the left cloud a standard normal like the right one? Nobody asked each class to be; what does the KL ask?
@@ -655,7 +656,7 @@ def between(first, second):
         start, end = large.encode(a).mean, large.encode(b).mean
         walk = 2 * large.decode((1 - share) * start + share * end).mean - 1
     mixed = 2 * ((1 - share[..., None, None]) * a + share[..., None, None] * b) - 1
-    return draw.gallery({"straight in the latent space": walk, "straight in pixels": mixed}, columns=11,
+    return plots.gallery({"straight in the latent space": walk, "straight in pixels": mixed}, columns=11,
                         alt="From one digit to another, straight in the latent space and straight in pixels").figure
 
 play(between, first=(0, 9, 1, 3), second=(0, 9, 1, 7))
@@ -674,7 +675,7 @@ seed(15)
 hands = torch.randn(10, 8, device=device())
 with torch.no_grad():
     sheet = torch.cat([conditional.decode(hands, y).mean for y in range(10)])
-draw.images(2 * sheet - 1, columns=10, names=[f"y = {y}" for y in range(10)],
+plots.images(2 * sheet - 1, columns=10, names=[f"y = {y}" for y in range(10)],
             alt="Ten digits by ten handwritings: a class a row, a latent a column")
 
 # %% [markdown]
@@ -684,9 +685,9 @@ draw.images(2 * sheet - 1, columns=10, names=[f"y = {y}" for y in range(10)],
 def written(first_number, label):
     z = hands.clone()
     z[:, 0] = first_number                                                      # the other seven stay
-    axes = draw.panels(1, 6.0, height=0.9)
+    axes = plots.panels(1, 6.0, height=0.9)
     with torch.no_grad():
-        draw.images(2 * conditional.decode(z, label).mean - 1, columns=10, ax=axes[0], title=f"y = {label}")
+        plots.images(2 * conditional.decode(z, label).mean - 1, columns=10, ax=axes[0], title=f"y = {label}")
     return axes
 
 play(written, first_number=(-2.4, 2.4, 0.4, 0.0), label=(0, 9, 1, 4))
@@ -757,7 +758,7 @@ class Streaks:
 
 def trained(source, held, event, kl_weight=1.0, history=None, lr=4e-3, latent=8):
     seed(0)
-    size, net = event[1] * event[2], latent_nets.DenseNet
+    size, net = event[1] * event[2], nets.DenseNet
     enc, dec = net(size, (2, latent), width=64, depth=1), net(latent, event, width=64, depth=1)
     head = vae.BernoulliHead(dec, event) if history is None else vae.CausalHead(dec, event, history)
     made = vae.VAE(vae.GaussianHead(enc, latent), head, vae.StandardNormal(latent), kl_weight)
@@ -768,7 +769,7 @@ def trained(source, held, event, kl_weight=1.0, history=None, lr=4e-3, latent=8)
 # %% tags=["slide:vae.pros-cons"]
 seed(18)
 unseen = Streaks().sample(2000)
-Masked = causal_nets.MaskedConv2d
+Masked = nets.MaskedConv2d
 bit_before = torch.nn.Sequential(Masked(1, 32, (1, 3), "A"), act, Masked(32, 1, 1, "B"))
 for name, history in (("z alone", None), ("z and the bit before", bit_before)):
     _, (reconstruction, kl) = trained(Streaks(), unseen, (1, 1, 16), history=history, lr=1e-2)
@@ -784,7 +785,7 @@ print(f"exact log p of these 2,000 rows, on average: {float(Streaks().log_prob(u
 kl_weights = [0.1, 0.5, 1.0, 8.0]
 runs = [trained(bits, held, event, weight) for weight in kl_weights]
 found = torch.tensor([terms for _, terms in runs])
-draw.curves({"−reconstruction": (kl_weights, -found[:, 0]), "KL to the prior": (kl_weights, found[:, 1]),
+plots.curves({"−reconstruction": (kl_weights, -found[:, 0]), "KL to the prior": (kl_weights, found[:, 1]),
              "−ELBO (their sum)": (kl_weights, found[:, 1] - found[:, 0])}, xlabel="kl_weight in training", ylabel="nats",
             log="x", alt="Reconstruction and KL trade against each other as the weight of the KL grows")
 
@@ -798,7 +799,7 @@ seed(19)
 noise = torch.randn(14, 8)
 with torch.no_grad():
     rows = {f"samples, kl_weight = {weight:g}": 2 * made.decode(noise).mean - 1 for weight, (made, _) in zip(kl_weights, runs)}
-draw.gallery(rows, columns=14, alt="Samples after training with four weights of the KL")
+plots.gallery(rows, columns=14, alt="Samples after training with four weights of the KL")
 
 # %% [markdown]
 # To sample, take a weight of about ½ to 1. At 0.1 the strokes are dark and many are put together wrongly: the prior's draws fall between the codes. In the middle most are digits, the softer the larger the weight; at 8 every noise gives the same grey mean. The best ELBO and the nicest samples are neighbours here, and not the same thing.
@@ -946,7 +947,7 @@ print(f"your VAE on {len(held)} held-out small digits: −log p(x) at most {-you
       f"at most {-yours_in_nats(100):.2f} with k = 100")
 with torch.no_grad():
     made = decode(torch.randn(28, d)).sigmoid().view(-1, 1, 8, 8)
-draw.images(2 * made - 1, columns=14, alt="Small digits from the reader's own VAE")
+plots.images(2 * made - 1, columns=14, alt="Small digits from the reader's own VAE")
 
 # %% [markdown]
 # **Written (think, then unfold).** *Your VAE has a KL of 0.3 nats and good samples. Is that a contradiction?*

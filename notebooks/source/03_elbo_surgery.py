@@ -24,10 +24,11 @@
 
 # %%
 import torch
-from dgm_course import data, flows, latent_nets, pretrained, vae
-from dgm_course.fit import Recipe, fit, linear
-from dgm_course.teach import FramePlayer, check, draw, draw_latent, draw_priors, estimate, latent_laws, play, progress, reveal, verify
-from dgm_course.tensors import budget, seed
+from dgm_course import data, flows, nets, pretrained, vae
+from dgm_course.training import Recipe, fit, linear
+from dgm_course.teach import FramePlayer, check, estimate, latent_oracles, play, plots, progress, reveal, verify
+from dgm_course.teach.plots import latent as latent_plots, priors as prior_plots
+from dgm_course.core.tensors import budget, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -68,11 +69,11 @@ for step in range(budget(quick=600, full=3000)):
 # (the circle has radius 2). The third picture has noticed.
 
 # %% tags=["slide:surgery.learnable-prior"]
-axes = draw.panels(3, 2.9, height=3.5)
-draw_latent.codes(unseen.sample(1)[0], mnist.test_labels, ax=axes[0], circle=2.0, limit=3.6, title="codes of held-out digits")
+axes = plots.panels(3, 2.9, height=3.5)
+latent_plots.codes(unseen.sample(1)[0], mnist.test_labels, ax=axes[0], circle=2.0, limit=3.6, title="codes of held-out digits")
 for ax, log_p, name in ((axes[1], plane.prior.log_prob, "prior $N(0, I)$"), (axes[2], log_prior, "twelve Gaussians, fitted")):
-    draw.density(lambda z, log_p=log_p: log_p(z.float()), ax=ax, limit=3.6, title=name)
-draw.shown(axes, alt="Codes of held-out digits by class, beside the standard normal and the fitted mixture")
+    plots.density(lambda z, log_p=log_p: log_p(z.float()), ax=ax, limit=3.6, title=name)
+plots.shown(axes, alt="Codes of held-out digits by class, beside the standard normal and the fitted mixture")
 
 # %% [markdown]
 # What is it worth? The prior enters the ELBO in one place only, as $\mathbb E_q\log p(z)$. So on held-out digits the bound rises by the mean of $\log p_\lambda(z)-\log\mathcal N(z;0,I)$ over their codes:
@@ -117,21 +118,21 @@ print(better)
 five = vae.DiagonalGaussian(torch.tensor([[-2.2], [-1.3], [0.2], [0.6], [2.4]]).double(),
                             torch.tensor([[0.5], [0.3], [0.4], [0.9], [0.6]]).double())
 normal, n = vae.StandardNormal(1).double(), torch.tensor(5.0).double()
-nodes, cell = latent_laws.lattice(1)
-log_q, log_p = latent_laws.density_on(nodes, five), normal.log_prob(nodes)      # (5, nodes), (nodes,)
+nodes, cell = latent_oracles.lattice(1)
+log_q, log_p = latent_oracles.density_on(nodes, five), normal.log_prob(nodes)      # (5, nodes), (nodes,)
 log_agg = (log_q.exp().sum(0) / 5).log()
 marginal = (log_q.exp() * (log_agg - log_p)).mean(0).sum() * cell               # the proof's line 3, first half
 mutual = (log_q.exp() * (log_q - log_agg)).mean(0).sum() * cell                 # ... and second half
 closed = vae.gaussian_kl(five, normal).mean()
 verify("surgery.theorem", marginal + mutual, closed, what="KL(q_agg ‖ p) + I = mean KL(q_i ‖ p)")
-verify("surgery.theorem", marginal, latent_laws.kl(log_agg, log_p, cell), what="mean ∫ q_i log(q_agg/p) = KL(q_agg ‖ p)")
+verify("surgery.theorem", marginal, latent_oracles.kl(log_agg, log_p, cell), what="mean ∫ q_i log(q_agg/p) = KL(q_agg ‖ p)")
 print(f"mean KL {float(closed):.4f} = marginal KL {float(marginal):.4f} + mutual information {float(mutual):.4f} nats")
 
 # %% [markdown]
 # *Look at* the three kinds of curves: five thin ones, each with its fifth of the mass; their sum, which is $q_{\text{agg}}$; the prior. The mutual information is about how different the thin ones are from the thick one; the marginal KL is about the thick one and the dashed one.
 
 # %% tags=["slide:surgery.theorem"]
-draw_priors.posteriors(nodes[:, 0][100:300], log_q[:, 100:300], log_p=log_p[100:300],
+prior_plots.posteriors(nodes[:, 0][100:300], log_q[:, 100:300], log_p=log_p[100:300],
                        alt="Five narrow posteriors on a line, their average with three humps, and the standard normal prior")
 
 # %% [markdown]
@@ -149,8 +150,8 @@ verify("surgery.mi-definition", mutual, n.log() - (log_agg.exp() * left).sum() *
        what="mean KL(q_i ‖ q_agg) = log n − E H(x|z)")
 seed(2)
 many = vae.DiagonalGaussian(4 * torch.rand(200, 5, 1).double() - 2, 0.05 + 2 * torch.rand(200, 5, 1).double())
-rows = torch.stack([latent_laws.density_on(nodes, vae.DiagonalGaussian(m, s)) for m, s in zip(many.mean, many.std)])
-found = torch.stack([latent_laws.surgery(row, log_p, cell)[0] for row in rows])
+rows = torch.stack([latent_oracles.density_on(nodes, vae.DiagonalGaussian(m, s)) for m, s in zip(many.mean, many.std)])
+found = torch.stack([latent_oracles.surgery(row, log_p, cell)[0] for row in rows])
 print(f"200 random sets of five posteriors: information from {float(found.min()):.3f} to {float(found.max()):.3f}, "
       f"log 5 = {float(n.log()):.3f}")
 assert ((found > 0) & (found < n.log())).all()
@@ -163,7 +164,7 @@ assert ((found > 0) & (found < n.log())).all()
 # %% tags=["slide:surgery.revisited"]
 small = data.digits()
 training, some = data.Bits(small.train), data.Bits(small.train[:400]).fixed()   # `some`: what surgery looks at
-net, moments, cuts = latent_nets.DenseNet, [0, 3, 6, 10, 15, 20, 30, 40, 60, 90, 140, 220, 350, 550, 800], {}
+net, moments, cuts = nets.DenseNet, [0, 3, 6, 10, 15, 20, 30, 40, 60, 90, 140, 220, 350, 550, 800], {}
 seed(3)
 little = vae.VAE(vae.GaussianHead(net(64, (2, 2), 64, 1), 2), vae.BernoulliHead(net(2, (1, 8, 8), 64, 1), (1, 8, 8)),
                  vae.StandardNormal(2))
@@ -185,10 +186,10 @@ print(cuts[last])
 seed(4)
 with torch.no_grad():
     codes = little.encode(some)
-    nodes2, cell2 = latent_laws.lattice(2, 5.0, 200)
+    nodes2, cell2 = latent_oracles.lattice(2, 5.0, 200)
     wide = vae.DiagonalGaussian(codes.mean.double(), codes.std.double())
     log_agg2 = vae.AggregatedPosterior(wide).log_prob(nodes2)
-    marginal2 = latent_laws.kl(log_agg2, vae.StandardNormal(2).double().log_prob(nodes2), cell2)
+    marginal2 = latent_oracles.kl(log_agg2, vae.StandardNormal(2).double().log_prob(nodes2), cell2)
     draws = wide.sample(64)
     informative = wide.log_prob(draws) - vae.AggregatedPosterior(wide).log_prob(draws.flatten(0, 1)).view(64, -1)
 mean_kl = vae.gaussian_kl(wide, vae.StandardNormal(2).double()).mean()
@@ -211,13 +212,13 @@ row_of_eight, fine_line = torch.arange(8).double()[:, None] - 3.5, 1.6 * nodes
 
 def posteriors_of(width):
     """log q(z|x_i) of eight posteriors of one width, at the nodes, and their mutual information."""
-    rows = latent_laws.density_on(fine_line, vae.DiagonalGaussian(row_of_eight, width))
-    return rows, float(latent_laws.surgery(rows, rows.mean(0), 1.6 * cell)[0])
+    rows = latent_oracles.density_on(fine_line, vae.DiagonalGaussian(row_of_eight, width))
+    return rows, float(latent_oracles.surgery(rows, rows.mean(0), 1.6 * cell)[0])
 
 def told_apart(width):
     rows, information = posteriors_of(width)
-    axes = draw.panels(1, 3.6, height=2.8)
-    draw_priors.posteriors(fine_line[:, 0], rows, ax=axes[0], legend=False,
+    axes = plots.panels(1, 3.6, height=2.8)
+    prior_plots.posteriors(fine_line[:, 0], rows, ax=axes[0], legend=False,
                            title=f"I = {information:.2f} nats: a choice among {torch.tensor(information).exp():.1f}")
     axes[0].set_xlim(-8, 8)
     return axes
@@ -229,7 +230,7 @@ play(told_apart, width=(0.1, 3.1, 0.05, 0.3))
 
 # %% tags=["slide:surgery.mi-definition"]
 widths = torch.logspace(-1.3, 1.5, 30)
-draw.curves({"mutual information of eight posteriors": (widths, [posteriors_of(float(w))[1] for w in widths]),
+plots.curves({"mutual information of eight posteriors": (widths, [posteriors_of(float(w))[1] for w in widths]),
              "exact upper end, $\\log\\,8$": (widths, [float(torch.tensor(8.0).log())] * 30),
              "exact lower end, 0": (widths, [0.0] * 30)}, xlabel="width of the posteriors", ylabel="nats", log="x",
             alt="The information falls from log 8 for narrow posteriors to 0 for wide ones")
@@ -262,7 +263,7 @@ seed(6)
 with torch.no_grad():
     bounds = torch.stack([little.elbo(some).mean() for _ in range(64)])
     reconstruction = little.log_likelihood(some, little.encode(some).sample(64)).mean(1)
-    mutual2 = torch.stack([latent_laws.kl(latent_laws.density_on(nodes2, vae.DiagonalGaussian(m[None], s[None])), log_agg2, cell2)
+    mutual2 = torch.stack([latent_oracles.kl(latent_oracles.density_on(nodes2, vae.DiagonalGaussian(m[None], s[None])), log_agg2, cell2)
                            for m, s in zip(wide.mean, wide.std)]).mean()
 verify("surgery.revisited", estimate(bounds), estimate(reconstruction.double() - mutual2 - marginal2),
        what="mean ELBO = reconstruction − MI − marginal KL")
@@ -273,15 +274,15 @@ verify("surgery.revisited", estimate(bounds), estimate(reconstruction.double() -
 
 # %% tags=["slide:surgery.revisited"]
 steps = sorted(step for step in cuts if step)
-axes = draw.panels(2, 3.9, height=2.8)
-draw.curves({"−reconstruction": (steps, [-cuts[s].reconstruction.mean for s in steps]),
+axes = plots.panels(2, 3.9, height=2.8)
+plots.curves({"−reconstruction": (steps, [-cuts[s].reconstruction.mean for s in steps]),
              "−ELBO": (steps, [-cuts[s].elbo for s in steps])}, ax=axes[0], xlabel="training step", ylabel="nats a digit")
-draw.curves({"mutual information": (steps, [cuts[s].mutual_information.mean for s in steps]),
+plots.curves({"mutual information": (steps, [cuts[s].mutual_information.mean for s in steps]),
              "marginal KL": (steps, [cuts[s].marginal_kl.mean for s in steps])}, ax=axes[1], xlabel="training step",
             ylabel="nats a digit")
 for ax in axes:
     ax.set_xscale("log")
-draw.shown(axes, alt="Over training: reconstruction improves; the marginal KL rises first and falls again while information rises")
+plots.shown(axes, alt="Over training: reconstruction improves; the marginal KL rises first and falls again while information rises")
 
 # %% [markdown]
 # **Predict before you read on.** In this small model the marginal KL ends close to 0. Does that mean that $\mathcal N(0,I)$ was the right prior, or that the encoder has bent to it?
@@ -302,12 +303,12 @@ with torch.no_grad():
     gains = (best.log_prior(z) - little.log_prior(z)).mean(1)
 verify("surgery.optimal-prior", estimate(gains), marginal2, what="gain of the ELBO with p = q_agg is the marginal KL")
 as_prior = vae.AggregatedPosterior(five)
-verify("surgery.optimal-prior", latent_laws.kl(log_agg, as_prior.log_prob(nodes), cell), 0.0, scale=float(marginal),
+verify("surgery.optimal-prior", latent_oracles.kl(log_agg, as_prior.log_prob(nodes), cell), 0.0, scale=float(marginal),
        what="KL(q_agg ‖ p) = 0 where p = q_agg")
 tried = 0.01 + 3 * torch.rand(400, 4, 1).double()
-others = torch.stack([(latent_laws.density_on(nodes, vae.DiagonalGaussian(3 * m - 4, s)).exp().mean(0)).log()
+others = torch.stack([(latent_oracles.density_on(nodes, vae.DiagonalGaussian(3 * m - 4, s)).exp().mean(0)).log()
                       for m, s in zip(tried, 0.3 + tried.flip(0))])
-each = latent_laws.kl(log_agg, others, cell)
+each = latent_oracles.kl(log_agg, others, cell)
 total = (log_agg.exp() - others.exp()).abs().sum(1) * cell
 assert (each >= total**2 / 2).all()
 print(f"400 other priors: the smallest KL(q_agg ‖ p) is {float(each.min()):.3f}, never below ½(∫|q_agg − p|)²")
@@ -318,7 +319,7 @@ print(f"400 other priors: the smallest KL(q_agg ‖ p) is {float(each.min()):.3f
 # %% tags=["slide:surgery.optimal-prior"]
 shares = torch.linspace(0, 1, 41).double()
 road = torch.stack([((1 - s) * log_p.exp() + s * log_agg.exp()).log() for s in shares])
-draw.curves({"mean ELBO gained over $N(0, 1)$": (shares, marginal - latent_laws.kl(log_agg, road, cell)),
+plots.curves({"mean ELBO gained over $N(0, 1)$": (shares, marginal - latent_oracles.kl(log_agg, road, cell)),
              "exact marginal KL, all there is to gain": ([0, 1], [float(marginal)] * 2)},
             xlabel="share $s$ of the aggregated posterior in the prior", ylabel="nats a datum",
             alt="The gain rises steeply at first and reaches the marginal KL exactly where the prior is the aggregated posterior")
@@ -333,7 +334,7 @@ draw.curves({"mean ELBO gained over $N(0, 1)$": (shares, marginal - latent_laws.
 
 # %% tags=["slide:surgery.mismatch"]
 agg = vae.AggregatedPosterior(q)
-lattice = latent_laws.lattice(2, draw_priors.LIMIT, 90)[0].float()
+lattice = latent_oracles.lattice(2, prior_plots.LIMIT, 90)[0].float()
 with torch.no_grad():
     log_ratio = agg.log_prob(lattice) - plane.prior.log_prob(lattice)
     here, there = agg.log_prob(lattice).exp(), plane.prior.log_prob(lattice).exp()
@@ -348,13 +349,13 @@ def six(score):
 
 smooth = lambda values: torch.nn.functional.avg_pool2d(values.view(1, 1, 90, 90), 5, 1, 2).flatten()
 holes, pockets = six(smooth(there - here)), six(smooth(here - there))
-draw_priors.mismatch(smooth(here - there), holes, pockets, title="$q_{agg} - p$ over the latent plane",
+prior_plots.mismatch(smooth(here - there), holes, pockets, title="$q_{agg} - p$ over the latent plane",
                      alt="Blue holes between the classes and red pockets where codes crowd, twelve places numbered")
 
 # %% tags=["slide:surgery.mismatch"]
 with torch.no_grad():
     decoded = {f"decoded from the six {name}": 2 * plane.decode(z).mean - 1 for name, z in (("holes", holes), ("pockets", pockets))}
-draw.gallery(decoded, columns=6, alt="Blends of two digits from the holes, plain digits from the pockets")
+plots.gallery(decoded, columns=6, alt="Blends of two digits from the holes, plain digits from the pockets")
 
 # %% [markdown]
 # Now look yourself. **Move the cursor**: the two columns beside each digit are the densities around that place, the prior's (grey) and the aggregated posterior's (ink; full where the codes crowd). Where grey is taller than ink you are in a hole.
@@ -369,7 +370,7 @@ with torch.no_grad():
     sheet = plane.decode(places).mean.view(23, 23, 28, 28)
     around = places[:, None] + 0.06 * torch.randn(30, 2)                        # a small neighbourhood of each place
     grey, ink = (p.log_prob(around.flatten(0, 1)).exp().view(-1, 30).mean(1).view(23, 23) * 6 for p in (plane.prior, agg))
-FramePlayer(draw_priors.with_meters(sheet, grey, ink), plane=(side, -side), size=620,
+FramePlayer(prior_plots.with_meters(sheet, grey, ink), plane=(side, -side), size=620,
             label="The latent plane decoded; beside each digit the density of the prior in grey, of the codes in ink")
 
 # %% [markdown]
@@ -425,12 +426,12 @@ print(f"{'exact':16} log p(x) {float(ring.log_prob(points).mean()):6.2f} nats")
 
 # %% tags=["slide:surgery.prior-choices"]
 seed(11)
-axes = draw.panels(4, 2.2)
-draw.points(points, ax=axes[0], title="data")
+axes = plots.panels(4, 2.2)
+plots.points(points, ax=axes[0], title="data")
 for ax, model, name in ((axes[1], stiff, "sampled: $N(0, I)$"), (axes[2], free, "sampled: learned")):
-    draw.points(model.sample(1000), ax=ax, color=draw.BLUE, title=name)
-draw.points(free.latents(1000), ax=axes[3], color=draw.GREY, title="the learned prior itself")
-draw.shown(axes, alt="Eight clusters; samples under N(0, I) fill the gaps between them, under the learned prior they hardly do")
+    plots.points(model.sample(1000), ax=ax, color=plots.BLUE, title=name)
+plots.points(free.latents(1000), ax=axes[3], color=plots.GREY, title="the learned prior itself")
+plots.shown(axes, alt="Eight clusters; samples under N(0, I) fill the gaps between them, under the learned prior they hardly do")
 
 # %% [markdown]
 # Eight clusters cannot be a continuous image of one round cloud. Under $\mathcal N(0,I)$ the encoder is pressed to fill the cloud anyway, and the decoder spends its samples on the bridges between clusters. The marginal KL is the smaller part of the damage: reconstruction suffers most. That is **over-regularisation**. The learned prior opens gaps where the data have gaps.
@@ -459,12 +460,12 @@ for count in counts:
           f"{seconds[-1] / 400 * 1e3:.2f} ms a code")
 
 # %% tags=["slide:surgery.prior-choices"]
-axes = draw.panels(2, 3.9, height=2.8)
-draw.curves({"digits that are in it": (counts, gain_seen), "held-out digits": (counts, gain_new), "exact N(0, I)": (counts, [0] * 5)},
+axes = plots.panels(2, 3.9, height=2.8)
+plots.curves({"digits that are in it": (counts, gain_seen), "held-out digits": (counts, gain_new), "exact N(0, I)": (counts, [0] * 5)},
             ax=axes[0], xlabel="$n$, training digits in the prior", ylabel="ELBO gained, nats", log="x")
-draw.curves({"one code": (counts, [1e3 * s / 400 for s in seconds])}, ax=axes[1], xlabel="$n$, training digits in the prior",
+plots.curves({"one code": (counts, [1e3 * s / 400 for s in seconds])}, ax=axes[1], xlabel="$n$, training digits in the prior",
             ylabel="milliseconds (CPU)", log="xy")
-draw.shown(axes, alt="The gain on digits in the prior is large, on held-out ones far below zero; the time grows in proportion to n")
+plots.shown(axes, alt="The gain on digits in the prior is large, on held-out ones far below zero; the time grows in proportion to n")
 
 # %% [markdown]
 # Overfitting in its purest form, and the time of one evaluation grows in proportion to $n$ (with 59,000 digits it loses on held-out digits still). So the target is known, and must not be reached: we want something *near* $q_{\text{agg}}$ that is smooth and cheap. That is what a learned prior is.
@@ -481,7 +482,7 @@ draw.shown(axes, alt="The gain on digits in the prior is large, on held-out ones
 seed(13)
 learner, drawn = vae.MixturePrior(3, 1).double(), vae.AggregatedPosterior(five).sample(40_000)
 weights = [learner.logits, learner.means, learner.log_stds]
-mean_kl5 = latent_laws.kl(log_q, learner.log_prob(nodes), cell).mean()          # the KL term of the bound, all of it
+mean_kl5 = latent_oracles.kl(log_q, learner.log_prob(nodes), cell).mean()          # the KL term of the bound, all of it
 exact_slope = torch.cat([g.flatten() for g in torch.autograd.grad(mean_kl5, weights)])
 blocks = [torch.cat([g.flatten() for g in torch.autograd.grad(learner.loss(part), weights)]) for part in drawn.split(400)]
 verify("surgery.learnable-prior", estimate(torch.stack(blocks)), exact_slope,
@@ -489,7 +490,7 @@ verify("surgery.learnable-prior", estimate(torch.stack(blocks)), exact_slope,
 entropies = []
 for _ in range(3):
     other = vae.MixturePrior(3, 1).double()
-    entropies.append(latent_laws.kl(log_agg, other.log_prob(nodes), cell) + (log_agg.exp() * other.log_prob(nodes)).sum() * cell)
+    entropies.append(latent_oracles.kl(log_agg, other.log_prob(nodes), cell) + (log_agg.exp() * other.log_prob(nodes)).sum() * cell)
 verify("surgery.learnable-prior", torch.stack(entropies).detach(), (log_agg.exp() * log_agg).sum().expand(3) * cell,
        what="KL + E log p(z|λ) = −H(q_agg), whatever λ")
 
@@ -497,7 +498,7 @@ verify("surgery.learnable-prior", torch.stack(entropies).detach(), (log_agg.exp(
 # **Forward, not reverse.** The direction of a KL matters where the family is too small. Take a $q_{\text{agg}}$ of two humps, and let the prior be *one* Gaussian. The bound asks for $\mathrm{KL}(q_{\text{agg}}\Vert p)$: every code must be likely, so it covers both humps (and takes exactly their mean and variance, Exercise 3.4). The other KL would be content with one hump.
 
 # %% tags=["slide:surgery.learnable-prior"]
-two = latent_laws.density_on(nodes, vae.DiagonalGaussian(torch.tensor([[-2.0], [2.0]]).double(), 0.5))
+two = latent_oracles.density_on(nodes, vae.DiagonalGaussian(torch.tensor([[-2.0], [2.0]]).double(), 0.5))
 humps = two.logsumexp(0) - torch.tensor(2.0).log()
 
 def nearest(direction):
@@ -505,17 +506,17 @@ def nearest(direction):
     mean, log_std = torch.tensor(1.0).double().requires_grad_(), torch.tensor(-0.7).double().requires_grad_()
     optimizer = torch.optim.Adam([mean, log_std], 0.05)
     for _ in range(300):
-        log_g = latent_laws.density_on(nodes, vae.DiagonalGaussian(mean.view(1, 1), log_std.exp()))[0]
+        log_g = latent_oracles.density_on(nodes, vae.DiagonalGaussian(mean.view(1, 1), log_std.exp()))[0]
         optimizer.zero_grad()
-        (latent_laws.kl(humps, log_g, cell) if direction == "forward" else latent_laws.kl(log_g, humps, cell)).backward()
+        (latent_oracles.kl(humps, log_g, cell) if direction == "forward" else latent_oracles.kl(log_g, humps, cell)).backward()
         optimizer.step()
     return log_g.detach().exp()[80:320]
 
-(ax,), z = draw.panels(1, 6.2, height=3.0), nodes[:, 0][80:320]
-draw.curves({"$q_{agg}$": (z, humps.exp()[80:320]), "forward KL: what the ELBO asks for": (z, nearest("forward")),
+(ax,), z = plots.panels(1, 6.2, height=3.0), nodes[:, 0][80:320]
+plots.curves({"$q_{agg}$": (z, humps.exp()[80:320]), "forward KL: what the ELBO asks for": (z, nearest("forward")),
              "reverse KL": (z, nearest("reverse"))}, ax=ax, xlabel="$z$", ylabel="density")
 ax.set_ylim(0, 1.25)
-draw.shown(ax, alt="One Gaussian over both humps by the forward KL, over one hump by the reverse KL")
+plots.shown(ax, alt="One Gaussian over both humps by the forward KL, over one hump by the reverse KL")
 
 # %% [markdown]
 # ## 8 · Four priors, one line each
@@ -545,7 +546,7 @@ reveal(vae.VampPrior.log_prob)
 # *Look at* the shapes: a mixture is made of blobs; the VampPrior has as many, but their widths are those that the encoder gives to images; both flows bend one round cloud, arms and all, and make no islands.
 
 # %% tags=["slide:surgery.vamp", "slide:surgery.nf-prior-realnvp", "slide:surgery.nf-prior-ar"]
-draw_priors.row_of_priors({name: prior.log_prob for name, prior in priors.items()},
+prior_plots.row_of_priors({name: prior.log_prob for name, prior in priors.items()},
                           alt="Five densities of the latent plane: round, blobs, the encoder's blobs, and two bent clouds")
 
 # %% tags=["slide:surgery.vamp", "slide:surgery.nf-prior-realnvp", "slide:surgery.nf-prior-ar"]
@@ -568,13 +569,13 @@ for name, prior in [*priors.items(), ("q_agg of 4,000", agg)]:
 seed(19)
 started = ring.sample(16) + 0.5 * torch.randn(16, 2)
 vamped = trained_under(lambda encoder: vae.VampPrior(encoder, started), "VampPrior")
-axes = draw.panels(4, 2.2)
-draw.points(vamped.latents(1000), ax=axes[0], color=draw.GREY, limit=9, title="its prior")
-draw.points(vamped.sample(1000), ax=axes[1], color=draw.BLUE, title="sampled")
+axes = plots.panels(4, 2.2)
+plots.points(vamped.latents(1000), ax=axes[0], color=plots.GREY, limit=9, title="its prior")
+plots.points(vamped.sample(1000), ax=axes[1], color=plots.BLUE, title="sampled")
 for ax, invented, name in ((axes[2], started, "inputs, before"), (axes[3], vamped.prior.inputs.detach(), "inputs, learned")):
-    draw.points(points, ax=ax, color=draw.GREY, limit=6, title=name)
-    ax.scatter(*invented.T, s=28, c=draw.VERMILION, zorder=5)
-draw.shown(axes, alt="A prior of separate clouds, samples in eight clusters, and invented points that moved onto the clusters")
+    plots.points(points, ax=ax, color=plots.GREY, limit=6, title=name)
+    ax.scatter(*invented.T, s=28, c=plots.VERMILION, zorder=5)
+plots.shown(axes, alt="A prior of separate clouds, samples in eight clusters, and invented points that moved onto the clusters")
 
 # %% [markdown]
 # Compare its line with those of section 6: nearly all of the gap to the exact $\log p(x)$ is gone.
@@ -596,7 +597,7 @@ verify("surgery.nf-prior-realnvp", nvp(z)[1], torch.linalg.slogdet(full).logabsd
 by_hand = -0.5 * nvp(z)[0].square().sum(1) - 16 * log_2pi + torch.linalg.slogdet(full).logabsdet
 verify("surgery.nf-prior-realnvp", nvp.log_prob(z), by_hand, what="log p(z|λ) = log N(f(z); 0, I) + log |det|", tolerance=1e-6)
 verify("surgery.nf-prior-realnvp", nvp.f.inverse(nvp(z)[0]), z, what="g(f(z)) = z", tolerance=1e-6)
-fine, tiny = latent_laws.lattice(2, 8.0, 400)
+fine, tiny = latent_oracles.lattice(2, 8.0, 400)
 with torch.no_grad():
     mass = priors["RealNVP"].log_prob(fine.float()).double().exp().sum() * tiny
 verify("surgery.nf-prior-realnvp", mass, torch.tensor(1.0), what="in the plane, ∫ p(z|λ) dz = 1", tolerance=2e-3)
@@ -658,7 +659,7 @@ for name, short in names.items():
     official, before, after = card["official_test"], card["samples_of_standard_normal"], card["samples"]
     print(f"{name:20} {told(won[name][None])}; on its card, 10,000 official test images: {official['gain']:.2f} ± "
           f"{official['standard_error']:.2f}; Fréchet distance of samples {before['frechet']:.0f} -> {after['frechet']:.0f}")
-draw.bars({name: float(v.mean()) for name, v in won.items()}, spread=[float(v.std()) / len(v) ** 0.5 for v in won.values()],
+plots.bars({name: float(v.mean()) for name, v in won.items()}, spread=[float(v.std()) / len(v) ** 0.5 for v in won.values()],
           ylabel="held-out ELBO gained, nats", alt="Gain in nats over N(0, I) of four learned priors with the same decoder")
 
 # %% [markdown]
@@ -691,7 +692,7 @@ for name, prior in shipped.items():
 notes.append(("codes of real held-out digits", *looked_at(large, unseen32.sample(1)[0][:500])))
 for name, sure, grey_share in notes:
     print(f"{name:30} the classifier is sure of {sure:4.0%}, grey pixels {grey_share:.1%}")
-draw.gallery(rows, columns=14, alt="Fourteen samples under each of five priors, all by one decoder")
+plots.gallery(rows, columns=14, alt="Fourteen samples under each of five priors, all by one decoder")
 
 # %% [markdown]
 # So the slide's belief has much to it here: with 32 hidden numbers a good part of what separates samples of $\mathcal N(0,I)$ from decoded codes of real digits disappears when only the prior changes, and of the extra grey nearly all of it. And a surprise to keep: the prior with the *worst* bound draws the digits that the classifier likes best, and that
@@ -704,7 +705,7 @@ invented = shipped["VampPrior"].inputs
 by_width = widths["... to the invented images of the VampPrior"][:, used].mean(1).argsort()
 chosen = {"the 14 narrowest answers": by_width[:14], "the 14 widest": by_width[-14:]}
 print(f"values of the invented images: {float(invented.min()):.2f} to {float(invented.max()):.2f} (bits would be 0 and 1)")
-draw.gallery({name: 2 * invented[which].clamp(0, 1) - 1 for name, which in chosen.items()}, columns=14,
+plots.gallery({name: 2 * invented[which].clamp(0, 1) - 1 for name, which in chosen.items()}, columns=14,
              alt="Invented images of the VampPrior: digits where its answers are narrow, strange patterns where they are wide")
 
 # %% [markdown]

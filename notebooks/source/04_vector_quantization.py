@@ -27,10 +27,12 @@
 # %%
 import math
 import torch
-from dgm_course import data, grid_nets, latent_nets, measures, pretrained, vae, vq
-from dgm_course.fit import Recipe, fit, linear
-from dgm_course.teach import TrajectoryPlayer, check, draw, draw_vq, estimate, play, progress, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course import data, nets, pretrained, vae, vq
+from dgm_course.core import metrics
+from dgm_course.training import Recipe, fit, linear
+from dgm_course.teach import TrajectoryPlayer, check, estimate, play, plots, progress, reveal, verify
+from dgm_course.teach.plots import vq as vq_plots
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -71,8 +73,8 @@ with torch.no_grad():
 error = float((small.test - rebuilt).square().flatten(1).sum(1).mean())
 spread = float((small.test - small.train.mean(0)).square().flatten(1).sum(1).mean())
 print(f"squared error of a held-out digit {error:.2f} (the mean digit: {spread:.2f}); {found.unique().numel()} of {K} codes are used")
-draw_vq.rows({"held-out digits": small.test[:14], "what is kept of them: 16 codes": found[:14], "drawn from these codes": rebuilt[:14]},
-             colour=draw_vq.shades(table), alt="Fourteen small digits, their grids of codes in colour, and the digits drawn from the codes")
+vq_plots.rows({"held-out digits": small.test[:14], "what is kept of them: 16 codes": found[:14], "drawn from these codes": rebuilt[:14]},
+             colour=vq_plots.shades(table), alt="Fourteen small digits, their grids of codes in colour, and the digits drawn from the codes")
 
 # %% [markdown]
 # *What you see:* the middle row is all that the decoder is given. One colour is one number; similar vectors have similar colours. Places of paper mostly share a few colours, and pieces of strokes have others.
@@ -134,8 +136,8 @@ def surer(certainty):
     kl = float(torch.special.xlogy(q, 6 * q).sum())
     rebuilt = float(q @ best)
     heights = {"−reconstruction": -rebuilt, "KL to uniform": kl, "−ELBO": kl - rebuilt, "exact −log p(x)": -float(exact[picture_no])}
-    ax = draw.panels(1, 5.2, height=2.7)[0]
-    draw.bars(heights, ylabel="nats", ax=ax, title=f"q(likeliest code) = {float(q.max()):.2f}")
+    ax = plots.panels(1, 5.2, height=2.7)[0]
+    plots.bars(heights, ylabel="nats", ax=ax, title=f"q(likeliest code) = {float(q.max()):.2f}")
     ax.set_ylim(0, 5.2)
     return ax
 
@@ -173,8 +175,8 @@ gumbels = vq.gumbel_noise(logits[1:2].expand(16, 6))
 def soft_draws(temperature):
     """Sixteen soft draws of one posterior, and the posterior itself."""
     y = vq.gumbel_softmax(logits[1:2].expand(16, 6), gumbels, temperature)
-    return draw_vq.shares([y, q[1:2].expand(2, 6)], names=["16 soft draws, the same noise", "q"],
-                          ax=draw.panels(1, 6.4, height=2.6)[0], title=f"$\\tau={temperature:.2f}$")
+    return vq_plots.shares([y, q[1:2].expand(2, 6)], names=["16 soft draws, the same noise", "q"],
+                          ax=plots.panels(1, 6.4, height=2.6)[0], title=f"$\\tau={temperature:.2f}$")
 
 play(soft_draws, temperature=(0.05, 3.0, 0.05, 0.05))
 
@@ -183,7 +185,7 @@ play(soft_draws, temperature=(0.05, 3.0, 0.05, 0.05))
 
 # %% tags=["slide:vq.discrete-reparam"]
 bits, held = data.binarise(small.train), data.binarise(small.test)
-net, frequency = latent_nets.DenseNet, bits.mean(0).clamp(0.01, 0.99)
+net, frequency = nets.DenseNet, bits.mean(0).clamp(0.01, 0.99)
 independent = torch.where(held == 1, frequency.log(), (1 - frequency).log()).flatten(1).sum(1).mean()
 discrete = {}
 for temperature in (0.1, 0.7, 3.0):
@@ -205,7 +207,7 @@ one = discrete[0.7]
 with torch.no_grad():
     best_codes = one.encode(held[:14])
     invented = one.decode(torch.randint(16, (14, 4), generator=seed(4))).mean
-draw_vq.rows({"held-out digits": 2 * held[:14] - 1, "their likeliest codes, four each": best_codes[:, None],
+vq_plots.rows({"held-out digits": 2 * held[:14] - 1, "their likeliest codes, four each": best_codes[:, None],
               "chance of ink, from these codes": 2 * one.decode(best_codes).mean.detach() - 1, "from four codes at random": 2 * invented - 1},
              alt="Digits, their four codes, what the decoder makes of them, and what it makes of random codes")
 
@@ -241,7 +243,7 @@ reveal(vq.nearest)
 # <details><summary>Answer</summary>Only its own and its neighbours': borders are shared by two. In the corner nobody chooses it; its neighbours inherit its points, and the error rises. No step brings it back: there are no points whose middle it could move to.</details>
 
 # %% tags=["slide:vq.nearest"]
-from dgm_course.teach.players.cells import CellPlayer
+from dgm_course.teach.widgets.cells import CellPlayer
 
 seed(6)
 cloud = data.spiral().stratified(600)
@@ -313,7 +315,7 @@ reveal(vq.straight_through)
 
 # %% tags=["slide:vq.straight-through"]
 line = torch.tensor([[-2.2], [-1.0], [0.1], [1.3], [2.4]])
-draw_vq.staircase(line, lambda z: 0.35 * (z - 0.7) ** 2 + 0.35 * torch.cos(2.2 * z), torch.tensor([-2.4, -1.3, -0.75, 0.35, 0.95, 1.6, 2.6]),
+vq_plots.staircase(line, lambda z: 0.35 * (z - 0.7) ** 2 + 0.35 * torch.cos(2.2 * z), torch.tensor([-2.4, -1.3, -0.75, 0.35, 0.95, 1.6, 2.6]),
                   alt="A cost that is a staircase in z, and arrows that show the straight-through estimate of its slope on every step")
 
 # %% [markdown]
@@ -328,7 +330,7 @@ draw_vq.staircase(line, lambda z: 0.35 * (z - 0.7) ** 2 + 0.35 * torch.cos(2.2 *
 # sg is `.detach()`: *here, no gradient*. The second and third term have the same value and different addressees. Take the gradient of each term by itself, and look where it arrives.
 
 # %% tags=["slide:vq.loss"]
-trio = vq.VQVAE(grid_nets.GridEncoder(3, 8, 1), vae.FixedGaussianHead(grid_nets.GridDecoder(3, 8, 1), (1, 8, 8), 0.5**0.5),
+trio = vq.VQVAE(nets.GridEncoder(3, 8, 1), vae.FixedGaussianHead(nets.GridDecoder(3, 8, 1), (1, 8, 8), 0.5**0.5),
                 vq.Codebook(torch.randn(6, 3), vq.ByGradient())).double()
 x = small.train[:32].double()
 terms = trio.terms(x)
@@ -348,7 +350,7 @@ for term, part in (("reconstruction", "codebook"), ("codebook", "encoder"), ("co
     verify("vq.loss", torch.tensor(norms[term][part]), 0.0, what=f"the {term} term does not move the {part}", scale=norms[term]["codebook" if term == "codebook" else "encoder"])
 
 # %% tags=["slide:vq.loss"]
-draw_vq.moves(norms, alt="Table of gradient norms: reconstruction moves encoder and decoder, the codebook term the codebook, commitment the encoder")
+vq_plots.moves(norms, alt="Table of gradient norms: reconstruction moves encoder and decoder, the codebook term the codebook, commitment the encoder")
 
 # %% [markdown]
 # **Predict.** Somebody forgets both stop-gradients. Which cells of this table fill up, and what value does the loss have then?
@@ -398,10 +400,10 @@ TrajectoryPlayer([way for way, _ in runs.values()], data=cloud, titles=list(runs
                  label="24 codebook vectors settling on a spiral: by gradient, by moving averages, and revived")
 
 # %%
-axes = draw.panels(3, 2.5)
+axes = plots.panels(3, 2.5)
 for ax, (name, (_, book)) in zip(axes, runs.items()):
-    draw_vq.cells(book.vectors, points=cloud, ax=ax, title=name)
-draw.shown(axes, alt="Cells of three codebooks on a spiral; crosses are dead vectors, none where they were revived")
+    vq_plots.cells(book.vectors, points=cloud, ax=ax, title=name)
+plots.shown(axes, alt="Cells of three codebooks on a spiral; crosses are dead vectors, none where they were revived")
 
 # %% [markdown]
 # *Perplexity* is the usual meter: $\exp(-\sum_kp_k\log p_k)$ of the shares $p_k$. It is K where all codes come equally often, and 1 where one code says everything.
@@ -417,7 +419,7 @@ mnist = data.mnist().to(device())
 def short(rule, revival, name):
     """A small VQ-VAE after a short training, and the perplexity of its running usage on the way."""
     seed(10)
-    encoder, decoder = grid_nets.GridEncoder(16, 12), grid_nets.GridDecoder(16, 12).start_at(-1.0)
+    encoder, decoder = nets.GridEncoder(16, 12), nets.GridDecoder(16, 12).start_at(-1.0)
     one = vq.VQVAE(encoder, vae.FixedGaussianHead(decoder, (1, 28, 28), 0.5**0.5), vq.Codebook(torch.randn(64, 16), rule, revival)).to(device())
     meter, told = [], progress(name)
     def report(history):
@@ -438,11 +440,11 @@ for name, (one, _) in trained.items():
         error = float((mnist.test - one.picture(codes)).square().flatten(1).sum(1).mean())
     used[name] = torch.bincount(codes.flatten(), minlength=64) / codes.numel()
     print(f"{name:18} squared error of a held-out digit {error:5.1f}, perplexity {vq.perplexity(codes, 64):4.1f} of 64")
-draw_vq.usage(used, alt="Share of each code, most used first, for three codebooks: with revival hardly any is dead")
+vq_plots.usage(used, alt="Share of each code, most used first, for three codebooks: with revival hardly any is dead")
 
 # %% tags=["slide:vq.vqvae"]
 steps = range(len(trained["by gradient"][1]))
-draw.curves({name: (steps, meter) for name, (_, meter) in trained.items()}, xlabel="step of the training",
+plots.curves({name: (steps, meter) for name, (_, meter) in trained.items()}, xlabel="step of the training",
             ylabel="codes in effective use", alt="Perplexity of the running usage through training: it falls to a few codes, and jumps up where the dead are revived")
 
 # %% [markdown]
@@ -461,7 +463,7 @@ error = float((test - back).square().flatten(1).sum(1).mean())
 print(f"{len(test)} held-out digits: squared error {error:.1f} (the mean digit: {float((test - test.mean(0)).square().flatten(1).sum(1).mean()):.0f}); "
       f"{digit_codes.unique().numel()} of 64 codes in use, perplexity {vq.perplexity(digit_codes, 64):.1f}")
 print(f"recognised (the right class, with probability 0.9 or more): {float(seen(test, labels).float().mean()):.1%} of the digits, {float(seen(back, labels).float().mean()):.1%} of what came back")
-draw_vq.rows({"held-out digits": test[:14], "49 codes each": digit_codes[:14], "drawn from the codes": back[:14]}, colour=draw_vq.shades(tokens.codebook.vectors),
+vq_plots.rows({"held-out digits": test[:14], "49 codes each": digit_codes[:14], "drawn from the codes": back[:14]}, colour=vq_plots.shades(tokens.codebook.vectors),
              alt="Fourteen digits, their 7 by 7 grids of codes, and their reconstructions, hardly to be told from the originals")
 
 # %% [markdown]
@@ -476,10 +478,10 @@ def one_code(code, row, column):
     changed = digit_codes[3:4].clone()
     changed[0, row, column] = code
     new = tokens.picture(changed)
-    axes = draw.panels(3, 2.1)
-    draw.images(back[3:4], columns=1, ax=axes[0], title="as it was")
-    draw.images(new, columns=1, ax=axes[1], title=f"place ({row}, {column}) told {code}")
-    draw.heat((back[3, 0] - new[0, 0]).flip(0).T, ax=axes[2], size=1.5, title="what changed")
+    axes = plots.panels(3, 2.1)
+    plots.images(back[3:4], columns=1, ax=axes[0], title="as it was")
+    plots.images(new, columns=1, ax=axes[1], title=f"place ({row}, {column}) told {code}")
+    plots.heat((back[3, 0] - new[0, 0]).flip(0).T, ax=axes[2], size=1.5, title="what changed")
     return axes
 
 play(one_code, code=(0, 63, 1, 0), row=(0, 6, 1, 3), column=(0, 6, 1, 3))
@@ -498,7 +500,7 @@ seed(11)
 learned_codes, uniform_codes = prior.sample(len(asked), asked), uniform.sample(len(asked))
 written, noise = tokens.picture(learned_codes), tokens.picture(uniform_codes)
 few = torch.arange(14) * 500 // 14
-draw.gallery({"codes from the uniform prior": noise[few], "codes from the learned prior": written[few]}, columns=14,
+plots.gallery({"codes from the uniform prior": noise[few], "codes from the learned prior": written[few]}, columns=14,
              alt="Fourteen decodings of uniform codes, scribble; fourteen of learned codes, digits")
 
 # %% tags=["slide:vq.uniform-vs-learned"]
@@ -528,11 +530,11 @@ rivals = {"other real digits": others, "VQ-VAE, learned prior": written, "DCGAN"
 with torch.no_grad():
     real = judge.features(test[:500])
     for name, x in rivals.items():
-        found = measures.precision_recall_coverage(real, judge.features(x))
+        found = metrics.precision_recall_coverage(real, judge.features(x))
         share = torch.bincount(judge(x).argmax(1), minlength=10) / len(x)
         print(f"{name:22} precision {found.precision:.2f}, recall {found.recall:.2f}, rarest class {float(share.min()):.1%}")
     sevens = {name: x[judge(x).argmax(1) == 7][:12] for name, x in rivals.items() if name != "VQ-VAE, uniform prior"}
-draw.gallery({f"sevens: {name}": x for name, x in sevens.items()}, alt="Twelve sevens each: real ones, from the VQ-VAE with its prior, and from the GAN")
+plots.gallery({f"sevens: {name}": x for name, x in sevens.items()}, alt="Twelve sevens each: real ones, from the VQ-VAE with its prior, and from the GAN")
 
 # %% [markdown]
 # On these small digits the slide's contrast is mild: this GAN was trained with a penalty that keeps it from collapsing, its recall is close to that of the codes, and what sets the two apart is rather precision. (The uniform prior shows what a recall near 0 looks like.) Two cautions belong to the comparison. The prior was *told* the classes
@@ -558,7 +560,7 @@ with torch.no_grad():
 verify("vq.vqvae2", bound, -(16 + 49) * math.log(64), what="both grids cost log K a place: ELBO = log p(x|both) − 65 log K", tolerance=1e-5)
 for name, x in {"top alone, 16 codes": top_alone, "top and bottom, 65 codes": both, "one level, 49 codes": back}.items():
     print(f"{name:26} squared error of a held-out digit {float((test - x).square().flatten(1).sum(1).mean()):5.1f}, recognised {float(seen(x, labels).float().mean()):.1%}")
-draw_vq.rows({"held-out digits": test[:14], "top: 4 × 4 codes": grids.top[:14], "from the top alone": top_alone[:14], "bottom: 7 × 7 codes": grids.bottom[:14],
+vq_plots.rows({"held-out digits": test[:14], "top: 4 × 4 codes": grids.top[:14], "from the top alone": top_alone[:14], "bottom: 7 × 7 codes": grids.bottom[:14],
               "from both": both[:14]}, alt="Digits, coarse codes, the blurred digits that these alone give, fine codes, and the sharp digits from both")
 
 # %% [markdown]
@@ -570,7 +572,7 @@ draw_vq.rows({"held-out digits": test[:14], "top: 4 × 4 codes": grids.top[:14],
 # %% tags=["slide:vq.vqvae2"]
 with torch.no_grad():
     crossed = levels.decode(grids.top[:14], grids.bottom[1:15]).mean
-draw.gallery({"the top's digit": test[:14], "the bottom's digit": test[1:15], "decoded together": crossed}, columns=14,
+plots.gallery({"the top's digit": test[:14], "the bottom's digit": test[1:15], "decoded together": crossed}, columns=14,
              alt="Digits decoded from the coarse codes of one and the fine codes of another")
 
 # %% [markdown]
@@ -693,7 +695,7 @@ elbo_of_codes = check("vq.elbo", elbo_of_codes)
 
 # %%
 seed(13)
-eyes, hand = grid_nets.GridEncoder(8, 16, 1), grid_nets.GridDecoder(8, 16, 1)
+eyes, hand = nets.GridEncoder(8, 16, 1), nets.GridDecoder(8, 16, 1)
 with torch.no_grad():
     start = eyes(small.train[:200]).movedim(1, -1).flatten(0, 2)
 sums = start[torch.randperm(len(start))[:32]].clone()                  # the vectors start on outputs: another cure for dead codes
@@ -718,7 +720,7 @@ error = (small.test - mine).square().flatten(1).sum(1)
 bound = elbo_of_codes(-error - 32 * math.log(math.pi), codes.flatten(1), torch.zeros(len(codes), 16, 32))
 print(f"your VQ-VAE: squared error {float(error.mean()):.2f} (the mean digit {spread:.2f}), {float(codes_in_use(codes.flatten(1), 32)):.1f} of 32 codes "
       f"in effective use, ELBO {float(bound.mean()):.1f} nats (σ² = ½, uniform prior)")
-draw_vq.rows({"held-out digits": small.test[:14], "your codes": codes[:14], "your reconstructions": mine[:14]}, colour=draw_vq.shades(vectors),
+vq_plots.rows({"held-out digits": small.test[:14], "your codes": codes[:14], "your reconstructions": mine[:14]}, colour=vq_plots.shades(vectors),
              alt="Small digits, their codes, and their reconstructions by the reader's own pieces")
 
 # %% [markdown]

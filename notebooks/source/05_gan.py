@@ -28,12 +28,13 @@
 import math
 
 import torch
-from dgm_course import adversarial_nets as nets, data, dynamics, measures, pretrained
-from dgm_course.distributions import Mixture
-from dgm_course.fit import Recipe, fit, linear
-from dgm_course.gan import GAN, R1, Affine, Duel, Optimal, alternating, invert, minimax, non_saturating, value_on_grid, wasserstein
-from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, draw, play, progress, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course import data, nets, pretrained
+from dgm_course.core import metrics, ode
+from dgm_course.core.distributions import Mixture
+from dgm_course.training import Recipe, fit, linear
+from dgm_course.gan import Affine, Duel, GAN, Optimal, R1, alternating, invert, minimax, non_saturating, value_on_grid, wasserstein
+from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, play, plots, progress, reveal, verify
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -70,10 +71,10 @@ for step in range(steps):
 # %%
 with torch.no_grad():
     fake = G(torch.randn(2000, 4))
-axes = draw.panels(2, 3.0)
-draw.points(moons.sample(2000), ax=axes[0], title="data")
-draw.points(fake, ax=axes[1], color=draw.BLUE, title="G(z), one pass a sample")
-draw.shown(axes, alt="Two moons, and what the bare generator makes: both moons, with some samples strewn between them")
+axes = plots.panels(2, 3.0)
+plots.points(moons.sample(2000), ax=axes[0], title="data")
+plots.points(fake, ax=axes[1], color=plots.BLUE, title="G(z), one pass a sample")
+plots.shown(axes, alt="Two moons, and what the bare generator makes: both moons, with some samples strewn between them")
 
 # %% [markdown]
 # Look at two things: the moons are there, and so are some samples *between* them. $G$ is continuous, and a continuous image of one Gaussian blob cannot fall into two pieces: there is always a bridge.
@@ -158,12 +159,12 @@ for step in range(601):
     game.critic(learned(real), learned(fake)).backward()
     optimizer.step()
 series = {f"learned, {step} steps": (line[:, 0], values) for step, values in snapshots.items()}
-axes = draw.panels(1, 6.4, height=3.3)
-draw.curves({"data π": (line[:, 0], pi), "model p": (line[:, 0], p), **series,
+axes = plots.panels(1, 6.4, height=3.3)
+plots.curves({"data π": (line[:, 0], pi), "model p": (line[:, 0], p), **series,
              "exact: π/(π + p)": (line[:, 0], best(line).sigmoid())}, ax=axes[0], xlabel="x", ylabel="density, or D(x)")
 axes[0].set_ylim(-0.03, 1.4)
 axes[0].legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
-draw.shown(axes, alt="Two densities on a line, the exact discriminator, and a learned one approaching it")
+plots.shown(axes, alt="Two densities on a line, the exact discriminator, and a learned one approaching it")
 
 # %% [markdown]
 # The same in the plane, where it is a landscape: red where $D>\frac12$ (more likely real), blue where the generator is overrepresented, white where one cannot tell.
@@ -181,10 +182,10 @@ for step in range(steps):
     game.critic(plane(eight.sample(256)), plane(blob(torch.randn(256, 2)).detach())).backward()
     optimizer.step()
 with torch.no_grad():
-    axes = draw.panels(2, 3.2)
+    axes = plots.panels(2, 3.2)
     for ax, d, name in zip(axes, (exact, plane), ("$D^*-1/2$, exact", "learned $D-1/2$")):
-        draw.heat(d(grid).sigmoid() - 0.5, ax=ax, size=0.5, title=name)
-draw.shown(axes, alt="Exact and learned discriminator of eight Gaussians against one broad blob: eight red islands")
+        plots.heat(d(grid).sigmoid() - 0.5, ax=ax, size=0.5, title=name)
+plots.shown(axes, alt="Exact and learned discriminator of eight Gaussians against one broad blob: eight red islands")
 
 # %% [markdown]
 # **Predict.** Someone trains $D$ for ever against a fixed generator and reports: "the discriminator's loss stays at 1.386". What has he seen?
@@ -201,11 +202,11 @@ draw.shown(axes, alt="Exact and learned discriminator of eight Gaussians against
 # grid; on the right the two KLs, which never see a discriminator.
 
 # %% tags=["slide:gan.jsd"]
-line_grid = measures.Grid(-12, 12, 4000, 1)
+line_grid = metrics.Grid(-12, 12, 4000, 1)
 for name, fake_density in {"one blob": model_1d, "half of the data": one(2.0), "nearly right": one(-1.9, 2.1, std=0.75),
                            "the data": one(-2.0, 2.0)}.items():
     value = torch.tensor(value_on_grid(truth, fake_density, Optimal(truth, fake_density), line_grid), dtype=torch.float64)
-    jsd = measures.jsd_on_grid(truth.log_prob, fake_density.log_prob, line_grid)
+    jsd = metrics.jsd_on_grid(truth.log_prob, fake_density.log_prob, line_grid)
     verify("gan.jsd", value, torch.full_like(value, 2 * jsd - 2 * math.log(2)), what=f"{name:16} V(G, D*) = {float(value):7.4f} = 2·{jsd:.4f} − 2 log 2")
 
 # %% [markdown]
@@ -224,22 +225,22 @@ for step in range(250):
     with torch.no_grad():
         by_samples = -minimax().critic(judge(truth.sample(4000)), judge(single(torch.randn(4000, 1).double())))
     if step % 5 == 0:
-        double = 2 * measures.jsd_on_grid(truth.log_prob, single.density.log_prob, measures.Grid(-12, 12, 1500, 1))
+        double = 2 * metrics.jsd_on_grid(truth.log_prob, single.density.log_prob, metrics.Grid(-12, 12, 1500, 1))
         trace.append((step, float(by_samples) + 2 * math.log(2), double))
     optimizer.zero_grad()
     minimax().generator(judge(single(noise))).backward()
     optimizer.step()
 steps, value, double = zip(*trace)
-draw.curves({"V + 2 log 2, by samples": (steps, value), "exact: 2 JSD, by quadrature": (steps, double)},
+plots.curves({"V + 2 log 2, by samples": (steps, value), "exact: 2 JSD, by quadrature": (steps, double)},
             xlabel="generator step against the exact D*", ylabel="nats",
             alt="The measured value follows twice the JSD down through a whole training")
 
 # %%
 print("the generator is now", single.density, "; the data sit at −2 and 2, deviation 0.7 each")
 landscape = torch.linspace(-4, 4, 81)
-jsds = {name: (landscape, [measures.jsd_on_grid(truth.log_prob, one(float(m), std=std).log_prob, measures.Grid(-12, 12, 800, 1))
+jsds = {name: (landscape, [metrics.jsd_on_grid(truth.log_prob, one(float(m), std=std).log_prob, metrics.Grid(-12, 12, 800, 1))
                            for m in landscape]) for name, std in {"std 0.7": 0.7, "std 2": 2.0}.items()}
-draw.curves(jsds, xlabel="where the blob sits", ylabel="JSD to the data (nats)",
+plots.curves(jsds, xlabel="where the blob sits", ylabel="JSD to the data (nats)",
             alt="JSD of one blob to two: two valleys for a narrow blob, one in the middle for a broad one")
 
 # %% [markdown]
@@ -304,16 +305,16 @@ def push(gap, rule):
     return float(torch.autograd.grad(rule.generator(logits), x)[0].sum())
 
 gaps = torch.linspace(0, 8, 41)
-draw.curves({rule.name: (gaps, [push(float(g), rule) for g in gaps]) for rule in (minimax(), non_saturating())},
+plots.curves({rule.name: (gaps, [push(float(g), rule) for g in gaps]) for rule in (minimax(), non_saturating())},
             xlabel="gap between data and model", ylabel="push towards the data",
             alt="The saturating push rises a little and dies as the gap grows; the non-saturating one keeps growing")
 
 # %% tags=["slide:gan.algorithm1"]
 def sliding(gap):
     """Two Gaussians, the best discriminator between them, and how strongly each loss pushes."""
-    axes, x = draw.panels(1, 4.2, height=2.9), torch.linspace(-4, 12, 200, dtype=torch.float64)[:, None]
+    axes, x = plots.panels(1, 4.2, height=2.9), torch.linspace(-4, 12, 200, dtype=torch.float64)[:, None]
     sides = {"data": one(0.0, std=1.0), "model": one(gap, std=1.0)}
-    draw.curves({name: (x[:, 0], side.log_prob(x).exp()) for name, side in sides.items()}
+    plots.curves({name: (x[:, 0], side.log_prob(x).exp()) for name, side in sides.items()}
                 | {"exact: D*": (x[:, 0], Optimal(*sides.values())(x).sigmoid())}, ax=axes[0], xlabel="x", ylabel="")
     axes[0].set_title(f"push: saturating {push(gap, minimax()):.3f}, other {push(gap, non_saturating()):.2f}", fontsize=10)
     axes[0].legend(frameon=False, fontsize=8, loc="upper right")
@@ -336,22 +337,22 @@ def trained(rule, k, steps):
     seed(6)
     gan = GAN(nets.Sculptor(latent=4), nets.Critic(), rule, k=k)
     history = fit(gan, moons, Recipe(steps * k, 128, 1e-3, betas=(0.5, 0.99)))
-    far = measures.energy_distance(gan.sample(2000), moons.stratified(2000))
+    far = metrics.energy_distance(gan.sample(2000), moons.stratified(2000))
     return gan, history, far
 
 runs = {}
 for rule in (minimax(), non_saturating()):
     for k in (1, 3):
         runs[f"{rule.name}, k = {k}"] = trained(rule, k, budget(quick=350, full=3000))
-floor = measures.floor(moons, measures.energy_distance, 2000, repeats=3)
+floor = metrics.floor(moons, metrics.energy_distance, 2000, repeats=3)
 for name, (gan, history, far) in runs.items():
     print(f"{name:24} energy distance {far:.3f} (floor {floor.mean:.4f} ± {floor.sd:.4f})")
 
 # %%
-axes = draw.panels(4, 2.0)
+axes = plots.panels(4, 2.0)
 for ax, (name, (gan, history, far)) in zip(axes, runs.items()):
-    draw.points(gan.sample(1500), ax=ax, color=draw.BLUE, title=name)
-draw.shown(axes, alt="Samples of four short trainings: two losses, one or three discriminator steps")
+    plots.points(gan.sample(1500), ax=ax, color=plots.BLUE, title=name)
+plots.shown(axes, alt="Samples of four short trainings: two losses, one or three discriminator steps")
 
 # %% [markdown]
 # (One seed each and a short training: read the distances, but do not make a law of them. Section 11 asks how much a seed does.)
@@ -371,7 +372,7 @@ draw.shown(axes, alt="Samples of four short trainings: two losses, one or three 
 seed(6)
 times, start = torch.linspace(0, 40, 401), torch.tensor([2.0, 0.0]) + 0.35 * torch.randn(300, 2)
 duels = {"minimax": Duel(minimax()), "R1 penalty": Duel(minimax(), r1=0.5)}
-ways = {name: dynamics.solve(duel, start, times, method=dynamics.rk4) for name, duel in duels.items()}
+ways = {name: ode.solve(duel, start, times, method=ode.rk4) for name, duel in duels.items()}
 TrajectoryPlayer(list(ways.values()), field=[lambda x, t, d=d: d(x) for d in duels.values()], times=times, trails=40, seconds=8,
                  titles=list(ways), drop=[[2.0, 1.0]], steps=60, label="Pairs (θ, ψ) circle; with a penalty they spiral in")
 
@@ -383,12 +384,12 @@ TrajectoryPlayer(list(ways.values()), field=[lambda x, t, d=d: d(x) for d in due
 # %% tags=["slide:gan.optimality-reality"]
 start, times = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.arange(0, 40, 0.2, dtype=torch.float64)
 simple = Duel(wasserstein(None))
-manners = {"both at once": (simple, dynamics.euler), "in turn": (simple, alternating), "exact: continuous time": (simple, dynamics.rk4),
+manners = {"both at once": (simple, ode.euler), "in turn": (simple, alternating), "exact: continuous time": (simple, ode.rk4),
            "in turn, with R1": (Duel(wasserstein(None), r1=0.3), alternating)}
-radius = {name: dynamics.solve(duel, start, times, method=method)[:, 0].norm(dim=1) for name, (duel, method) in manners.items()}
+radius = {name: ode.solve(duel, start, times, method=method)[:, 0].norm(dim=1) for name, (duel, method) in manners.items()}
 growth = (1 + 0.2**2) ** (torch.arange(len(times), dtype=torch.float64) / 2)
 verify("gan.optimality-reality", radius["both at once"], growth, what="both at once: the radius grows by √(1 + h²) a step")
-draw.curves({name: (times, r) for name, r in radius.items()}, xlabel="time (step 0.2)", ylabel="distance from the solution", log="y",
+plots.curves({name: (times, r) for name, r in radius.items()}, xlabel="time (step 0.2)", ylabel="distance from the solution", log="y",
             alt="Simultaneous steps spiral out, alternating ones stay, the penalty brings them in")
 
 # %% [markdown]
@@ -399,7 +400,7 @@ draw.curves({name: (times, r) for name, r in radius.items()}, xlabel="time (step
 _, history, _ = runs["non-saturating, k = 1"]
 smooth = lambda x: x.unfold(0, 20, 5).mean(1)
 at = torch.arange(20, 20 + 5 * len(smooth(history.losses["generator"])), 5)
-draw.curves({"discriminator": (at, smooth(history.losses["discriminator"])), "generator": (at, smooth(history.losses["generator"])),
+plots.curves({"discriminator": (at, smooth(history.losses["discriminator"])), "generator": (at, smooth(history.losses["generator"])),
              "exact: 2 log 2, if solved": (at, [2 * math.log(2)] * len(at)), "exact: log 2": (at, [math.log(2)] * len(at))},
             xlabel="step", ylabel="loss (mean of 20)", alt="Losses of a real training wander about their equilibrium values")
 
@@ -436,7 +437,7 @@ def play_out(world, steps, s, game, lr, pace, latent, pack, watch=None):
     gan = GAN(nets.Sculptor(latent), nets.Packed(critic, pack) if pack > 1 else critic, game, pace=pace)
     fit(gan, world, settings, report=watch and (lambda history: watch(history, gan)))
     x = gan.sample(2500)
-    return x, measures.mode_counts(x, world.means, float(world.stds[0, 0]))
+    return x, metrics.mode_counts(x, world.means, float(world.stds[0, 0]))
 
 # %% tags=["slide:gan.mode-collapse"]
 def counted(world, changes, steps, every):
@@ -447,7 +448,7 @@ def counted(world, changes, steps, every):
         if history.step % every == 0:
             with torch.no_grad():
                 x = gan.generator(z)                                   # the same noise each time
-            moments.append((history.step, measures.mode_counts(x, world.means, float(world.stds[0, 0])).covered, x[:400]))
+            moments.append((history.step, metrics.mode_counts(x, world.means, float(world.stds[0, 0])).covered, x[:400]))
     x, found = play_out(world, steps, 0, **(plain | changes), watch=watch)
     return moments, found
 
@@ -455,12 +456,12 @@ steps = budget(quick=600, full=4000)
 ring = {name: counted(eight, changes, steps, steps // 15) for name, changes in cures.items()}
 for name, (moments, found) in ring.items():
     print(f"{name:12} {found}")
-draw.curves({name: ([m[0] for m in moments], [m[1] for m in moments]) for name, (moments, _) in ring.items()},
+plots.curves({name: ([m[0] for m in moments], [m[1] for m in moments]) for name, (moments, _) in ring.items()},
             xlabel="step", ylabel="modes found (of 8)", alt="Modes found over training: by the plain game, with each of four changes, and with all")
 
 # %%
 TrajectoryPlayer([torch.stack([m[2] for m in ring[name][0]]) for name in ("plain", "even pace")], data=eight.means,
-                 titles=["plain", "even pace"], color=draw.BLUE, trails=0, seconds=6, time="training",
+                 titles=["plain", "even pace"], color=plots.BLUE, trails=0, seconds=6, time="training",
                  label="Samples over training: the plain game wanders from mode to mode, the cured one covers the ring")
 
 # %% [markdown]
@@ -485,14 +486,14 @@ seed(0)
 chooser = GAN(nets.Choice(nets.Sculptor(102, width=128), 100), nets.Critic(width=128), non_saturating().plus(R1(0.05)))
 fit(chooser, grid25, Recipe(budget(quick=800, full=3000), 256, 3e-3, decay=linear, betas=(0.5, 0.99)), report=progress("chooser"))
 x = chooser.sample(2500)
-found["a choice first"] = x, measures.mode_counts(x, grid25.means, 0.1)
-axes = draw.panels(4, 2.2)
-draw.points(grid25.sample(1500), ax=axes[0], title="data")
+found["a choice first"] = x, metrics.mode_counts(x, grid25.means, 0.1)
+axes = plots.panels(4, 2.2)
+plots.points(grid25.sample(1500), ax=axes[0], title="data")
 for ax, (name, (x, count)) in zip(axes[1:], found.items()):
     print(f"{name:15} {count}")
-    draw.points(x[:1500], ax=ax, color=draw.BLUE, title=f"{name}: {count.covered} of 25")
+    plots.points(x[:1500], ax=ax, color=plots.BLUE, title=f"{name}: {count.covered} of 25")
 print(f"an even smear   25 of 25 modes; high quality {math.pi * 0.3**2 / 1.5**2:.1%} (three deviations of 0.1 in cells of 1.5)")
-draw.shown(axes, alt="A grid of 25 modes: the plain game at one place, the cured one a smear, islands where the noise chooses first")
+plots.shown(axes, alt="A grid of 25 modes: the plain game at one place, the cured one a smear, islands where the noise chooses first")
 
 # %% [markdown]
 # The last line is a warning about counting. A generator that knows nothing of the grid, and strews its samples evenly, would *find* all 25 modes too, and one sample in eight would be of high quality by luck. So a count of modes means something only
@@ -512,7 +513,7 @@ live = pretrained.digits_dcgan().to(device())
 history = fit(live, mnist.train, pretrained.adversarial_recipe(budget(quick=400, full=4000), ema=0.95), report=progress("DCGAN"))
 dcgan = pretrained.load("dcgan_digits").to(device())
 seed(8)
-draw.gallery({f"live, {history.step} steps": live.sample(24), "the shipped weights": dcgan.sample(24), "real": mnist.test[:24]},
+plots.gallery({f"live, {history.step} steps": live.sample(24), "the shipped weights": dcgan.sample(24), "real": mnist.test[:24]},
              alt="Digits of a DCGAN after a few steps and of the shipped weights, beside real ones")
 
 # %% tags=["slide:gan.dcgan"]
@@ -523,7 +524,7 @@ with torch.no_grad():
     counts = torch.bincount(judge(drawn).argmax(1), minlength=10)
 told = pretrained.card("dcgan_digits")["held_out"]
 print(f"Fréchet {told['frechet']} (floor {told['frechet_floor']}), precision {told['precision']}, recall {told['recall']}: {told['protocol']}")
-draw.bars({str(digit): int(count) for digit, count in enumerate(counts)}, ylabel="of 1,000 samples",
+plots.bars({str(digit): int(count) for digit, count in enumerate(counts)}, ylabel="of 1,000 samples",
           alt="How many of a thousand samples are taken for each digit: all ten occur, not equally often")
 
 # %% [markdown]
@@ -565,7 +566,7 @@ pictures = {"its own samples": dcgan.sample(8), "held-out digits": mnist.test[:8
 found = {name: searched(x) for name, x in pictures.items()}
 for name, result in found.items():
     print(f"{name:18} root mean squared error {float(result.error.mean().sqrt()):.3f} (pixels run from −1 to 1)")
-draw.gallery({f"{name}, then the nearest that G can make": torch.cat([pictures[name], result.image]) for name, result in found.items()},
+plots.gallery({f"{name}, then the nearest that G can make": torch.cat([pictures[name], result.image]) for name, result in found.items()},
              columns=8, alt="Pictures, and the nearest pictures that the generator can make")
 
 # %% [markdown]
@@ -604,7 +605,7 @@ with torch.no_grad():
     z = style.noise(12)
     w = G_style.mapping(z)
     many = torch.stack([G_style.synthesis(w) for _ in range(40)])
-draw.gallery({"twelve styles": G_style.synthesis(w), "the same, other noise": many[0], "what the noise changes (× 8)": (8 * many.std(0) - 1).clamp(-1, 1)},
+plots.gallery({"twelve styles": G_style.synthesis(w), "the same, other noise": many[0], "what the noise changes (× 8)": (8 * many.std(0) - 1).clamp(-1, 1)},
              alt="Twelve digits, the same with other noise, and where the noise matters: along the edges of strokes")
 
 # %% [markdown]
@@ -624,7 +625,7 @@ def mixed(layer):
         sheet = G_style.synthesis(table, noises).view(5, 6, 1, 28, 28)
         heads = torch.cat([-torch.ones(1, 1, 28, 28, device=w.device), G_style.synthesis(top, noises)])
         rows = [torch.cat([head[None], row]) for head, row in zip(G_style.synthesis(left, noises), sheet)]
-    return draw.images(torch.cat([heads, *rows]), columns=7, title=f"below layer {layer}: style of the row; from it on: of the column")
+    return plots.images(torch.cat([heads, *rows]), columns=7, title=f"below layer {layer}: style of the row; from it on: of the column")
 
 play(mixed, layer=(0, 5, 1, 2))
 
@@ -664,7 +665,7 @@ for name, runs_of in lucky.items():
     print(f"{name:10} modes of 8: {[found.covered for found in runs_of]}   high quality: "
           f"{', '.join(f'{found.high_quality:.0%}' for found in runs_of)}")
 covered = {name: torch.tensor([float(found.covered) for found in runs_of]) for name, runs_of in lucky.items()}
-draw.bars({name: v.mean() for name, v in covered.items()} | {"exact: a perfect sampler": 8},
+plots.bars({name: v.mean() for name, v in covered.items()} | {"exact: a perfect sampler": 8},
           spread=[float(v.std()) for v in covered.values()] + [0.0], ylabel="modes found, mean ± sd of 5 seeds",
           alt="Modes found over five seeds by the plain and the cured game")
 
@@ -811,12 +812,12 @@ for step in range(budget(quick=400, full=3000)):
 # %%
 with torch.no_grad():
     x = yours_G(torch.randn(2500, 2))
-print("your game:", measures.mode_counts(x, eight.means, 0.25))
+print("your game:", metrics.mode_counts(x, eight.means, 0.25))
 at_data, at_model = truth.sample(200_000), model_1d.sample(200_000)
 bound = kl_bound(1 + best(at_data), 1 + best(at_model))
-exact_kl = measures.kl_on_grid(truth.log_prob, model_1d.log_prob, line_grid)
+exact_kl = metrics.kl_on_grid(truth.log_prob, model_1d.log_prob, line_grid)
 print(f"KL by your bound, best critic: {float(bound):.3f}; by quadrature: {exact_kl:.3f}")
-draw.points(x, color=draw.BLUE, title="your generator", alt="Samples of the reader's own GAN on the ring")
+plots.points(x, color=plots.BLUE, title="your generator", alt="Samples of the reader's own GAN on the ring")
 
 # %% [markdown]
 # **Written (think, then unfold).** *A GAN trained on faces gives perfect portraits of twenty people. Which of the measures precision, recall and the discriminator's loss would tell you?*

@@ -31,11 +31,13 @@ from copy import deepcopy
 from time import process_time
 from IPython.display import Markdown
 from torchdiffeq import odeint, odeint_adjoint
-from dgm_course import data, dynamics, flows, measures, nets, path_models, pretrained
-from dgm_course.fit import Recipe, fit, linear
+from dgm_course import data, flows, nets, paths, pretrained
+from dgm_course.core import metrics, ode
+from dgm_course.training import Recipe, fit, linear
 from dgm_course.paths import Conical
-from dgm_course.teach import TrajectoryPlayer, check, draw, draw_flows, estimate, laws, play, progress, reveal, verify
-from dgm_course.tensors import budget, seed
+from dgm_course.teach import TrajectoryPlayer, check, estimate, oracles, play, plots, progress, reveal, verify
+from dgm_course.teach.plots import flows as flows_plots
+from dgm_course.core.tensors import budget, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -75,10 +77,10 @@ with torch.no_grad():
           f"which nobody gets, {float(-moons.log_prob(held_out).mean()):.3f}")
 
 # %%
-axes, peak = draw.panels(2, 2.8), float(moons.log_prob(moons.means).exp().max())       # one scale of ink for both
-draw.density(moons.log_prob, ax=axes[0], top=peak, title="the moons, exact")
-draw.density(lambda x: bare_log_prob(x.float()), ax=axes[1], top=peak, title="thirty lines, trained for seconds")
-draw.shown(axes, "Two densities of two moons: the exact one, and a flow's, with a faint thread between the arcs")
+axes, peak = plots.panels(2, 2.8), float(moons.log_prob(moons.means).exp().max())       # one scale of ink for both
+plots.density(moons.log_prob, ax=axes[0], top=peak, title="the moons, exact")
+plots.density(lambda x: bare_log_prob(x.float()), ax=axes[1], top=peak, title="thirty lines, trained for seconds")
+plots.shown(axes, "Two densities of two moons: the exact one, and a flow's, with a faint thread between the arcs")
 
 # %% [markdown]
 # Look for the thin bridge between the moons on the right. A plane that is bent but never torn stays in one piece, and *for a map that stretches moderately* something is left hanging between two islands. This is the family's birthmark (the last question of this notebook
@@ -122,7 +124,7 @@ seed(5)
 stirred = flows.Flow(flows.couplings(2, 4, 16), 2).double()
 for p in stirred.parameters():
     p.data += 0.25 * torch.randn_like(p)
-here, area = laws.grid(-8, 8, 201), (16 / 200) ** 2                    # nodes, and the cell that belongs to each
+here, area = oracles.grid(-8, 8, 201), (16 / 200) ** 2                    # nodes, and the cell that belongs to each
 for name, f in {"trained": flow64, "random": stirred}.items():
     with torch.no_grad():
         verify("flow.change-of-variables", f.log_prob(here).exp().sum() * area, 1.0, tolerance=5e-3,
@@ -135,10 +137,10 @@ for name, f in {"trained": flow64, "random": stirred}.items():
 # $x_2$: points slide along the level grey lines, and the upright blue ones bend. Then $x_2$ has its turn, and so on. Where the meshes become small, mass is crowded together and the density is high.
 
 # %% tags=["slide:flow.change-of-variables"]
-sheet = draw_flows.paper()
+sheet = flows_plots.paper()
 stages = flow.stages(sheet.flatten(0, 1))                              # (layers + 1, points, 2), noise first
 names = {0: "noise", 1: "after 1 layer", 2: "after 2 layers", 4: "after 4 layers", 6: "after 6 layers"}
-draw_flows.bending([stages[k].view(sheet.shape) for k in names], list(names.values()), limit=5.0,
+flows_plots.bending([stages[k].view(sheet.shape) for k in names], list(names.values()), limit=5.0,
                    alt="Squared paper bent layer by layer into the shape of two moons")
 
 # %%
@@ -161,7 +163,7 @@ TrajectoryPlayer(torch.cat(way), times=torch.linspace(0, 6, 49), data=moons.samp
 # %%
 def first_layers(k):
     part = flows.Flow(list(flow64.f.layers)[6 - k:], 2)
-    return draw.density(part.log_prob, title=f"the noise after {k} of 6 layers")
+    return plots.density(part.log_prob, title=f"the noise after {k} of 6 layers")
 
 play(first_layers, k=[0, 1, 2, 4, 6])
 
@@ -222,7 +224,7 @@ for layer in layers.values():
     for p in layer.parameters():
         p.data += 0.2 * torch.randn_like(p)
 at = torch.randn(20)
-draw_flows.jacobians({name: lambda v, f=f: f(v[None])[0][0] for name, f in layers.items()}, at,
+flows_plots.jacobians({name: lambda v, f=f: f(v[None])[0][0] for name, f in layers.items()}, at,
                      alt="Three Jacobians: two blocks, a full lower triangle, and the identity with a matrix of rank one")
 
 # %%
@@ -247,7 +249,7 @@ with torch.no_grad():
         there.append(seconds(layer, z))
         back.append(seconds(layer.inverse, z))
 reference = [back[0] * D / sizes[0] for D in sizes]
-draw.curves({"f: data to noise, one pass": (sizes, there), "g: noise to data, place by place": (sizes, back),
+plots.curves({"f: data to noise, one pass": (sizes, there), "g: noise to data, place by place": (sizes, back),
              "guide: proportional to D": (sizes, reference)}, log="xy", xlabel="dimensions D",
             ylabel="CPU seconds, 64 points",
             alt="Time of the two directions against the dimension: g rises somewhat steeper than D, f hardly at all")
@@ -270,10 +272,10 @@ for name, f in trained.items():
     print(f"{name:22} {nats:13.3f} {nats - entropy:19.3f}")
 
 # %%
-axes = draw.panels(3, 2.6)
+axes = plots.panels(3, 2.6)
 for ax, (name, f) in zip(axes, trained.items()):
-    draw.density(lambda x, f=f: f.log_prob(x.float()), ax=ax, top=peak, title=name)
-draw.shown(axes, "Densities of the moons by couplings, autoregressive and planar layers, of equally long training")
+    plots.density(lambda x, f=f: f.log_prob(x.float()), ax=ax, top=peak, title=name)
+plots.shown(axes, "Densities of the moons by couplings, autoregressive and planar layers, of equally long training")
 
 # %% [markdown]
 # The last column *is* a KL divergence, $\mathrm{KL}(\pi\Vert p_\theta)$, cross-entropy less entropy: maximum likelihood is the forward KL, and here the entropy is known. And what *does* one get for the slow direction? In the plane, nothing: a layer of MAF with two coordinates
@@ -300,7 +302,7 @@ counts = torch.nn.functional.one_hot(ks, 17).sum(0) + 0.1
 frequencies = counts / counts.sum(1, keepdim=True)
 test_ks = ((digits.test + 1) * 8).round().long().flatten(1)
 alone = -frequencies[torch.arange(64), test_ks].log().sum(1).mean()
-print(f"each pixel alone, counted        {float(measures.bits_per_dim(alone, 64)):.2f} bits a dimension (exact)")
+print(f"each pixel alone, counted        {float(metrics.bits_per_dim(alone, 64)):.2f} bits a dimension (exact)")
 seed(0)
 event, small = (1, 8, 8), {}
 bodies = {"RealNVP": flows.couplings(64, 6, 128, bound=2.0), "MAF": flows.autoregressive(64, 4, 192, bound=2.0)}
@@ -318,7 +320,7 @@ seed(5)
 start = process_time(); by_couplings = small["RealNVP"].sample(24); once = process_time() - start
 start = process_time(); by_places = small["MAF"].sample(24); sequential = process_time() - start
 print(f"24 samples: couplings {1000 * once:.0f} ms, autoregressive {1000 * sequential:.0f} ms")
-draw.gallery({"data": digits.test[:12], "RealNVP": by_couplings[:12], "MAF": by_places[:12]},
+plots.gallery({"data": digits.test[:12], "RealNVP": by_couplings[:12], "MAF": by_places[:12]},
              alt="Small digits: real ones, samples of RealNVP and of MAF, rough but recognisable")
 
 # %% [markdown]
@@ -336,7 +338,7 @@ draw.gallery({"data": digits.test[:12], "RealNVP": by_couplings[:12], "MAF": by_
 spline = pretrained.load("flow_digits").f.layers[1]
 u = torch.linspace(0, 1, 400)[:, None]
 bins = {f"grey value {k}": (u / 256 + k / 256) for k in (0, 128, 255)}
-draw.curves({name: (u[:, 0], spline(x)[0][:, 0].detach() - spline(x)[0].mean().detach()) for name, x in bins.items()},
+plots.curves({name: (u[:, 0], spline(x)[0][:, 0].detach() - spline(x)[0].mean().detach()) for name, x in bins.items()},
             xlabel="noise u inside the bin", ylabel="z, less its mean over the bin",
             title="One curve for all pixels, seen inside three of its 256 bins")
 
@@ -352,14 +354,14 @@ best, card = pretrained.load("flow_digits"), pretrained.card("flow_digits")
 ks, test_ks = (((images + 1) * 127.5).round().long().flatten(1) for images in (mnist.train, mnist.test))
 smooth = lambda i: (torch.bincount(ks[:, i], minlength=256) + 0.1) / (len(ks) + 25.6)
 alone = -sum(smooth(i)[test_ks[:, i]].log() for i in range(784)).mean()
-print(f"each pixel alone, counted       {float(measures.bits_per_dim(alone, 784)):.3f} bits a dimension (exact, all 1,000)")
+print(f"each pixel alone, counted       {float(metrics.bits_per_dim(alone, 784)):.3f} bits a dimension (exact, all 1,000)")
 now = pretrained.bits(best, mnist.test[::4])
 print(f"the flow, {len(mnist.test[::4])} of these images  {now['bits_per_dim']:.3f} ± {now['standard_error']:.3f}")
 for row in (card["held_out"]["official_test"], card["held_out"]["official_test_8_draws"]):
     print(f"official test, from its card    {row['bits_per_dim']:.3f}   ({row['protocol']})")
 print(f"an empty image                  {pretrained.bits(best, -torch.ones(50, 1, 28, 28))['bits_per_dim']:.3f}")
 seed(6)
-draw.gallery({"z ~ N(0, I)": best.sample(24), "0.7 z: nearer the middle of the noise": best.sample(24, 0.7)},
+plots.gallery({"z ~ N(0, I)": best.sample(24), "0.7 z: nearer the middle of the noise": best.sample(24, 0.7)},
              alt="Digits drawn by a RealNVP: sharp strokes, most of them digits; heavier strokes when z is made smaller")
 
 # %% [markdown]
@@ -407,7 +409,7 @@ for eta, (decoder, encoder), elbo in zip(etas, parts, elbos):
     print(f"{eta:5.3f} {decoder:14.3f} {encoder:14.3f} {float(elbo):11.4f} {float(log_p):14.4f}")
 verify("flow.as-vae", elbos[-1], log_p, what="ELBO at η = 0.001 = log p(x) of the flow", tolerance=1e-4)
 gaps = [float(log_p - elbo) for elbo in elbos]
-draw.curves({"log p(x) of the flow − ELBO at noise η": (etas, gaps), "guide: proportional to η²":
+plots.curves({"log p(x) of the flow − ELBO at noise η": (etas, gaps), "guide: proportional to η²":
              (etas, [gaps[2] * (eta / etas[2]) ** 2 for eta in etas])}, xlabel="η, noise of encoder and decoder",
             ylabel="gap, nats a point", log="xy",
             alt="The gap between ELBO and log-likelihood vanishes like the square of the noise")
@@ -484,11 +486,11 @@ gain = bounds[1] - bounds[0]
 print(f"gained by the change of prior: {float(gain.mean()):.2f} ± {float(gain.std()) / len(gain)**0.5:.2f} nats an image")
 
 # %% tags=["slide:flow.realnvp"]
-axes = draw.panels(3, 2.6)
-draw.points(held_codes, ax=axes[0], color=draw.BLUE, title="held-out codes")
-draw.density(lambda z: plane.prior.log_prob(z.float()), ax=axes[1], title="prior: N(0, I)")
-draw.density(lambda z: learned.log_prob(z.float()), ax=axes[2], title="prior: flow")
-draw.shown(axes, "Codes of a VAE in the plane, a standard normal, and a flow that has learned where the codes lie")
+axes = plots.panels(3, 2.6)
+plots.points(held_codes, ax=axes[0], color=plots.BLUE, title="held-out codes")
+plots.density(lambda z: plane.prior.log_prob(z.float()), ax=axes[1], title="prior: N(0, I)")
+plots.density(lambda z: learned.log_prob(z.float()), ax=axes[2], title="prior: flow")
+plots.shown(axes, "Codes of a VAE in the plane, a standard normal, and a flow that has learned where the codes lie")
 
 # %% [markdown]
 # The gain is real and small: in training the KL has already pulled every $q(\mathbf z\mid\mathbf x)$ towards $\mathcal N(0,I)$, so the cloud is not far from it. Notebook 03 measures how much there was to be won, and lets VAE and prior learn together.
@@ -514,12 +516,12 @@ field = Conical().exact(world)
 seed(7)
 start = torch.randn(200, 2, dtype=torch.float64)
 h, t = 1e-3, 0.6
-x = dynamics.solve(field, start, torch.linspace(0, t, 61).double(), method=dynamics.rk4)[-1]
-around = [dynamics.rk4(field, x, torch.tensor(t).double(), torch.tensor(d).double()) for d in (-h, h)]
+x = ode.solve(field, start, torch.linspace(0, t, 61).double(), method=ode.rk4)[-1]
+around = [ode.rk4(field, x, torch.tensor(t).double(), torch.tensor(d).double()) for d in (-h, h)]
 along = (field.marginal(t + h).log_prob(around[1]) - field.marginal(t - h).log_prob(around[0])) / (2 * h)
-verify("flow.continuity", along, -dynamics.divergence(field, x, torch.tensor(t).double()).detach(),
+verify("flow.continuity", along, -ode.divergence(field, x, torch.tensor(t).double()).detach(),
        what="d log p_t(x(t))/dt along the way = −tr ∂f/∂x", tolerance=1e-4)
-change, outflow = laws.continuity(field, x, t)
+change, outflow = oracles.continuity(field, x, t)
 verify("flow.continuity", change, outflow, what="∂p_t/∂t = −div(f p_t) at fixed places", tolerance=1e-9)
 continuous = flows.ContinuousFlow(field, 2, steps=30).double()
 x = world.sample(200)
@@ -535,7 +537,7 @@ with torch.no_grad():
 seed(8)
 with torch.no_grad():
     by_trace, by_signs = (flows.ContinuousFlow(field, 2, steps=8, trace=trace).double() for trace in
-                          (dynamics.divergence, dynamics.hutchinson))
+                          (ode.divergence, ode.hutchinson))
     draws = by_signs.log_prob(x[:5].repeat(400, 1)).view(400, 5)       # four hundred repetitions at five points
     verify("flow.continuity", estimate(draws), by_trace.log_prob(x[:5]), what="log p by random signs = by the trace, on average")
 print(f"one repetition is off by {float(draws.std(0).mean()):.2f} nats (a standard deviation)")
@@ -544,9 +546,9 @@ print(f"one repetition is off by {float(draws.std(0).mean()):.2f} nats (a standa
 sizes, costs, t = [2, 8, 32, 128], {"the trace: D derivatives": [], "Hutchinson: one derivative": []}, torch.tensor(0.5)
 for D in sizes:
     net, place = nets.MLP(D, width=64, depth=2), torch.randn(64, D)
-    for trace, spent in zip((dynamics.divergence, dynamics.hutchinson), costs.values()):
+    for trace, spent in zip((ode.divergence, ode.hutchinson), costs.values()):
         spent.append(seconds(trace, net, place, t))
-draw.curves({name: (sizes, spent) for name, spent in costs.items()}, log="xy", xlabel="dimensions D",
+plots.curves({name: (sizes, spent) for name, spent in costs.items()}, log="xy", xlabel="dimensions D",
             ylabel="CPU seconds, 64 points",
             alt="The exact trace becomes dearer with the dimension, Hutchinson's estimate does not")
 
@@ -565,7 +567,7 @@ class Watched(flows.ContinuousFlow):
     """A continuous flow that counts how often its field is asked in training."""
 
     def loss(self, x):
-        counted = dynamics.Counted(self.field)
+        counted = ode.Counted(self.field)
         value = -flows.ContinuousFlow(counted, 2, self.steps).log_prob(x).mean()
         self.asked = getattr(self, "asked", 0) + counted.calls
         return value
@@ -591,8 +593,8 @@ for stop in budget(quick=[8, 24, 72], full=[30, 100, 300]):
     solved = Watched(small_net(), 2, steps=4)
     took = train(solved, stop, 1e-2)
     rows["maximum likelihood"].append((took, stop, solved.asked, nats_of(solved.field)))
-    a_step = train(path_models.flow_matching(small_net(), (2,)), 80, 5e-3) / 80          # measured anew each time
-    matched, many = path_models.flow_matching(small_net(), (2,)), int(took / a_step)     # as many as fit into that time
+    a_step = train(paths.flow_matching(small_net(), (2,)), 80, 5e-3) / 80          # measured anew each time
+    matched, many = paths.flow_matching(small_net(), (2,)), int(took / a_step)     # as many as fit into that time
     rows["flow matching"].append((train(matched, many, 5e-3), many, many, nats_of(matched.net)))
 print("                     CPU seconds    steps   evaluations   held-out nats")
 for name, runs in rows.items():
@@ -601,7 +603,7 @@ for name, runs in rows.items():
 
 # %%
 spans = [took for runs in rows.values() for took, *_ in runs]
-draw.curves({**{name: ([run[0] for run in runs], [run[3] for run in runs]) for name, runs in rows.items()},
+plots.curves({**{name: ([run[0] for run in runs], [run[3] for run in runs]) for name, runs in rows.items()},
              "floor: entropy of the moons": ([min(spans), max(spans)], [entropy] * 2)},
             xlabel="CPU seconds of training", ylabel="held-out nats a point",
             alt="Held-out likelihood against seconds of training, through the solver and by flow matching")
@@ -640,7 +642,7 @@ for n in counts:
 spent = [1000 * seconds(gradient, solver, 1 / 8, repeats=3) for solver in (odeint, odeint_adjoint)]
 print(f"one gradient of 200 points, 8 steps: {spent[0]:.0f} ms through the solver, {spent[1]:.0f} ms by the adjoint method; "
       f"one whole step of flow matching, 256 points: {1000 * a_step:.1f} ms")
-draw.curves({"adjoint": (counts, errors)}, xlabel="steps of the solver", log="xy",
+plots.curves({"adjoint": (counts, errors)}, xlabel="steps of the solver", log="xy",
             ylabel="adjoint against true, relative",
             alt="The adjoint's gradient differs from the gradient of what was computed, the more the coarser the solver")
 
@@ -807,11 +809,11 @@ with torch.no_grad():
         z = coupling_inverse(z, mask, bounded(scale), shift)
     test = pair.sample(5000)
     print(f"held out: {float(-yours(test).mean()):.2f} nats, entropy {float(-pair.log_prob(test).mean()):.2f}")
-axes = draw.panels(3, 2.6)
-draw.points(pair.sample(2000), ax=axes[0], title="data")
-draw.density(lambda x: yours(x.float()), ax=axes[1], top=peak, title="your density")
-draw.points(z, ax=axes[2], color=draw.BLUE, title="your samples")
-draw.shown(axes, "Data of two moons, and the reader's own flow: its density and its samples, a thread between the moons")
+axes = plots.panels(3, 2.6)
+plots.points(pair.sample(2000), ax=axes[0], title="data")
+plots.density(lambda x: yours(x.float()), ax=axes[1], top=peak, title="your density")
+plots.points(z, ax=axes[2], color=plots.BLUE, title="your samples")
+plots.shown(axes, "Data of two moons, and the reader's own flow: its density and its samples, a thread between the moons")
 
 # %% [markdown]
 # **Written (think, then unfold).** *Look for the thread between the two moons. Could any flow from one Gaussian be without it?*

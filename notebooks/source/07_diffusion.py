@@ -26,11 +26,12 @@
 
 # %%
 import torch
-from dgm_course import data, distributions, dynamics, measures, nets, path_models, paths, pretrained
-from dgm_course.fit import Recipe, fit, linear
+from dgm_course import data, nets, paths, pretrained
+from dgm_course.core import distributions, metrics, ode
+from dgm_course.training import Recipe, fit, linear
 from dgm_course.paths import VE, VP, ancestral, annealed_langevin, hop
-from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, draw, estimate, laws, play, progress, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, estimate, oracles, play, plots, progress, reveal, verify
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -80,7 +81,7 @@ def bare_sample(x, steps=100):
         places.append(x)
     return torch.stack(places)
 
-draw.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 101),
+plots.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 101),
           alt="Noise becomes eight Gaussians, in five pictures")
 
 # %% [markdown]
@@ -93,7 +94,7 @@ draw.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 101),
 # The library computes the very same numbers; its model is the class of notebook 08 with another path and another prediction:
 
 # %%
-model = path_models.ddpm(nets.MLP(2, width=64, depth=4), event=(2,))
+model = paths.ddpm(nets.MLP(2, width=64, depth=4), event=(2,))
 model.net.layers.load_state_dict(net.state_dict())
 x1, x0 = eight.sample(256), torch.randn(256, 2)
 seed(1); from_library = model.loss(x1, x0)
@@ -102,7 +103,7 @@ verify("diff.ddpm", from_library, from_bare, what="library loss = the bare lines
 seed(2); ours = model.sample(x0, steps=100, method=ancestral)
 seed(2); by_hand = bare_sample(x0)[-1]
 verify("diff.ddpm", ours, by_hand, what="library's ancestral sampler = the bare lines", tolerance=1e-3)
-reveal(path_models.ddpm, ancestral)
+reveal(paths.ddpm, ancestral)
 
 # %% [markdown]
 # ## 1 · Two ways to drown in noise
@@ -122,14 +123,14 @@ reveal(path_models.ddpm, ancestral)
 # %% tags=["slide:diff.ve", "slide:diff.vp"]
 beta = lambda s: 0.1 + (20.0 - 0.1) * s
 sigma = lambda s: 0.01 * (10.0 / 0.01) ** s                            # geometric, from 0.01 to 10
-ve_noise = lambda s: (laws.time_derivative(lambda r: sigma(r) ** 2, s)).sqrt()
+ve_noise = lambda s: (oracles.time_derivative(lambda r: sigma(r) ** 2, s)).sqrt()
 sdes = {"VE": (VE(), lambda x, s: torch.zeros_like(x), ve_noise),
         "VP": (VP(), lambda x, s: -0.5 * beta(s) * x, lambda s: beta(s).sqrt())}
 
 def simulated(path, drift, noise):
     """At three times: s, and the moments of the particles, each shifted and scaled as the closed form says."""
     point, ss = torch.tensor([1.5, -1.0]).double(), torch.linspace(0, 0.8, 1601).double()
-    for i, particles in enumerate(dynamics.walk(drift, point.expand(20_000, 2), ss, noise)):
+    for i, particles in enumerate(ode.walk(drift, point.expand(20_000, 2), ss, noise)):
         if i in (500, 1000, 1600):
             alpha, scale, _, _ = path.at(1 - ss[i])
             z = (particles - alpha * point) / scale
@@ -144,16 +145,16 @@ for s, moments in simulated(*sdes["VP"]):
     verify("diff.vp", moments, unit, scale=1.0, what=f"VP SDE at s = {s:.2f}: α x(0) and 1 − α²")
 
 # %%
-axes = draw.panels(10, 1.9, columns=5)
+axes = plots.panels(10, 1.9, columns=5)
 seed(4)
 stations = {"VE": (0.0, 0.45, 0.55, 0.65, 0.75), "VP": (0.0, 0.1, 0.2, 0.35, 0.5)}
 for row, (name, (path, drift, noise)) in zip((axes[:5], axes[5:]), sdes.items()):
-    cloud = dynamics.solve(drift, eight.sample(1500).double(), torch.linspace(0, 0.8, 401).double(), noise)
+    cloud = ode.solve(drift, eight.sample(1500).double(), torch.linspace(0, 0.8, 401).double(), noise)
     for ax, s in zip(row, stations[name]):
         place = cloud[round(500 * s)]
-        draw.density(path.marginal(eight.to(torch.float64), float(1 - s)).log_prob, ax=ax)
-        draw.points(place, ax=ax, color=draw.INK, title=f"{path.name}, $s={float(s):.1f}$, $t={1 - float(s):.1f}$")
-draw.shown(axes, "Eight Gaussians drown in noise, above by VE and below by VP: particles on the exact density")
+        plots.density(path.marginal(eight.to(torch.float64), float(1 - s)).log_prob, ax=ax)
+        plots.points(place, ax=ax, color=plots.INK, title=f"{path.name}, $s={float(s):.1f}$, $t={1 - float(s):.1f}$")
+plots.shown(axes, "Eight Gaussians drown in noise, above by VE and below by VP: particles on the exact density")
 
 # %% [markdown]
 # Points are simulated; the fog behind them is exact: a mixture of Gaussians, shrunk and blurred with Gaussian noise, is again a mixture, so `path.marginal(data, t)` and its score are known in closed form, and `path.exact(data)` is the model that a
@@ -185,7 +186,7 @@ gaps = torch.tensor([gap(T) for T in Ts]).double()
 slope = (gaps[-1].log() - gaps[-2].log()) / torch.tensor(Ts[-1] / Ts[-2]).double().log()
 verify("diff.discrete-is-sde", slope, torch.full((2,), -1.0).double(), tolerance=0.02,
        what="chain → SDE: errors of mean and variance fall like 1/T (slope −1)")
-draw.curves({"mean, |√ᾱ − α|": (Ts, gaps[:, 0]), "variance, |1 − ᾱ − σ²|": (Ts, gaps[:, 1])}, log="xy",
+plots.curves({"mean, |√ᾱ − α|": (Ts, gaps[:, 0]), "variance, |1 − ᾱ − σ²|": (Ts, gaps[:, 1])}, log="xy",
             xlabel="T, steps of the chain", ylabel="largest error over all k",
             alt="Two straight lines of slope minus one: the chain approaches the SDE")
 
@@ -210,7 +211,7 @@ seed(5)
 for k in (2, 5, 8):
     t = 1 - k / T
     x, _ = VP().corrupt(truth.sample(12), t)
-    by_sum = laws.field_by_quadrature(VP(), truth, x, t, laws.grid(-4.5, 4.5, 251), conditional=VP().score)
+    by_sum = oracles.field_by_quadrature(VP(), truth, x, t, oracles.grid(-4.5, 4.5, 251), conditional=VP().score)
     verify("diff.dsm-discrete", by_sum, VP().marginal(truth, t).score(x), tolerance=1e-6,
            what=f"k = {k} of {T}: E[∇ log q(x_k | x₁) | x_k] = ∇ log p_k(x_k)")
 
@@ -238,7 +239,7 @@ def loss(i, denoising):
 
 # %% tags=["slide:diff.dsm-continuous"]
 weights = list(some_net.parameters())
-explicit, denoising = (laws.gradients(lambda i: loss(i, kind), weights, 60) for kind in (False, True))
+explicit, denoising = (oracles.gradients(lambda i: loss(i, kind), weights, 60) for kind in (False, True))
 verify("diff.dsm-continuous", estimate(denoising - explicit), 0.0, scale=float(explicit.mean(0).norm()),
        what="∇ denoising − ∇ explicit score matching = 0")
 gap_ = torch.stack([loss(i, True) - loss(i, False) for i in range(60)]).detach()
@@ -268,7 +269,7 @@ def relative_error(model):
     return float(((model.guess(xt, t).noise - exact) ** 2).sum().sqrt() / (exact**2).sum().sqrt())
 
 learned, marks, errors = {}, (50, 200, 1000, budget(quick=3000, full=20_000)), {}
-for name, kind in {"NCSN": path_models.ncsn, "DDPM": path_models.ddpm}.items():
+for name, kind in {"NCSN": paths.ncsn, "DDPM": paths.ddpm}.items():
     seed(0)
     learned[name] = kind(nets.MLP(2, width=64, depth=4), event=(2,))
     errors[name] = [relative_error(learned[name])]
@@ -281,15 +282,15 @@ for name, row in errors.items():
 # %%
 def compare(t, model):
     path, field = learned[model].path, learned[model].path.exact(eight)
-    axes, now = draw.panels(3, 2.5), field.marginal(t)
+    axes, now = plots.panels(3, 2.5), field.marginal(t)
     size = float(path.at(t)[1])
     for ax, title, of in ((axes[0], "exact score", field), (axes[1], "learned", learned[model])):
-        draw.density(now.log_prob, ax=ax)
-        draw.arrows(lambda x, s: 3 * size * of.score(x, s), t, ax=ax, color=draw.INK, title=f"{title}, $t={t:.2f}$")
-    nodes = laws.grid(n=41).float()
+        plots.density(now.log_prob, ax=ax)
+        plots.arrows(lambda x, s: 3 * size * of.score(x, s), t, ax=ax, color=plots.INK, title=f"{title}, $t={t:.2f}$")
+    nodes = oracles.grid(n=41).float()
     with torch.no_grad():
         error = size * (learned[model].score(nodes, t) - field.score(nodes, t)).norm(dim=1)
-    draw.heat(error, ax=axes[2], size=1.0, title=r"error, $\sigma\,\Vert s_\theta-s\Vert$")
+    plots.heat(error, ax=axes[2], size=1.0, title=r"error, $\sigma\,\Vert s_\theta-s\Vert$")
     return axes
 
 play(compare, t=(0.05, 0.95, 0.05, 0.6), model=list(learned))
@@ -334,14 +335,14 @@ for k in (2, 10, 30, 50):
 seed(7)
 lopsided = distributions.Mixture(torch.tensor([0.8, 0.2]), torch.tensor([[2.0, 0.0], [-2.0, 0.0]]), 0.3, "two modes")
 start = 4 * torch.rand(2000, 2) - 2
-plain = dynamics.langevin(lopsided.score, start, step=0.02, steps=300)
+plain = ode.langevin(lopsided.score, start, step=0.02, steps=300)
 annealed = VE().exact(lopsided).sample(2000, steps=60, method=annealed_langevin(steps=10, ratio=0.1))
 for name, x in {"plain Langevin, 300 steps": plain[-1], "annealed, 60 levels × 10 steps": annealed}.items():
     print(f"{name:32} share of the right mode {float((x[:, 0] > 0).float().mean()):.2f}   (truth 0.80)")
-axes = draw.panels(2, 2.6)
-draw.roads(plain[::10], ax=axes[0], title="plain: stuck where it started")
-draw.points(annealed, ax=axes[1], color=draw.BLUE, title="annealed")
-draw.shown(axes, "Plain Langevin never crosses between the modes; annealed Langevin nearly finds the right shares")
+axes = plots.panels(2, 2.6)
+plots.roads(plain[::10], ax=axes[0], title="plain: stuck where it started")
+plots.points(annealed, ax=axes[1], color=plots.BLUE, title="annealed")
+plots.shown(axes, "Plain Langevin never crosses between the modes; annealed Langevin nearly finds the right shares")
 
 # %% [markdown]
 # Between two separate modes the walk never crosses within a lifetime: the shares remain those of the start. NCSN starts with so much noise that there is *one* mode, and lowers it: while the modes are connected, the shares settle. (Nearly: more steps at each level bring them closer. Try `annealed_langevin(steps=40)`.)
@@ -349,16 +350,16 @@ draw.shown(axes, "Plain Langevin never crosses between the modes; annealed Lange
 
 # %% tags=["slide:diff.ncsn"]
 reference = eight.stratified(2000)
-floor = 2 * measures.floor(eight, measures.energy_distance, 2000, repeats=6).sd
+floor = 2 * metrics.floor(eight, metrics.energy_distance, 2000, repeats=6).sd
 seed(8)
 samples = {"NCSN, annealed Langevin": learned["NCSN"].sample(2000, steps=60, method=annealed_langevin(steps=5)),
            "NCSN, ancestral": learned["NCSN"].sample(2000, steps=60, method=ancestral),
            "DDPM, ancestral": learned["DDPM"].sample(2000, steps=60, method=ancestral)}
-axes = draw.panels(3, 2.4)
+axes = plots.panels(3, 2.4)
 for ax, (name, x) in zip(axes, samples.items()):
-    draw.points(x, ax=ax, color=draw.BLUE, title=name)
-    print(f"{name:26} energy distance {measures.energy_distance(x, reference):7.4f}   (floor {floor:.4f})")
-draw.shown(axes, "Samples of the two learned models by three samplers: rings of eight Gaussians")
+    plots.points(x, ax=ax, color=plots.BLUE, title=name)
+    print(f"{name:26} energy distance {metrics.energy_distance(x, reference):7.4f}   (floor {floor:.4f})")
+plots.shown(axes, "Samples of the two learned models by three samplers: rings of eight Gaussians")
 
 # %% [markdown]
 # All near the floor; but look: the eye sees thin bridges between the modes, and this distance hardly does. No single number sees everything.
@@ -399,7 +400,7 @@ reference = eight.stratified(2000)
 for n in (5, 10, 20, 50, 200):
     seed(9)
     x = exact.sample(1500, steps=n, noise=path.diffusion)
-    print(f"{n:4} steps: energy distance {measures.energy_distance(x, reference):8.4f}   (floor {floor:.4f})")
+    print(f"{n:4} steps: energy distance {metrics.energy_distance(x, reference):8.4f}   (floor {floor:.4f})")
 
 # %% [markdown]
 # ### … and its discretisation is ancestral sampling
@@ -431,7 +432,7 @@ for n in counts:
     seed(10); one = exact.sample(start, steps=n, method=ancestral)
     seed(10); two = exact.sample(start, steps=n, noise=path.diffusion)
     ends.append((one - two).norm(dim=1).median())                      # same start, same noise
-draw.curves({"ends": (counts, ends)}, xlabel="steps", ylabel="median distance of the end points", log="xy",
+plots.curves({"ends": (counts, ends)}, xlabel="steps", ylabel="median distance of the end points", log="xy",
             alt="Ancestral sampling and the reverse SDE with the same noise end closer and closer together")
 
 # %% [markdown]
@@ -444,11 +445,11 @@ draw.curves({"ends": (counts, ends)}, xlabel="steps", ylabel="median distance of
 # $$\frac{\partial p}{\partial t}=-\operatorname{div}\big((\mathbf u+\tfrac12g^2\nabla\log p)\,p\big)+\tfrac12g^2\Delta p=-\operatorname{div}(\mathbf u\,p),\qquad\text{since } p\,\nabla\log p=\nabla p .$$
 
 # %% tags=["slide:diff.pf-ode"]
-here = laws.grid(-3.5, 3.5, 41)
+here = oracles.grid(-3.5, 3.5, 41)
 for t in (0.5, 0.8):
-    change, _ = laws.continuity(field, here, t)
+    change, _ = oracles.continuity(field, here, t)
     for g in (0.0, 1.0, 3.0):
-        verify("diff.pf-ode", laws.fokker_planck(field, here, t, g), change, tolerance=1e-7,
+        verify("diff.pf-ode", oracles.fokker_planck(field, here, t, g), change, tolerance=1e-7,
                what=f"t = {t}, g = {g}: −div(drift p) + ½g²Δp = ∂p/∂t")
 reveal(paths.PathField.drift)
 
@@ -457,13 +458,13 @@ seed(11)
 start, levels = torch.randn(2000, 2), [0.0, 0.5, 1.0, 2.0, 3.0]
 ways = {g: exact.trajectory(start, steps=200, noise=g) for g in levels}
 for g, way in ways.items():
-    print(f"g = {g}: energy distance {measures.energy_distance(way[-1], reference):7.4f}   (floor {floor:.4f})")
+    print(f"g = {g}: energy distance {metrics.energy_distance(way[-1], reference):7.4f}   (floor {floor:.4f})")
 
 def from_ode_to_sde(g, t):
-    axes, k = draw.panels(2, 2.9), round(200 * t)
-    draw.density(exact.marginal(min(t, 0.999)).log_prob, ax=axes[0])
-    draw.points(ways[g][k], ax=axes[0], color=draw.INK, title=f"the cloud at $t={t:.2f}$, $g={g}$")
-    draw.roads(ways[g][: k + 1, :12], ax=axes[1], title="twelve particles on their way")
+    axes, k = plots.panels(2, 2.9), round(200 * t)
+    plots.density(exact.marginal(min(t, 0.999)).log_prob, ax=axes[0])
+    plots.points(ways[g][k], ax=axes[0], color=plots.INK, title=f"the cloud at $t={t:.2f}$, $g={g}$")
+    plots.roads(ways[g][: k + 1, :12], ax=axes[1], title="twelve particles on their way")
     return axes
 
 play(from_ode_to_sde, g=levels, t=(0.0, 1.0, 0.05, 0.6))
@@ -495,38 +496,38 @@ t, s, x = torch.tensor(0.4).double(), torch.tensor(0.55).double(), path.corrupt(
 guess = field.guess(x, t)
 (alpha, sigma_t, _, _), (alpha_s, sigma_s, _, _) = path.at(t), path.at(s)
 ratio = lambda t: path.at(t)[1] / path.at(t)[0]
-slope = (field(x, t) / alpha - path.at(t)[2] / alpha**2 * x) / laws.time_derivative(ratio, t)
+slope = (field(x, t) / alpha - path.at(t)[2] / alpha**2 * x) / oracles.time_derivative(ratio, t)
 verify("diff.ddim", slope, guess.noise, what="the ODE, y = x/α in the clock ρ = σ/α: dy/dρ = x̂₀", tolerance=1e-6)
 in_its_clock = x / alpha + (sigma_s / alpha_s - sigma_t / alpha) * guess.noise
 verify("diff.ddim", hop(field, x, t, s - t), alpha_s * in_its_clock, what="DDIM = Euler's step of dy/dρ = x̂₀")
 steps = torch.tensor([0.04, 0.02, 0.01]).double()
-apart = torch.stack([(hop(field, x, t, dt) - dynamics.euler(field, x, t, dt)).abs().max() for dt in steps])
+apart = torch.stack([(hop(field, x, t, dt) - ode.euler(field, x, t, dt)).abs().max() for dt in steps])
 verify("diff.ddim", (apart[1] / apart[2]).log2(), torch.tensor(2.0).double(), tolerance=0.05,
        what="DDIM and Euler in t: one step differs like Δ²")
 seed(12); begin = torch.randn(200, 2).double()
-ode = field.sample(begin, steps=500, method=dynamics.heun)
-errors = [float((field.sample(begin, steps=n, method=hop) - ode).norm(dim=1).median()) for n in (200, 400)]
+converged = field.sample(begin, steps=500, method=ode.heun)
+errors = [float((field.sample(begin, steps=n, method=hop) - converged).norm(dim=1).median()) for n in (200, 400)]
 verify("diff.ddim", torch.tensor(errors[0] / errors[1]), torch.tensor(2.0), tolerance=0.15,
        what="DDIM converges to the ODE: twice the steps, half the error")
 
 # %% tags=["slide:diff.ddim"]
 counts = [4, 6, 8, 12, 16, 24]
 samplers = {"ancestral (SDE)": dict(method=ancestral), "Euler–Maruyama (SDE)": dict(noise=path.diffusion),
-            "DDIM (ODE)": dict(method=hop), "Euler (ODE)": dict(method=dynamics.euler)}
-axes = draw.panels(2, 4.2, height=3.2)
+            "DDIM (ODE)": dict(method=hop), "Euler (ODE)": dict(method=ode.euler)}
+axes = plots.panels(2, 4.2, height=3.2)
 for ax, (who, model) in zip(axes, {"exact score": exact, "learned score (DDPM)": learned["DDPM"]}.items()):
     quality = {}
     for name, how in samplers.items():
         draws = []
         for number in range(3):
             seed(number)
-            draws.append([measures.energy_distance(model.sample(1500, steps=n, **how), reference) for n in counts])
+            draws.append([metrics.energy_distance(model.sample(1500, steps=n, **how), reference) for n in counts])
         mean = torch.tensor(draws).mean(0)
         quality[name] = (counts, torch.where(mean > floor / 3, mean, torch.nan))   # below: lost in the noise
     quality["floor (true samples)"] = (counts, [floor] * len(counts))
-    draw.curves(quality, ax=ax, xlabel="evaluations of the model", ylabel="energy distance", log="xy", title=who)
+    plots.curves(quality, ax=ax, xlabel="evaluations of the model", ylabel="energy distance", log="xy", title=who)
     ax.set_ylim(7e-4, 0.13)
-draw.shown(axes, "Steps against quality for four samplers, with the exact and the learned score, three draws each")
+plots.shown(axes, "Steps against quality for four samplers, with the exact and the learned score, three draws each")
 
 # %% [markdown]
 # Left, only the solver's error; right, the network's comes on top. (A curve ends where the distance cannot be told from zero any more.) Ten to twenty-five steps do for every sampler here. And a surprise at the left edge: with four steps, plain Euler in $t$
@@ -581,7 +582,7 @@ history = fit(live, (digits.train, None, digits.train_labels), pretrained.live_r
               report=progress("DDPM on digits"))
 print(history)
 thirty = pretrained.balanced(30, digits.test)
-draw.images(live.given(thirty, 2.0).sample(30, steps=20, method=ancestral), columns=10,
+plots.images(live.given(thirty, 2.0).sample(30, steps=20, method=ancestral), columns=10,
             title="DDPM, trained here, just now",
             alt="Thirty digits sampled from the model that was trained in this notebook")
 
@@ -602,11 +603,11 @@ twelve = pretrained.balanced(120, digits.test)[::10]
 of = {name: model.given(twelve, 1.4) for name, model in best.items()}
 rows = {"NCSN, annealed Langevin (60 levels × 5)": of["NCSN"].sample(12, steps=60, method=annealed_langevin(5, 0.1)),
         "NCSN, ancestral, 40 steps": of["NCSN"].sample(12, steps=40, method=ancestral)}
-for n, methods in ((40, (ancestral, hop)), (5, (ancestral, hop, dynamics.euler))):
+for n, methods in ((40, (ancestral, hop)), (5, (ancestral, hop, ode.euler))):
     for method in methods:
         seed(14)
         rows[f"DDPM, {'DDIM' if method is hop else method.__name__}, {n} steps"] = of["DDPM"].sample(12, n, method)
-draw.gallery(rows, alt="Rows of digits: NCSN by two samplers, DDPM by ancestral sampling, DDIM and Euler")
+plots.gallery(rows, alt="Rows of digits: NCSN by two samplers, DDPM by ancestral sampling, DDIM and Euler")
 
 # %% [markdown]
 # Top two rows: NCSN by its own sampler of three hundred score evaluations, and by forty ancestral steps. Below, DDPM: with forty steps noise or no noise hardly matters; with five, Euler in $t$ falls apart and the two hops hold.
@@ -622,7 +623,7 @@ seed(15)
 noise = torch.randn(20, 1, 28, 28, device=device())
 classes = torch.arange(20, device=device()) % 10
 guided = {w: best["DDPM"].given(classes, w).sample(noise, steps=10, method=hop) for w in weights}
-play(lambda w: draw.images(guided[w], columns=10, title=f"w = {w}: the same twenty noises, classes 0 to 9 twice"),
+play(lambda w: plots.images(guided[w], columns=10, title=f"w = {w}: the same twenty noises, classes 0 to 9 twice"),
      w=weights)
 
 # %% [markdown]
@@ -906,10 +907,10 @@ for k in range(T, 0, -1):
         levels = abar[k].expand(1500, 1), abar[k - 1].expand(1500, 1)
         walkers[name] = (ancestral_step(eps_hat, x, k, betas, torch.randn_like(x)) if name == "your DDPM"
                          else ddim_step(eps_hat, x, *levels))
-axes = draw.panels(3, 2.6)
+axes = plots.panels(3, 2.6)
 for ax, (name, x) in zip(axes, walkers.items()):
-    draw.points(x, ax=ax, color=draw.INK if name == "the data" else draw.BLUE, title=name)
-draw.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's own ancestral and DDIM steps")
+    plots.points(x, ax=ax, color=plots.INK if name == "the data" else plots.BLUE, title=name)
+plots.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's own ancestral and DDIM steps")
 
 # %% [markdown]
 # **Written (think, then unfold).** *The loss of a perfect score network is not zero. What is it, and at which t is it largest?*

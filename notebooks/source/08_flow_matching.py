@@ -25,11 +25,12 @@
 
 # %%
 import torch
-from dgm_course import data, distributions, dynamics, measures, nets, path_models, pretrained
-from dgm_course.fit import Recipe, fit, linear
-from dgm_course.paths import VE, VP, Conical, Cosine, GaussianPath, Guess, Linear
-from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, draw, estimate, laws, play, progress, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course import data, nets, paths, pretrained
+from dgm_course.core import distributions, metrics, ode
+from dgm_course.training import Recipe, fit, linear
+from dgm_course.paths import Conical, Cosine, GaussianPath, Guess, Linear, VE, VP
+from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, estimate, oracles, play, plots, progress, reveal, verify
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -65,7 +66,7 @@ def bare_sample(x, steps=50):
         places.append(places[-1] + net(torch.cat([places[-1], t], 1)) / steps)
     return torch.stack(places)
 
-draw.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 51),
+plots.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 51),
           alt="Five moments of a cloud of noise that becomes two moons")
 
 # %% [markdown]
@@ -78,7 +79,7 @@ draw.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 51),
 # From here on the library does the housekeeping. It computes the very same numbers:
 
 # %%
-model = path_models.PathModel(nets.MLP(2, width=64, depth=3), Conical(), event=(2,))
+model = paths.PathModel(nets.MLP(2, width=64, depth=3), Conical(), event=(2,))
 model.net.layers.load_state_dict(net.state_dict())
 x1, x0 = moons.sample(256), torch.randn(256, 2)
 seed(1); from_library = model.loss(x1, x0)
@@ -86,7 +87,7 @@ seed(1); from_bare = bare_loss(x1, x0, torch.rand(256)[:, None])
 verify("fm.train-sample", from_library, from_bare, what="library loss = the bare lines", tolerance=1e-5)
 verify("fm.train-sample", model.sample(x0, steps=50), bare_sample(x0)[-1],
        what="library sampler = the bare lines", tolerance=1e-5)
-reveal(path_models.PathModel.loss)
+reveal(paths.PathModel.loss)
 
 # %% [markdown]
 # ## 1 · A cloud that moves: the continuity equation
@@ -105,15 +106,15 @@ reveal(path_models.PathModel.loss)
 # %% tags=["slide:fm.continuity"]
 truth = data.moons().to(torch.float64)
 exact = Conical().exact(truth)
-here = laws.grid(n=61)
+here = oracles.grid(n=61)
 for t in (0.3, 0.8):
-    dpdt, inflow = laws.continuity(exact, here, t)
+    dpdt, inflow = oracles.continuity(exact, here, t)
     verify("fm.continuity", dpdt, inflow, what=f"∂p/∂t = −div(f p) at t = {t}", tolerance=1e-8)
-axes = draw.panels(3, 2.7)
-draw.flow(exact, 0.8, ax=axes[0], title="$p_t$ and $f$ at $t=0.8$")
-draw.heat(dpdt, ax=axes[1], title=r"$\partial p_t/\partial t$", size=0.6)
-draw.heat(inflow, ax=axes[2], title=r"$-\mathrm{div}(f\,p_t)$", size=0.6)
-draw.shown(axes,
+axes = plots.panels(3, 2.7)
+plots.flow(exact, 0.8, ax=axes[0], title="$p_t$ and $f$ at $t=0.8$")
+plots.heat(dpdt, ax=axes[1], title=r"$\partial p_t/\partial t$", size=0.6)
+plots.heat(inflow, ax=axes[2], title=r"$-\mathrm{div}(f\,p_t)$", size=0.6)
+plots.shown(axes,
            "Density with arrows; its change in time; minus the divergence of the flux: the last two are equal")
 
 # %% [markdown]
@@ -121,7 +122,7 @@ draw.shown(axes,
 # Blue, the inner side, is where it drains away. Move through time:
 
 # %%
-play(lambda t: draw.flow(exact, t, limit=3.2), t=(0.0, 0.98, 0.02, 0.5))
+play(lambda t: plots.flow(exact, t, limit=3.2), t=(0.0, 0.98, 0.02, 0.5))
 
 # %% [markdown]
 # **Predict before you drag.** At $t=0$ no particle knows yet where it will end. Which way do the arrows point?
@@ -161,16 +162,16 @@ verify("fm.continuity", exact.log_prob(x, steps=100), truth.log_prob(x),
 
 # %% tags=["slide:fm.marginal-field"]
 x = truth.sample(20)
-by_sum = laws.field_by_quadrature(Conical(), truth, x, 0.6, nodes=laws.grid(-5, 5, 201))
+by_sum = oracles.field_by_quadrature(Conical(), truth, x, 0.6, nodes=oracles.grid(-5, 5, 201))
 verify("fm.marginal-field", exact(x, 0.6), by_sum, what="f(x, t) = Σ f(x, z, t) p(z | x)", tolerance=1e-6)
-reveal(laws.field_by_quadrature)
+reveal(oracles.field_by_quadrature)
 
 # %%
 partners, place = truth.sample(300), torch.tensor([0.3, 0.2], dtype=torch.float64)
 
 def who_votes(t):
     log_weight = -((place - t * partners) ** 2).sum(1) / (2 * (1 - t) ** 2)   # log p_t(place | x1) + constant
-    return draw.vote(place, partners, log_weight.softmax(0))
+    return plots.vote(place, partners, log_weight.softmax(0))
 
 play(who_votes, t=(0.0, 0.95, 0.05))
 
@@ -197,8 +198,8 @@ play(who_votes, t=(0.0, 0.95, 0.05))
 # %% tags=["slide:fm.objective"]
 silly = lambda x, t: -t * x
 ts = (torch.arange(20, dtype=torch.float64) + 0.5) / 20
-nodes = laws.grid(-6, 6, 81)
-integral = laws.objective_by_quadrature(exact, silly, ts, nodes, area=(12 / 80) ** 2)
+nodes = oracles.grid(-6, 6, 81)
+integral = oracles.objective_by_quadrature(exact, silly, ts, nodes, area=(12 / 80) ** 2)
 x1, t = truth.sample(40_000), ts[torch.randint(20, (40_000,))]
 xt, x0 = Conical().corrupt(x1, t)
 samples = ((exact(xt, t) - silly(xt, t[:, None])) ** 2).sum(1)
@@ -231,8 +232,8 @@ def loss(i, conditional):
     target = x1 - x0 if conditional else exact(xt, t)
     return ((some_net(xt, t) - target) ** 2).sum(1).mean()
 
-fm = laws.gradients(lambda i: loss(i, False), list(some_net.parameters()), 60)
-cfm = laws.gradients(lambda i: loss(i, True), list(some_net.parameters()), 60)
+fm = oracles.gradients(lambda i: loss(i, False), list(some_net.parameters()), 60)
+cfm = oracles.gradients(lambda i: loss(i, True), list(some_net.parameters()), 60)
 verify("fm.cfm-theorem", estimate(cfm - fm), 0.0, what="∇CFM − ∇FM = 0", scale=float(fm.mean(0).norm()))
 gap = torch.stack([loss(i, True) - loss(i, False) for i in range(60)]).detach()
 print(f"CFM − FM = {gap.mean():.2f} ± {gap.std() / 60**0.5:.2f} in value: the disagreement of the roads")
@@ -250,7 +251,7 @@ for share in shares:
     for conditional in values:
         batches = torch.stack([loss(i, conditional) for i in range(4)])
         values[conditional].append(float(batches.mean().detach()))
-draw.curves({"CFM, what we can compute": (shares, values[True]), "FM, what we want": (shares, values[False])},
+plots.curves({"CFM, what we can compute": (shares, values[True]), "FM, what we want": (shares, values[False])},
             xlabel="from untrained (0) to trained weights (1) and beyond",
             ylabel="loss (sum over coordinates)",
             alt="Both losses along a line in weight space: two parallel curves with the same minimum")
@@ -273,7 +274,7 @@ draw.curves({"CFM, what we can compute": (shares, values[True]), "FM, what we wa
 
 # %% tags=["slide:fm.boundary"]
 circle = data.eight_gaussians().to(torch.float64)
-pair_path, x = Linear(circle), laws.grid(n=41)
+pair_path, x = Linear(circle), oracles.grid(n=41)
 standard = torch.distributions.Normal(0, torch.ones((), dtype=torch.float64))
 verify("fm.boundary", Conical().marginal(truth, 0.0).log_prob(x), standard.log_prob(x).sum(1),
        what="z = x₁: p₀ = N(0, I)")
@@ -288,11 +289,11 @@ verify("fm.boundary", pair_path.marginal(truth, 1.0).log_prob(x), truth.log_prob
 # time derivative of that formula (taken here by differences, without any calculus of ours) must be the field at that place.
 
 # %% tags=["slide:fm.gaussian-path"]
-paths = {"conical": Conical(), "VP": VP(), "VE": VE(), "cosine": Cosine(),
+gaussian_paths = {"conical": Conical(), "VP": VP(), "VE": VE(), "cosine": Cosine(),
          "your own": GaussianPath(lambda t: t**2, lambda t: (1 - t) ** 0.5, name="your own")}
 x1, x0, t = truth.sample(200), torch.randn(200, 2).double(), 0.05 + 0.9 * torch.rand(200).double()
-for name, path in paths.items():
-    moved = laws.time_derivative(lambda s: path.corrupt(x1, s, x0)[0], t)
+for name, path in gaussian_paths.items():
+    moved = oracles.time_derivative(lambda s: path.corrupt(x1, s, x0)[0], t)
     xt, _ = path.corrupt(x1, t, x0)
     verify("fm.gaussian-path", path.velocity(xt, x1, t), moved, what=f"{name}: μ' + σ'/σ (x − μ) = dx_t/dt",
            tolerance=1e-6)
@@ -304,12 +305,12 @@ reveal(Guess.velocity)
 # differentiation, so a path that *you* invent has its field for free. Change `"your own"` above and see.
 
 # %%
-draw.schedules({k: p for k, p in paths.items() if k != "VE"},
+plots.schedules({k: p for k, p in gaussian_paths.items() if k != "VE"},
                "alpha and sigma over time for four paths, with both clocks")
 
 # %%
 def laboratory(path, t):
-    return draw.flow(paths[path].exact(truth), t)
+    return plots.flow(gaussian_paths[path].exact(truth), t)
 
 play(laboratory, t=(0.0, 0.98, 0.02, 0.6), path=list(paths))
 
@@ -337,10 +338,10 @@ verify("fm.conical", path.velocity(xt, x1, t), (x1 - xt) / (1 - t[:, None]),
 verify("fm.conical", (x1 - xt) / (1 - t[:, None]), x1 - x0, what="(x₁ − x)/(1 − t) = x₁ − x₀")
 
 # %%
-axes = draw.panels(2, 3.2)
-draw.conditional_paths(x0[:60], x1[:60], ax=axes[0], title="given the partner: straight")
-draw.roads(exact.trajectory(x0[:60], steps=100), ax=axes[1], title="the same 60 starts, partner unknown")
-draw.shown(axes,
+axes = plots.panels(2, 3.2)
+plots.conditional_paths(x0[:60], x1[:60], ax=axes[0], title="given the partner: straight")
+plots.roads(exact.trajectory(x0[:60], steps=100), ax=axes[1], title="the same 60 starts, partner unknown")
+plots.shown(axes,
            "Left: straight lines from noise to data, crossing. Right: the bent flow lines of the same starts")
 
 # %% [markdown]
@@ -357,7 +358,7 @@ def train(model, recipe=Recipe(steps=budget(quick=2000, full=20_000), batch=256,
     return fit(model, samples, recipe, report=progress(repr(model)))
 
 seed(0)
-learned = path_models.flow_matching(nets.MLP(2, width=64, depth=3), event=(2,))
+learned = paths.flow_matching(nets.MLP(2, width=64, depth=3), event=(2,))
 history = train(learned)
 history
 
@@ -377,9 +378,9 @@ TrajectoryPlayer([learned.trajectory(start, steps=60), perfect.trajectory(start,
 
 # %%
 reference = moons.stratified(2000)
-floor = 2 * measures.floor(moons, measures.energy_distance, 2000, repeats=6).sd
+floor = 2 * metrics.floor(moons, metrics.energy_distance, 2000, repeats=6).sd
 for name, model in {"learned": learned, "exact": perfect}.items():
-    distance = measures.energy_distance(model.sample(2000, steps=60), reference)
+    distance = metrics.energy_distance(model.sample(2000, steps=60), reference)
     print(f"{name:8} energy distance {distance:7.4f} to 2,000 true samples")
 print(f"floor    {floor:23.4f} (two standard deviations of true samples against true samples)")
 
@@ -394,24 +395,24 @@ print(f"floor    {floor:23.4f} (two standard deviations of true samples against 
 # %% tags=["slide:fm.ot-path"]
 ts = torch.linspace(0, 1, 101).double()
 roads = torch.stack([path.corrupt(x1, s, x0)[0] for s in ts])
-verify("fm.ot-path", torch.as_tensor(measures.straightness(roads, ts)), 0.0,
+verify("fm.ot-path", torch.as_tensor(metrics.straightness(roads, ts)), 0.0,
        what="conditional path: ∫E‖(x₁ − x₀) − ẋ‖²dt = 0",
        scale=float((x1 - x0).square().sum(1).mean()))
 oval = distributions.Mixture(torch.ones(1), torch.zeros(1, 2), torch.tensor([[0.5, 2.0]])).to(torch.float64)
-verify("fm.ot-path", Conical().exact(oval).sample(x0, steps=100, method=dynamics.rk4),
+verify("fm.ot-path", Conical().exact(oval).sample(x0, steps=100, method=ode.rk4),
        x0 * torch.tensor([0.5, 2.0]).double(),
        what="to a Gaussian: the flow is the OT map x ↦ s·x", tolerance=1e-5)
 
 # %%
-axes = draw.panels(2, 4.2, height=2.9)
+axes = plots.panels(2, 4.2, height=2.9)
 for ax, path, start in ((axes[0], Conical(), x0), (axes[1], Linear(circle), circle.sample(512))):
-    end = path.exact(truth).sample(start, steps=30, method=dynamics.heun)
-    cost = {"independent pairs\n(trained on)": measures.transport_cost(start, truth.sample(512)),
-            "the flow's\nown pairs": measures.transport_cost(start, end),
-            "exact OT of\nthe same ends": measures.wasserstein(start, end) ** 2}
-    draw.bars(cost, ax=ax, ylabel="E‖x₁ − x₀‖²",
+    end = path.exact(truth).sample(start, steps=30, method=ode.heun)
+    cost = {"independent pairs\n(trained on)": metrics.transport_cost(start, truth.sample(512)),
+            "the flow's\nown pairs": metrics.transport_cost(start, end),
+            "exact OT of\nthe same ends": metrics.wasserstein(start, end) ** 2}
+    plots.bars(cost, ax=ax, ylabel="E‖x₁ − x₀‖²",
               title="noise to moons" if path.gaussian else "eight Gaussians to moons")
-draw.shown(axes,
+plots.shown(axes,
            "Transport cost of independent pairs, of the flow's own pairs and of exact OT, for two sources")
 
 # %% [markdown]
@@ -433,23 +434,23 @@ draw.shown(axes,
 # %% tags=["slide:fm.linear"]
 x0, x1, t = circle.sample(512), truth.sample(512), torch.rand(512).double()
 needle = lambda s: s[:, None] * x1 + (1 - s[:, None]) * x0     # the mean; the width ε stays
-verify("fm.linear", Linear(circle).pair(x1, x0, t).velocity, laws.time_derivative(needle, t),
+verify("fm.linear", Linear(circle).pair(x1, x0, t).velocity, oracles.time_derivative(needle, t),
        what="μ' + 0 = x₁ − x₀", tolerance=1e-8)
 wide, _ = Linear(circle, jitter=0.2).corrupt(x1.repeat(200, 1), t.repeat(200), x0.repeat(200, 1))
 width = (wide - needle(t).repeat(200, 1)).square().mean(1)
 verify("fm.linear", estimate(width), 0.2**2, what="E(x_t − μ_t)² = ε², with σ_t = ε and not σ_t² in x_t")
 
 # %% tags=["slide:fm.conical-vs-linear"]
-axes, z = draw.panels(4, 2.2), torch.tensor([[2.0, 1.5]]).double()
+axes, z = plots.panels(4, 2.2), torch.tensor([[2.0, 1.5]]).double()
 for ax, s in zip(axes[:2], (0.3, 0.7)):
-    draw.points(Conical().corrupt(z.expand(400, 2), s)[0], ax=ax, color=draw.BLUE, title=f"$z=x_1$, $t={s}$")
+    plots.points(Conical().corrupt(z.expand(400, 2), s)[0], ax=ax, color=plots.BLUE, title=f"$z=x_1$, $t={s}$")
 for ax, s in zip(axes[2:], (0.3, 0.7)):
     ends = z.expand(400, 2), torch.tensor([[-2.5, -1.0]]).double().expand(400, 2)
-    draw.points(Linear(circle, jitter=0.12).corrupt(ends[0], s, ends[1])[0], ax=ax, color=draw.BLUE,
+    plots.points(Linear(circle, jitter=0.12).corrupt(ends[0], s, ends[1])[0], ax=ax, color=plots.BLUE,
                 title=f"$z=(x_0,x_1)$, $t={s}$")
 for ax in axes:
-    draw.points(z, ax=ax, size=40)
-draw.shown(axes,
+    plots.points(z, ax=ax, size=40)
+plots.shown(axes,
            "Conditional clouds: a cone that narrows onto the data point; a ball that slides between two points")
 
 # %% [markdown]
@@ -460,10 +461,10 @@ draw.shown(axes,
 
 # %% tags=["slide:fm.any-to-any"]
 eight = data.eight_gaussians()
-bridge = path_models.PathModel(nets.MLP(2, width=64, depth=3), Linear(eight), event=(2,))
-train(bridge, samples=path_models.Pairs(moons, eight))
+bridge = paths.PathModel(nets.MLP(2, width=64, depth=3), Linear(eight), event=(2,))
+train(bridge, samples=paths.Pairs(moons, eight))
 start = eight.stratified(2000)
-print(f"energy distance {measures.energy_distance(bridge.sample(start), reference):.4f}, floor {floor:.4f}")
+print(f"energy distance {metrics.energy_distance(bridge.sample(start), reference):.4f}, floor {floor:.4f}")
 which = torch.cdist(start, eight.means).argmin(1)
 TrajectoryPlayer(bridge.trajectory(start, steps=60), field=bridge, color=which)
 
@@ -487,12 +488,12 @@ except ValueError as refusal:
 
 # %% tags=["slide:fm.any-to-any"]
 task = data.paired_digits(data.pixelate)
-restore = path_models.PathModel(nets.UNet(channels=16), Linear(task), event=(1, 28, 28)).to(device())
+restore = paths.PathModel(nets.UNet(channels=16), Linear(task), event=(1, 28, 28)).to(device())
 fit(restore, (task.x1, task.x0), Recipe(budget(quick=90, full=5000), batch=32, lr=4e-3, warmup=20, decay=linear),
     report=progress("sharpening digits"))
 blurred = task.test_x0[:12].to(device())
 answer = restore.sample(blurred, steps=10)
-draw.gallery({"given: 7 × 7 blocks": blurred, "the flow's answer, 10 Euler steps": answer, "the truth": task.test_x1[:12]},
+plots.gallery({"given: 7 × 7 blocks": blurred, "the flow's answer, 10 Euler steps": answer, "the truth": task.test_x1[:12]},
              alt="Three rows of digits: blocks, sharpened by the flow, the truth")
 
 # %% [markdown]
@@ -510,7 +511,7 @@ x1, t = truth.sample(512), 0.02 + 0.96 * torch.rand(512).double()
 s = (1 - t)[:, None]                                                   # the slide's clock
 sigma = lambda s: (0.01**2 * (1000 ** (2 * s) - 1)).sqrt()          # NCSN: from 0.01 to 10, geometric; σ(0) = 0
 alpha = lambda s: torch.exp(-0.5 * (0.1 * s + 19.9 * s**2 / 2))     # DDPM: exp(−½∫β), β from 0.1 to 20
-dsigma, dalpha = laws.time_derivative(sigma, s), laws.time_derivative(alpha, s)
+dsigma, dalpha = oracles.time_derivative(sigma, s), oracles.time_derivative(alpha, s)
 x, _ = VE().corrupt(x1, t)
 verify("fm.ve-vp-paths", VE().velocity(x, x1, t), -dsigma / sigma(s) * (x - x1),
        what="VE: our field = the slide's", tolerance=1e-7)
@@ -551,16 +552,16 @@ reveal(GaussianPath.guess)
 # picture of diffusion and OT does. The bottom row shows the marginal flow of the perfect model. Red dots are equal times.
 
 # %% tags=["slide:fm.curved-straight"]
-axes, few = draw.panels(8, 2.3, columns=4), torch.randn(14, 2)
+axes, few = plots.panels(8, 2.3, columns=4), torch.randn(14, 2)
 fourteen, ts = moons.sample(14), torch.linspace(0, 0.999, 101)
-shown_paths = {"conical": Conical(), "cosine": Cosine(), "VP (diffusion)": VP(),
+shown_gaussian_paths = {"conical": Conical(), "cosine": Cosine(), "VP (diffusion)": VP(),
                "VE (diffusion)": VE(sigma_max=3.0)}
 for above, below, (name, path) in zip(axes[:4], axes[4:], shown_paths.items()):
     pairs = torch.stack([path.corrupt(fourteen, t, few)[0] for t in ts])
-    draw.roads(pairs, ax=above, ticks=9, limit=6 if "VE" in name else 4, title=name)
-    draw.roads(path.exact(moons).trajectory(few, steps=100), ax=below, ticks=9,
+    plots.roads(pairs, ax=above, ticks=9, limit=6 if "VE" in name else 4, title=name)
+    plots.roads(path.exact(moons).trajectory(few, steps=100), ax=below, ticks=9,
                limit=6 if "VE" in name else 4)
-draw.shown(axes,
+plots.shown(axes,
            "Fourteen particles on four paths, given their partner (above) and by the marginal flow (below)")
 
 # %% [markdown]
@@ -572,7 +573,7 @@ draw.shown(axes,
 # %%
 for name, path in {"conical": Conical(), "cosine": Cosine(), "VP": VP()}.items():
     way = path.exact(moons).trajectory(torch.randn(1000, 2), steps=100)
-    bending = measures.normalised_straightness(way, torch.linspace(*path.span, 101))
+    bending = metrics.normalised_straightness(way, torch.linspace(*path.span, 101))
     print(f"{name:8} bending of the exact marginal flow (0 is straight): {bending:.2f}")
 
 # %% tags=["slide:fm.curved-straight"]
@@ -590,9 +591,9 @@ TrajectoryPlayer([field.trajectory(start, steps=80) for field in three.values()]
 # paired so that the total squared distance is least. Cheap pairs in, straight roads out.
 
 # %% tags=["slide:fm.curved-straight"]
-kinds = {"conical": path_models.flow_matching, "VP (DDPM)": path_models.ddpm, "VE (NCSN)": path_models.ncsn,
-         "conical, OT-coupled": lambda net, event: path_models.PathModel(
-             net, Conical(), event, coupling=path_models.optimal_transport)}
+kinds = {"conical": paths.flow_matching, "VP (DDPM)": paths.ddpm, "VE (NCSN)": paths.ncsn,
+         "conical, OT-coupled": lambda net, event: paths.PathModel(
+             net, Conical(), event, coupling=paths.optimal_transport)}
 short = lambda number: Recipe(budget(quick=500, full=10_000), batch=128, lr=4e-3, decay=linear, seed=number)
 family = {name: [] for name in kinds}
 for name, kind in kinds.items():
@@ -605,11 +606,11 @@ for name, kind in kinds.items():
 nfe = [1, 2, 4, 8, 16, 48]
 quality = {}
 for name, models in family.items():
-    rows = torch.tensor([[measures.energy_distance(m.sample(2000, steps=n), reference) for n in nfe]
+    rows = torch.tensor([[metrics.energy_distance(m.sample(2000, steps=n), reference) for n in nfe]
                          for m in models])
     quality[name] = (nfe, rows.mean(0), rows.std(0))
 quality["floor (true samples)"] = (nfe, [floor] * len(nfe))
-draw.curves(quality, xlabel="evaluations of the network (Euler steps)", ylabel="energy distance to the data",
+plots.curves(quality, xlabel="evaluations of the network (Euler steps)", ylabel="energy distance to the data",
             log="xy",
             alt="Quality against function evaluations for four paths, three seeds each, above the sampling floor")
 
@@ -629,8 +630,8 @@ draw.curves(quality, xlabel="evaluations of the network (Euler steps)", ylabel="
 def summary(model, steps=64):
     way, ts = model.trajectory(1000, steps=steps), torch.linspace(0, 1, steps + 1)
     start, end = way[0], way[-1]
-    return [measures.straightness(way, ts), (end - start).square().sum(1).mean(),
-            measures.wasserstein(start, end) ** 2]
+    return [metrics.straightness(way, ts), (end - start).square().sum(1).mean(),
+            metrics.wasserstein(start, end) ** 2]
 
 print(f"{'':22}straightness    cost  exact OT   (mean ± deviation over three seeds)")
 for name, models in family.items():
@@ -644,12 +645,12 @@ for name, models in family.items():
 # **Predict before you run.** Which of the two flows has the lower training loss at the end, and what does the difference measure?
 
 # %%
-reflowed = path_models.flow_matching(nets.MLP(2, width=64, depth=3), event=(2,))
+reflowed = paths.flow_matching(nets.MLP(2, width=64, depth=3), event=(2,))
 reflowed.load_state_dict(learned.state_dict())
-second = train(reflowed, samples=path_models.reflow_pairs(learned, 10_000, steps=20))
+second = train(reflowed, samples=paths.reflow_pairs(learned, 10_000, steps=20))
 print(f"final loss: independent pairs {history.smooth()[-1]:.3f}, rectified pairs {second.smooth()[-1]:.4f}")
 flows = {"conical": learned, "rectified": reflowed}
-play(lambda steps, model: draw.points(flows[model].sample(start, steps=steps), color=draw.BLUE),
+play(lambda steps, model: plots.points(flows[model].sample(start, steps=steps), color=plots.BLUE),
      steps=(1, 20, 1), model=["conical", "rectified"])
 
 # %% [markdown]
@@ -687,8 +688,8 @@ verify("fm.marginal-field", answer, formula,
 
 # %%
 forty = pretrained.balanced(40, digits.test)
-look = {"steps": 10, "method": path_models.heun_to_data}
-draw.images(live.eval().given(forty).sample(40, **look), columns=10,
+look = {"steps": 10, "method": paths.heun_to_data}
+plots.images(live.eval().given(forty).sample(40, **look), columns=10,
             alt="Forty samples of one Gaussian for each class: blurred, but the classes can be told",
             title="no training: a Gaussian for each class")
 
@@ -696,7 +697,7 @@ draw.images(live.eval().given(forty).sample(40, **look), columns=10,
 history = fit(live, (digits.train, None, digits.train_labels), pretrained.live_recipe(),
               report=progress("flow matching on digits"))
 print(history)
-draw.images(live.given(forty, pretrained.GUIDANCE).sample(40, **look), columns=10,
+plots.images(live.given(forty, pretrained.GUIDANCE).sample(40, **look), columns=10,
             alt="Forty digits sampled from the model that was trained in this notebook",
             title="trained here, just now")
 
@@ -745,8 +746,8 @@ FramePlayer(way[:, :, 0].float(), captions=[f"t = {k / 30:.2f}" for k in range(3
 logit = []
 for number in range(3):
     seed(number)
-    logit.append(path_models.PathModel(nets.MLP(2, width=64, depth=3), Conical(), (2,),
-                                       times=path_models.logit_normal))
+    logit.append(paths.PathModel(nets.MLP(2, width=64, depth=3), Conical(), (2,),
+                                       times=paths.logit_normal))
     fit(logit[-1], moons, short(number))
 
 @torch.no_grad()
@@ -757,14 +758,14 @@ def error(model, t):
 times = torch.linspace(0.02, 0.97, 20)
 table = {name: torch.tensor([[error(m, float(t)) for t in times] for m in models])
          for name, models in {"uniform t": family["conical"], "logit-normal t": logit}.items()}
-draw.curves({name: (times, rows.mean(0), rows.std(0)) for name, rows in table.items()},
+plots.curves({name: (times, rows.mean(0), rows.std(0)) for name, rows in table.items()},
             xlabel="t: 0 noise, 1 data", log="y",
             ylabel="E‖network − exact field‖²",
             alt="Error of the learned field over time, for two densities of training times, three seeds")
 
 # %%
 for name, models in {"uniform t": family["conical"], "logit-normal t": logit}.items():
-    d = torch.tensor([float(measures.energy_distance(m.sample(2000, steps=50), reference)) for m in models])
+    d = torch.tensor([float(metrics.energy_distance(m.sample(2000, steps=50), reference)) for m in models])
     print(f"{name:15} mean error {table[name].mean():.4f}   energy distance {d.mean():.4f} ± {d.std():.4f}")
 print(f"three seeds each; floor {floor:.4f}")
 
@@ -923,13 +924,13 @@ for step in range(budget(quick=800, full=5000)):
     optimizer.zero_grad()
     cfm_loss(yours, x1, x0, torch.rand(128)).backward()
     optimizer.step()
-axes = draw.panels(3, 2.6)
-draw.points(eight.sample(1500), ax=axes[0], title="the data")
+axes = plots.panels(3, 2.6)
+plots.points(eight.sample(1500), ax=axes[0], title="the data")
 with torch.no_grad():
     for ax, steps in zip(axes[1:], (3, 30)):
-        draw.points(euler_sampler(yours, torch.randn(1500, 2), steps), ax=ax, color=draw.BLUE,
+        plots.points(euler_sampler(yours, torch.randn(1500, 2), steps), ax=ax, color=plots.BLUE,
                     title=f"yours, {steps} Euler steps")
-draw.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's own loss, coupling and sampler")
+plots.shown(axes, "Eight Gaussians, and samples of them drawn with the reader's own loss, coupling and sampler")
 
 # %% [markdown]
 # **Written (think, then unfold).** *Why does a larger batch make OT-coupled flow matching straighter, and what happens at batch size 1?*

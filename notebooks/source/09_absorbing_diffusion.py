@@ -27,11 +27,11 @@
 
 # %%
 import torch
-from dgm_course import data, nets, path_models, paths, pretrained
-from dgm_course.fit import Recipe, fit, linear
+from dgm_course import data, nets, paths, pretrained
+from dgm_course.training import Recipe, fit, linear
 from dgm_course.paths import MaskPath, confident, cosine_reveal, geometric_reveal, hop
-from dgm_course.teach import FramePlayer, check, draw, estimate, laws, play, progress, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course.teach import FramePlayer, check, estimate, oracles, play, plots, progress, reveal, verify
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -45,7 +45,7 @@ from dgm_course.tensors import budget, device, seed
 # %%
 language = data.little_language()
 print(language, "of entropy")
-draw.letters(language.sample(24), alphabet="abc", alt="Twenty-four words of the little language, one a column")
+plots.letters(language.sample(24), alphabet="abc", alt="Twenty-four words of the little language, one a column")
 
 # %% tags=["slide:abs.training"]
 seed(0); torch.set_num_threads(1)
@@ -100,14 +100,14 @@ for w in sorted(truth, key=truth.get, reverse=True)[:6]:
 # From here on the library does the housekeeping. It computes the very same numbers, and with the *same* `loss` and `sample` as flow matching and diffusion:
 
 # %%
-model = path_models.PathModel(nets.TokenMLP(K, L), MaskPath(K), event=(L,), prediction="data")
+model = paths.PathModel(nets.TokenMLP(K, L), MaskPath(K), event=(L,), prediction="data")
 model.net.layers.load_state_dict(net.state_dict())
 x1 = language.sample(256)
 seed(1); from_library = model.loss(x1)
 seed(1); hours, t = torch.rand(256, L), torch.rand(256)
 verify("abs.training", from_library, bare_loss(x1, hours, t), what="library loss = the bare lines", tolerance=1e-5)
-assert path_models.PathModel.loss is path_models.flow_matching(nets.MLP(2), (2,)).loss.__func__
-reveal(path_models.PathModel.loss)
+assert paths.PathModel.loss is paths.flow_matching(nets.MLP(2), (2,)).loss.__func__
+reveal(paths.PathModel.loss)
 
 # %% [markdown]
 # ## 1 · Forward: a letter stays, or it is gone for good
@@ -135,11 +135,11 @@ print("ᾱ:", [round(float((1 - betas)[:k].prod()), 3) for k in range(T + 1)])
 
 # %% tags=["slide:abs.q-matrix"]
 def two_matrices(k):
-    axes, names = draw.panels(2, 3.0), ["a", "b", "c", "mask"]
-    draw.matrix(one_step[k - 1], names=names, ax=axes[0],
+    axes, names = plots.panels(2, 3.0), ["a", "b", "c", "mask"]
+    plots.matrix(one_step[k - 1], names=names, ax=axes[0],
                 title=f"$Q_{k}$: this step, $\\beta_{k}={float(betas[k - 1]):.2f}$")
     so_far = chain.transition(1.0, 1 - k / T)
-    draw.matrix(so_far, names=names, ax=axes[1], title=f"$Q_{{1:{k}}}$: all steps so far")
+    plots.matrix(so_far, names=names, ax=axes[1], title=f"$Q_{{1:{k}}}$: all steps so far")
     return axes
 
 play(two_matrices, k=(1, 8, 1, 3))
@@ -205,13 +205,13 @@ seed(3); hours = torch.rand(12, 1, 28, 28)
 def corrupted_digits(t, schedule):
     twelve = bits[::80][:12].cpu()
     xt, _ = MaskPath(2, schedules[schedule]).corrupt(twelve, t, hours)
-    return draw.images(draw.ink(xt), columns=6, title=f"t = {t:.2f}, visible: {float((xt != 2).float().mean()):.0%}")
+    return plots.images(plots.ink(xt), columns=6, title=f"t = {t:.2f}, visible: {float((xt != 2).float().mean()):.0%}")
 
 play(corrupted_digits, t=(0.0, 1.0, 0.05, 0.4), schedule=list(schedules))
 
 # %%
 ts = torch.linspace(0, 1, 101)
-draw.curves({name: (ts, alpha(ts)) for name, alpha in schedules.items()},
+plots.curves({name: (ts, alpha(ts)) for name, alpha in schedules.items()},
             xlabel="t: 0 all masked, 1 data (the slides count 1 − t)", ylabel="alpha: share visible",
             alt="Share of visible tokens over time for three schedules")
 
@@ -277,7 +277,7 @@ verify("abs.posterior-mixture", chain.unmask(t, s), turn,
 # %%
 steps = 20
 grid = torch.linspace(0, 1, steps + 1)
-draw.curves({name: (grid[:-1], MaskPath(K, alpha).unmask(grid[:-1], grid[1:])) for name, alpha in schedules.items()},
+plots.curves({name: (grid[:-1], MaskPath(K, alpha).unmask(grid[:-1], grid[1:])) for name, alpha in schedules.items()},
             xlabel="t of the step (0 all masked)", ylabel="chance of a mask to lift",
             alt="Unmask probability of each of twenty steps for three schedules; all end at one")
 
@@ -320,14 +320,14 @@ verify("abs.elbo-ce", MaskPath(K).weights(8), 1 / torch.arange(1, 9).double(), w
 # %% tags=["slide:abs.elbo-ce"]
 perfect = path.exact(language.to(torch.float64))
 every_word, weight = language.sequences, language.probs.flatten().double()
-asked = laws.token_chances(perfect, every_word, 0.5)                   # the perfect guesser does not look at the time
+asked = oracles.token_chances(perfect, every_word, 0.5)                   # the perfect guesser does not look at the time
 numbers = [1, 2, 3, 5, 8, 16, 32]
-likelihood = [float(weight @ laws.chain_likelihood(perfect, every_word, T_, asked).log()) for T_ in numbers]
-bound = [float(weight @ laws.chain_bound(path, asked, T_)) for T_ in numbers]
+likelihood = [float(weight @ oracles.chain_likelihood(perfect, every_word, T_, asked).log()) for T_ in numbers]
+bound = [float(weight @ oracles.chain_bound(path, asked, T_)) for T_ in numbers]
 seed(4)
 draws = perfect.elbo(language.sample(20_000), steps=3, draws=1)
 verify("abs.elbo-ce", estimate(draws), bound[2], what="ELBO of 3 steps: by sampling = summed over all hidden sets")
-draw.curves({"log p of the T-step chain": (numbers, likelihood), "its ELBO": (numbers, bound),
+plots.curves({"log p of the T-step chain": (numbers, likelihood), "its ELBO": (numbers, bound),
              "exact: log p of the language": (numbers, [-float(language.entropy)] * len(numbers))},
             xlabel="steps T of the backward chain", ylabel="nats a word (mean)", log="x",
             alt="Exact likelihood and ELBO of the chain rise with the number of steps to the language's own")
@@ -342,11 +342,11 @@ draw.curves({"log p of the T-step chain": (numbers, likelihood), "its ELBO": (nu
 
 # %%
 def words_in(T):
-    p = laws.chain_likelihood(perfect, every_word, T, asked)
-    axes = draw.panels(1, 5.6, height=2.4)
+    p = oracles.chain_likelihood(perfect, every_word, T, asked)
+    axes = plots.panels(1, 5.6, height=2.4)
     order = weight.argsort(descending=True)[:60]
-    axes[0].bar(range(60), p[order], color=draw.BLUE, width=0.9)
-    axes[0].step(range(60), weight[order], color=draw.GREEN, where="mid", ls="--")
+    axes[0].bar(range(60), p[order], color=plots.BLUE, width=0.9)
+    axes[0].step(range(60), weight[order], color=plots.GREEN, where="mid", ls="--")
     axes[0].set(xlabel="the 60 most likely words", ylabel="probability", ylim=(0, 1.3 * float(weight.max())))
     gap = 0.5 * float((p - weight).abs().sum())
     axes[0].set_title(f"T = {T}: perfect guesses, distance from the language {gap:.2f}", fontsize=10)
@@ -374,7 +374,7 @@ play(words_in, T=[1, 2, 3, 5, 8, 16, 32, 64])
 # hidden, where there is least to learn. Check both sums against the integrals, for an imperfect guesser:
 
 # %% tags=["slide:abs.simplified"]
-rough = path_models.absorbing(nets.TokenMLP(K, L), (L,), K)
+rough = paths.absorbing(nets.TokenMLP(K, L), (L,), K)
 seed(5)
 for p_ in rough.parameters():
     torch.nn.init.normal_(p_, std=0.3)
@@ -382,7 +382,7 @@ rough.net.layers[0].weight.data[:, -1] = 0                             # its ans
 words = language.sample(20)
 
 # %% tags=["slide:abs.simplified"]
-sets, chances = laws.visible_sets(L), laws.token_chances(rough, words, 0.5)
+sets, chances = oracles.visible_sets(L), oracles.token_chances(rough, words, 0.5)
 hidden = (~sets).double()
 surprise = (-chances.log() * hidden).sum(-1)                           # (20, 32): of every hidden set
 n = hidden.sum(1)
@@ -405,7 +405,7 @@ verify("abs.simplified", loss_by_integral(torch.ones_like), (c * torch.arange(1,
 # %% tags=["slide:abs.simplified"]
 seed(6)
 for name, alpha in schedules.items():
-    other = path_models.PathModel(rough.net, MaskPath(K, alpha), (L,), "data")
+    other = paths.PathModel(rough.net, MaskPath(K, alpha), (L,), "data")
     with torch.no_grad():
         bound = other.elbo(words.repeat(2000, 1), draws=4)
     verify("abs.simplified", estimate(bound.view(2000, -1).mean(1)), -c.sum(1).mean(),
@@ -419,8 +419,8 @@ print(f"uniform weights: {uniform:.3f}, where −ELBO is {float(c.sum(1).mean())
 
 # %%
 for name, alpha in schedules.items():
-    p = laws.chain_likelihood(MaskPath(K, alpha).exact(language.to(torch.float64)), every_word, 8, asked)
-    bound = weight @ laws.chain_bound(MaskPath(K, alpha), asked, 8)
+    p = oracles.chain_likelihood(MaskPath(K, alpha).exact(language.to(torch.float64)), every_word, 8, asked)
+    bound = weight @ oracles.chain_bound(MaskPath(K, alpha), asked, 8)
     print(f"{name:10} total variation {0.5 * float((p - weight).abs().sum()):.3f}   ELBO {float(bound):.3f} nats"
           f"   (entropy {float(language.entropy):.3f})")
 
@@ -448,10 +448,10 @@ def by_orders(chances):
 
 # %% tags=["slide:abs.arm-link"]
 orders = by_orders(chances)
-exact = laws.any_order_likelihood(rough, words)
+exact = oracles.any_order_likelihood(rough, words)
 verify("abs.arm-link", exact, orders.exp().mean(1), what="Σ over all paths of the chain = mean over the 120 orders")
 verify("abs.arm-link", orders.mean(1), -c.sum(1), what="ELBO in continuous time = mean of log p over the orders")
-verify("abs.arm-link", laws.chain_likelihood(rough, words, 3000, chances), exact,
+verify("abs.arm-link", oracles.chain_likelihood(rough, words, 3000, chances), exact,
        what="the chain of 3,000 steps = one at a time", tolerance=5e-3)
 verify("abs.arm-link", by_orders(asked).mean(1), language.log_prob(every_word), tolerance=1e-5,
        what="perfect guesser: mean of log p over the orders = log p itself")
@@ -466,14 +466,14 @@ print(f"log p(x) {exact.log().mean():.3f} ≥ {orders.mean():.3f}, its bound; so
 
 # %% tags=["slide:abs.training"]
 seed(0)
-learned = path_models.absorbing(nets.TokenMLP(K, L), (L,), K)
+learned = paths.absorbing(nets.TokenMLP(K, L), (L,), K)
 history = fit(learned, language, Recipe(budget(quick=2500, full=20_000), 256, 4e-3, decay=linear),
               report=progress("little language"))
-orders = by_orders(laws.token_chances(learned, every_word, 0.5))
+orders = by_orders(oracles.token_chances(learned, every_word, 0.5))
 print(f"entropy of the language     {float(language.entropy):.3f} nats: the floor")
 print(f"cross-entropy, exact        {float(-(weight @ orders.exp().mean(1).log())):.3f}")
 print(f"bound (mean of the orders)  {float(-(weight @ orders.mean(1))):.3f}")
-draw.losses(history, alt="The masked cross-entropy falls to the entropy of the language")
+plots.losses(history, alt="The masked cross-entropy falls to the entropy of the language")
 
 # %% [markdown]
 # The training loss is an estimate of the bound itself, so the curve can be read in nats, and we know where it must end: at 4.138, up to the noise of a batch. (The tables ask the network at t = 0.5 throughout; that it is told t changes little here, as it should.) The samples, exactly: how far is the T-step chain of the *learned* model from the language, beside the perfect one?
@@ -488,8 +488,8 @@ def frequencies(words):
     return torch.bincount(index, minlength=3**L).double() / len(words)
 
 numbers = [1, 2, 4, 8, 16, 32, 64]
-tables = {"learned": laws.token_chances(learned, every_word, 0.5), "perfect guesser": asked}
-draw.curves({name: (numbers, [away(laws.chain_likelihood(perfect, every_word, T_, table)) for T_ in numbers])
+tables = {"learned": oracles.token_chances(learned, every_word, 0.5), "perfect guesser": asked}
+plots.curves({name: (numbers, [away(oracles.chain_likelihood(perfect, every_word, T_, table)) for T_ in numbers])
              for name, table in tables.items()},
             xlabel="steps T", ylabel="total variation", log="xy",
             alt="Distance of samples from the language against the number of steps")
@@ -554,14 +554,14 @@ def surprise_of_the_hidden(field, t=0.85):
 few = bits[::4]
 print("                     nats a pixel, 15 % hidden     bound, nats an image")
 both = {"every rate": live, "15 % only": bert}
-unseen = path_models.PathModel(Clockless(bert.net), MaskPath(2), (1, 28, 28), "data")
+unseen = paths.PathModel(Clockless(bert.net), MaskPath(2), (1, 28, 28), "data")
 for name, field in {**both, "15 %, t held": unseen}.items():
     bound = pretrained.nats(field, mnist.test[::4], draws=4)["nats"]
     print(f"{name:20} {surprise_of_the_hidden(field):26.3f} {bound:24.1f}")
 
 # %%
 seed(9)
-draw.gallery({f"{name}, 32 steps": draw.ink(field.sample(12, steps=32)) for name, field in both.items()},
+plots.gallery({f"{name}, 32 steps": plots.ink(field.sample(12, steps=32)) for name, field in both.items()},
              alt="Samples of the two models after equal training: strokes and some digits above, formless dust below")
 
 # %% [markdown]
@@ -577,18 +577,18 @@ for T_ in (1, 2, 4, 8, 16, 64):
     seed(8)
     chains[f"{T_} step{'s' * (T_ > 1)}"] = -torch.cat([best.elbo(x, T_, max(1, 8 // T_)) for x in hundred.split(50)])
 chains["continuous"] = -torch.cat([best.elbo(x, None, 16) for x in hundred.split(50)])
-draw.bars({name: nats.mean() for name, nats in chains.items()}, ylabel="bound on −log p, nats an image",
+plots.bars({name: nats.mean() for name, nats in chains.items()}, ylabel="bound on −log p, nats an image",
           spread=[float(nats.std() / 10) for nats in chains.values()],
           alt="The bound in nats for chains of 1 to 64 steps and in continuous time: it falls")
 
 # %% tags=["slide:abs.sampling"]
 seed(9)
 way = best.trajectory(40, steps=48)
-few = {f"{T_} step{'s' * (T_ > 1)}": draw.ink(best.sample(12, steps=T_)) for T_ in (1, 4, 16, 64)}
-draw.gallery(few, alt="Twelve digits each, generated in one, four, sixteen and sixty-four steps: from dust to digits")
+few = {f"{T_} step{'s' * (T_ > 1)}": plots.ink(best.sample(12, steps=T_)) for T_ in (1, 4, 16, 64)}
+plots.gallery(few, alt="Twelve digits each, generated in one, four, sixteen and sixty-four steps: from dust to digits")
 
 # %%
-FramePlayer(draw.ink(way)[:, :, 0], captions=[f"t = {k / 48:.2f}" for k in range(49)], columns=10, size=560)
+FramePlayer(plots.ink(way)[:, :, 0], captions=[f"t = {k / 48:.2f}" for k in range(49)], columns=10, size=560)
 
 # %% [markdown]
 # *Forty images being revealed; grey is still hidden. Scrub slowly: at t = 0.25, with three quarters hidden, many can already be told.*
@@ -612,7 +612,7 @@ def complete(given, digit):
     found = best.sample(known, steps=6)
     unsure = found[:, 0, ~visible].float().var(0).sum()                 # summed over the hidden pixels
     title = f"truth, given ({float(visible.float().mean()):.0%}), eight completions (variance {float(unsure):.0f})"
-    return draw.images(draw.ink(torch.cat([image[:1], known[:1], found])), columns=5, title=title)
+    return plots.images(plots.ink(torch.cat([image[:1], known[:1], found])), columns=5, title=title)
 
 play(complete, given=list(regions), digit=(0, 9, 1, 2))
 
@@ -635,7 +635,7 @@ for name, method in {"random order": hop, "surest first": confident}.items():
     print(f"{name:13} 3 steps: total variation {away(found):.3f}, entropy of the samples "
           f"{float(torch.special.entr(found).sum()):.2f} nats (language {float(language.entropy):.2f})")
 seed(12)
-draw.gallery({f"{name}, 12 steps": draw.ink(best.sample(12, steps=12, method=method))
+plots.gallery({f"{name}, 12 steps": plots.ink(best.sample(12, steps=12, method=method))
               for name, method in {"random order": hop, "surest first": confident}.items()},
              alt="Twelve digits revealed in random order and twelve with the surest pixels first")
 
@@ -648,9 +648,9 @@ draw.gallery({f"{name}, 12 steps": draw.ink(best.sample(12, steps=12, method=met
 # * **Diffusion (07), flow matching (08)**: the same class, the same `loss`, the same loop of sampling. Only the path differs, and with it what a guess is good for. Here are the four recipes of the course in one cell, untrained, to show that they answer to the same calls:
 
 # %%
-four = {"DDPM": path_models.ddpm(nets.MLP(2), (2,)), "NCSN": path_models.ncsn(nets.MLP(2), (2,)),
-        "flow matching": path_models.flow_matching(nets.MLP(2), (2,)),
-        "absorbing": path_models.absorbing(nets.TokenMLP(K, L), (L,), K)}
+four = {"DDPM": paths.ddpm(nets.MLP(2), (2,)), "NCSN": paths.ncsn(nets.MLP(2), (2,)),
+        "flow matching": paths.flow_matching(nets.MLP(2), (2,)),
+        "absorbing": paths.absorbing(nets.TokenMLP(K, L), (L,), K)}
 for name, recipe in four.items():
     batch = language.sample(64) if name == "absorbing" else data.moons().sample(64)
     print(f"{name:14} {recipe.path.name:10} predicts the {recipe.prediction:9} "
@@ -814,10 +814,10 @@ with torch.no_grad():
     for t, s in zip(ts, ts[1:]):
         proposal = torch.distributions.Categorical(logits=yours(x, t)).sample()
         x = unmask_step(x, proposal, torch.rand(x.shape), cosine(t), cosine(s), MASK)
-perfect_chain = laws.chain_likelihood(MaskPath(K, cosine).exact(language.to(torch.float64)), every_word, 30, asked)
+perfect_chain = oracles.chain_likelihood(MaskPath(K, cosine).exact(language.to(torch.float64)), every_word, 30, asked)
 print(f"total variation to the language: your 20,000 words {away(frequencies(x)):.3f}, as many true words "
       f"{away(frequencies(language.sample(20_000))):.3f}, thirty steps of a perfect guesser {away(perfect_chain):.3f}")
-draw.letters(x[:24], alphabet="abc", alt="Twenty-four words sampled with the reader's own loss, weight and steps")
+plots.letters(x[:24], alphabet="abc", alt="Twenty-four words sampled with the reader's own loss, weight and steps")
 
 # %% [markdown]
 # **Written (think, then unfold).** *The network is told t. On the little language, does it need to be?*

@@ -34,12 +34,13 @@
 import math
 import time
 import torch
-from dgm_course import (autoregressive as ar, code_nets, data, gan, grid_nets, latent, llama_nets, measures, nets, overview, path_models,
-                        pretrained, vae, vq)
-from dgm_course.fit import Recipe, fit, linear
+from dgm_course import autoregressive as ar, comparison, data, gan, latent, nets, paths, pretrained, vae, vq
+from dgm_course.core import metrics
+from dgm_course.training import Recipe, fit, linear
 from dgm_course.paths import ancestral
-from dgm_course.teach import FramePlayer, check, draw, draw_tokens, draw_vq, play, progress, reveal, verify
-from dgm_course.tensors import budget, device, seed
+from dgm_course.teach import FramePlayer, check, play, plots, progress, reveal, verify
+from dgm_course.teach.plots import tokens as token_plots, vq as vq_plots
+from dgm_course.core.tensors import budget, device, seed
 
 # %% [markdown]
 # ## 0 · The whole idea in thirty lines
@@ -93,7 +94,7 @@ seed(1)
 fresh = bare_sample(torch.randn(14, 8))
 with torch.no_grad():
     again = decoder(encoder(small.test[:14]).chunk(2, 1)[0]).view(-1, 1, 8, 8)
-draw.gallery({"held-out digits": small.test[:14], "the same through 8 numbers: what stage one keeps": again, "new codes, decoded: what stage two writes": fresh},
+plots.gallery({"held-out digits": small.test[:14], "the same through 8 numbers: what stage one keeps": again, "new codes, decoded: what stage two writes": fresh},
              columns=14, alt="Small digits, their reconstructions from eight numbers, and digits decoded from sampled codes")
 
 # %% [markdown]
@@ -103,7 +104,7 @@ draw.gallery({"held-out digits": small.test[:14], "the same through 8 numbers: w
 
 # %% tags=["slide:lat.lfm"]
 first = vae.VAE(vae.GaussianHead(encoder, 8), vae.FixedGaussianHead(decoder, (1, 8, 8), 0.5**0.5), vae.StandardNormal(8), kl_weight=0.02)
-flow = path_models.flow_matching(nets.MLP(8, width=128, depth=2), (8,))
+flow = paths.flow_matching(nets.MLP(8, width=128, depth=2), (8,))
 flow.net.layers.load_state_dict(field.state_dict())
 system = latent.Latent(latent.Continuous(first), latent.Rescaled(flow, latent.Rescaling.of(codes)))
 x, x0 = small.train[:256], torch.randn(256, 8)
@@ -128,7 +129,7 @@ reveal(latent.Latent.loss, latent.Latent.sample)
 
 # %% tags=["slide:lat.vq-recap"]
 seed(3)
-tiny = vq.VQVAE(grid_nets.GridEncoder(2, 8, 2), vae.FixedGaussianHead(grid_nets.GridDecoder(2, 8, 2), (1, 8, 8), 0.5**0.5), vq.Codebook(torch.randn(3, 2))).double().eval()
+tiny = vq.VQVAE(nets.GridEncoder(2, 8, 2), vae.FixedGaussianHead(nets.GridDecoder(2, 8, 2), (1, 8, 8), 0.5**0.5), vq.Codebook(torch.randn(3, 2))).double().eval()
 x = small.test[:5].double()
 every = torch.cartesian_prod(*[torch.arange(3)] * 4).view(81, 2, 2)    # all grids
 with torch.no_grad():
@@ -153,7 +154,7 @@ blurred = moved.mean(0, keepdim=True)
 for name, answer in {"the picture in the middle": moved[4:5], "the mean of all nine": blurred}.items():
     cost = (moved - answer).square().flatten(1).sum(1).mean()
     print(f"answer: {name:26} squared error {float(cost):5.1f}, sharpness {latent.sharpness(answer, one):.2f}")
-draw.images(torch.cat([moved, blurred]), columns=10, alt="Nine copies of a digit, each a pixel aside, sharp; and their mean, blurred",
+plots.images(torch.cat([moved, blurred]), columns=10, alt="Nine copies of a digit, each a pixel aside, sharp; and their mean, blurred",
             title="nine pictures that share a code, and their mean")
 
 # %% [markdown]
@@ -179,7 +180,7 @@ draw.images(torch.cat([moved, blurred]), columns=10, alt="Nine copies of a digit
 # %% tags=["slide:lat.vqgan"]
 tokens = pretrained.load("vqvae_digits").requires_grad_(True)
 seed(4)
-game = latent.vqgan(tokens, code_nets.PatchCritic(32), gan.hinge(), strength=0.8, pace=4.0).eval()
+game = latent.vqgan(tokens, nets.PatchCritic(32), gan.hinge(), strength=0.8, pace=4.0).eval()
 x, W = mnist.train[:32], game.stage.last
 own, adversarial, weight = game.terms(x)
 grad = lambda loss: torch.autograd.grad(loss, W, retain_graph=True)[0]
@@ -216,7 +217,7 @@ print(f"codes in use: {codes_of['VQGAN'].unique().numel()} of 64, perplexity {vq
       f"places where both use the same number: {float((codes_of['VQGAN'] == codes_of['VQ-VAE']).float().mean()):.0%}")
 near = mnist.test[[0, 3, 4, 6, 8, 10]][..., 3:25, 3:25]
 seen = torch.cat([near, *(stage.again(mnist.test[[0, 3, 4, 6, 8, 10]])[..., 3:25, 3:25].clamp(-1, 1) for stage in stages.values())])
-draw.shown(draw.images(seen, columns=6, ax=draw.panels(1, 6.8, height=3.5)[0], names=["original", "VQ-VAE", "VQGAN"], title="held-out digits, from near"),
+plots.shown(plots.images(seen, columns=6, ax=plots.panels(1, 6.8, height=3.5)[0], names=["original", "VQ-VAE", "VQGAN"], title="held-out digits, from near"),
            "Six digits, rebuilt by a VQ-VAE with soft edges, and by a VQGAN with crisp ones")
 
 # %% [markdown]
@@ -231,7 +232,7 @@ def edges(digit):
     x = mnist.test[digit:digit + 1]
     soft, crisp = (stage.again(x).clamp(-1, 1) for stage in stages.values())
     four = torch.cat([x, 4 * (soft - crisp).abs() - 1, soft, crisp])[..., 3:25, 3:25].clamp(-1, 1)
-    return draw.images(four, columns=2, ax=draw.panels(1, 3.2, height=3.3)[0], title="original, difference\nVQ-VAE, VQGAN")
+    return plots.images(four, columns=2, ax=plots.panels(1, 3.2, height=3.3)[0], title="original, difference\nVQ-VAE, VQGAN")
 
 play(edges, digit=(3, 903, 100, 103))
 
@@ -255,7 +256,7 @@ rescaling = latent.Rescaling.of(z)
 print("mean of each channel:     ", [round(v, 2) for v in rescaling.mean.flatten().tolist()])
 print("deviation of each channel:", [round(v, 2) for v in rescaling.std.flatten().tolist()])
 unit = rescaling(held) / 2.5
-draw.gallery({"held-out digits": mnist.test[:14]} | {f"channel {c + 1} of their codes (unit size)": unit[:, c:c + 1].clamp(-1, 1).repeat_interleave(4, 2).repeat_interleave(4, 3) for c in range(4)}
+plots.gallery({"held-out digits": mnist.test[:14]} | {f"channel {c + 1} of their codes (unit size)": unit[:, c:c + 1].clamp(-1, 1).repeat_interleave(4, 2).repeat_interleave(4, 3) for c in range(4)}
              | {"decoded": stage.decode(held)}, columns=14, alt="Digits, four small pictures of seven by seven for each, and their reconstructions")
 
 # %% [markdown]
@@ -272,20 +273,20 @@ def distance(factor, how):
     """Energy distance of sampled codes to real ones, both at unit size, after training on codes `factor` times as large."""
     seed(5)
     large = factor * codes
-    generator = path_models.flow_matching(nets.MLP(8, width=64, depth=2), (8,))
+    generator = paths.flow_matching(nets.MLP(8, width=64, depth=2), (8,))
     generator = latent.Rescaled(generator, how(large))
     fit(generator, large, Recipe(budget(quick=250, full=3000), 128, 3e-3, decay=linear))
     drawn = generator.sample(1000, 30) / factor
-    return measures.energy_distance((drawn - shift) / scale, (codes - shift) / scale)
+    return metrics.energy_distance((drawn - shift) / scale, (codes - shift) / scale)
 
 factors, some = (0.03, 0.2, 1.0, 5.0, 30.0), (0.03, 1.0, 30.0)
 keep = lambda large: latent.Rescaling(0.0, 1.0)
 found = {"codes as they are": [distance(f / float(scale.mean()), keep) for f in factors],
          "rescaled": [distance(f / float(scale.mean()), latent.Rescaling.of) for f in some]}
-floor = measures.floor(lambda n: ((codes - shift) / scale)[torch.randperm(len(codes))[:n]], measures.energy_distance, 700, 5)
+floor = metrics.floor(lambda n: ((codes - shift) / scale)[torch.randperm(len(codes))[:n]], metrics.energy_distance, 700, 5)
 
 # %% tags=["slide:lat.ldm"]
-draw.curves({name: ((factors, some)[len(values) == 3], [max(v, 1e-3) for v in values]) for name, values in found.items()}
+plots.curves({name: ((factors, some)[len(values) == 3], [max(v, 1e-3) for v in values]) for name, values in found.items()}
             | {"exact codes: mean + 2 sd": (factors, [max(floor.mean + 2 * floor.sd, 1e-3)] * 5)},
             xlabel="size (mean deviation) of the codes", ylabel="energy distance at unit size", log="xy",
             alt="Without rescaling the distance of sampled to real codes is least near size one and large at both ends; with rescaling it is flat",
@@ -301,9 +302,9 @@ draw.curves({name: ((factors, some)[len(values) == 3], [max(v, 1e-3) for v in va
 
 # %% tags=["slide:lat.ldm"]
 seed(6)
-inner = path_models.ddpm(code_nets.GridField((4, 7, 7), 56, 4, classes=10), (4, 7, 7))
+inner = paths.ddpm(nets.GridField((4, 7, 7), 56, 4, classes=10), (4, 7, 7))
 live = latent.Rescaled(inner, rescaling).to(device())
-inner.times_of = path_models.stratified_logit_normal                   # most looks at the middle
+inner.times_of = paths.stratified_logit_normal                   # most looks at the middle
 recipe = Recipe(budget(quick=1200, full=20_000), 32, 6e-3, warmup=50, decay=linear, ema=budget(quick=0.98, full=0.999), betas=(0.9, 0.99))
 history = fit(live, (z.to(device()), None, mnist.train_labels.to(device())), recipe, report=progress("diffusion of codes"))
 print(history)
@@ -311,7 +312,7 @@ shipped = latent.Latent(stage, pretrained.load("ldm_digits"))
 few = pretrained.balanced(20, mnist.test)
 seed(7); young = latent.Latent(stage, live.to("cpu")).given(few, 1.4).sample(20, 25, ancestral)
 seed(7); old = shipped.given(few, 1.4).sample(20, 25, ancestral)
-draw.gallery({"trained here, just now": young, "longer training: the weights ldm_digits": old}, columns=20, alt="Digits by class from a latent diffusion model after a short and after a long training")
+plots.gallery({"trained here, just now": young, "longer training: the weights ldm_digits": old}, columns=20, alt="Digits by class from a latent diffusion model after a short and after a long training")
 
 # %% [markdown]
 # *What to see:* both rows begin with the same noise, and nearly the same digits come of it. There is only one field to learn, so two networks that learned it well, each from its own start, agree; where the upper row still fails, look what the lower one made of the same beginning.
@@ -330,7 +331,7 @@ slow, quick = pretrained.latent.race(pixels, shipped, 5, ancestral, n=30, laps=2
 for name, told in zip(("pixels", "latent"), cards):
     print(f"{name}: Fréchet {told['frechet']:.2f} (floor {told['frechet_floor']:.2f}), precision {told['precision']:.2f}, recall {told['recall']:.2f}")
 print(f"{cards[1]['times_cheaper']} times cheaper a sample when the weights were judged ({cards[1]['cost_protocol']}); here and now, see the bars")
-draw.shown(draw.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="ms of the processor a sample", ax=draw.panels(1, 3.6, height=2.4)[0], title="diffusion, 5 steps"),
+plots.shown(plots.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="ms of the processor a sample", ax=plots.panels(1, 3.6, height=2.4)[0], title="diffusion, 5 steps"),
            "Milliseconds a sample by diffusion with five steps: pixels several times the latent")
 
 # %% [markdown]
@@ -345,12 +346,12 @@ told = {name: pretrained.card(name)["held_out"] for name in ("flow_matching_digi
 for name, figures in told.items():
     print(f"{name:22} Fréchet {figures['frechet']:5.2f} (floor {figures['frechet_floor']:.2f}), precision {figures['precision']:.2f}, recall {figures['recall']:.2f}")
 asked = pretrained.balanced(100, mnist.test)
-seed(8); hundred = flow.given(asked, 1.4).sample(100, 8, path_models.heun_to_data).clamp(-1, 1)
+seed(8); hundred = flow.given(asked, 1.4).sample(100, 8, paths.heun_to_data).clamp(-1, 1)
 judge = pretrained.load("digit_classifier")
 print(f"{told['lfm_digits']['times_cheaper']} times cheaper a sample than flow_matching_digits ({told['lfm_digits']['cost_protocol']})")
 print(f"of 100 samples, {int((judge(hundred).argmax(1) == asked).sum())} are seen as the class that was asked for")
 
-draw.images(hundred, columns=20, alt="A hundred digits in order of their classes, by flow matching in the latent", title="ten of each class")
+plots.images(hundred, columns=20, alt="A hundred digits in order of their classes, by flow matching in the latent", title="ten of each class")
 
 # %% [markdown]
 # **Guidance** goes beyond the class's own field, $\mathbf v_{\text{free}}+w\,(\mathbf v_{\text{told}}-\mathbf v_{\text{free}})$, and works on codes as on pixels.
@@ -364,8 +365,8 @@ noise, twenty = torch.randn(20, 4, 7, 7), torch.tensor([3] * 10 + [7] * 10)
 
 def guided(guidance):
     """Ten threes and ten sevens from the same noise."""
-    drawn = flow.given(twenty, guidance).sample(noise, 6, path_models.heun_to_data)
-    return draw.images(drawn, columns=10, ax=draw.panels(1, 5.6, height=1.5)[0], title=f"$w={guidance:.1f}$")
+    drawn = flow.given(twenty, guidance).sample(noise, 6, paths.heun_to_data)
+    return plots.images(drawn, columns=10, ax=plots.panels(1, 5.6, height=1.5)[0], title=f"$w={guidance:.1f}$")
 
 play(guided, guidance=(0.0, 6.0, 0.5, 1.0))
 
@@ -375,8 +376,8 @@ with torch.no_grad():
     y = pretrained.balanced(200, mnist.test)
     for guidance in (0.0, 1.0, 2.0, 6.0):
         seed(10)
-        drawn = flow.given(y, guidance).sample(200, 5, path_models.heun_to_data).clamp(-1, 1)
-        shares = measures.precision_recall_coverage(real, judge.features(drawn))
+        drawn = flow.given(y, guidance).sample(200, 5, paths.heun_to_data).clamp(-1, 1)
+        shares = metrics.precision_recall_coverage(real, judge.features(drawn))
         print(f"guidance {guidance:3.1f}: the asked class {float((judge(drawn).argmax(1) == y).float().mean()):4.0%}, precision {shares.precision:.2f}, recall {shares.recall:.2f}")
 
 # %% [markdown]
@@ -432,7 +433,7 @@ print(f"mean of each row: before {[round(v, 2) for v in h.mean(1).tolist()]}, af
 # with $d$ numbers in a head and a base $b$ (100 here, since places are few; 10 000 in Llama). The first pair turns fastest, the last hardly moves: hands of a clock. *Look for* rows that turn at different speeds, and the first column, which is not turned at all.
 
 # %% tags=["slide:lat.llamagen"]
-draw_tokens.dials(llama_nets.angles(torch.arange(12), 8), title=r"$m\,\theta_j$: each pair of numbers has its own speed",
+token_plots.dials(nets.angles(torch.arange(12), 8), title=r"$m\,\theta_j$: each pair of numbers has its own speed",
                   alt="Four rows of dials at twelve places: the hand of the first row turns fast, that of the last hardly")
 
 # %% [markdown]
@@ -445,13 +446,13 @@ draw_tokens.dials(llama_nets.angles(torch.arange(12), 8), title=r"$m\,\theta_j$:
 # %% tags=["slide:lat.llamagen"]
 q, k = torch.randn(2, 8, dtype=torch.float64)
 m, n = torch.tensor([3.0, 4.0]), torch.tensor([5.0, 1.0])              # (row, column) of the query's and the key's place
-turn = lambda v, place: llama_nets.rotary(v[None], place[None])[0]
+turn = lambda v, place: nets.rotary(v[None], place[None])[0]
 pairs = torch.view_as_complex(q.view(4, 2)) * torch.view_as_complex(k.view(4, 2)).conj()
 speeds = torch.tensor([1.0, 100 ** (-2 / 4)], dtype=torch.float64)      # two pairs for the row, two for the column: d = 4 each
 way = torch.cat([(m[0] - n[0]) * speeds, (m[1] - n[1]) * speeds])
 verify("lat.llamagen", turn(q, m) @ turn(k, n), (pairs * torch.polar(torch.ones_like(way), way)).sum().real, what="turned query · turned key = a function of row and column differences")
 verify("lat.llamagen", turn(q, m).norm(), q.norm(), what="turning keeps the length")
-reveal(llama_nets.angles)
+reveal(nets.angles)
 
 # %% [markdown]
 # **Predict before you drag.** A query stands three places after a key, on a line. The slider moves *both* along it. What happens to the four dials, and what to the inner product in the title?
@@ -461,7 +462,7 @@ reveal(llama_nets.angles)
 def both_turned(place):
     """A query three places after its key: both turned, and their inner product."""
     query, key = turn(q, torch.tensor([place + 3.0])), turn(k, torch.tensor([float(place)]))
-    picture = draw_tokens.hands(query.view(4, 2), key.view(4, 2), [f"pair {j}" for j in range(4)], "Four dials with a query and a key")
+    picture = token_plots.hands(query.view(4, 2), key.view(4, 2), [f"pair {j}" for j in range(4)], "Four dials with a query and a key")
     picture.figure.suptitle(f"key (orange) at {place}, query (blue) at {place + 3}: $q\\cdot k$ = {float(query @ key):.3f}", fontsize=10)
     return picture.figure
 
@@ -475,7 +476,7 @@ play(both_turned, place=(0, 20, 1, 0))
 # with $\mathrm{SiLU}(a)=a\,\sigma(a)$ and three matrices. The hidden layer of the usual MLP is computed twice: once to say *what*, once to say *how much of it*. A product of two linear maps can compare features, which a sum cannot. No layer of a Llama has a bias.
 
 # %% tags=["slide:lat.llamagen"]
-reveal(llama_nets.SwiGLU.forward)
+reveal(nets.SwiGLU.forward)
 
 # %% [markdown]
 # ### A memory
@@ -483,7 +484,7 @@ reveal(llama_nets.SwiGLU.forward)
 # Keys and values of earlier places cannot change when a later one is written. They are kept, and a new place costs one row of attention. Here is the whole step: new queries, keys and values are made and turned, the keys and values are written into the memory, and the queries look at all that is remembered.
 
 # %% tags=["slide:lat.llamagen"]
-reveal(llama_nets.RotaryAttention.extend)
+reveal(nets.RotaryAttention.extend)
 
 # %% [markdown]
 # All together, and the chain of notebook 01 around it. A family of that chain says two things: all logits at once, for training, and the same one after the other, for sampling.
@@ -499,12 +500,12 @@ train, train_labels = mnist.train.to(device()), mnist.train_labels.to(device())
 tokens = pretrained.load("vqgan_digits").to(device())                  # the first stage of section 2
 codes = pretrained.vq.codes_of(train, tokens)                          # (4000, 7, 7)
 seed(1)
-places = llama_nets.grid_positions(7, 7)
-small = ar.LlamaGen(64, (7, 7), llama_nets.Llama(places, width=48, depth=2, heads=4), classes=10).to(device())
+places = nets.grid_positions(7, 7)
+small = ar.LlamaGen(64, (7, 7), nets.Llama(places, width=48, depth=2, heads=4), classes=10).to(device())
 print(small)
 learning = fit(small, (codes, train_labels), Recipe(budget(quick=180, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
                report=progress("a small LlamaGen"))
-draw.losses(learning, title=r"nats a digit: uniform codes cost $49\,\log 64\approx204$", alt="The loss of a small LlamaGen falls")
+plots.losses(learning, title=r"nats a digit: uniform codes cost $49\,\log 64\approx204$", alt="The loss of a small LlamaGen falls")
 
 # %% [markdown]
 # Now the weights that come with the course: three blocks, width 96, trained on 59,000 digits (`dgm train llama_gen_digits`). First its likelihood, which is exact, on held-out digits beside the small one's. Then the memory: the same random numbers must give the same codes with it and without, and the times say what it is worth.
@@ -541,14 +542,14 @@ written = {w: tokens.picture(writer.sample(40, asked, generator=same(), stream=a
 
 def guidance(w):
     """Forty digits, a column for each class, with the same random numbers at every weight."""
-    return draw.images(written[w], ax=draw.panels(1, 4.4, height=2.0)[0], title=f"LlamaGen, $w={w:g}$")
+    return plots.images(written[w], ax=plots.panels(1, 4.4, height=2.0)[0], title=f"LlamaGen, $w={w:g}$")
 
 play(guidance, w=weights)
 
 # %% tags=["slide:lat.llamagen"]
 def share_as_asked(pictures, classes):
     """As asked by the classifier's first choice, and strictly: with probability 0.9 or more."""
-    found = pretrained.scales.as_asked(pictures, classes)
+    found = pretrained.multiscale.as_asked(pictures, classes)
     return f"as asked {found['as_asked']:6.1%}, strictly {found['as_asked_strictly']:6.1%}"
 
 many = pretrained.balanced(200, labels)
@@ -599,7 +600,7 @@ some = torch.tensor([int((labels == k).nonzero()[0]) for k in range(0, 10, 2)])
 with torch.no_grad():
     sums = scales.partial(digit_codes[some])
     so_far = [pyramid.decoder(each).mean for each in sums]
-draw_tokens.pyramid(scales.split(digit_codes[some]), so_far, draw_vq.shades(scales.vectors), test[some],
+token_plots.pyramid(scales.split(digit_codes[some]), so_far, vq_plots.shades(scales.vectors), test[some],
                     alt="Five digits: maps of codes from one by one to seven by seven, and pictures that become sharper from scale to scale")
 
 # %% [markdown]
@@ -620,7 +621,7 @@ for side, error, rest, x, part in zip(scales.sides, errors, left, pictures, scal
     print(f"up to {side} × {side}: squared error {error:5.1f}, left of the features {rest:5.1%}, {share_as_asked(x, labels)}, {part.unique().numel():2} codes in use here")
 print(f"VQ-VAE, 49 codes: squared error {one_go:.1f};  codes in use {digit_codes.unique().numel()} of 64, perplexity {vq.perplexity(digit_codes, 64):.1f}")
 counts = torch.tensor(scales.counts).cumsum(0).tolist()
-draw.curves({"scales 1 to k": (counts, errors), "guide: one grid of 49 codes": ([1, 88], [one_go, one_go])}, xlabel="codes told so far",
+plots.curves({"scales 1 to k": (counts, errors), "guide: one grid of 49 codes": ([1, 88], [one_go, one_go])}, xlabel="codes told so far",
             ylabel="squared error of a held-out digit", alt="Squared error falls from scale to scale")
 
 # %% [markdown]
@@ -638,7 +639,7 @@ draw.curves({"scales 1 to k": (counts, errors), "guide: one grid of 49 codes": (
 
 # %% tags=["slide:lat.var-stage2"]
 var = pretrained.load("var_digits")
-draw_tokens.masks({"LlamaGen: 49 places, one after the other": (writer.net.past, [1] * 49),
+token_plots.masks({"LlamaGen: 49 places, one after the other": (writer.net.past, [1] * 49),
                    "VAR: 88 places, scale after scale": (var.allowed, scales.counts)},
                   alt="Two masks: a triangle, and a staircase of five blocks that become larger")
 
@@ -672,7 +673,7 @@ reveal(latent.VAR._descend)
 
 # %% tags=["slide:lat.var-stage2"]
 seed(4)
-little = latent.VAR(pretrained.load("var_tokens_digits").codebook, llama_nets.Llama(latent.centres(scales.sides), width=48, depth=2, heads=4)).to(device())
+little = latent.VAR(pretrained.load("var_tokens_digits").codebook, nets.Llama(latent.centres(scales.sides), width=48, depth=2, heads=4)).to(device())
 print(little)
 train_codes = pretrained.vq.codes_of(train[:2000], pyramid.to(device()))
 learning = fit(little, (train_codes, train_labels[:2000]), Recipe(budget(quick=70, full=3000), 32, 4e-3, warmup=20, decay=linear, clip=30.0),
@@ -717,7 +718,7 @@ for name, (decoder, weights_name, draw_codes) in rivals.items():
     print(f"{name:8} {drawn[0].numel()} codes in {card['passes']:2} passes, {alone:3.0f} ms for one digit, {each:3.0f} ms each for 200; {share_as_asked(shown[name], many)};\n"
           f"         Fréchet {card['guided']['frechet']:.1f} with w = 2, {card['unguided']['frechet']:.1f} with w = 1 (real digits {card['guided']['frechet_floor']:.1f})")
 two = (20 * torch.arange(10) + torch.tensor([[0], [7]])).flatten()            # two digits of each class
-draw.gallery({f"{name}, w = 2": x[two] for name, x in shown.items()}, columns=10, alt="Twenty digits each, two of every class, by LlamaGen and by VAR")
+plots.gallery({f"{name}, w = 2": x[two] for name, x in shown.items()}, columns=10, alt="Twenty digits each, two of every class, by LlamaGen and by VAR")
 
 # %% [markdown]
 # Both write the class that was asked for. In distance to real digits LlamaGen is ahead, and most of all without guidance. Two things differ at once here, so take care: the decoders (VQGAN's was sharpened by a critic, VAR's was not), and the order of writing. The next question is about the second.
@@ -756,24 +757,24 @@ for name, one in first_stages.items():
 # %% tags=["slide:lat.summary"]
 names = ("DDPM", "latent diffusion", "flow matching", "latent flow matching", "VQ-VAE with prior", "LlamaGen", "VAR")
 seed(20)
-rows = overview.survey(mnist, 100, 20, [system for system in overview.SYSTEMS if system.name in names])
+rows = comparison.survey(mnist, 100, 20, [system for system in comparison.SYSTEMS if system.name in names])
 classes = torch.arange(100) % 10
 print(f"{'':22}passes    ms a sample  precision  coverage  Fréchet  as asked")
 for row in sorted(rows, key=lambda row: names.index(row.name)):
-    quality, asked_for = row.quality, pretrained.scales.as_asked(row.samples, classes)["as_asked"]
+    quality, asked_for = row.quality, pretrained.multiscale.as_asked(row.samples, classes)["as_asked"]
     print(f"{row.name:22}{row.passes:6.0f}{1000 * row.seconds:13.1f}{quality.precision:12.2f}{quality.coverage:10.2f}{quality.frechet:9.1f}{asked_for:10.0%}")
 print(f"{'real digits':22}{'':19}{rows[0].floor.precision:12.2f}{rows[0].floor.coverage:10.2f}{rows[0].floor.frechet:9.1f}")
 
 # %% tags=["slide:lat.summary"]
-axes = draw.panels(2, 3.7, height=3.5)
+axes = plots.panels(2, 3.7, height=3.5)
 for ax, what, unit in ((axes[0], lambda row: 1000 * row.seconds, "ms a sample, one thread"), (axes[1], lambda row: row.quality.frechet, "Fréchet (100 samples)")):
     heights = {row.name.replace("latent flow matching", "latent FM").replace("flow matching", "FM").replace("VQ-VAE with prior", "VQ-VAE + prior")
                .replace("latent diffusion", "latent DDPM"): what(row) for row in sorted(rows, key=lambda row: names.index(row.name))}
-    draw.bars(heights, ylabel=unit, ax=ax)
+    plots.bars(heights, ylabel=unit, ax=ax)
     ax.tick_params(axis="x", labelrotation=60)
     ax.margins(x=0.12, y=0.15)
-axes[1].axhline(rows[0].floor.frechet, ls="--", color=draw.GREEN)
-draw.shown(axes, alt="Two rows of bars for seven systems: milliseconds a sample, and Fréchet distance to held-out digits, with that of real digits dashed")
+axes[1].axhline(rows[0].floor.frechet, ls="--", color=plots.GREEN)
+plots.shown(axes, alt="Two rows of bars for seven systems: milliseconds a sample, and Fréchet distance to held-out digits, with that of real digits dashed")
 
 # %% [markdown]
 # *What to see.* Left: the two systems in pixels stand far above the five in codes. Right: what codes cost in quality (dashed: a hundred real digits), with first stages and generators that one core trains in minutes; without guidance VAR pays most (section 8 has it guided). (The models in pixels are four times as large and were trained longer, so the comparison is one of finished systems, not of ideas.)
@@ -855,7 +856,7 @@ with torch.no_grad():
         now, when = states[round(20 * t)], torch.full((10,), t)
         ahead = preview(now, when, model.net(now, when), model.net(now, when, y), 1.4, scaling.mean.flatten(), scaling.std.flatten())
         rows |= {f"t = {t:.2f}: where it stands": stage.decode(scaling.inverse(now)), f"t = {t:.2f}: your look ahead": stage.decode(ahead)}
-draw.gallery(rows, columns=10, alt="For four times, ten half-finished codes decoded, scribbles at first, and the look ahead from each, which is a digit from the start")
+plots.gallery(rows, columns=10, alt="For four times, ten half-finished codes decoded, scribbles at first, and the look ahead from each, which is a digit from the start")
 
 # %% [markdown]
 # **Exercise 10.4 · a norm that only rescales (1 point).** The RMSNorm of every row.

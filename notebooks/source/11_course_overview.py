@@ -25,10 +25,12 @@
 
 # %%
 import torch
-from dgm_course import data, measures, overview
-from dgm_course.teach import check, draw, draw_overview, house, play, verify
-from dgm_course.teach.players.trilemma import TrilemmaPlayer
-from dgm_course.tensors import budget, seed
+from dgm_course import comparison, data
+from dgm_course.core import metrics
+from dgm_course.teach import check, import_graph, play, plots, verify
+from dgm_course.teach.plots import comparison as comparison_plots
+from dgm_course.teach.widgets.trilemma import TrilemmaPlayer
+from dgm_course.core.tensors import budget, seed
 
 # %% [markdown]
 # ## 0 · The whole idea, counted by hand
@@ -53,7 +55,7 @@ real, fake, k = line(0, 1, 3, 7), line(0.5, 2.5, 12), 1
 # fake balls [-1.5, 2.5], [0.5, 4.5], [2.5, 21.5]: every real point lies in one
 by_hand = {"precision": 2 / 3, "recall": 1.0, "coverage": 3 / 4, "density": (2 + 1 + 0) / (3 * k),
            "Fréchet": (2.75 - 5) ** 2 + float(real[:, 0].std() - fake[:, 0].std()) ** 2}
-library = [*measures.precision_recall_coverage(real, fake, k), measures.density(real, fake, k), measures.frechet_distance(real, fake)]
+library = [*metrics.precision_recall_coverage(real, fake, k), metrics.density(real, fake, k), metrics.frechet_distance(real, fake)]
 verify("over.trilemma", torch.tensor([*by_hand.values()], dtype=torch.float64), torch.tensor(library, dtype=torch.float64),
        what="precision, recall, coverage, density, Fréchet counted by hand = the library's")
 print({name: round(value, 3) for name, value in by_hand.items()})
@@ -76,14 +78,14 @@ samplers = {"the truth": world.sample(400), "copies": training,
             "collapses to 3 modes": many[mode_of(many) < 3][:400],
             "blurs": world.sample(400) + 0.45 * torch.randn(400, 2), "strays": anywhere}
 nearest = lambda x: float(torch.cdist(x, training).amin(1).mean())
-axes = draw.panels(5, 2.0, height=2.35)
+axes = plots.panels(5, 2.0, height=2.35)
 print(f"{'':22}precision  recall  coverage  density  Fréchet  nearest training point")
 for ax, (name, x) in zip(axes, samplers.items()):
-    p = measures.precision_recall_coverage(held, x)
-    print(f"{name:22}{p.precision:9.2f}{p.recall:8.2f}{p.coverage:10.2f}{measures.density(held, x):9.2f}"
-          f"{measures.frechet_distance(held, x):9.2f}{nearest(x) / nearest(held):10.2f}")
-    draw.points(x, ax=ax, color="#0072B2", title=name)
-draw.shown(axes, "Five imitations of a ring of eight modes: the truth, copies, three modes, blurred, with strays")
+    p = metrics.precision_recall_coverage(held, x)
+    print(f"{name:22}{p.precision:9.2f}{p.recall:8.2f}{p.coverage:10.2f}{metrics.density(held, x):9.2f}"
+          f"{metrics.frechet_distance(held, x):9.2f}{nearest(x) / nearest(held):10.2f}")
+    plots.points(x, ax=ax, color="#0072B2", title=name)
+plots.shown(axes, "Five imitations of a ring of eight modes: the truth, copies, three modes, blurred, with strays")
 
 # %% [markdown]
 # *Read it row by row.* The copier cannot be told from the truth by the first five columns: none of them asks whether the points are *new*. The last one does. The collapsed sampler loses recall and coverage and keeps its precision. The blur loses precision, density and coverage, and no recall. The strays lose less than a tenth of precision and little else; their last column shows how far out they are. And the Fréchet distance sees the collapse alone: it
@@ -101,10 +103,10 @@ base = world.sample(4000)
 def imitate(noise, missing):
     """A sampler that adds noise and leaves out modes, with its precision, recall, coverage and Fréchet distance."""
     x = base[mode_of(base) >= missing][:400] + noise * steady
-    p = measures.precision_recall_coverage(held, x)
-    ax = draw.panels(1, 2.9, height=3.2)[0]
-    draw.points(x, ax=ax, color="#0072B2", title=f"precision {p.precision:.2f}, recall {p.recall:.2f}\n"
-                f"coverage {p.coverage:.2f}, Fréchet {measures.frechet_distance(held, x):.2f}")
+    p = metrics.precision_recall_coverage(held, x)
+    ax = plots.panels(1, 2.9, height=3.2)[0]
+    plots.points(x, ax=ax, color="#0072B2", title=f"precision {p.precision:.2f}, recall {p.recall:.2f}\n"
+                f"coverage {p.coverage:.2f}, Fréchet {metrics.frechet_distance(held, x):.2f}")
     return ax
 
 play(imitate, noise=(0.0, 1.0, 0.05, 0.0), missing=(0, 6, 1, 0))
@@ -172,7 +174,7 @@ density_coverage = check("over.coverage", density_coverage)
 # %% tags=["slide:over.table", "slide:over.trilemma"]
 digits = data.mnist()
 seed(3)
-rows = overview.survey(digits, n=budget(quick=200, full=1000), known=budget(quick=200, full=1000))
+rows = comparison.survey(digits, n=budget(quick=200, full=1000), known=budget(quick=200, full=1000))
 for row in rows:
     print(row)
 
@@ -182,7 +184,7 @@ for row in rows:
 # The samples themselves, sixteen of each model, not chosen. *Look for* strokes that end in nowhere (quality) and for digits that come too often or never (coverage); where a model is told the class, the digits come in order.
 
 # %% tags=["slide:over.trilemma"]
-gallery = draw.images(torch.cat([row.samples[:16] for row in rows]), columns=16, names=[row.name for row in rows],
+gallery = plots.images(torch.cat([row.samples[:16] for row in rows]), columns=16, names=[row.name for row in rows],
                       alt="Sixteen digits from every model of the course, a row for each")
 gallery.figure.set_figheight(0.29 * len(rows))
 gallery
@@ -223,15 +225,15 @@ TrilemmaPlayer(rows, label="Speed, sample quality and coverage of every model of
 # *Look for* orange, where our digits disagree with the slide, and blue, where the slide has a question mark and we have a number. Green agrees; black: the slide has no such row. A dash: not measured, because the sampler draws at random after the latent, or the latent is discrete or itself learned.
 
 # %% tags=["slide:over.table"]
-assert overview.LECTURE["GANs"] == ("✓", "✓", "✗", "✓", "?", "n/a")       # the slide's table, as the library knows it
-table = overview.marks(rows)
-print(overview.agreement(table))
+assert comparison.LECTURE["GANs"] == ("✓", "✓", "✗", "✓", "?", "n/a")       # the slide's table, as the library knows it
+table = comparison.marks(rows)
+print(comparison.agreement(table))
 faded, detour = rows[0].faded
 print(f"half-way between two real digits, one faded into the other: {faded:.0%} recognised; detour through features {detour:.2f}")
 for row in rows:
     if row.latent:
         print(f"  {row.name:20} half-way {row.latent.middle:4.0%} (own samples {row.latent.own:4.0%}), detour {row.latent.detour:.2f}")
-draw_overview.MarksTable(table)
+comparison_plots.MarksTable(table)
 
 # %% [markdown]
 # **Column by column**, and what a small course on digits can and cannot say.
@@ -253,7 +255,7 @@ draw_overview.MarksTable(table)
 
 # %% tags=["slide:over.table"]
 for share in (0.8, 0.9, 0.95):
-    strict = overview.marks(rows, overview.Rules(quality=share, coverage=share))
+    strict = comparison.marks(rows, comparison.Rules(quality=share, coverage=share))
     ticks = [name for name, row in strict.items() if row["sample quality"].sign == row["coverage"].sign == "✓"]
     turned = sum(strict[name][c].sign != table[name][c].sign for name in table for c in ("sample quality", "coverage"))
     print(f"quality and coverage at {share:.0%} of real digits: {turned} of {2 * len(table)} marks turned; "
@@ -314,11 +316,11 @@ for row in rows:
 # DDPM, NCSN, flow matching and absorbing diffusion are one file, `path models`, with other arguments.
 
 # %% tags=["slide:over.table"]
-graph = house.wings()
-families = [name for name in ("autoregressive", "vae", "vq", "gan", "flows", "path_models", "latent") if name in graph]
+graph = import_graph.rooms(skip=("grading", "cli"))
+families = [name for name in ("autoregressive", "vae", "vq", "gan", "flows", "paths", "latent") if name in graph]
 assert not any(graph[name] & set(families) for name in families)       # no family imports another
 print("what all families stand on:", ", ".join(sorted(set.intersection(*(graph[name] for name in families)))))
-draw_overview.library(graph, marked=families, alt="The files of the library on floors, with a line for every import; the families share one floor")
+comparison_plots.library(graph, marked=families, alt="The files of the library on floors, with a line for every import; the families share one floor")
 
 # %% [markdown]
 # All stand on *tensors* (time over data); several share a few *distributions*, one loop for all differential equations (*dynamics*), one loop for all training (*fit*), and the *measures* of this notebook. The rest is the difference between them:
@@ -339,13 +341,13 @@ draw_overview.library(graph, marked=families, alt="The files of the library on f
 # The three functions you wrote judge two of the models above, from the same features. They must find what the library found. (Where a piece is still missing the reference stands in.)
 
 # %%
-judge = overview.measuring.Judge(digits, rows[0].n)
+judge = comparison.measure.Judge(digits, rows[0].n)
 by_row = lambda name: next(row for row in rows if row.name == name)
 for name in ("DCGAN", "VAE"):
     row = by_row(name)
     ours, real = judge.see(row.samples).double(), judge.real[row.system.shade].double()
     moments = [f(x)[None] for x in (ours, real) for f in (lambda x: x.mean(0), lambda x: torch.cov(x.T))]
-    mine = (precision(real, ours, overview.K), precision(ours, real, overview.K), *density_coverage(real, ours, overview.K))
+    mine = (precision(real, ours, comparison.K), precision(ours, real, comparison.K), *density_coverage(real, ours, comparison.K))
     print(f"{name}: precision {float(mine[0]):.3f}, recall {float(mine[1]):.3f}, density {float(mine[2]):.3f}, coverage {float(mine[3]):.3f}, "
           f"Fréchet {float(frechet_of(*moments)[0]):.1f}; the library: {row.quality.precision:.3f}, {row.quality.recall:.3f}, "
           f"{row.quality.density:.3f}, {row.quality.coverage:.3f}, {row.quality.frechet:.1f}")

@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from in_lab import browser_page, failures, lab, missing, run_notebook, write_notebook
 
-from dgm_course import measures, vq
-from dgm_course.teach.players.cells import after_steps
+from dgm_course import vq
+from dgm_course.core import metrics
+from dgm_course.teach.widgets.cells import after_steps
+
+from .in_lab import browser_page, failures, lab, missing, run_notebook, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
 
@@ -52,7 +54,7 @@ def agrees(root, points, vectors) -> None:
     assert torch.allclose(torch.tensor(told["vectors"]), vectors, atol=1e-4)
     assert told["error"] == pytest.approx(float((points - vectors[codes]).square().sum(1).mean()), abs=1e-4)
     assert told["used"] == codes.unique().numel()
-    assert told["perplexity"] == pytest.approx(measures.perplexity(codes, len(vectors)), abs=1e-4)
+    assert told["perplexity"] == pytest.approx(metrics.perplexity(codes, len(vectors)), abs=1e-4)
 
 
 def test_it_counts_as_the_library_does(page, player, world):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from in_lab import ROOT, browser_page, failures, lab, missing
+
+from .in_lab import ROOT, browser_page, failures, lab, missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))

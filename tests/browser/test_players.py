@@ -5,9 +5,10 @@ import json
 
 import pytest
 import torch
-from in_lab import browser_page, comm_messages, failures, lab, missing, run_notebook, write_notebook
 
-from dgm_course.dynamics import euler, heun, rk4, solve
+from dgm_course.core.ode import euler, heun, rk4, solve
+
+from .in_lab import browser_page, comm_messages, failures, lab, missing, run_notebook, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
 

@@ -2,19 +2,17 @@
 from __future__ import annotations
 
 import http.server
-import sys
 import threading
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
-from in_lab import ROOT, browser_page, missing
-
-sys.path.insert(0, str(ROOT / "tests"))
-import site_books  # noqa: E402
 
 from dgm_course.teach.site import live, site  # noqa: E402
+
+from ..teach.site import books as site_books
+from .in_lab import ROOT, browser_page, missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
 REAL = max((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"), key=lambda path: path.stat().st_size)
@@ -120,8 +118,9 @@ def test_the_slide_index_finds(page, folder):
 
 
 def test_without_scripts_there_are_pictures_and_themes(folder):
-    from in_lab import FLAGS, chromium
     from playwright.sync_api import sync_playwright
+
+    from .in_lab import FLAGS, chromium
 
     # in a thread, for the page of this module holds the loop of this one
     seen = {}

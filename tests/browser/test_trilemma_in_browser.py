@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from in_lab import browser_page, failures, lab, missing, run_notebook, write_notebook
+
+from .in_lab import browser_page, failures, lab, missing, run_notebook, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
 

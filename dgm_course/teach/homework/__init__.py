@@ -28,11 +28,11 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from ._beside import Pairs, Table
-from ._cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
-from ._judge import Expected, SameValues, Verdict, judge
-from ._observe import Later, observe, values_of, warm_up
-from ._sentences import NOT_YET, PASS, WRONG
+from .cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
+from .compare import Pairs, Table
+from .judge import Expected, SameValues, Verdict, judge
+from .messages import NOT_YET, PASS, WRONG
+from .observe import Later, observe, values_of, warm_up
 
 __all__ = [
     "Case",
@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 SEEDS = (1, 2, 3)
+ENGINE = ("arrays", "cases", "compare", "diagnose", "draws", "judge", "messages", "observe", "side_effects")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -141,7 +142,7 @@ def _expected(task: Exercise, seeds: tuple[int, ...]) -> Expected:
 
 def topics() -> tuple[str, ...]:
     """The lectures that have exercises, by the names of their files."""
-    return tuple(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return tuple(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_") and m.name not in ENGINE)
 
 
 @cache

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...paths import cosine_reveal, geometric_reveal, linear_reveal
-from ._cases import Case, tensor_like
+from .cases import Case, tensor_like
 
 Rng = np.random.Generator
 Cases = Iterator[Case]

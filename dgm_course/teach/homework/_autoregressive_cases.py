@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._cases import Case, tensor_like
-from ._draws import Cases, Rng, in_float32, points
-from ._judge import SameValues
+from .cases import Case, tensor_like
+from .draws import Cases, Rng, in_float32, points
+from .judge import SameValues
 
 NARROW = "Wrong where an axis has length one: squeeze() takes such an axis away, and torch then makes all pairs."
 LARGE = "Right on small batches alone: is a size fixed somewhere?"

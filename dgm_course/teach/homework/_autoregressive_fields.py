@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ._autoregressive_masks import Form, Table
-from ._cases import Case
-from ._judge import SameValues, Verdict
+from .cases import Case
+from .judge import SameValues, Verdict
 
 
 class Marked(SameValues):

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ._autoregressive_masks import Form, Table
-from ._cases import Case
-from ._judge import SameValues, Verdict
-from ._sentences import WRONG, place_of
-from ._slips import close
+from .cases import Case
+from .diagnose import close
+from .judge import SameValues, Verdict
+from .messages import WRONG, place_of
 
 
 def _js(t: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._cases import Case
-from ._judge import SameValues, Verdict
+from .cases import Case
+from .judge import SameValues, Verdict
 
 Form = Callable[..., Tensor]
 Table = tuple[tuple[str, Form], ...]

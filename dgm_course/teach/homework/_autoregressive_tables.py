@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._cases import Case
-from ._draws import Cases, Rng, in_float32
+from .cases import Case
+from .draws import Cases, Rng, in_float32
 
 ZEROS = "Wrong only where p is 0: such a term counts as 0, for p log p vanishes with p; 0 times −∞ is NaN."
 INFINITE = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._cases import Case
-from ._draws import Cases, Rng, in_float32
+from .cases import Case
+from .draws import Cases, Rng, in_float32
 
 ONE_FAKE = "Wrong only where there is a single fake: squeeze() takes such an axis away, and a fake has no neighbours to ask."
 LINE = "Wrong only on a line, D = 1: squeeze() takes that axis away, and torch then makes other pairs."

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from ...paths import VE, VP, Conical, Cosine
-from ._cases import Case, Network
-from ._draws import Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
+from .cases import Case, Network
+from .draws import Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
 
 ENDS = "Wrong only near the ends of time: is something clamped, or added against a division by zero?"
 SOME_BETA = "Right for some β alone: are beta_min and beta_max used as they come?"

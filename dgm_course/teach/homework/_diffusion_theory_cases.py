@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ._cases import Case, Network
 from ._diffusion_cases import SIZE, Score
-from ._draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
+from .cases import Case, Network
+from .draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
 
 FULL = "Right where the coordinates are independent: is only the diagonal of the covariance touched?"
 ENDS = "Wrong only at the ends, abar = 0 or 1: is something clamped, or divided by?"

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._cases import Case, tensor_like
-from ._draws import Cases, Rng, in_float32, odd_sizes, points, sizes
+from .cases import Case, tensor_like
+from .draws import Cases, Rng, in_float32, odd_sizes, points, sizes
 
 FAR = "Densities so far out are zero in any floating point: stay with logarithms, torch.logsumexp adds them up safely."
 ALONE = "Wrong where there is a single datum: what does an average over one posterior give?"

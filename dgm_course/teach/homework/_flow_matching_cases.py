@@ -14,7 +14,7 @@ import torch
 
 from ...paths import VE, VP, Conical, Cosine
 from . import _flow_matching_algorithms as slips
-from ._cases import FIELDS, Case, Field, Network
+from .cases import FIELDS, Case, Field, Network
 
 Rng = np.random.Generator
 Cases = Iterator[Case]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._cases import Case, tensor_like
+from .cases import Case, tensor_like
 
 Rng = np.random.Generator
 Cases = Iterator[Case]

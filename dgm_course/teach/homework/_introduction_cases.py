@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._cases import Case
-from ._draws import Cases, Rng, in_float32, odd_sizes, points, sizes
+from .cases import Case
+from .draws import Cases, Rng, in_float32, odd_sizes, points, sizes
 
 FAR = (
     "Wrong only where points lie far out: their densities are smaller than any floating-point number, so they round to 0, "

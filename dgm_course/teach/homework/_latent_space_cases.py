@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from ._cases import Case, tensor_like
-from ._draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, points
 from ._gan_cases import Judging
+from .cases import Case, tensor_like
+from .draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, points
 
 SMALL = "Wrong only where codes are small: an epsilon beside them, or a bound on the deviation?"
 UNIT = "Wrong only where mean and deviation are not 0 and 1: the way back to the size of codes is missing or misplaced."

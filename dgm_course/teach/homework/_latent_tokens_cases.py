@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._cases import Case
-from ._draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
+from .cases import Case
+from .draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
 
 ALIKE = (
     "Wrong only where two scales have the same size: they are two scales all the same, and the later may not be seen by the "

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._cases import Case, Network, tensor_like
-from ._draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
+from .cases import Case, Network, tensor_like
+from .draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
 
 MASKS = "Wrong for one mask alone: any coordinates may be kept, not only the first half; the mask says which."
 TURNED = "Wrong only where the determinant is negative: volumes have no sign, so its absolute value is asked."

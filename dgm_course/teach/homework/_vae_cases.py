@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._cases import Case
-from ._draws import Cases, Rng, in_float32, odd_sizes, points, sizes
+from .cases import Case
+from .draws import Cases, Rng, in_float32, odd_sizes, points, sizes
 
 SMALL = "Exponentials of such weights are zero in any floating point: take the largest out first, or use torch.logsumexp."
 ALONE = "Wrong where there is a single component or latent: is an axis squeezed away, or a softmax over the wrong axis?"

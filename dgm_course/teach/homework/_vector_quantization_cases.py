@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._cases import Case
-from ._draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
+from .cases import Case
+from .draws import LARGE, NARROW, Cases, Rng, in_float32, numbers, odd_sizes, points, sizes
 
 ONE_CODE = "Wrong only where a single code is used: it has probability 1, and the others 0, whose logarithm must not count."
 EVEN = "Wrong only where all codes are used equally often."

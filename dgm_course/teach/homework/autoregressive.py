@@ -15,7 +15,7 @@ from torch.distributions import Bernoulli, Categorical
 from torch.nn import functional as F
 
 from ...autoregressive import pick
-from ...causal_nets import raster_mask
+from ...nets.masked import raster_mask
 from . import Exercise, Watch
 from . import _autoregressive_attention as attention
 from . import _autoregressive_cases as cases

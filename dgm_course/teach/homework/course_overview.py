@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...measures import density, frechet_of_gaussians, precision_recall_coverage
+from ...core.metrics import density, frechet_of_gaussians, precision_recall_coverage
 from . import Exercise, Watch
 from . import _course_overview_cases as cases
 from . import _course_overview_slips as slips

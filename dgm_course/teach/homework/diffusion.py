@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...dynamics import euler
+from ...core.ode import euler
 from ...paths import VE, VP, GaussianPath, Guess
 from . import Exercise, Watch
 from . import _diffusion_cases as cases

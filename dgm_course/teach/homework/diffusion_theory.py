@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...dynamics import divergence, euler
+from ...core.ode import divergence, euler
 from . import Exercise, Watch
 from . import _diffusion_theory_cases as cases
 from . import _diffusion_theory_slips as slips

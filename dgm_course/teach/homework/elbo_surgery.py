@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...distributions import Mixture, standard_normal
+from ...core.distributions import Mixture, standard_normal
 from ...vae import AggregatedPosterior, DiagonalGaussian
 from . import Exercise, Watch
 from . import _elbo_surgery_cases as cases

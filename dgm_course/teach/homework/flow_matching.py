@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...dynamics import heun, solve
-from ...path_models import optimal_transport
+from ...core.ode import heun, solve
 from ...paths import Conical, GaussianPath, Guess
+from ...paths.model import optimal_transport
 from . import Case, Exercise, SameValues, Verdict, Watch
 from . import _flow_matching_algorithms as algorithms
 from . import _flow_matching_cases as cases
 from . import _flow_matching_formulas as formulas
-from ._sentences import WRONG
+from .messages import WRONG
 
 # --- the library's own answers
 

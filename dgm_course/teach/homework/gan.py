@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...adversarial_nets import adain as styled
 from ...gan import GradientPenalty, Optimal, non_saturating, saturating, surprising
+from ...nets.gan import adain as styled
 from . import Exercise, Watch
 from . import _gan_cases as cases
 from . import _gan_densities as known

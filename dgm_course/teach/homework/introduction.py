@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...distributions import Gaussian
+from ...core.distributions import Gaussian
 from . import Exercise, Watch
 from . import _introduction_cases as cases
 from . import _introduction_slips as slips

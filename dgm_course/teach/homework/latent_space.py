@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...guidance import Guided
 from ...latent import Rescaling, adaptive_weight
 from ...paths import Conical
+from ...paths.guidance import Guided
 from . import Exercise, Watch
 from . import _latent_space_cases as cases
 from . import _latent_space_slips as slips

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...latent import grow, same_or_coarser, shrink
-from ...llama_nets import turned
+from ...nets.transformer import turned
 from ...vq import lookup, nearest
 from . import Exercise, Watch
 from . import _latent_tokens_cases as cases

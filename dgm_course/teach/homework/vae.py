@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...distributions import Mixture, standard_normal
+from ...core.distributions import Mixture, standard_normal
 from ...vae import Bernoulli, DiagonalGaussian, LinearGaussian, e_step, m_step
 from ...vae import gaussian_kl as kl_between
 from . import Exercise, Watch

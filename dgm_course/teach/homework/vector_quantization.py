@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...measures import perplexity as codes_in_use
+from ...core.metrics import perplexity as codes_in_use
 from ...vq import Codebook, MovingAverage
 from ...vq import gumbel_softmax as soft_draw
 from ...vq import nearest as nearest_codes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from ..tidy import COLOUR, WIDGET
+from ..build.clean import COLOUR, WIDGET
 from .live import Places, place
 from .words import Words, code, plain, to_pages
 

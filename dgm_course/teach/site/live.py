@@ -17,8 +17,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from ..build import execute
-from ..tidy import WIDGET
+from ..build.build import execute
+from ..build.clean import WIDGET
 
 HOUSE = Path(__file__).resolve().parents[2]
 STATES = "application/vnd.jupyter.widget-state+json"

@@ -1,0 +1,83 @@
+"""LlamaGen: an image is a text of codes, and a language model writes it.                       (lecture 14, LlamaGen)
+
+    p(c | y) = Π_i softmax(f(y, c_<i))[c_i]          f: a Llama, told the class in place of a first symbol
+
+Nothing in it knows that the symbols are pieces of a picture, except for the coordinates by which its network turns queries
+and keys.  For a share of the training samples the class is kept back; so one network is p(c | y) and p(c), and sampling may
+exaggerate their difference:
+
+    logits = free + w (told − free)                                    (classifier-free guidance, on logits)
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.checks import expect_some
+from ..nets.transformer import Llama
+from .model import Autoregressive, Logits, Stream
+
+
+class LlamaGen(Autoregressive):
+    """Codes, one after the other, by a Llama.  event: shape of the codes, such as (7, 7).         (Sun et al. 2024)
+
+    net: over as many places as the event has.  classes: labels; without a label it is the model of all of them together.
+    drop: share of the training samples whose label is kept back, so that it learns to do without."""
+
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
+    def __init__(self, vocabulary: int, event: Sequence[int], net: Llama, classes: int = 0, drop: float = 0.1) -> None:
+        super().__init__(vocabulary, event, net.width, classes)
+        if net.length != self.length:
+            raise ValueError(f"the net has {net.length} places and event {self.event} has {self.length}: expected as many.")
+        if not 0 <= drop < 1:
+            raise ValueError(f"drop is {drop}: expected a share, at least 0 and below 1.")
+        self.net, self.drop = net, drop
+        self.told = nn.Embedding(classes + 1, net.width)  # the last row: no class is told
+        self.symbol = nn.Parameter(0.02 * torch.randn(vocabulary, net.width))
+        self.leave = nn.Linear(net.width, vocabulary, bias=False)
+        nn.init.normal_(self.told.weight, std=0.02)
+
+    def read(self, seen: Tensor, label: Tensor) -> Tensor:
+        seen = seen.flatten(1, -2)[:, :-1] @ self.symbol
+        h = self.net(torch.cat([self.told(label)[:, None], seen], 1))
+        return self.leave(h).view(len(h), *self.event, self.vocabulary)
+
+    def stream(self, n: int, label: Tensor) -> Logits:
+        memory, before = self.net.memory(n), self.told(label)
+        for i in range(self.length):
+            token = yield self.leave(self.net.extend(before[:, None], memory, i)[:, 0])
+            before = self.symbol[token]
+
+    def loss(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """−mean log p(x | y), in training mode with the label of a share of the samples kept back."""
+        label = self._labels(y, len(self._symbols(expect_some(x))))
+        if self.training and self.drop:
+            kept_back = torch.rand(len(x), device=label.device) < self.drop
+            label = torch.where(kept_back, self.classes, label)
+        logits = self.read(self.one_hot(x), label).flatten(0, -2)
+        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        return F.cross_entropy(logits, x.flatten().long()) * self.length
+
+    def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
+        """Rows of ``told``; without labels the last one, which tells no class.  (n,)"""
+        nobody = torch.full((n,), self.classes, device=self.order.device)
+        return nobody if y is None else super()._labels(y, n)
+
+
+def guided(weight: float) -> Stream:
+    """A stream for ``sample``: logits = free + weight · (told − free), each sample followed with its class and without.
+
+    weight 0: no class; 1: the conditional itself; more exaggerates what makes the class.  It follows no stated density."""
+    def stream(model: Autoregressive, n: int, label: Tensor) -> Logits:
+        if not model.classes:
+            raise ValueError("guidance needs a model that is told classes: build it with classes=10.")
+        both, token = model.stream(2 * n, torch.cat([label, torch.full_like(label, model.classes)])), None
+        for _ in range(model.length):
+            told, free = both.send(token).chunk(2)
+            token = yield free + weight * (told - free)
+            token = token.repeat(2)
+    return stream

@@ -1,0 +1,218 @@
+"""The chain rule as a model: exact log-probabilities, and samples place by place.  What the network is, a family says.
+
+Training sees all places at once; sampling must go one by one, and would pay for a whole pass at each.  It need not: what a
+network has computed about the past stays true.  So a model has a ``stream``: a generator that yields the logits of one
+place after the other and is told each time which symbol was put there.  It keeps what it will need again.  Where some
+places do not listen to each other, it may take them together (`fronts`).
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.checks import expect_some
+from ..core.tensors import threads_for
+
+Logits = Generator[Tensor, Tensor, None]  # yields the logits (n · m, K) of m places, is sent the symbols (n · m,) put there
+
+
+def at_least(least: int, **numbers: int) -> None:
+    """Each of the numbers is ``least`` or more, or a sentence."""
+    for name, number in numbers.items():
+        if number < least:
+            raise ValueError(f"{name.replace('_', ' ')} is {number}: expected at least {least}.")
+
+
+class Autoregressive(nn.Module):
+    """p(x) = Π_i softmax(f(x_<i))[x_i] over symbols 0 ... K − 1, K = ``vocabulary``.  A family says what f is (``read``).
+
+    event: shape of one sample, such as (1, 28, 28) or (L,).  classes: how many labels it is told, 0 for none.
+    order: places in the order of generation, a permutation of 0 ... L − 1; None: row by row.
+    told: what a label (or, without labels, a bias) adds to the first features, (classes, width)."""
+
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
+    def __init__(self, vocabulary: int, event: Sequence[int], width: int, classes: int = 0,
+                 order: Sequence[int] | Tensor | None = None) -> None:
+        super().__init__()
+        at_least(1, vocabulary=vocabulary, width=width, axis_of_the_event=min(event, default=0))
+        at_least(0, classes=classes)
+        self.vocabulary, self.event, self.width, self.classes = vocabulary, tuple(event), width, classes
+        self.length = math.prod(self.event)
+        order = torch.arange(self.length) if order is None else torch.as_tensor(order)
+        if order.is_floating_point() or not torch.equal(order.sort().values, torch.arange(self.length)):
+            raise ValueError(f"order is {order.tolist()[:10]}{' ...' * (len(order) > 10)}: expected a permutation of "
+                             f"0 to {self.length - 1}, each place once.")
+        self.register_buffer("order", order)  # saved with the weights, which mean nothing in another order
+        self.told = nn.Embedding(max(1, classes), width)
+
+    def read(self, seen: Tensor, label: Tensor) -> Tensor:
+        """Logits of every place from those before.  seen (B, *event, K) unit vectors, label (B,) -> (B, *event, K)"""
+        raise NotImplementedError(f"{type(self).__name__} does not say what f is: expected it to define read.")
+
+    def fronts(self) -> Sequence[Tensor]:
+        """The steps of ``stream``: which places each one takes, counted in the order of generation.  Here: one at a time.
+
+        A family may take places together that do not listen to each other, if all that they listen to came before."""
+        return torch.arange(self.length, device=self.order.device).split(1)
+
+    def stream(self, n: int, label: Tensor) -> Logits:
+        """The same logits, for n samples at once, step by step: (n · m, K) for the m places of a front."""
+        return recomputed(self, n, label)
+
+    def forward(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """x (B, *event) symbols, y () or (B,) labels -> logits (B, *event, K)"""
+        return self.read(self.one_hot(self._symbols(x)), self._labels(y, len(x)))
+
+    def log_prob(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """log p(x | y) = Σ_i log softmax(f(x_<i))[x_i], in nats.  x (B, *event) -> (B,)    (intro lecture, Chain Rule)"""
+        logits = self(x, y)
+        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        surprise = F.cross_entropy(logits.flatten(0, -2), x.flatten().long(), reduction="none")
+        return -surprise.view(len(x), self.length).sum(1)
+
+    def loss(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """−mean log p(x | y): nats a sample; for two symbols, the binary cross-entropy.     (intro lecture, How to train)"""
+        return -self.log_prob(expect_some(x), y).mean()
+
+    def sample(self, n: int, y: Tensor | int | None = None, temperature: float = 1.0,
+               generator: torch.Generator | None = None, stream: Stream | None = None) -> Tensor:
+        """x_i ~ softmax(f(x_<i) / temperature), place by place.  y () or (n,) labels -> (n, *event)
+
+        stream: how the logits are computed, one place at a time; `recomputed` for the plain way, a whole pass for each."""
+        at_least(0, n=n)
+        blank = torch.zeros(n, *self.event, dtype=torch.long, device=self.order.device)
+        return self.complete(blank, blank[:1].bool(), y, temperature, generator, stream)
+
+    def complete(self, x: Tensor, known: Tensor, y: Tensor | int | None = None, temperature: float = 1.0,
+                 generator: torch.Generator | None = None, stream: Stream | None = None) -> Tensor:
+        """A sample of p(the rest | the known part), where that part comes first in the order of generation.
+
+        x (n, *event) symbols, of which only the known count; known (*event) or (n, *event), True where x is given"""
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature is {temperature}: expected a finite number above 0 (1: as learned).")
+        shape, n = x.shape, len(self._symbols(x))
+        given, x = self._prefix(known, n), x.long().view(n, self.length)[:, self.order]
+        u = torch.rand(self.length, n, generator=generator, dtype=torch.promote_types(self.told.weight.dtype, torch.float32),
+                       device=x.device)  # a number belongs to its place, whenever that is drawn
+        fronts = self.fronts() if stream is None else Autoregressive.fronts(self)
+        # what is kept makes the operations too small to share between cores, a whole pass does not
+        with torch.inference_mode(), threads_for(None if stream is None else self):
+            steps = (stream or type(self).stream)(self, n, self._labels(y, n))
+            x = _fill(steps, fronts, x, given, u.mT, temperature)
+        return x[:, self.rank()].view(shape)  # a copy made out here, which may take part in gradients
+
+    def one_hot(self, x: Tensor) -> Tensor:
+        """Symbols as unit vectors in the dtype of the weights.  (...) -> (..., K)"""
+        return F.one_hot(x.long(), self.vocabulary).to(self.told.weight.dtype)
+
+    def rank(self) -> Tensor:
+        """When each place has its turn, the inverse of ``order``.  (L,)"""
+        return torch.empty_like(self.order).scatter_(0, self.order, torch.arange(self.length, device=self.order.device))
+
+    def _symbols(self, x: Tensor) -> Tensor:
+        """x where it is a batch of symbols, or a sentence."""
+        wanted, top = f"(B, {', '.join(map(str, self.event))})", self.vocabulary - 1
+        if not isinstance(x, Tensor) or x.is_floating_point() or x.dtype == torch.bool:
+            came = f"dtype {x.dtype}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
+            raise TypeError(f"x has {came}: expected symbols, a tensor of integers 0 to {top}; grey values have to be "
+                            "made symbols first (data.binarise(images).long()).")
+        if tuple(x.shape[1:]) != self.event:
+            raise ValueError(f"x has shape {tuple(x.shape)}: this {type(self).__name__} expects {wanted}.")
+        if x.device != self.order.device:
+            raise ValueError(f"x is on the device {x.device}: expected {self.order.device}, where the model is.")
+        low, high = (int(end) for end in torch.aminmax(x)) if x.numel() and x.device.type == "cpu" else (0, 0)
+        if low < 0 or high > top:
+            raise ValueError(f"x runs from {low} to {high}: expected symbols 0 to {top}.")
+        return x
+
+    def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
+        """Rows of ``told``, one a sample, or a sentence.  (n,)"""
+        if (y is None) == bool(self.classes):
+            raise ValueError(f"y was not given: this model is told one of {self.classes} classes." if self.classes else
+                             f"y was given, but this model knows no classes: build {type(self).__name__}(..., classes=10).")
+        here = self.order.device
+        y = torch.zeros((), dtype=torch.long, device=here) if y is None else torch.as_tensor(y, device=here)
+        if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
+            raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
+                             f"() or ({n},).")
+        low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
+        if low < 0 or high >= max(1, self.classes):
+            raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {self.classes - 1}.")
+        return y.long().expand(n)
+
+    def _prefix(self, known: Tensor, n: int) -> Tensor:
+        """known in the order of generation, (n, L), where it is a beginning of that order, or a sentence."""
+        if not isinstance(known, Tensor) or known.dtype != torch.bool:
+            came = f"dtype {known.dtype}" if isinstance(known, Tensor) else f"type {type(known).__name__}"
+            raise TypeError(f"known has {came}: expected a tensor of booleans, True where x is given.")
+        if tuple(known.shape) not in (self.event, (1, *self.event), (n, *self.event)):
+            raise ValueError(f"known has shape {tuple(known.shape)}: expected {self.event} or {(n, *self.event)}.")
+        given = known.to(self.order.device).reshape(-1, self.length)[:, self.order]
+        late = (given[:, 1:] & ~given[:, :-1]).any(0).nonzero()
+        if len(late):
+            i = int(late[0])
+            raise ValueError("known is no beginning of the order of generation: place "
+                             f"{int(self.order[i + 1])} is known, and place {int(self.order[i])}, just before it, is not.")
+        return given.expand(n, self.length)
+
+    def __repr__(self) -> str:
+        told = f", given one of {self.classes} classes" if self.classes else ""
+        count = sum(p.numel() for p in self.parameters())
+        return (f"{type(self).__name__}: {' x '.join(map(str, self.event))} places of {self.vocabulary} symbols, each given "
+                f"those before it{told}; {count:,} parameters")
+
+
+Stream = Callable[[Autoregressive, int, Tensor], Logits]
+
+
+def recomputed(model: Autoregressive, n: int, label: Tensor) -> Logits:
+    """The plain way to sample: a whole pass for every place, of which one place is used.  L times too much work."""
+    x = torch.zeros(n, model.length, dtype=torch.long, device=label.device)
+    for place in model.order.tolist():
+        logits = model.read(model.one_hot(x).view(n, *model.event, model.vocabulary), label)
+        x[:, place] = yield logits.flatten(1, -2)[:, place]
+
+
+def pick(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+    """The smallest k with u < Σ_(j≤k) softmax(logits / temperature)_j.  logits (n, K), u (n,) in [0, 1) -> (n,)"""
+    logits = logits.to(u)
+    if temperature != 1:  # at most zero, however small the temperature; at 1 the softmax does the same by itself
+        logits = (logits - logits.amax(-1, keepdim=True)) / temperature
+    cdf = logits.softmax(-1).cumsum(-1)
+    return (u[:, None] * cdf[:, -1:] >= cdf).sum(-1)  # a last sum of 0.9999999 is a 1
+
+
+def _fill(steps: Logits, fronts: Sequence[Tensor], x: Tensor, given: Tensor, u: Tensor, temperature: float) -> Tensor:
+    """x with the places that are not given drawn, front by front.  x, given, u (n, L), in the order of generation"""
+    by_step, sizes = torch.cat(tuple(fronts)), [len(front) for front in fronts]
+    known = [bool(part.any()) for part in given.any(0)[by_step].split(sizes)]
+    numbers, wanted, fixed = (part[:, by_step].split(sizes, 1) for part in (u, x, given))
+    tokens: list[Tensor | None] = [None]
+    for i, some in enumerate(known):  # few operations a step: they are what sampling costs
+        logits = steps.send(tokens[-1])
+        token = pick(logits, numbers[i].flatten(), temperature)
+        tokens.append(torch.where(fixed[i].flatten(), wanted[i].flatten(), token) if some else token)
+    if logits.isnan().any():
+        raise ValueError("the logits are NaN: the weights are broken, and nothing can be drawn from them.")
+    drawn = torch.cat([token.view(-1, size) for token, size in zip(tokens[1:], sizes)], 1)
+    return drawn[:, by_step.argsort()]
+
+
+def receptive_field(model: Autoregressive, place: Sequence[int], samples: int = 16) -> Tensor:
+    """mean |∂ logits[place] / ∂ x_j|: how much each place j is listened to; exactly 0 where no path leads.  (*event)
+
+    A gradient with respect to unit vectors, at random symbols: place (0, 14, 14) is the middle of (1, 28, 28)."""
+    if len(place) != len(model.event) or any(not 0 <= i < size for i, size in zip(place, model.event)):
+        raise ValueError(f"place is {tuple(place)}: expected one index for each axis of {model.event}.")
+    source, device = torch.Generator().manual_seed(0), model.order.device
+    x = torch.randint(model.vocabulary, (samples, *model.event), generator=source).to(device)
+    seen = model.one_hot(x).requires_grad_()
+    logits = model.read(seen, torch.arange(samples, device=device) % max(1, model.classes))
+    mix = torch.randn(samples, model.vocabulary, generator=source).to(logits)  # of all logits, so that none cancel
+    slope, = torch.autograd.grad((logits[(slice(None), *place)] * mix).sum(), seen)
+    return slope.abs().sum(-1).mean(0)

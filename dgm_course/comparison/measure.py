@@ -1,0 +1,217 @@
+"""Every family on the same data: what a sample costs, how good it is, how much of the data is covered, what is known.
+
+One call, ``survey(images)``, fills a ``Row`` for each system.  Samples are judged against real digits of their own kind
+(bits against bits, greys against greys) in the features of one fixed classifier, n against n; the ``Floor`` says what n
+other real digits reach in the same place.  Figures of different units stand side by side and are never compared.
+"""
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .. import pretrained
+from ..core import latent_metrics, metrics
+from ..data.images import Bits, Images, binarise
+from .counting import counted, one_thread, timed
+from .models import BITS, BITS_A_PIXEL, GREYS, NATS_OF_BITS, SYSTEMS, System, available
+
+K = 5  # neighbours
+PAIRS, SURE = 64, 0.9  # ways between two samples; the probability of one class from which on a digit is recognised
+
+
+class Quality(NamedTuple):
+    """Digits beside real ones, in features: shares, a density, a squared distance; and the share of the rarest class."""
+
+    precision: float
+    recall: float
+    coverage: float
+    density: float
+    frechet: float
+    rarest: float
+
+
+class Told(NamedTuple):
+    """A mean over images with its standard error, in the unit of its likelihood; passes and CPU seconds an image."""
+
+    value: float
+    error: float
+    passes: float
+    seconds: float
+
+
+class LatentFigures(NamedTuple):
+    """Of a latent space: the picture half-way between two samples, and what coordinates say of a factor.
+
+    own, middle: shares of the samples, and of the pictures half-way, that are recognised as one class; detour: of the way
+    through features; one, all: shares of a factor's variance, the mean over ink, height and slant, that the best coordinate
+    and all of them explain."""
+
+    own: float
+    middle: float
+    detour: float
+    one: float
+    all: float
+
+
+def milliseconds(seconds: float) -> str:
+    """In words of at most three digits: 0.042 ms, 5.9 ms, 123 ms."""
+    return f"{1000 * seconds:.{2 if seconds < 0.01 else 3}g} ms"
+
+
+@dataclass(frozen=True, repr=False)
+class Row:
+    """All that was measured of one system.  seconds: of processor time a sample; passes: of networks, a sample;
+
+    floor: real digits beside real digits; faded: middle and detour of two real digits faded into one another."""
+
+    system: System
+    n: int
+    seconds: float
+    passes: float
+    quality: Quality
+    floor: Quality
+    told: Told | None
+    latent: LatentFigures | None
+    faded: tuple[float, float]
+    samples: Tensor
+
+    @property
+    def name(self) -> str:
+        return self.system.name
+
+    def __repr__(self) -> str:
+        q, f = self.quality, self.floor
+        told = f"{self.told.value:.2f} ± {self.told.error:.2f} {self.system.likelihood.unit}" if self.told else "no figure"
+        beside = ", ".join(f"{name} {ours:.2f} ({real:.2f})" for name, ours, real in (
+            ("precision", q.precision, f.precision), ("recall", q.recall, f.recall), ("coverage", q.coverage, f.coverage),
+            ("Fréchet", q.frechet, f.frechet)))
+        return (f"{self.name}: {milliseconds(self.seconds)} and {self.passes:.3g} passes a sample; {beside}; likelihood "
+                f"{self.system.likelihood.kind}, {told}; n = {self.n}, in brackets real digits")
+
+
+class Judge:
+    """Real digits in the features of the fixed classifier, n of each kind, and what n others reach beside them."""
+
+    def __init__(self, images: Images, n: int, k: int = K) -> None:
+        if not k < n <= len(images.test):
+            raise ValueError(f"n is {n}: expected more than the {k} neighbours and at most {len(images.test)} test images.")
+        self.net, self.n, self.k, generator = pretrained.load("digit_classifier"), n, k, torch.Generator().manual_seed(0)
+        black = lambda x: 2 * binarise(x, "dynamic", generator) - 1
+        real, other = (spread(*part, n) for part in ((images.test, images.test_labels), (images.train, images.train_labels)))
+        self.pixels = real
+        self.real = {GREYS: self.see(real), BITS: self.see(black(real))}
+        self.floor = {GREYS: self.compare(other, GREYS), BITS: self.compare(black(other), BITS)}
+
+    @torch.no_grad()
+    def see(self, x: Tensor) -> Tensor:
+        """Features.  (N, 1, 28, 28) -> (N, 128)"""
+        return torch.cat([self.net.features(part) for part in x.split(500)])
+
+    @torch.no_grad()
+    def classes(self, x: Tensor) -> Tensor:
+        """The class of each.  (N, 1, 28, 28) -> (N,)"""
+        return torch.cat([self.net(part).argmax(1) for part in x.split(500)])
+
+    def compare(self, x: Tensor, shade: str) -> Quality:
+        """x (N, 1, 28, 28) in [−1, 1] beside the real digits of that kind."""
+        real, ours = self.real[shade], self.see(x)
+        shares = metrics.precision_recall_coverage(real, ours, self.k)
+        rarest = torch.bincount(self.classes(x), minlength=10).min() / len(x)
+        return Quality(*shares, metrics.density(real, ours, self.k), metrics.frechet_distance(real, ours), float(rarest))
+
+    @torch.no_grad()
+    def recognised(self, x: Tensor) -> float:
+        """The share to which the classifier gives one class with probability 0.9 or more."""
+        return float((torch.cat([self.net(part) for part in x.split(500)]).softmax(1).amax(1) >= SURE).double().mean())
+
+    def along(self, start: Tensor, middle: Tensor, end: Tensor) -> tuple[float, float]:
+        """How many pictures half-way are recognised, and the detour of the way through features.  three of (P, 1, 28, 28)"""
+        return self.recognised(middle), latent_metrics.detour(torch.stack([self.see(x) for x in (start, middle, end)]))
+
+    def faded(self) -> tuple[float, float]:
+        """The same of real digits of two classes, one faded half-way into the other: no latent at all."""
+        few = min(PAIRS, self.n - 1)
+        start, end = self.pixels[:few], self.pixels[1:few + 1]
+        return self.along(start, (start + end) / 2, end)
+
+
+def spread(x: Tensor, y: Tensor, n: int) -> Tensor:
+    """n of the images x (N, 1, H, W), the classes in turn as far as they reach."""
+    places = [torch.where(y == label)[0] for label in range(10)]
+    rank = torch.zeros(len(y), dtype=torch.long)
+    for place in places:
+        rank[place] = torch.arange(len(place))
+    return x[(rank * 10 + y).argsort()[:n]]
+
+
+@torch.no_grad()
+def likelihood(system: System, model: Any, images: Images, n: int) -> Told | None:
+    """The mean of −log p over n test images, by what the system knows; None where it knows nothing at one go."""
+    kind = system.likelihood
+    if kind.log_prob is None:
+        return None
+    x, y = images.test[:n], images.test_labels[:n]
+    x = Bits(x).fixed() if kind.unit == NATS_OF_BITS else x
+    with counted(system.parts(model)) as tally:
+        found, seconds = timed(lambda: -torch.cat([kind.log_prob(model, *part) for part in zip(x.split(50), y.split(50))]))
+    if kind.unit == BITS_A_PIXEL:
+        found = metrics.bits_per_dim(found, x[0].numel())
+    return Told(float(found.mean()), float(found.std() / len(found) ** 0.5), tally.samples / n, seconds / n)
+
+
+@torch.no_grad()
+def latent_figures(system: System, model: Any, judge: Judge, x: Tensor, z: Tensor) -> LatentFigures:
+    """How a latent space behaves, by samples x that were drawn from z with the labels 0 ... 9 in turn.
+
+    A way leads from one sample towards the latent of the next, of whatever class; a label, where one is told, stays."""
+    few = min(PAIRS, len(x) // 2)
+    start, end, y = z[:few], z[few:2 * few], torch.arange(few) % 10
+    middle = system.make(model, latent_metrics.slerp(start, end, 0.5), y).clamp(-1, 1)
+    last = system.make(model, end, y).clamp(-1, 1) if system.told else x[few:2 * few]
+    shares = [latent_metrics.explained(z, factor.float()) for factor in latent_metrics.factors(x)]
+    one, together = (statistics.fmean(share[i] for share in shares) for i in (0, 1))
+    return LatentFigures(judge.recognised(x), *judge.along(x[:few], middle, last), one, together)
+
+
+@one_thread()
+def survey(images: Images, n: int = 200, known: int = 200, systems: Sequence[System] | None = None, rounds: int = 2,
+           report: Callable[[str], None] | None = None) -> list[Row]:
+    """A row for each system: n samples drawn in ``rounds``, all systems in turn in each, likelihoods on ``known`` images.
+
+    Seconds are those of the faster round; between two rounds all other systems have theirs, so that a busy minute of the
+    machine falls on all; one thread works.  Uses the global random stream: seed it first."""
+    chosen = available(SYSTEMS) if systems is None else tuple(systems)
+    if n % rounds or n // rounds < 2:
+        raise ValueError(f"n is {n} and rounds {rounds}: expected a whole number, at least 2, of samples a round.")
+    judge, models = Judge(images, n), [system.load() for system in chosen]
+    for system, model in zip(chosen, models):
+        system.draw(model, 2)  # what is slow only the first time
+    parts: list[list[Any]] = [[] for _ in chosen]
+    for turn in range(rounds):
+        for system, model, mine in zip(chosen, models, parts):
+            with counted(system.parts(model)) as tally:
+                drawn, seconds = timed(partial(system.draw, model, n // rounds))
+            mine.append((drawn, seconds * rounds / n, tally.samples * rounds / n))
+            if report is not None:
+                report(f"round {turn + 1} of {rounds}: {system.name}")
+    return [_row(system, model, mine, judge, images, known) for system, model, mine in zip(chosen, models, parts)]
+
+
+def _row(system: System, model: Any, mine: list[Any], judge: Judge, images: Images, known: int) -> Row:
+    x = torch.cat([drawn[0] for drawn, _, _ in mine])
+    z = None if system.source is None else torch.cat([drawn[1] for drawn, _, _ in mine])
+    latent = None if z is None else latent_figures(system, model, judge, x, z)
+    return Row(system, judge.n, min(s for _, s, _ in mine), statistics.fmean(p for _, _, p in mine),
+               judge.compare(x, system.shade), judge.floor[system.shade], likelihood(system, model, images, known), latent,
+               judge.faded(), x)
+
+
+def measure(system: System, images: Images, n: int = 200, known: int = 200) -> Row:
+    """The row of one system."""
+    return survey(images, n, known, (system,))[0]

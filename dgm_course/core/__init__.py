@@ -1,0 +1,1 @@
+"""What every other room stands on: tensors, guards, distributions, ODE solvers, metrics."""

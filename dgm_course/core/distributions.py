@@ -1,0 +1,228 @@
+"""Distributions that know their own density, score and samples: the exact answers of the course.
+
+A distribution is a value with ``sample(n) -> (n, *event)``, ``log_prob(x) -> (B,)`` and ``score(x)``, the gradient
+of log_prob.  Event dimensions are always summed inside, so log_prob is one number a sample.
+
+Two are enough to know everything about Gaussian paths.  A ``Gaussian`` is the noise at one end.  A ``Mixture`` of
+Gaussians can be bent into any toy data set, and it stays a mixture when one scales it and adds Gaussian noise:
+so the marginal of a mixture along any Gaussian path is again a mixture, with its exact score in closed form.
+A network is then never judged by eye: the right answer stands beside it.  A ``Table`` is the same for tokens: so few
+short sequences that each has its probability written down.
+"""
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from .checks import expect_batch, expect_some
+from .tensors import flat
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def normal_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """log N(x; mean, std²), coordinate by coordinate, without any sum."""
+    return -0.5 * ((x - mean) / std) ** 2 - torch.log(std) - 0.5 * LOG_2PI
+
+
+class Gaussian:
+    """N(mean, std² I): independent coordinates.  mean, std (*event), std > 0."""
+
+    def __init__(self, mean: Tensor, std: Tensor | float) -> None:
+        self.mean = mean
+        self.std = torch.as_tensor(std, dtype=mean.dtype, device=mean.device).expand_as(mean)
+        if self.std.device.type == "cpu" and not (self.std > 0).all():  # a look at a GPU's values would wait for it
+            raise ValueError(f"a standard deviation is {float(self.std.min()):.4g}: expected all of them above 0.")
+
+    @property
+    def event(self) -> torch.Size:
+        return self.mean.shape
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """mean + std · eps  ->  (n, *event)"""
+        eps = torch.randn(n, *self.event, dtype=self.mean.dtype, device=self.mean.device, generator=generator)
+        return self.mean + self.std * eps
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log N(x; mean, std² I), summed over the event.  x (B, *event) -> (B,)"""
+        expect_batch(x, self.event, on=self.mean.device)
+        return flat(normal_log_prob(x, self.mean, self.std)).sum(1)
+
+    def score(self, x: Tensor) -> Tensor:
+        """∇ log N = (mean − x) / std².  x (B, *event) -> (B, *event)"""
+        return (self.mean - expect_batch(x, self.event, on=self.mean.device)) / self.std**2
+
+    def __repr__(self) -> str:
+        return f"Gaussian over {tuple(self.event)}: mean {self.mean.mean():.3g}, std {self.std.mean():.3g} (averages)"
+
+
+def standard_normal(*event: int, dtype: torch.dtype | None = None) -> Gaussian:
+    """N(0, I) over the given event shape: the noise at t = 0."""
+    return Gaussian(torch.zeros(event, dtype=dtype), 1.0)
+
+
+class Mixture:
+    """p(x) = Σ_k w_k N(x; m_k, diag s_k²), every quantity in closed form.
+
+    weights (K,), positive, normalised here; means (K, D); stds a number, (K, 1) or (K, D), all above 0.
+    ``name`` is what figures and reprs call it."""
+
+    def __init__(self, weights: Tensor, means: Tensor, stds: Tensor | float, name: str = "mixture") -> None:
+        if means.ndim != 2 or weights.shape != means.shape[:1]:
+            raise ValueError(f"weights of shape {tuple(weights.shape)} and means of shape {tuple(means.shape)}: "
+                             "expected (K,) and (K, D).")
+        expect_batch(means, name="means")
+        if not (weights > 0).all():
+            raise ValueError(f"a weight is {float(weights.min()):.4g}: expected all of them above 0.")
+        self.weights = (weights / weights.sum()).to(means)
+        self.means = means
+        stds = torch.as_tensor(stds).to(means)
+        fits = stds.ndim == 0 or tuple(stds.shape) in ((len(means), 1), tuple(means.shape))
+        if not fits or not (stds > 0).all():
+            raise ValueError(f"stds of shape {tuple(stds.shape)}: expected a number, (K, 1) or {tuple(means.shape)}, "
+                             "all above 0.")
+        self.stds = stds.expand(means.shape)
+        self.name = name
+
+    @property
+    def event(self) -> torch.Size:
+        return self.means.shape[1:]
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x] = Σ_k w_k m_k.  (D,)"""
+        return self.weights @ self.means
+
+    @property
+    def cov(self) -> Tensor:
+        """Cov[x] = Σ_k w_k (diag s_k² + m_k m_kᵀ) − E[x] E[x]ᵀ.  (D, D)"""
+        second = torch.diag(self.weights @ self.stds**2) + (self.means.T * self.weights) @ self.means
+        return second - torch.outer(self.mean, self.mean)
+
+    def to(self, like: Tensor | torch.dtype | torch.device) -> Mixture:
+        """The same mixture in another dtype or on another device."""
+        twin = copy.copy(self)
+        twin.weights, twin.means, twin.stds = (part.to(like) for part in (self.weights, self.means, self.stds))
+        return twin
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """A component k ~ w, then a point of it.  -> (n, D)"""
+        k = torch.multinomial(self.weights, n, replacement=True, generator=generator) if n else torch.zeros(0).long()
+        return self._from(k, generator)
+
+    def stratified(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """As ``sample`` but every component gets its due share of n, rounded: no noise in the counts.  -> (n, D)
+
+        Distances between finite samples are mostly noise of those counts; use this for the reference side."""
+        edges = (self.weights.cumsum(0) * n).round().long().diff(prepend=torch.zeros(1).long().to(self.means.device))
+        k = torch.repeat_interleave(torch.arange(len(edges), device=edges.device), edges)
+        return self._from(k[torch.randperm(len(k), generator=generator, device=k.device)], generator)
+
+    def _from(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
+        eps = torch.randn(len(k), *self.event, dtype=self.means.dtype, device=self.means.device, generator=generator)
+        return self.means.index_select(0, k) + self.stds.index_select(0, k) * eps  # several times faster than means[k]
+
+    def joint_log_prob(self, x: Tensor) -> Tensor:
+        """log w_k + log N(x; m_k, s_k²).  x (B, D) -> (B, K)"""
+        expect_batch(x, self.event, on=self.means.device)
+        return self.weights.log() + normal_log_prob(x[:, None], self.means, self.stds).sum(-1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log Σ_k w_k N(x; m_k, s_k²).  x (B, D) -> (B,)"""
+        return self.joint_log_prob(x).logsumexp(1)
+
+    def responsibilities(self, x: Tensor) -> Tensor:
+        """p(k | x) by Bayes.  x (B, D) -> (B, K), rows sum to one"""
+        return self.joint_log_prob(x).softmax(1)
+
+    def score(self, x: Tensor) -> Tensor:
+        """∇ log p(x) = Σ_k p(k|x) (m_k − x) / s_k².  x (B, D) -> (B, D)"""
+        pull = (self.means - x[:, None]) / self.stds**2  # (B, K, D)
+        return torch.einsum("bk,bkd->bd", self.responsibilities(x), pull)
+
+    def __repr__(self) -> str:
+        k, d = self.means.shape
+        return f"{self.name}: mixture of {k} Gaussians in {d} dimensions, std {float(self.stds.mean()):.3g} (average)"
+
+
+class Table:
+    """p(x) for every sequence of L symbols out of K, written down: tokens' exact world.
+
+    probs (K, ..., K) with L axes, not negative, normalised here; small: K^L numbers."""
+
+    def __init__(self, probs: Tensor, name: str = "table") -> None:
+        if probs.ndim < 1 or len(set(probs.shape)) != 1:
+            raise ValueError(f"probs have shape {tuple(probs.shape)}: expected (K, ..., K), one axis a place.")
+        if bool((probs < 0).any()) or not 0 < float(probs.sum()) < math.inf:
+            raise ValueError("probs hold a negative or infinite number, or nothing but zeros: expected probabilities.")
+        self.probs, self.name = probs / probs.sum(), name
+
+    @property
+    def symbols(self) -> int:
+        return self.probs.shape[0]
+
+    @property
+    def event(self) -> torch.Size:
+        return torch.Size([self.probs.ndim])
+
+    @property
+    def sequences(self) -> Tensor:
+        """All of them, in the order of ``probs.flatten()``.  (K^L, L)"""
+        symbols = torch.arange(self.symbols, device=self.probs.device)
+        return torch.cartesian_prod(*[symbols] * self.probs.ndim).view(-1, self.probs.ndim)
+
+    @property
+    def entropy(self) -> Tensor:
+        """−Σ p log p, in nats."""
+        return torch.special.entr(self.probs).sum()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """x (B, L) tokens -> (B,)"""
+        self._expect(x, self.symbols)
+        return self.probs[tuple(x.T.long())].log()  # bytes would be taken for a mask
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """-> (n, L)"""
+        if not n:
+            return self.sequences[:0]
+        return self.sequences[torch.multinomial(self.probs.flatten(), n, replacement=True, generator=generator)]
+
+    def stratified(self, n: int) -> Tensor:
+        """As ``sample``, but each sequence gets its due share of n, rounded.  -> (n, L)"""
+        edges = (self.probs.flatten().double().cumsum(0) * n).round().long()
+        return self.sequences[torch.repeat_interleave(edges.diff(prepend=edges.new_zeros(1)))]
+
+    def conditional(self, x: Tensor) -> Tensor:
+        """p(x_l = v | the visible tokens of x), the token K meaning hidden.  x (B, L) -> (B, L, K)
+
+        A visible place has all its mass on its token; what cannot be seen at all (probability 0) gives NaN."""
+        self._expect(x, self.symbols + 1)
+        fits = ((x[:, None] == self.sequences) | (x[:, None] == self.symbols)).all(-1)  # (B, K^L)
+        weight = fits * self.probs.flatten()
+        one_hot = torch.nn.functional.one_hot(self.sequences, self.symbols).to(weight)
+        return torch.einsum("bn,nlk->blk", weight / weight.sum(1, keepdim=True), one_hot)
+
+    def _expect(self, x: Tensor, symbols: int) -> None:
+        if x.shape[1:] != self.event or x.is_floating_point() or x.dtype == torch.bool:
+            raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected integer tokens "
+                             f"(B, {self.probs.ndim}).")
+        low, high = (int(end) for end in torch.aminmax(x)) if x.numel() else (0, 0)
+        if low < 0 or high >= symbols:
+            raise ValueError(f"x runs from {low} to {high}: expected tokens 0 to {symbols - 1}.")
+
+    def to(self, like: Tensor | torch.dtype | torch.device) -> Table:
+        """The same table in another dtype or on another device."""
+        return Table(self.probs.to(like), self.name)
+
+    def __repr__(self) -> str:
+        return (f"{self.name}: all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols, "
+                f"{float(self.entropy):.3g} nats")
+
+
+def sample_mean(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over the batch and its standard error s/√n.  values (B, *event) -> two of (*event)"""
+    expect_some(values, "values")
+    return values.mean(0), values.std(0) / math.sqrt(len(values))

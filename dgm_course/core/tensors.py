@@ -1,0 +1,111 @@
+"""Where every other file stands: time over data, the seed, the device, the budget, and the guards.
+
+Three habits of the whole course begin here.
+
+*Time is broadcast in one place.*  A time t is a scalar () or one value a sample (B,); a batch of data is
+(B, *event) with any event.  ``over(t, x)`` gives t the trailing ones it needs, and nobody else reshapes it.
+
+*Tensors follow their inputs.*  Nothing in the library moves data to a device by itself: what it creates has the
+dtype and device of what it was given.  ``device()`` is for the notebook's set-up cell.
+
+*Wrong input is a sentence.*  The guards name what came and what was expected.
+"""
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Choice = TypeVar("Choice")
+
+
+def over(t: Tensor | float, x: Tensor) -> Tensor:
+    """t laid over x: (B,) -> (B, 1, ..., 1), a scalar stays (); dtype and device of a floating x.
+
+    x (B, *event).  ValueError where t is neither a scalar nor one value a sample, or lies on another device."""
+    _expect_near(t, x)
+    t = torch.as_tensor(t, dtype=x.dtype if x.is_floating_point() else None, device=x.device)
+    if t.ndim == 0:
+        return t
+    if t.shape[:1] != x.shape[:1] or t.numel() != t.shape[0]:
+        raise ValueError(f"t of shape {tuple(t.shape)} does not fit x of shape {tuple(x.shape)}: "
+                         f"expected a scalar or one time a sample, {tuple(x.shape[:1])}.")
+    return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def flat(x: Tensor) -> Tensor:
+    """(B, *event) -> (B, D), also for an empty batch."""
+    return x.reshape(len(x), -1) if x.numel() else x.new_zeros(len(x), int(np.prod(x.shape[1:])))
+
+
+def seed(value: int = 0) -> torch.Generator:
+    """Seed Python, numpy and torch (every device), and return a CPU generator of the same seed."""
+    random.seed(value)
+    np.random.seed(value)
+    return torch.manual_seed(value)
+
+
+def device() -> torch.device:
+    """The best device present: cuda, else mps, else cpu; the variable DGM_DEVICE decides otherwise.
+
+    Of several processes that torchrun started on this machine each has the GPU of its own number."""
+    wanted = os.environ.get("DGM_DEVICE", "")
+    found = torch.device(wanted or ("cuda" if torch.cuda.is_available() else
+                                    "mps" if torch.backends.mps.is_available() else "cpu"))
+    number = os.environ.get("LOCAL_RANK", "") if "TORCHELASTIC_RUN_ID" in os.environ else ""
+    if found.type != "cuda" or found.index is not None or not number:
+        return found
+    if int(number) >= torch.cuda.device_count():
+        raise ValueError(f"torchrun started process {int(number) + 1} on a machine with {torch.cuda.device_count()} GPUs: "
+                         "expected at most one process for each (or DGM_DEVICE=cpu).")
+    return torch.device("cuda", int(number))
+
+
+def budget(*, quick: Choice, full: Choice) -> Choice:
+    """``quick`` on a CPU, ``full`` on a GPU; the variable DGM_BUDGET ('quick', 'full' or 'brief') decides otherwise.
+
+    'brief' is a tenth of a quick number of steps: enough to see that everything runs, and nothing more."""
+    wanted = os.environ.get("DGM_BUDGET") or ("full" if device().type == "cuda" else "quick")
+    if wanted not in ("quick", "full", "brief"):
+        raise ValueError(f"DGM_BUDGET is {wanted!r}: expected 'quick', 'full' or 'brief'.")
+    if wanted == "brief" and isinstance(quick, int):
+        return max(1, quick // 10)
+    return full if wanted == "full" else quick
+
+
+def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:
+    """bfloat16 where the processor computes in it (about twice as fast for convolutions), else None: float32."""
+    kind = (on or device()).type
+    able = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and any(
+        torch.cpu.get_capabilities().get(flag) for flag in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+    return torch.bfloat16 if able else None
+
+
+@contextmanager
+def threads_for(module: Any) -> Iterator[None]:
+    """One thread while a small network (fewer than 50,000 weights) works, every core for a large one, then as before.
+
+    Handing a 64-wide layer to two cores costs more than it saves, and very much more on a busy machine.  OMP_NUM_THREADS,
+    where it is set, is the most that is taken."""
+    before, weights = torch.get_num_threads(), getattr(module, "parameters", tuple)()
+    count = sum(p.numel() for p in weights)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    cores = min(cores, int(allowed)) if allowed.isdecimal() and int(allowed) else cores
+    torch.set_num_threads(1 if count < 50_000 else cores)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _expect_near(t: Tensor | float, x: Tensor) -> None:
+    """A scalar t goes anywhere; times one a sample, and whatever holds no value at all, must be where x is."""
+    if isinstance(t, Tensor) and t.device != x.device and (t.ndim or t.device.type == "meta"):
+        raise ValueError(f"t is on the device {t.device} and x on {x.device}: expected one device.")

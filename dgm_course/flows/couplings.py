@@ -1,0 +1,223 @@
+"""Layers with a network inside, and a determinant that costs nothing.
+
+A Jacobian of D x D numbers has a determinant of D³ operations.  There are two ways around it, each a class or two here:
+
+* a triangular matrix, whose determinant is its diagonal: `Coupling`, where some coordinates decide what happens to the
+  others, and `MaskedAutoregressive`, where each coordinate is decided by those before it;
+* a matrix of rank one beside the identity: `Planar`.
+
+The network itself may be anything: it is asked, on the way there and on the way back, and never inverted.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ..core.checks import expect_batch
+from ..nets.masked import MaskedLinear
+from .bijections import Bijection, Change, Compose, total
+
+
+def bounded(raw: Tensor, bound: float) -> Tensor:
+    """bound · tanh(raw / bound): a log-scale that cannot explode, and is free where it is small; bound inf: raw itself."""
+    return raw if math.isinf(bound) else bound * torch.tanh(raw / bound)
+
+
+def mlp(inputs: int, outputs: int, width: int = 64, depth: int = 2, unit: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """depth hidden layers; the last layer starts at zero, so an untrained flow is the identity.
+
+    unit: ReLUs have kinks where they are wanted; sharp densities are learned several times sooner than by smooth ones."""
+    sizes = [inputs, *[width] * depth]
+    hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), unit())]
+    last = nn.Linear(sizes[-1], outputs)
+    for p in last.parameters():
+        nn.init.zeros_(p)
+    return nn.Sequential(*hidden, last)
+
+
+class Coupling(Bijection):
+    """z_kept = x_kept,  z_rest = x_rest · exp(s(x_kept)) + t(x_kept);  ladj = Σ s.            (lecture 5, RealNVP)
+
+    The Jacobian is triangular with diagonal (1, exp s), whatever the network: it is never inverted, only asked again.
+    kept: places along the first axis of the event (coordinates or channels) out of ``size``; net: (B, |kept|, ...) ->
+    (B, 2 |rest|, ...), the raw log-scale first.  bound: the largest |s|."""
+
+    def __init__(self, kept: Sequence[int] | Tensor, size: int, net: Callable[[Tensor], Tensor], bound: float = 3.0) -> None:
+        super().__init__()
+        kept = torch.as_tensor(kept, dtype=torch.long).reshape(-1)
+        inside = torch.zeros(size, dtype=torch.bool)
+        if not 0 < len(kept) < size or kept.min() < 0 or kept.max() >= size or len(kept.unique()) < len(kept):
+            raise ValueError(f"kept is {kept.tolist()}: expected some places of 0 to {size - 1}, each once, and not all.")
+        inside[kept] = True
+        self.net, self.bound, self.size = net, bound, size
+        self.register_buffer("kept", kept)
+        self.register_buffer("rest", (~inside).nonzero()[:, 0])
+        self.register_buffer("places", torch.cat([self.kept, self.rest]).argsort(), persistent=False)
+
+    def conditions(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """s and t of the rest, from what is kept."""
+        s, t = self.net(kept).chunk(2, 1)
+        return bounded(s, self.bound), t
+
+    def forward(self, x: Tensor) -> Change:
+        kept, rest = self._parts(x, "x")
+        s, t = self.conditions(kept)
+        return self._joined(kept, rest * s.exp() + t), total(s)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        kept, rest = self._parts(z, "z")
+        s, t = self.conditions(kept)
+        return self._joined(kept, (rest - t) * (-s).exp())
+
+    def _parts(self, x: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        if expect_batch(x, name=name).ndim < 2 or x.shape[1] != self.size:
+            raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B, {self.size}, ...).")
+        return x.index_select(1, self.kept), x.index_select(1, self.rest)
+
+    def _joined(self, kept: Tensor, rest: Tensor) -> Tensor:
+        return torch.cat([kept, rest], 1).index_select(1, self.places)
+
+    def extra_repr(self) -> str:
+        return f"{self.rest.tolist()} scaled and moved by what {self.kept.tolist()} say"
+
+
+class MaskedCoupling(Bijection):
+    """The same with a mask over the whole event: z = m x + (1 − m)(x · exp(s(m x)) + t(m x));  ladj = Σ (1 − m) s.
+
+    mask (*event), True where x is kept, such as a checkerboard; net: (B, *event) -> (B, 2 event[0], ...)."""
+
+    def __init__(self, mask: Tensor, net: Callable[[Tensor], Tensor], bound: float = 3.0) -> None:
+        super().__init__()
+        if mask.dtype != torch.bool or mask.all():
+            raise ValueError(f"mask has dtype {mask.dtype} and keeps {int(mask.sum())} of {mask.numel()} places: expected "
+                             "torch.bool, and some place that is changed.")
+        self.net, self.bound, self.event = net, bound, tuple(mask.shape)
+        self.register_buffer("mask", mask)
+
+    def conditions(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """s and t, zero where x is kept."""
+        s, t = self.net(x * self.mask).chunk(2, 1)
+        return bounded(s, self.bound) * ~self.mask, t * ~self.mask
+
+    def forward(self, x: Tensor) -> Change:
+        s, t = self.conditions(self.expect(x))
+        return x * s.exp() + t, total(s)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        s, t = self.conditions(self.expect(z, "z"))
+        return (z - t) * (-s).exp()
+
+    def extra_repr(self) -> str:
+        return f"{int(self.mask.sum())} of {self.mask.numel()} places kept"
+
+
+class MaskedAutoregressive(Bijection):
+    """z_i = (x_i − m_i(x_<i)) · exp(−a_i(x_<i));  ladj = −Σ a_i.                    (lecture 5, Autoregressive NF; MAF)
+
+    ∂z_i/∂x_j = 0 for j > i: triangular.  All m and a come from one pass over x (masks, as in MADE); but x_i needs the x
+    before it, so the way back takes D passes.  order: the places in the order in which they depend on one another."""
+
+    def __init__(self, dim: int, width: int = 64, depth: int = 2, order: Sequence[int] | Tensor | None = None,
+                 bound: float = 3.0, unit: type[nn.Module] = nn.ReLU) -> None:
+        super().__init__()
+        order = torch.arange(dim) if order is None else torch.as_tensor(order)
+        if not torch.equal(order.sort().values, torch.arange(dim)):
+            raise ValueError(f"order is {order.tolist()}: expected a permutation of 0 to {dim - 1}.")
+        self.event, self.bound = (dim,), bound
+        self.register_buffer("order", order)
+        rank = order.argsort()  # of each place
+        degree = torch.arange(width) % max(1, dim - 1)  # a unit of degree d has seen ranks 0 ... d
+        sizes = [degree[:, None] >= rank] + [degree[:, None] >= degree] * (depth - 1)
+        last = MaskedLinear((rank[:, None] > degree).repeat(2, 1))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.net = nn.Sequential(*[m for mask in sizes for m in (MaskedLinear(mask), unit())], last)
+
+    def conditions(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """m and a of every place, from the places before it.  (B, D) each"""
+        m, a = self.net(x).chunk(2, 1)
+        return m, bounded(a, self.bound)
+
+    def forward(self, x: Tensor) -> Change:
+        m, a = self.conditions(self.expect(x))
+        return (x - m) * (-a).exp(), -a.sum(1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """x_i = z_i · exp(a_i) + m_i, place by place: D passes."""
+        x = torch.zeros_like(self.expect(z, "z"))
+        for i in self.order.tolist():
+            m, a = self.conditions(x)
+            x = x.index_copy(1, self.order.new_tensor([i]), (z * a.exp() + m)[:, i : i + 1])
+        return x
+
+    def extra_repr(self) -> str:
+        return f"{self.event[0]} places, each scaled and moved by what those before it say"
+
+
+class Planar(Bijection):
+    """z = x + û tanh(w·x + b);  det = 1 + û·w (1 − tanh²): the identity plus a matrix of rank one.     x (B, D)
+
+    û = u moved along w until û·w > −1, so that f is invertible.  (Rezende & Mohamed 2015.)  The way back has no formula, but
+    only one unknown, a = w·x, with w·z = a + û·w tanh(a + b): found by halving an interval."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.event = (dim,)
+        self.w, self.u = (nn.Parameter(0.5 * torch.randn(dim)) for _ in range(2))
+        self.b = nn.Parameter(torch.zeros(()))
+
+    @property
+    def push(self) -> Tensor:
+        """û = u + (softplus(w·u) − 1 − w·u) w / |w|²"""
+        along = self.w @ self.u
+        return self.u + (nn.functional.softplus(along) - 1 - along) * self.w / self.w.square().sum()
+
+    def forward(self, x: Tensor) -> Change:
+        bend = torch.tanh(self.expect(x) @ self.w + self.b)
+        return x + bend[:, None] * self.push, torch.log1p((1 - bend**2) * (self.w @ self.push))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        push, goal = self.push, self.expect(z, "z") @ self.w
+        reach = self.w @ push
+        low, high = goal - reach.abs(), goal + reach.abs()
+        for _ in range(64):
+            middle = (low + high) / 2
+            above = middle + reach * torch.tanh(middle + self.b) > goal
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        return z - torch.tanh((low + high) / 2 + self.b)[:, None] * push
+
+    def extra_repr(self) -> str:
+        return f"z = x + u tanh(w x + b), {self.event[0]} coordinates"
+
+
+def halves(dim: int) -> tuple[list[int], list[int]]:
+    """Even and odd places: the two sides of alternating couplings; they differ by one where dim is odd."""
+    if dim < 2:
+        raise ValueError(f"dim is {dim}: expected at least 2, something for a coupling to keep and something to change.")
+    return list(range(0, dim, 2)), list(range(1, dim, 2))
+
+
+def couplings(dim: int, count: int = 8, width: int = 64, depth: int = 2, bound: float = 3.0,
+              unit: type[nn.Module] = nn.ReLU) -> Compose:
+    """RealNVP for points (B, dim): couplings that keep the even and the odd places in turn.         (lecture 5, RealNVP)"""
+    sides = halves(dim)
+    layers = [Coupling(kept, dim, mlp(len(kept), 2 * (dim - len(kept)), width, depth, unit), bound)
+              for kept in (sides[k % 2] for k in range(count))]
+    return Compose(layers)
+
+
+def autoregressive(dim: int, count: int = 5, width: int = 64, depth: int = 2, bound: float = 3.0,
+                   unit: type[nn.Module] = nn.ReLU) -> Compose:
+    """MAF for points (B, dim): masked autoregressive layers, forwards and backwards in turn."""
+    forwards = torch.arange(dim)
+    orders = [forwards if k % 2 == 0 else forwards.flip(0) for k in range(count)]
+    return Compose([MaskedAutoregressive(dim, width, depth, order, bound, unit) for order in orders])
+
+
+def planars(dim: int, count: int = 16) -> Compose:
+    """Planar layers, one bend each."""
+    return Compose([Planar(dim) for _ in range(count)])

@@ -1,0 +1,179 @@
+"""From submissions to marks: every exercise of every student in a process of its own, judged here from arrays alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+
+from ..teach.homework import NOT_YET, Exercise, Expected, Verdict, exercise
+from .notebooks import Asked, Book, Found, Unreadable, asked, find, imports, is_stub, needed, read, wanted
+from .pool import Bench, Outcome, Worker, bare
+from .sandbox import Limits
+from .submissions import Refused, Submission, contents
+from .worker import Job
+
+ALWAYS = ("import math", "import torch", "import numpy", "import numpy as np", "from torch import nn",
+          "from torch import Tensor", "from torch.nn import functional as F")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A notebook that was handed out: its exercises, and the imports on which their cells rely."""
+
+    name: str
+    asked: tuple[Asked, ...]
+    imports: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> Assignment:
+        book = read(path.name, path.read_bytes())
+        return cls(path.stem, asked(book), imports([book]))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One exercise of one student: points, and why."""
+
+    task: Exercise
+    points: int
+    verdict: Verdict
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    said: str = ""
+    held: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One student: the marks, in the order of the assignments, and what could not be read."""
+
+    student: str
+    marks: tuple[Mark, ...]
+    troubles: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> int:
+        return sum(mark.points for mark in self.marks)
+
+    @property
+    def out_of(self) -> int:
+        return sum(mark.task.points for mark in self.marks)
+
+
+@dataclass
+class Grader:
+    """Marks whole classes: what is asked, on which seeds, within which limits, by how many workers at a time.
+
+    The expected values are made here, once, before any worker starts, and never leave this process."""
+
+    assignments: Sequence[Assignment]
+    seeds: Sequence[int]
+    limits: Limits = Limits()
+    workers: int = 2
+    expected: dict[str, Expected] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for assignment in self.assignments:
+            for one in assignment.asked:
+                task = exercise(one.id)
+                self.expected[one.id] = task.expected([case for seed in self.seeds for case in task.inputs(seed)])
+
+    def grade(self, everybody: Sequence[Submission]) -> Iterator[Graded]:
+        """A `Graded` for each submission, in their order, each as soon as it and those before it are done."""
+        bench = Bench([case for expected in self.expected.values() for case in expected.cases])
+        idle: SimpleQueue[Worker] = SimpleQueue()
+        staff = [Worker(bench) for _ in range(self.workers)]
+        for worker in staff:
+            idle.put(worker)
+
+        def one(submission: Submission) -> Graded:
+            worker = idle.get()
+            try:
+                return self._student(submission, worker)
+            except Exception as wrong:  # one submission never costs another its marks
+                return self._nothing(submission, f"The grader stumbled over it ({type(wrong).__name__}).")
+            finally:
+                idle.put(worker)
+
+        try:
+            with ThreadPoolExecutor(self.workers) as pool:
+                yield from pool.map(one, everybody)
+        finally:
+            for worker in staff:
+                worker.stop()
+            bench.close()
+
+    def _student(self, submission: Submission, worker: Worker) -> Graded:
+        """All exercises of one student; nothing that is in a submission can keep the next from being graded."""
+        books, troubles = handed_in(submission)
+        if not books:
+            troubles = troubles or ["There is no notebook in it."]
+        marks = []
+        for assignment in self.assignments:
+            found = {one.id: find(books, one) for one in assignment.asked}
+            prelude = tuple(dict.fromkeys((*ALWAYS, *assignment.imports, *imports(books))))
+            marks += [self._mark(one, assignment, found, prelude, worker) for one in assignment.asked]
+        return Graded(submission.student, tuple(marks), tuple(troubles))
+
+    def _nothing(self, submission: Submission, why: str) -> Graded:
+        tasks = [exercise(one.id) for assignment in self.assignments for one in assignment.asked]
+        return Graded(submission.student, tuple(Mark(task, 0, Verdict("wrong", why)) for task in tasks), (why,))
+
+    def _mark(self, one: Asked, assignment: Assignment, found: dict[str, Found], prelude: tuple[str, ...],
+              worker: Worker) -> Mark:
+        task, cell = exercise(one.id), found[one.id]
+        if cell.reason:
+            return Mark(task, 0, Verdict("wrong", cell.reason), cell.notes)
+        if is_stub(cell.source, one):
+            return Mark(task, 0, Verdict(NOT_YET, "Not yet: the function is still to be written."), cell.notes, cell.source)
+        earlier = _before(one, assignment.asked, found)
+        cells = tuple((f"<{name}>", source) for name, source in (*earlier.items(), (one.id, cell.source)))
+        expected = self.expected[one.id]
+        lines = wanted(prelude, [source for _, source in cells])
+        outcome = worker.ask(Job(cells, lines, one.function, bare(expected.cases), task.watch, self.limits,
+                                 worker.bench.yard))
+        verdict = _verdict(task, outcome, expected)
+        notes = (*cell.notes, *(f"It was run with your own answer to {name}." for name in earlier))
+        return Mark(task, task.points * verdict.passed, verdict, notes, cell.source, outcome.said, outcome.held)
+
+
+def handed_in(submission: Submission) -> tuple[list[Book], list[str]]:
+    """The notebooks that can be read, and a sentence for each that cannot."""
+    try:
+        files = contents(submission.path)
+    except (Refused, OSError) as refused:
+        return [], [str(refused)]
+    books, troubles = [], []
+    for name, content in files:
+        try:
+            books.append(read(name, content))
+        except Unreadable as wrong:
+            troubles.append(str(wrong))
+    return books, troubles
+
+
+def _before(one: Asked, others: Sequence[Asked], found: dict[str, Found]) -> dict[str, str]:
+    """The cells of earlier exercises that a cell needs, those first that others need."""
+    order: dict[str, str] = {}
+
+    def visit(task: Asked, path: tuple[str, ...]) -> None:
+        for other in needed(found[task.id].source, task, others):
+            if other.id not in path and other.id not in order and found[other.id].source:
+                visit(other, (*path, other.id))
+                order[other.id] = found[other.id].source
+
+    visit(one, (one.id,))
+    return order
+
+
+def _verdict(task: Exercise, outcome: Outcome, expected: Expected) -> Verdict:
+    """What the judge says; without a result, or where the judge itself stumbles over one, no points."""
+    if outcome.reason:
+        return Verdict("wrong", outcome.reason)
+    try:
+        return task.judge(outcome.observed, expected)
+    except Exception as wrong:
+        return Verdict("wrong", f"What came back could not be judged ({type(wrong).__name__}).")

@@ -1,0 +1,49 @@
+"""`dgm homework`: every exercise in a line: number, points, what is asked, hints, and how well its check is proven."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..teach.homework import Exercise, exercises, topics
+
+ROOT = Path(__file__).resolve().parents[2]
+ANSWERS = ROOT / "tests" / "teach" / "homework" / "answers"
+ELSEWHERE = ("How many wrong answers each check is proven against is written in the tests, which are not here: "
+             "run this in a checkout of the course.")
+
+
+def homework(topic: str | None = None) -> Iterator[str]:
+    """The lines of the table; of one lecture, or of all."""
+    banks = proofs()
+    chosen = exercises(topic)
+    width = max(len(task.id) for task in chosen)
+    yield f"{'':5} {'exercise':{width}} points hints {'refused' if banks else '':7}  asked"
+    for task in chosen:
+        proven = str(banks[task.id]) if task.id in banks else "?" if banks else ""
+        yield f"{task.number:5} {task.id:{width}} {task.points:6} {_hints(task):5} {proven:>7}  {task.asks}"
+    points = sum(task.points for task in chosen)
+    yield f"{len(chosen)} exercises, {points} points, {sum(map(_hints, chosen))} hints of their own."
+    refused = sum(banks.get(task.id, 0) for task in chosen)
+    proof = f"Refused: wrong answers that the tests hand in, {refused} in all; each must earn its own hint."
+    yield proof if banks else ELSEWHERE
+
+
+def _hints(task: Exercise) -> int:
+    """Sentences of the exercise's own: one for each known slip, and the second hint."""
+    return len({hint for hint, _ in task.slips}) + bool(task.more)
+
+
+def proofs() -> Mapping[str, int]:
+    """Wrong answers that `tests/homework` keeps for each exercise; empty where there are no tests."""
+    if not (ANSWERS / "__init__.py").is_file():
+        return {}
+    sys.path.insert(0, str(ROOT))
+    try:
+        here = [name for name in topics() if (ANSWERS / f"{name}.py").is_file()]
+        banks = [importlib.import_module(f"tests.teach.homework.answers.{name}").BANKS for name in here]
+    finally:
+        sys.path.remove(str(ROOT))
+    return {id: len(bank.wrong) for some in banks for id, bank in some.items()}

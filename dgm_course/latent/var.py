@@ -1,0 +1,141 @@
+"""VAR: the next symbol is a whole map of codes.  Stage 2 of visual autoregressive modelling.    (lecture 14, VAR, stage 2)
+
+    p(c | y) = Π_k p(c_k | y, c_<k),        p(c_k | ·) = Π_places softmax(f_k)[c_k]       all places of a scale at once
+
+The order of generation is from coarse to fine, not from left to right.  The input at scale k is the sum of the coarser
+scales, shrunk to its size; so a place may attend to its whole own scale and to all coarser ones: the mask is causal in
+blocks.  At the first scale there is nothing to see yet, and the start token says the class.  A sampler needs as many passes
+as there are scales, where place by place needs as many as there are codes.
+"""
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.checks import expect_some
+from ..core.tensors import threads_for
+from ..nets.transformer import Llama
+from .multiscale import Scales, same_or_coarser, shrink
+
+
+class VAR(nn.Module):
+    """A transformer over the codes of all scales, one pass a scale.                                  (Tian et al. 2024)
+
+    scales: the finished tokeniser's, of which a frozen copy is kept; net: over its L places; classes: labels, at least 1;
+    drop: share of the training samples whose label is kept back.  Without a label it models all classes together."""
+
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
+    def __init__(self, scales: Scales, net: Llama, classes: int = 10, drop: float = 0.1) -> None:
+        super().__init__()
+        if net.length != scales.length:
+            raise ValueError(f"the net has {net.length} places and the scales {scales.length} codes: expected as many.")
+        if scales.sides[0] != 1:
+            raise ValueError(f"the first scale has side {scales.sides[0]}: expected 1, since a start token makes one code.")
+        if classes < 1 or not 0 <= drop < 1:
+            raise ValueError(f"classes is {classes} and drop {drop}: expected at least 1 class, and a share below 1.")
+        self.scales, self.net = copy.deepcopy(scales).requires_grad_(False), net
+        self.classes, self.drop = classes, drop
+        self.told = nn.Parameter(0.02 * torch.randn(classes + 1, net.width))  # the last row: no class is told
+        self.enter = nn.Linear(scales.vectors.shape[1], net.width)
+        self.level = nn.Parameter(0.02 * torch.randn(len(scales.sides), net.width))
+        self.leave = nn.Linear(net.width, scales.size)
+        self.register_buffer("allowed", same_or_coarser(scales.sides), persistent=False)
+
+    def start(self, label: Tensor) -> Tensor:
+        """The start token: the class, in place of the sum of no scales.  label (B,) -> (B, 1, width)"""
+        return self.told[label][:, None] + self.level[0]
+
+    def seen(self, total: Tensor, k: int) -> Tensor:
+        """The input at scale k: the sum of the coarser ones, shrunk to its size.  (B, C, h, w) -> (B, s², width)"""
+        small = shrink(total, self.scales.sides[k])
+        return self.enter(small.flatten(2).mT) + self.level[k]
+
+    def forward(self, codes: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """Logits of every code, all scales in one masked pass.  codes (B, L), y () or (B,) labels -> (B, L, K)"""
+        return self._logits(codes, self._labels(y, len(codes)))
+
+    def _logits(self, codes: Tensor, label: Tensor) -> Tensor:
+        sums = self.scales.partial(codes)
+        later = [self.seen(total, k) for k, total in enumerate(sums[:-1], 1)]
+        return self.leave(self.net(torch.cat([self.start(label), *later], 1), self.allowed))
+
+    def log_prob(self, codes: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """log p(codes | y) = Σ over scales and places, exact, in nats.  codes (B, L) -> (B,)"""
+        return -self._surprise(codes, self._labels(y, len(codes))).sum(1)
+
+    def loss(self, codes: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """−mean log p(codes | y), in training mode with the label of a share of the samples kept back."""
+        label = self._labels(y, len(expect_some(codes, "codes")))
+        if self.training and self.drop:
+            label = torch.where(torch.rand(len(codes), device=label.device) < self.drop, self.classes, label)
+        return self._surprise(codes, label).sum(1).mean()
+
+    def _surprise(self, codes: Tensor, label: Tensor) -> Tensor:
+        logits = self._logits(codes, label)
+        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        return F.cross_entropy(logits.mT, codes.long(), reduction="none")
+
+    def sample(self, n: int, y: Tensor | int | None = None, guidance: float = 1.0, temperature: float = 1.0,
+               generator: torch.Generator | None = None) -> Tensor:
+        """One pass a scale, with the keys and values of coarser scales remembered.  y () or (n,) labels -> (n, L)
+
+        guidance: w in free + w (told − free); 1 is the model itself, and then no second pass is made."""
+        if n < 0 or not 0 < temperature < math.inf:
+            raise ValueError(f"n is {n} and temperature {temperature}: expected 0 or more, and a finite number above 0.")
+        told = self._labels(y, n)
+        twice = guidance != 1 and y is not None
+        label = torch.cat([told, torch.full_like(told, self.classes)]) if twice else told
+        u = torch.rand(n, self.scales.length, generator=generator, dtype=self.told.dtype, device=told.device)
+        with torch.inference_mode(), threads_for(self):
+            codes = self._descend(label, u, guidance if twice else 1.0, temperature)
+        return codes.clone()
+
+    def _descend(self, label: Tensor, u: Tensor, guidance: float, temperature: float) -> Tensor:
+        """The scales one after the other; label (n,), or (2n,) with and without the class; u (n, L) in [0, 1)."""
+        memory, start, drawn = self.net.memory(len(label)), 0, []
+        h, total = self.start(label), 0.0
+        for k, side in enumerate(self.scales.sides):
+            stop = start + side**2
+            told, free = self._halves(self.leave(self.net.extend(h, memory, start)), len(u))
+            codes = _drawn((free + guidance * (told - free)) / temperature, u[:, start:stop])
+            drawn.append(codes)
+            total = total + self.scales.raised(codes.view(-1, side, side), k)
+            if k + 1 < len(self.scales.sides):
+                h = self.seen(total, k + 1).repeat(len(label) // max(1, len(u)), 1, 1)
+            start = stop
+        return torch.cat(drawn, 1)
+
+    @staticmethod
+    def _halves(logits: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """Logits with the class and without; where only one kind was computed, twice the same."""
+        return logits[:n], logits[len(logits) - n:]
+
+    def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
+        """Rows of ``told``; without labels the last one.  (n,)"""
+        if y is None:
+            return torch.full((n,), self.classes, device=self.told.device)
+        y = torch.as_tensor(y, device=self.told.device)
+        if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
+            raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
+                             f"() or ({n},).")
+        low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
+        if low < 0 or high >= self.classes:
+            raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {self.classes - 1}.")
+        return y.long().expand(n)
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return (f"VAR: {self.scales.length} codes in {len(self.scales.sides)} passes, grids of "
+                f"{', '.join(map(str, self.scales.sides))}, given one of {self.classes} classes or none; {count:,} "
+                "parameters")
+
+
+def _drawn(logits: Tensor, u: Tensor) -> Tensor:
+    """One draw of each softmax, by its cumulative sums.  logits (n, L, K), u (n, L) -> (n, L)"""
+    cdf = logits.softmax(-1).cumsum(-1)
+    return (u[..., None] * cdf[..., -1:] >= cdf).sum(-1).clamp(max=logits.shape[-1] - 1)

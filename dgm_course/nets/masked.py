@@ -1,0 +1,293 @@
+"""Layers that cannot see the future: what autoregressive networks are made of.  No loss, no sampling.
+
+    p(x) = Π_i p(x_i | x_<i)          so the answer at place i may depend on the places before i, and on nothing else
+
+An ordinary layer mixes everything.  Each layer here forbids itself something, and always by the same means: a mask of
+zeros and ones on what is multiplied.  `MaskedConv2d` masks the taps of its kernel, `MaskedLinear` the entries of its
+matrix, `CausalAttention` the pairs of places; `RowLSTM` needs no mask between rows, since a recurrence has a direction.
+
+The same masks make sampling cheap.  What a layer said about earlier places cannot change when later ones are filled in,
+so it is kept, and a new pixel costs the arithmetic of one pixel.  `Walk` and `Rows` do it for a convolution, `step` for
+attention; they give the numbers of ``forward``, a few places at a time.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.checks import expect_heads
+
+
+def raster_mask(kind: str, rows: int, columns: int) -> Tensor:
+    """1 on the taps before the centre, row by row, 0 after it; the centre itself: 0 for kind A, 1 for B.  (rows, columns)
+
+    The first layer is an A: it looks at pixels.  All others are B: they look at features that have forgotten their pixel."""
+    mask = torch.zeros(rows * columns)
+    mask[: rows * columns // 2 + (kind == "B")] = 1
+    return mask.view(rows, columns)
+
+
+def rows_mask(kind: str, rows: int, columns: int) -> Tensor:
+    """1 on whole rows: those above the centre (A), and the centre's as well (B).  (rows, columns)"""
+    above = torch.arange(rows) < rows // 2 + (kind == "B")
+    return above.float()[:, None].repeat(1, columns)
+
+
+class MaskedConv2d(nn.Conv2d):
+    """conv(h; w ⊙ mask): a convolution that sees only what comes before.  (B, i, H, W) -> (B, o, H, W)
+
+    kernel: odd, a number or (rows, columns).  kind: "A" without the pixel itself, "B" with it.  mask: which taps.
+    The rows below the centre would be all zeros, so w and the mask end with the centre's: (o, i, rows // 2 + 1, columns)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int], kind: str,
+                 mask: Callable[[str, int, int], Tensor] = raster_mask) -> None:
+        rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
+        if min(rows, columns) < 1 or not rows % 2 or not columns % 2:
+            raise ValueError(f"kernel is {kernel}: expected odd sizes, so that there is a centre to mask from.")
+        if kind not in ("A", "B"):
+            raise ValueError(f"kind is {kind!r}: expected 'A' (without the pixel itself) or 'B' (with it).")
+        above = rows // 2
+        super().__init__(inputs, outputs, (above + 1, columns), padding=(above, columns // 2))
+        self.kind = kind
+        self.register_buffer("mask", mask(kind, rows, columns)[: above + 1].clone(), persistent=False)
+
+    @property
+    def taps(self) -> Tensor:
+        """w ⊙ mask.  (o, i, rows // 2 + 1, columns)"""
+        return self.weight * self.mask
+
+    def forward(self, h: Tensor) -> Tensor:
+        rows, columns = self.padding
+        return F.conv2d(F.pad(h, (columns, columns, rows, 0)), self.taps, self.bias)
+
+    def extra_repr(self) -> str:
+        kernel = tuple(2 * half + 1 for half in self.padding)
+        return f"{self.in_channels} -> {self.out_channels}, kernel {kernel}, mask {self.kind}"
+
+
+class Walk:
+    """A masked convolution front by front: the numbers of ``forward``, each computed once.
+
+    A front is a few places that are taken together, as numbers r · W + c that rise: all that one of them sees came in an
+    earlier front, or comes along with this one.  The answer is one product: the inputs at the taps, side by side, times
+    their weights.  seen (n, kept rows · W + 1, i): the inputs that are still wanted; the last one is nobody's, zero, and
+    stands for all places outside the image."""
+
+    def __init__(self, conv: MaskedConv2d, n: int, width: int, fronts: Sequence[Tensor]) -> None:
+        mask, places = conv.mask.bool(), torch.cat(tuple(fronts))
+        self.bias, self.weight = conv.bias, conv.weight[:, :, mask].permute(2, 1, 0).flatten(0, 1)  # (taps · i, o)
+        self.sizes = [len(front) for front in fronts]
+        here = torch.stack([places // width, places % width], -1)  # row and column
+        taps = mask.nonzero() - torch.tensor(conv.padding, device=mask.device)  # how far up and aside each tap looks
+        rows = conv.padding[0] + self._height(here[:, 0])
+        self.seen = self.weight.new_zeros(n, rows * width + 1, conv.in_channels)
+        self.own = self._cells(here, rows, width).split(self.sizes)
+        there = self._cells(here[:, None] + taps, rows, width)
+        self.looked_at = there.flatten().split([size * len(taps) for size in self.sizes])
+
+    def _height(self, rows: Tensor) -> int:
+        """The most rows that a front runs through."""
+        ends = torch.tensor(self.sizes, device=rows.device).cumsum(0) - 1
+        starts = torch.cat([ends.new_zeros(1), ends[:-1] + 1])
+        return int((rows[ends] - rows[starts]).max()) + 1
+
+    @staticmethod
+    def _cells(places: Tensor, rows: int, width: int) -> Tensor:
+        """Where in ``seen`` a place is kept: a row takes the room of the one that is forgotten.  (..., 2) -> (...)"""
+        row, column = places.unbind(-1)
+        inside = (row >= 0) & (column >= 0) & (column < width)
+        return torch.where(inside, row % rows * width + column, rows * width)
+
+    def put(self, front: int, h: Tensor) -> None:
+        """The inputs at a front become known.  h (n · m, i), its m places varying fastest"""
+        self.seen.index_copy_(1, self.own[front], h.view(len(self.seen), self.sizes[front], h.shape[-1]))
+
+    def at(self, front: int) -> Tensor:
+        """The answers at a front, once all that it may see was put.  (n · m, o)"""
+        patches = self.seen.index_select(1, self.looked_at[front])
+        return torch.addmm(self.bias, patches.view(len(self.seen) * self.sizes[front], len(self.weight)), self.weight)
+
+
+class Rows:
+    """A masked convolution of whole rows (`rows_mask`), row by row: the numbers of ``forward``, each computed once.
+
+    rows (n, rows // 2 + 1, W + columns - 1, i): the inputs that are still wanted, the last row under way."""
+
+    def __init__(self, conv: MaskedConv2d, n: int, width: int) -> None:
+        (p, margin), self.taps, self.bias = conv.padding, conv.taps, conv.bias
+        self.rows = self.taps.new_zeros(n, p + 1, width + 2 * margin, conv.in_channels)
+        self.row = self.rows[:, -1, margin : margin + width]
+
+    def begin(self, row: Tensor | float = 0.0) -> Tensor:
+        """The answers of the next row; its inputs are given where it sees them (kind B).  (n, W, i) -> (n, W, o)"""
+        self.rows[:, :-1] = self.rows[:, 1:].clone()
+        self.row[:] = row
+        return F.conv2d(self.rows.permute(0, 3, 1, 2), self.taps, self.bias)[:, :, 0].transpose(1, 2)
+
+    def put(self, column: int, h: Tensor) -> None:
+        """The input at a pixel of the row under way becomes known.  h (n, i)"""
+        self.row[:, column] = h
+
+
+def pointwise(conv: nn.Conv2d, h: Tensor) -> Tensor:
+    """A 1 x 1 convolution where the channels come last.  h (..., i) -> (..., o)"""
+    return F.linear(h, conv.weight.flatten(1), conv.bias)
+
+
+def gate(h: Tensor, dim: int = 1) -> Tensor:
+    """tanh(a) σ(b), where a and b are the halves of h: what to say, and how loudly."""
+    a, b = h.chunk(2, dim)
+    return torch.tanh(a) * torch.sigmoid(b)
+
+
+class GatedLayer(nn.Module):
+    """Two stacks that together see every pixel before, and no other.           (van den Oord et al. 2016, Gated PixelCNN)
+
+        a = down(v)              v + gate(a)                   v knows the rows above, whole
+        b = along(h) + link(a)   h + out(gate(b))              h knows them through v, and its own row up to the pixel
+
+    One masked stack alone has a blind spot: its paths go to the right only while they go up, half a kernel a row, and
+    what stands further right is never seen."""
+
+    def __init__(self, width: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.down = MaskedConv2d(width, 2 * width, kernel, "B", rows_mask)
+        self.along = MaskedConv2d(width, 2 * width, (1, kernel), "B")
+        self.link, self.out = nn.Conv2d(2 * width, 2 * width, 1), nn.Conv2d(width, width, 1)
+
+    def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        a = self.down(v)
+        return v + gate(a), h + self.out(gate(self.along(h) + self.link(a)))
+
+
+def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """c' = σ(f) c + σ(i) tanh(g),  h = σ(o) tanh(c').  gates (B, 4C, ...) = [f, i, o, g], cell (B, C, ...) -> (h, c')"""
+    f, i, o, g = gates.chunk(4, 1)
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class RowLSTM(nn.Module):
+    """An LSTM that reads an image row by row; a state is a whole row.          (van den Oord et al. 2016, Pixel RNN)
+
+    gates_r = within(x_r) + between(h_(r-1)): `within` is masked, since pixels of one row must not see the next ones;
+    `between` is not, since all of the row above is known.  (B, C, H, W) -> (B, C, H, W)"""
+
+    def __init__(self, width: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.within = MaskedConv2d(width, 4 * width, (1, kernel), "B")
+        self.between = nn.Conv1d(width, 4 * width, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = cell = x.new_zeros(len(x), x.shape[1], x.shape[3])
+        rows = []
+        for gates in self.within(x).unbind(2):
+            hidden, cell = lstm(gates + self.between(hidden), cell)
+            rows.append(hidden)
+        return torch.stack(rows, 2)
+
+
+class CausalAttention(nn.Module):
+    """softmax(q kᵀ / √d + mask) v in several heads; place i attends to places 0 ... i.  (B, L, C) -> (B, L, C)
+
+    heads: how many, or (heads, kv_heads), where a place has kv_heads keys and values and the heads share them evenly.
+    Keys and values are all that a sampler keeps, and reading them again at each step is most of its time: with kv_heads = 1
+    they are ``heads`` times less.                                           (multi-query attention, Shazeer 2019)"""
+
+    def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = expect_heads(width, heads)
+        self.size = width // self.heads
+        self.parts = [width, self.kv_heads * self.size, self.kv_heads * self.size]  # of q, k and v
+        self.qkv = nn.Linear(width, sum(self.parts))
+        self.mix = nn.Linear(width, width)
+
+    def split(self, h: Tensor) -> list[Tensor]:
+        """q (B, heads, L, d), k and v (B, kv_heads, L, d)"""
+        return [part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in self.qkv(h).split(self.parts, -1)]
+
+    def join(self, h: Tensor) -> Tensor:
+        return self.mix(h.transpose(1, 2).flatten(2))
+
+    def forward(self, h: Tensor) -> Tensor:
+        q, *kv = self.split(h)
+        k, v = (part[:, :, None].expand(-1, -1, self.heads // self.kv_heads, -1, -1).flatten(1, 2) for part in kv)
+        return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+
+    def step(self, h: Tensor, memory: Memory, i: int) -> Tensor:
+        """The formula written out for the query of place i alone; its key and value are remembered.  h (n, C) -> (n, C)"""
+        q, k, v = memory.qkv(h).split(self.parts, -1)
+        memory.key_at[i].copy_(k.reshape(-1, self.size))
+        memory.value_at[i].copy_(v.reshape(-1, self.size))
+        q = q.reshape(len(memory.keys), self.heads // self.kv_heads, self.size)
+        share = torch.bmm(q / self.size ** 0.5, memory.keys[..., : i + 1]).softmax(-1)
+        return memory.mix(torch.bmm(share, memory.values[:, : i + 1]).view(h.shape))
+
+
+class CausalBlock(nn.Module):
+    """h + attention(norm(h)), then h + MLP(norm(h)): one layer of a GPT.  (B, L, C) -> (B, L, C)
+
+    The norms have no gain and no shift of their own: the linear layer behind each has both."""
+
+    def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.first, self.second = (nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.attention = CausalAttention(width, heads)
+        self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = h + self.attention(self.first(h))
+        return h + self.think(self.second(h))
+
+    def step(self, h: Tensor, memory: Memory, i: int) -> Tensor:
+        """``forward`` at place i alone, given the memory of those before.  h (n, C) -> (n, C)"""
+        h = h + self.attention.step(memory.first(h), memory, i)
+        return h + memory.think(memory.second(h))
+
+
+class Memory:
+    """What a `CausalBlock` keeps of n sequences while they grow to a length: keys and values, (n · kv_heads) each.
+
+    keys kᵀ (n · kv_heads, d, L) and values (n · kv_heads, L, d) lie as the two products read them.  The block's layers are
+    kept as well, as bare functions: a step is many products of few numbers, and what surrounds them would cost as much."""
+
+    def __init__(self, block: CausalBlock, n: int, length: int) -> None:
+        attention = block.attention
+        self.keys = attention.mix.weight.new_empty(n * attention.kv_heads, attention.size, length)
+        self.values = torch.empty_like(self.keys.mT)
+        self.key_at, self.value_at = self.keys.unbind(-1), self.values.unbind(1)  # views, made once
+        self.first, self.second = norm_alone(block.first), norm_alone(block.second)
+        self.qkv, self.mix = product_alone(attention.qkv), product_alone(attention.mix)
+        widen, narrow = product_alone(block.think[0]), product_alone(block.think[2])
+        self.think = lambda h: narrow(F.gelu(widen(h)))
+
+
+def product_alone(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
+    """h Wᵀ + b as one operation, Wᵀ laid out for few rows h.  (n, i) -> (n, o)"""
+    bias, weight = layer.bias, layer.weight.mT.contiguous()
+    return lambda h: torch.addmm(bias, h, weight)
+
+
+def norm_alone(layer: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
+    """A layer norm without gain and shift as one operation.  (n, C) -> (n, C)"""
+    shape, epsilon = layer.normalized_shape, layer.eps
+    return lambda h: F.layer_norm(h, shape, eps=epsilon)
+
+
+class MaskedLinear(nn.Linear):
+    """(W ⊙ mask) h + b: a linear layer without some of its connections.  mask (outputs, inputs)"""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.float(), persistent=False)
+
+    @property
+    def kept(self) -> Tensor:
+        """W ⊙ mask"""
+        return self.weight * self.mask
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.linear(h, self.kept, self.bias)

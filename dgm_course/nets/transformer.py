@@ -1,0 +1,174 @@
+"""The layers of a Llama: the transformer of notebook 01 with four of its parts exchanged.  No loss, no sampling.
+
+    RMSNorm   h / √(mean h² + ε) · g            a norm that only rescales
+    rotary    (q_2j + i q_2j+1) e^(i m θ_j)     places are told by turning queries and keys: q·k knows differences alone
+    SwiGLU    W₃ (SiLU(W₁ h) ⊙ W₂ h)            one half says what, the other how much
+    cache     keys and values of the past       a new place costs the arithmetic of one place
+
+A `Llama` is told its places once, as coordinates: whole numbers for a text, (row, column) for a grid, the middles of cells
+of several sizes for a pyramid of grids.  Who may attend to whom is a mask of booleans that comes with the call; a sampler
+takes `extend` instead, which adds a few places at a time to what is remembered.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.checks import expect_heads
+
+Memory = list[tuple[Tensor, Tensor]]  # keys and values of each block, (n, kv_heads, L, d) both
+EPSILON = 1e-6  # of every RMSNorm
+
+
+def angles(positions: Tensor, size: int, base: float = 100.0) -> Tensor:
+    """m θ_j, θ_j = base^(−2j/d): how far pair j of the numbers is turned at place m.  positions (L,) or (L, A) -> (L, d / 2)
+
+    With A coordinates the pairs are shared out: the first part turns by the first coordinate, and so on; in θ_j, d is
+    then size / A."""
+    positions = positions[:, None] if positions.ndim == 1 else positions
+    if positions.ndim != 2 or not positions.shape[1] or size % (2 * positions.shape[1]):
+        raise ValueError(f"positions have shape {tuple(positions.shape)} and a head {size} numbers: expected (L,) or "
+                         "(L, A), and a pair of numbers, or several, for each of the A coordinates.")
+    if not base > 1:
+        raise ValueError(f"base is {base}: expected more than 1, so that the pairs turn at different speeds.")
+    each = size // positions.shape[1]
+    speeds = base ** (-torch.arange(0, each, 2, dtype=torch.float64, device=positions.device) / each)
+    return (positions.double()[..., None] * speeds).flatten(1)
+
+
+def turned(q: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Every pair (q_2j, q_2j+1) turned by its angle.  q (..., L, d), cosine and sine (L, d / 2) -> (..., L, d)"""
+    a, b = q.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([a * cosine - b * sine, a * sine + b * cosine], -1).flatten(-2)
+
+
+def rotary(q: Tensor, positions: Tensor, base: float = 100.0) -> Tensor:
+    """Queries or keys, turned by their places.  q (..., L, d), positions (L,) or (L, A) -> (..., L, d)   (Su et al. 2021)"""
+    if q.ndim < 2 or q.shape[-2] != len(positions):
+        raise ValueError(f"q has shape {tuple(q.shape)}: expected (..., {len(positions)}, d), a row for each position.")
+    by = angles(positions.to(q.device), q.shape[-1], base)
+    return turned(q, by.cos().to(q), by.sin().to(q))
+
+
+class SwiGLU(nn.Module):
+    """W₃ (SiLU(W₁ h) ⊙ W₂ h), without biases.  (..., C) -> (..., C)                             (Shazeer 2020)"""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.both, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        gate, value = self.both(h).chunk(2, -1)
+        return self.down(F.silu(gate) * value)
+
+
+class RotaryAttention(nn.Module):
+    """softmax(turned(q) turned(k)ᵀ / √d + mask) v in several heads, without biases.  (B, L, C) -> (B, L, C)
+
+    heads: how many, or (heads, kv_heads), where heads share kv_heads keys and values evenly (grouped queries)."""
+
+    def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = expect_heads(width, heads)
+        self.size = width // self.heads
+        self.parts = [width, self.kv_heads * self.size, self.kv_heads * self.size]
+        self.qkv, self.mix = nn.Linear(width, sum(self.parts), bias=False), nn.Linear(width, width, bias=False)
+
+    def split(self, h: Tensor, turn: tuple[Tensor, Tensor]) -> list[Tensor]:
+        """q (B, heads, L, d) and k (B, kv_heads, L, d), both turned, and v (B, kv_heads, L, d)"""
+        q, k, v = (part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in self.qkv(h).split(self.parts, -1))
+        return [turned(q, *turn), turned(k, *turn), v]
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
+        out = F.scaled_dot_product_attention(q, k, v, allowed, enable_gqa=self.heads != self.kv_heads)
+        return self.mix(out.transpose(1, 2).flatten(2))
+
+    def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
+        return self.attend(*self.split(h, turn), allowed)
+
+    def extend(self, h: Tensor, turn: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor], start: int) -> Tensor:
+        """The places start ... start + m − 1 alone, which attend to each other and to all that is remembered; they are
+        remembered, too.  h (n, m, C) -> (n, m, C)"""
+        q, *new = self.split(h, turn)
+        stop = start + h.shape[1]
+        for kept, part in zip(memory, new):
+            kept[:, :, start:stop] = part
+        return self.attend(q, *(kept[:, :, :stop] for kept in memory), None)
+
+
+class LlamaBlock(nn.Module):
+    """h + attention(norm(h)), then h + SwiGLU(norm(h)).  (B, L, C) -> (B, L, C)"""
+
+    def __init__(self, width: int, heads: int | tuple[int, int], hidden: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.RMSNorm(width, eps=EPSILON), nn.RMSNorm(width, eps=EPSILON)
+        self.attention, self.think = RotaryAttention(width, heads), SwiGLU(width, hidden)
+
+    def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
+        h = h + self.attention(self.first(h), turn, allowed)
+        return h + self.think(self.second(h))
+
+    def extend(self, h: Tensor, turn: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor], start: int) -> Tensor:
+        h = h + self.attention.extend(self.first(h), turn, memory, start)
+        return h + self.think(self.second(h))
+
+
+class Llama(nn.Module):
+    """`depth` blocks and a last norm over L places.  h (B, L, width) -> (B, L, width)          (Touvron et al. 2023)
+
+    positions (L,) or (L, A): the coordinates of the places.  heads: their number, or (heads, kv_heads).
+    hidden: units of each SwiGLU, twice the width if not given.  base: how much slower the slowest pair turns."""
+
+    def __init__(self, positions: Tensor, width: int = 64, depth: int = 4, heads: int | tuple[int, int] = 4,
+                 hidden: int | None = None, base: float = 100.0) -> None:
+        super().__init__()
+        if depth < 1 or not len(positions):
+            raise ValueError(f"depth is {depth} and there are {len(positions)} positions: expected at least 1 of both.")
+        self.width, self.length = width, len(positions)
+        self.blocks = nn.ModuleList(LlamaBlock(width, heads, hidden or 2 * width) for _ in range(depth))
+        self.last = nn.RMSNorm(width, eps=EPSILON)
+        by = angles(positions, self.blocks[0].attention.size, base)
+        self.register_buffer("cosine", by.cos().float(), persistent=False)
+        self.register_buffer("sine", by.sin().float(), persistent=False)
+        self.register_buffer("past", torch.ones(self.length, self.length).tril().bool(), persistent=False)
+
+    def forward(self, h: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """All places at once.  allowed (L, L): True where the row's place attends to the column's; None: to the past."""
+        wanted = (self.length, self.width)
+        if h.ndim != 3 or tuple(h.shape[1:]) != wanted:
+            raise ValueError(f"h has shape {tuple(h.shape)}: this Llama expects (B, {self.length}, {self.width}).")
+        allowed = self.past if allowed is None else allowed
+        if allowed.dtype != torch.bool or allowed.shape != self.past.shape:
+            raise ValueError(f"allowed has shape {tuple(allowed.shape)} and dtype {allowed.dtype}: expected booleans of "
+                             f"shape {tuple(self.past.shape)}.")
+        for block in self.blocks:
+            h = block(h, (self.cosine, self.sine), allowed)
+        return self.last(h)
+
+    def memory(self, n: int) -> Memory:
+        """Room for the keys and values of n sequences, none of them known yet."""
+        shape = (n, self.blocks[0].attention.kv_heads, self.length, self.blocks[0].attention.size)
+        like = self.last.weight
+        return [(like.new_zeros(shape), like.new_zeros(shape)) for _ in self.blocks]
+
+    def extend(self, h: Tensor, memory: Memory, start: int) -> Tensor:
+        """What ``forward`` says at the places start ... start + m − 1, if all before and all of these may be attended to.
+
+        h (n, m, width) -> (n, m, width).  memory: what earlier calls left; these places are added to it."""
+        stop = start + h.shape[1]
+        if not 0 <= start < stop <= self.length:
+            raise ValueError(f"places {start} to {stop - 1} were asked: expected some of 0 to {self.length - 1}.")
+        turn = self.cosine[start:stop], self.sine[start:stop]
+        for block, kept in zip(self.blocks, memory, strict=True):
+            h = block.extend(h, turn, kept, start)
+        return self.last(h)
+
+    def extra_repr(self) -> str:
+        count = sum(p.numel() for p in self.parameters())
+        return f"{self.length} places, {count:,} parameters"
+
+
+def grid_positions(rows: int, columns: int) -> Tensor:
+    """(row, column) of every place of a grid, row by row.  -> (rows · columns, 2)"""
+    return torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).view(-1, 2)

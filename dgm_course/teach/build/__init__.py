@@ -1,0 +1,1 @@
+"""From a master notebook to the one that is handed out."""

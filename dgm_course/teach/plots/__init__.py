@@ -1,0 +1,42 @@
+"""Pictures: one call, one picture, colours that mean things."""
+from .base import (
+    arrows,
+    bars,
+    conditional_paths,
+    curves,
+    density,
+    film,
+    flow,
+    gallery,
+    heat,
+    images,
+    ink,
+    letters,
+    losses,
+    matrix,
+    points,
+    roads,
+    schedules,
+    tiles,
+    vote,
+)
+from .style import (
+    BLUE,
+    DPI,
+    FOG,
+    FRAME,
+    GREEN,
+    GREY,
+    INK,
+    PANEL,
+    SERIES,
+    TIME,
+    VERMILION,
+    Picture,
+    frame,
+    panels,
+    picture,
+    shown,
+)
+
+__all__ = ["BLUE", "DPI", "FOG", "FRAME", "GREEN", "GREY", "INK", "PANEL", "Picture", "SERIES", "TIME", "VERMILION", "arrows", "bars", "conditional_paths", "curves", "density", "film", "flow", "frame", "gallery", "heat", "images", "ink", "letters", "losses", "matrix", "panels", "picture", "points", "roads", "schedules", "shown", "tiles", "vote"]

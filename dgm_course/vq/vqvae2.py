@@ -1,0 +1,86 @@
+"""Two grids of codes, a coarse one and a fine one that is told what the coarse one says.      (lecture 5, VQ-VAE-2)
+
+    c_top ∈ {1..K}^(4 × 4),  c_bottom ∈ {1..K}^(7 × 7);     q(c | x) = Π over all places, each certain;     p(c) uniform
+
+The decoder sees both.  What the top alone says is a question with an answer only for a decoder that was trained to do
+without the bottom: for a share of the samples (``hide``) it is given zeros in its place.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..core.checks import expect_some
+from ..training.diagnostics import Symptom, dead_codes
+from .codebook import Codebook
+
+
+class Levels(NamedTuple):
+    """Codes of both grids: top (B, 4, 4), bottom (B, 7, 7)."""
+
+    top: Tensor
+    bottom: Tensor
+
+
+class VQVAE2(nn.Module):
+    """x -> (c_top, c_bottom) -> p(x | both).                                       (lecture 5, VQ-VAE-2; Razavi et al. 2019)
+
+    nets: with features, top, grow and bottom (`grid_nets.TwoLevels`); decoder: (B, wide + C, *grid) -> a distribution;
+    top, bottom: codebooks; commitment: β of both; hide: share of the training samples whose bottom the decoder must miss"""
+
+    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+
+    def __init__(self, nets: nn.Module, decoder: Callable[[Tensor], Any], top: Codebook, bottom: Codebook,
+                 commitment: float = 0.25, hide: float = 0.2) -> None:
+        super().__init__()
+        if not 0 <= commitment < math.inf or not 0 <= hide < 1:
+            raise ValueError(f"commitment is {commitment} and hide {hide}: expected 0 or more, and a share below 1.")
+        self.nets, self.decoder, self.top, self.bottom = nets, decoder, top, bottom
+        self.commitment, self.hide = commitment, hide
+
+    def encode(self, x: Tensor) -> Levels:
+        """The codes of both grids; the bottom ones are told the top ones.  x (B, *event)"""
+        h = self.nets.features(x)
+        top = self.top.codes(self.nets.top(h))
+        told = self.nets.grow(self.top.lookup(top))
+        return Levels(top, self.bottom.codes(self.nets.bottom(h, told)))
+
+    def decode(self, top: Tensor, bottom: Tensor | None = None) -> Any:
+        """p(x | both), or p(x | top) where the bottom is not given.  top (B, 4, 4), bottom (B, 7, 7)"""
+        told = self.nets.grow(self.top.lookup(top))
+        if bottom is None:
+            z = told.new_zeros(len(told), self.bottom.vectors.shape[1], *told.shape[2:])
+        else:
+            z = self.bottom.lookup(bottom)
+        return self.decoder(torch.cat([told, z], 1))
+
+    def loss(self, x: Tensor) -> Tensor:
+        """mean of −log p(x | both) and, of both grids, ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²."""
+        h = self.nets.features(expect_some(x))
+        top = self.top(self.nets.top(h))
+        told = self.nets.grow(top.z_q)
+        bottom = self.bottom(self.nets.bottom(h, told))
+        seen = (torch.rand(len(x), device=x.device) >= self.hide).to(told)[:, None, None, None]
+        surprise = -self.decoder(torch.cat([told, seen * bottom.z_q], 1)).log_prob(x)
+        costs = top.codebook + bottom.codebook + self.commitment * (top.commitment + bottom.commitment)
+        return (surprise + costs).mean()
+
+    def symptoms(self, x: Tensor) -> list[Symptom]:
+        """Dead codes of either grid, where nearly all outputs choose the same few.  x (B, *event)"""
+        codes = self.encode(x)
+        return [*dead_codes(codes.top, self.top.size, "top codebook"),
+                *dead_codes(codes.bottom, self.bottom.size, "bottom codebook")]
+
+    def elbo(self, x: Tensor) -> Tensor:
+        """log p(x | both) − (places) log K of each grid: the posterior factorises and is certain.  x (B, *event) -> (B,)"""
+        codes = self.encode(x)
+        nats = sum(part.shape[1:].numel() * math.log(book.size) for part, book in zip(codes, (self.top, self.bottom)))
+        return self.decode(*codes).log_prob(x) - nats
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.parameters())
+        return f"VQ-VAE-2: {count:,} parameters, top {self.top}, bottom {self.bottom}"

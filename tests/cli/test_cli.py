@@ -1,0 +1,215 @@
+"""`dgm` speaks in sentences, and JupyterLab opens on this machine only, behind a token."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from argparse import Namespace
+from importlib import metadata
+
+import pytest
+
+from dgm_course.cli import main
+from dgm_course.core import notebook_dir
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A folder with a space in its name and three notebooks inside; the current folder."""
+    here = tmp_path / "my course"
+    (here / "notebooks").mkdir(parents=True)
+    blank = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    for name in ("00_introduction", "07_diffusion", "09_absorbing_diffusion"):
+        (here / "notebooks" / f"{name}.ipynb").write_text(json.dumps(blank))
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.mark.parametrize("word, name", [
+    ("0", "00_introduction"), ("00", "00_introduction"), ("7", "07_diffusion"), ("intro", "00_introduction"),
+    ("07_diffusion.ipynb", "07_diffusion"), ("ABSORBING", "09_absorbing_diffusion"),
+    ("09", "09_absorbing_diffusion"),
+])
+def test_a_word_finds_its_notebook(course, word, name):
+    assert notebook_dir.find(course / "notebooks", word).stem == name
+
+
+@pytest.mark.parametrize("word, said", [
+    ("3", "No notebook is called '3'; there are: 00_introduction, 07"),
+    ("vae", "No notebook is called 'vae'"),
+    ("diffusion", "'diffusion' fits several notebooks; they are: 07_diffusion, 09_absorbing_diffusion."),
+])
+def test_a_wrong_word_is_answered_with_the_names(course, word, said, capsys):
+    assert main.main(["lab", word]) == 2
+    err = capsys.readouterr().err
+    assert said in err and "Traceback" not in err and err.count("\n") == 1
+
+
+def test_notebooks_are_found_from_a_folder_inside(course, monkeypatch):
+    monkeypatch.chdir(course / "notebooks")
+    assert notebook_dir.notebooks() == (course / "notebooks").resolve()
+
+
+def test_a_port_in_use_is_a_sentence(course, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main.main(["lab", "--port", str(port)]) == 2
+    assert f"Port {port} cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["0", "-5", "70000"])
+def test_a_number_that_is_no_port_is_a_sentence(course, port, capsys):
+    assert main.main(["lab", f"--port={port}"]) == 2
+    assert "from 1 to 65535" in capsys.readouterr().err
+
+
+def test_without_a_port_a_free_one_is_taken(monkeypatch):
+    monkeypatch.setattr(main, "_in_the_way", lambda port: "taken" if port < 8890 else "")
+    assert main._port(None) == 8890
+
+
+def test_lab_is_local_and_its_token_new_each_time(course):
+    options = Namespace(name="7", port=None, no_browser=True)
+    (_, first), (_, second) = main._lab_arguments(options), main._lab_arguments(options)
+    token = re.compile(r"--IdentityProvider.token=([0-9a-f]{32,})")
+    tokens = {token.search(" ".join(args)).group(1) for args in (first, second)}
+    assert len(tokens) == 2
+    assert "--ServerApp.ip=127.0.0.1" in first and "--no-browser" in first
+    assert "--LabApp.default_url=/lab/tree/notebooks/07_diffusion.ipynb" in first
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, ""
+
+
+def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, monkeypatch):
+    """The real server: the printed address opens, without its token nothing does, and no news are fetched."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path / "lab.log"
+    own = {"JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "run")}
+    command = [sys.executable, "-m", "dgm_course.cli.main", "lab", "9", "--no-browser", f"--port={port}"]
+    with log.open("w") as out:
+        lab = subprocess.Popen(command, cwd=course, env={**os.environ, **own}, stdout=out, stderr=out)
+    try:
+        deadline = time.monotonic() + 60
+        address = re.compile(rf"http://127\.0\.0\.1:{port}/lab/tree/notebooks/09_\w+\.ipynb\?token=(\w+)")
+        while "is running at" not in log.read_text() or not listens(port):  # it says so a moment before it does
+            assert lab.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        printed = address.search(log.read_text())
+        base, token = f"http://127.0.0.1:{port}", printed.group(1)
+        assert get(printed.group())[0] == 200
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", own["JUPYTER_RUNTIME_DIR"])
+        assert list(main._open_already([f"--ServerApp.root_dir={course.resolve()}"])) == [f"{base}/lab?token={token}"]
+        assert list(main._open_already([f"--ServerApp.root_dir={tmp_path}"])) == []
+        assert get(f"{base}/api/contents")[0] == 403
+        files = json.loads(get(f"{base}/api/contents/notebooks?token={token}")[1])["content"]
+        assert {f["name"] for f in files} >= {"00_introduction.ipynb", "07_diffusion.ipynb"}
+        plugin = "@jupyterlab/apputils-extension:notification"
+        settings = json.loads(get(f"{base}/lab/api/settings/{plugin}?token={token}")[1])
+        assert settings["schema"]["properties"]["fetchNews"]["default"] == "false"
+        with socket.socket() as other, pytest.raises(OSError):
+            other.connect(("127.0.0.2", port))  # this machine too, but not the one address it listens on
+    finally:
+        lab.terminate()
+        lab.wait(20)
+
+
+def test_doctor_does_not_time_a_busy_machine(monkeypatch, capsys):
+    monkeypatch.setattr(os, "getloadavg", lambda: (14.2, 0.0, 0.0))
+    monkeypatch.setattr("dgm_course.cli.pace.pace", lambda: pytest.fail("timed beside 14 others"))
+    main.main(["doctor"])
+    assert "busy (load 14 on" in capsys.readouterr().out
+
+
+def test_nothing_is_said_to_train_that_has_no_recipe(capsys):
+    assert main.main(["train", "gardening"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "There are no weights called 'gardening'" in said.err
+
+
+def test_doctor_says_what_is_here(monkeypatch, capsys):
+    monkeypatch.setattr(main, "_missing_packages", lambda: iter(()))
+    assert main.main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for word in ("Python 3.", "torch 2", "cores", "5,000 MNIST images", "full MNIST", "Chromium",
+                 "Nothing that is needed is missing."):
+        assert word in said
+    assert all(line.rstrip().endswith(".") for line in said.splitlines())
+
+
+def test_doctor_names_what_is_missing_or_too_old(monkeypatch, capsys):
+    monkeypatch.setattr(metadata, "requires", lambda name: ["numpy>=99", "no-such-package>=1", "pytest>=1",
+                                                            'nbgrader>=99; extra == "grading"'])
+    assert main.main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "no-such-package is not installed" in said and re.search(r"numpy \S+ is too old, 99 or", said)
+    assert "pytest" not in said and "nbgrader" not in said
+
+
+def test_doctor_finds_the_folder_in_dgm_data(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DGM_DATA", str(tmp_path))
+    main.main(["doctor"])
+    said = capsys.readouterr().out
+    assert f"DGM_DATA names {tmp_path}, but the four files of MNIST are not all there." in said
+
+
+@pytest.mark.parametrize("error, said", [
+    (KeyError("There are no weights called 'x'."), "dgm: There are no weights called 'x'."),
+    (KeyError("x"), "dgm: KeyError: x (DGM_DEBUG=1 shows where)"),
+    (OSError("The disk is full."), "dgm: The disk is full."),
+    (TypeError("f() takes no arguments"), "dgm: TypeError: f() takes no arguments (DGM_DEBUG=1 shows where)"),
+])
+def test_errors_are_one_sentence(monkeypatch, capsys, error, said):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr(main, "doctor", fail)
+    assert main.main(["doctor"]) == 2
+    assert capsys.readouterr().err == said + "\n"
+    monkeypatch.setenv("DGM_DEBUG", "1")
+    with pytest.raises(type(error)):
+        main.main(["doctor"])
+
+
+def test_ctrl_c_is_no_accident(monkeypatch, capsys):
+    def stop(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "doctor", stop)
+    assert main.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_the_command_starts_without_torch(course):
+    """A wrong word is answered at once, not after torch has been loaded."""
+    code = "import sys; from dgm_course.cli import main; main.main(['lab', 'x']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_anchors_is_a_table_of_all_weights(capsys):
+    from dgm_course import pretrained
+
+    assert main.main(["anchors"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"\n{name} " in told for name in pretrained.names()) and "Traceback" not in told

@@ -1,0 +1,298 @@
+"""Densities against scipy, quadrature and autograd; samples against moments; tables against their own entries."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from dgm_course.core.distributions import Gaussian, Mixture, Table, normal_log_prob, sample_mean, standard_normal
+
+F64 = torch.float64
+
+
+@pytest.fixture
+def rng():
+    return torch.Generator().manual_seed(5)
+
+
+def lopsided() -> Mixture:
+    """Unequal weights and widths in every direction: no symmetry hides a slip."""
+    return Mixture(
+        torch.tensor([1.0, 2.0, 5.0]),
+        torch.tensor([[-2.0, 0.5], [1.0, 1.5], [0.5, -1.0]], dtype=F64),
+        torch.tensor([[0.3, 0.9], [0.7, 0.4], [0.5, 0.6]]),
+    )
+
+
+def wide() -> Gaussian:
+    return Gaussian(
+        torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=F64), torch.tensor([[0.5, 2.0], [1.5, 0.1]], dtype=F64)
+    )
+
+
+def by_autograd(distribution, x):
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(distribution.log_prob(x).sum(), x)[0]
+
+
+def test_gaussian_log_prob_is_scipys_summed_over_the_event(rng):
+    p, x = wide(), torch.randn(7, 2, 2, dtype=F64, generator=rng)
+    expected = stats.norm(p.mean.numpy(), p.std.numpy()).logpdf(x.numpy()).sum((1, 2))
+    assert np.allclose(p.log_prob(x).numpy(), expected, rtol=1e-12)
+    assert normal_log_prob(x, p.mean, p.std).shape == x.shape
+
+
+def test_mixture_log_prob_is_the_weighted_sum_of_densities(rng):
+    p, x = lopsided(), torch.randn(9, 2, dtype=F64, generator=rng)
+    density = sum(
+        float(w) * stats.multivariate_normal(m.numpy(), np.diag(s.numpy() ** 2)).pdf(x.numpy())
+        for w, m, s in zip(torch.tensor([1, 2, 5]) / 8, p.means, p.stds, strict=True)
+    )
+    assert np.allclose(p.log_prob(x).exp().numpy(), density, rtol=1e-6)  # weights were given in float32
+
+
+def test_mixture_is_normalised_with_the_stated_mean_and_covariance():
+    p, line = lopsided(), torch.linspace(-8, 8, 801, dtype=F64)
+    nodes = torch.cartesian_prod(line, line)
+    mass = p.log_prob(nodes).exp() * (line[1] - line[0]) ** 2
+    assert float(mass.sum()) == pytest.approx(1, abs=1e-9)
+    mean = mass @ nodes
+    assert torch.allclose(p.mean, mean, atol=1e-9)
+    assert torch.allclose(p.cov, (nodes - mean).T @ ((nodes - mean) * mass[:, None]), atol=1e-9)
+
+
+@pytest.mark.parametrize("p", [wide(), lopsided(), standard_normal(3, dtype=F64)], ids=repr)
+def test_score_is_the_gradient_of_log_prob(p, rng):
+    x = 2 * torch.randn(20, *p.event, dtype=F64, generator=rng)
+    assert torch.allclose(p.score(x), by_autograd(p, x), rtol=1e-10, atol=1e-12)
+
+
+def test_score_and_log_prob_far_away_stay_finite():
+    x = torch.tensor([[300.0, -300.0]], dtype=F64)
+    assert torch.isfinite(lopsided().log_prob(x)).all() and torch.isfinite(lopsided().score(x)).all()
+
+
+def test_responsibilities_are_bayes_rule(rng):
+    p, x = lopsided(), torch.randn(6, 2, dtype=F64, generator=rng)
+    each = torch.stack(
+        [w * Gaussian(m, s).log_prob(x).exp() for w, m, s in zip(p.weights, p.means, p.stds, strict=True)], 1
+    )
+    assert torch.allclose(p.responsibilities(x), each / each.sum(1, keepdim=True), rtol=1e-10)
+
+
+@pytest.mark.parametrize("p", [wide(), lopsided()], ids=repr)
+def test_samples_have_the_moments_within_five_standard_errors(p, rng):
+    x = p.sample(40_000, rng)
+    centred = x - p.mean
+    assert ((x.mean(0) - p.mean).abs() < 5 * x.std(0) / 200).all()
+    variance = p.std**2 if isinstance(p, Gaussian) else p.cov.diagonal()
+    assert ((centred.square().mean(0) - variance).abs() < 5 * centred.square().std(0) / 200).all()
+
+
+def test_samples_have_the_correlations(rng):
+    p = lopsided()
+    x = p.sample(40_000, rng) - p.mean
+    product = x[:, 0] * x[:, 1]
+    assert abs(float(product.mean() - p.cov[0, 1])) < 5 * float(product.std()) / 200
+
+
+def test_stratified_counts_are_due_shares(rng):
+    p = Mixture(torch.tensor([1.0, 2.0, 5.0]), torch.tensor([[0.0], [100.0], [200.0]]), 0.1)
+    x = p.stratified(800, rng)
+    assert torch.bincount((x[:, 0] / 100).round().long()).tolist() == [100, 200, 500]
+    assert p.stratified(13, rng).shape == (13, 1)
+    assert (x[:100, 0] > 50).any()  # shuffled: no component keeps to itself
+
+
+def test_generators_repeat_and_leave_the_global_stream_alone():
+    for p in (wide(), lopsided()):
+        state = torch.get_rng_state()
+        draws = [p.sample(5, torch.Generator().manual_seed(1)) for _ in range(2)]
+        assert torch.equal(*draws) and torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("p", [wide(), lopsided()], ids=repr)
+def test_an_empty_batch_gives_empty_answers(p):
+    x = p.sample(0)
+    assert x.shape == (0, *p.event) and p.log_prob(x).shape == (0,) and p.score(x).shape == x.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_dtypes_are_kept(dtype):
+    p = lopsided().to(dtype)
+    x = p.sample(3)
+    assert {x.dtype, p.log_prob(x).dtype, p.score(x).dtype, p.mean.dtype} == {dtype}
+    g = standard_normal(2, dtype=dtype)
+    assert {g.sample(3).dtype, g.log_prob(x).dtype, g.score(x).dtype} == {dtype}
+
+
+def test_inputs_that_want_gradients_are_unharmed():
+    x = torch.randn(3, 2, dtype=F64, requires_grad=True)
+    before = x.detach().clone()
+    lopsided().score(x).sum().backward()
+    assert torch.equal(x.detach(), before) and x.grad.shape == x.shape
+
+
+def test_numbers_without_event_dimensions_are_samples_too():
+    assert torch.allclose(
+        standard_normal().log_prob(torch.zeros(4)), torch.full((4,), -0.5 * math.log(2 * math.pi))
+    )
+
+
+def test_sample_mean_carries_its_standard_error():
+    mean, error = sample_mean(torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
+    assert float(mean) == 2.5 and float(error) == pytest.approx(math.sqrt(5 / 3) / 2)
+
+
+def test_reprs_say_what_they_are():
+    assert "3 Gaussians in 2 dimensions" in repr(lopsided()) and "Gaussian over (2, 2)" in repr(wide())
+    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(Table(torch.ones(2, 2), "coins"))
+
+
+# --- tables of tokens
+
+TABLES = {
+    "three places": torch.tensor([[[6.0, 1.0], [2.0, 3.0]], [[1.0, 4.0], [7.0, 2.0]]], dtype=F64),
+    "three symbols": torch.tensor([[2.0, 1.0, 0.5], [0.0, 3.0, 1.0], [1.0, 0.0, 1.5]], dtype=F64),
+    "one place": torch.tensor([1.0, 5.0, 2.0, 2.0], dtype=F64),
+}
+tables = pytest.mark.parametrize("counts", TABLES.values(), ids=TABLES)
+
+
+@tables
+def test_a_table_says_what_stands_in_it_and_sums_to_one(counts):
+    p, k = Table(counts), len(counts)
+    words = list(itertools.product(range(k), repeat=counts.ndim))
+    assert p.sequences.tolist() == [list(word) for word in words] and p.symbols == k and p.event == (counts.ndim,)
+    log_prob = p.log_prob(p.sequences)
+    for word, value in zip(words, log_prob):
+        assert float(value.exp()) == pytest.approx(float(counts[word] / counts.sum()))
+    assert float(log_prob.exp().sum()) == pytest.approx(1)
+    some = log_prob[torch.isfinite(log_prob)]
+    assert float(p.entropy) == pytest.approx(stats.entropy(counts.flatten().numpy()))
+    assert float(p.entropy) == pytest.approx(-float(some @ some.exp()))
+    for dtype in (torch.int32, torch.uint8):
+        assert torch.equal(p.log_prob(p.sequences.to(dtype)), log_prob)
+
+
+@tables
+def test_samples_of_a_table_come_as_often_as_it_says(counts, rng):
+    p, n = Table(counts), 30_000
+    x = p.sample(n, rng)
+    assert x.shape == (n, *p.event) and x.dtype == torch.int64
+    for word, prob in zip(p.sequences, p.probs.flatten()):
+        share = float((x == word).all(1).double().mean())
+        assert abs(share - float(prob)) <= 5 * math.sqrt(float(prob * (1 - prob)) / n)
+    assert torch.equal(p.sample(5, torch.Generator().manual_seed(1)), p.sample(5, torch.Generator().manual_seed(1)))
+    assert float(p.log_prob(x).mean()) == pytest.approx(-float(p.entropy), abs=5 * float(p.log_prob(x).std()) / math.sqrt(n))
+
+
+@tables
+def test_stratified_sequences_come_in_their_due_shares(counts):
+    p, n = Table(counts), 10 * int(2 * counts.sum())
+    x = p.stratified(n)
+    found = [int((x == word).all(1).sum()) for word in p.sequences]
+    assert found == [round(n * float(prob)) for prob in p.probs.flatten()]
+    exact = [Fraction(count) / Fraction(float(counts.sum())) for count in counts.flatten().tolist()]
+    for n in (7, 101):  # rounded, so that none is lost
+        edges = [0, *(round(n * edge) for edge in itertools.accumulate(exact))]
+        found = [int((p.stratified(n) == word).all(1).sum()) for word in p.sequences]
+        assert found == [b - a for a, b in itertools.pairwise(edges)] and sum(found) == n
+    assert p.stratified(0).shape == (0, *p.event)
+
+
+@tables
+def test_conditionals_are_shares_of_the_entries_that_fit(counts):
+    p, k, length = Table(counts), len(counts), counts.ndim
+    for state in itertools.product(range(k + 1), repeat=length):
+        fitting = [word for word in itertools.product(range(k), repeat=length)
+                   if all(seen in (k, token) for seen, token in zip(state, word))]
+        total = sum(float(counts[word]) for word in fitting)
+        ours = p.conditional(torch.tensor([state]))[0]
+        assert ours.shape == (length, k)
+        for place, token in itertools.product(range(length), range(k)):
+            mass = sum(float(counts[word]) for word in fitting if word[place] == token)
+            if total:
+                assert float(ours[place, token]) == pytest.approx(mass / total, abs=1e-12)
+            else:  # nothing looks so: documented as NaN
+                assert math.isnan(float(ours[place, token]))
+
+
+def test_conditionals_of_a_batch_are_those_of_its_rows():
+    p, x = Table(TABLES["three places"]), torch.randint(3, (20, 3))
+    assert torch.equal(p.conditional(x), torch.cat([p.conditional(row[None]) for row in x]))
+    assert p.conditional(x[:0]).shape == (0, 3, 2) and p.log_prob(x[:0]).shape == (0,) and p.sample(0).shape == (0, 3)
+
+
+def test_a_table_in_another_precision_is_the_same_table():
+    p = Table(TABLES["three symbols"], "words")
+    rough = p.to(torch.float32)
+    assert rough.name == "words" and rough.log_prob(p.sequences).dtype == torch.float32
+    assert torch.allclose(rough.probs.double(), p.probs, atol=1e-7)
+    assert rough.conditional(torch.tensor([[3, 1]])).dtype == torch.float32 and rough.sample(4).dtype == torch.int64
+    assert torch.equal(Table(torch.tensor([1, 3])).probs, torch.tensor([0.25, 0.75]))  # counts are welcome
+
+
+TWO = torch.zeros(2, 2)
+COINS = Table(torch.ones(2, 2), "coins")
+SENTENCES = [
+    (lambda: Gaussian(torch.zeros(2), 0.0), ValueError, "deviation is 0: expected all of them above 0"),
+    (lambda: Gaussian(torch.zeros(2), float("nan")), ValueError, "deviation is nan: expected"),
+    (lambda: wide().log_prob(torch.zeros(3, 4, dtype=F64)), ValueError, r"\(3, 4\): expected \(B, 2, 2\)"),
+    (
+        lambda: wide().score(torch.zeros(3, 2, 2, device="meta", dtype=F64)),
+        ValueError,
+        "device meta: expected cpu",
+    ),
+    (
+        lambda: Mixture(torch.ones(3), TWO, 1.0),
+        ValueError,
+        r"\(3,\) and means of shape \(2, 2\): expected \(K,\) and",
+    ),
+    (lambda: Mixture(torch.ones(2), torch.zeros(2), 1.0), ValueError, r"expected \(K,\) and \(K, D\)"),
+    (
+        lambda: Mixture(torch.tensor([1.0, 0.0]), TWO, 1.0),
+        ValueError,
+        "a weight is 0: expected all of them above 0",
+    ),
+    (
+        lambda: Mixture(torch.ones(2), TWO.long(), 1.0),
+        TypeError,
+        "means has dtype torch.int64: expected floating",
+    ),
+    (lambda: Mixture(torch.ones(2), TWO, 0.0), ValueError, "stds of shape .*all above 0"),
+    (
+        lambda: Mixture(torch.ones(2), TWO, torch.ones(2)),
+        ValueError,
+        r"stds of shape \(2,\): expected a number, \(K, 1\)",
+    ),
+    (lambda: Mixture(torch.ones(2), TWO, torch.ones(3, 1)), ValueError, r"stds of shape \(3, 1\): expected"),
+    (lambda: lopsided().log_prob(torch.zeros(3, 3, dtype=F64)), ValueError, r"\(3, 3\): expected \(B, 2\)"),
+    (lambda: lopsided().log_prob(torch.full((3, 2), float("nan"))), ValueError, "NaN in 6 of 6"),
+    (lambda: lopsided().score(torch.zeros(3, 2).int()), TypeError, "torch.int32: expected floating"),
+    (lambda: lopsided().log_prob(torch.zeros(3, 2, device="meta")), ValueError, "device meta: expected cpu"),
+    (lambda: sample_mean(torch.zeros(0, 2)), ValueError, "values is an empty batch"),
+    (lambda: Table(torch.ones(2, 3)), ValueError, r"probs have shape \(2, 3\): expected \(K, ..., K\), one axis a place"),
+    (lambda: Table(torch.tensor(1.0)), ValueError, r"probs have shape \(\): expected"),
+    (lambda: Table(torch.tensor([0.5, -0.1])), ValueError, "probs hold a negative or infinite number"),
+    (lambda: Table(torch.zeros(2, 2)), ValueError, "or nothing but zeros: expected probabilities"),
+    (lambda: Table(torch.tensor([1.0, math.nan])), ValueError, "infinite number, or nothing but zeros: expected prob"),
+    (lambda: Table(torch.tensor([1.0, math.inf])), ValueError, "or infinite number, or nothing but zeros"),
+    (lambda: COINS.log_prob(torch.tensor([[0, 2]])), ValueError, "x runs from 0 to 2: expected tokens 0 to 1"),
+    (lambda: COINS.log_prob(torch.tensor([[0, -1]])), ValueError, "x runs from -1 to 0"),
+    (lambda: COINS.log_prob(torch.zeros(3, 2)), ValueError, r"dtype torch.float32: expected integer tokens \(B, 2\)"),
+    (lambda: COINS.log_prob(torch.zeros(3, 3).long()), ValueError, r"x has shape \(3, 3\) .*tokens \(B, 2\)"),
+    (lambda: COINS.log_prob(torch.zeros(2).long()), ValueError, r"x has shape \(2,\)"),
+    (lambda: COINS.log_prob(torch.zeros(3, 2).bool()), ValueError, "dtype torch.bool: expected integer tokens"),
+    (lambda: COINS.conditional(torch.tensor([[0, 3]])), ValueError, "x runs from 0 to 3: expected tokens 0 to 2"),
+]
+
+
+@pytest.mark.parametrize("act, error, told", SENTENCES, ids=[told[:40] for *_, told in SENTENCES])
+def test_bad_input_is_answered_with_a_sentence(act, error, told):
+    with pytest.raises(error, match=told):
+        act()

@@ -1,0 +1,205 @@
+"""Floor 0: the broadcaster of time, the guards and their sentences."""
+
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from dgm_course.core import checks, tensors
+
+CPU_X = torch.zeros(4, 3, 2)
+
+
+@pytest.mark.parametrize("event", [(), (3,), (1, 28, 28)])
+def test_over_multiplies_each_sample_by_its_own_time(event):
+    t, x = torch.rand(5), torch.randn(5, *event)
+    assert torch.equal(tensors.over(t, x) * x, torch.stack([a * b for a, b in zip(t, x, strict=True)]))
+
+
+def test_over_keeps_a_scalar_a_scalar_and_takes_column_times():
+    x = torch.randn(4, 3)
+    assert tensors.over(0.5, x).shape == tensors.over(torch.tensor(0.5), x).shape == ()
+    assert tensors.over(torch.rand(4, 1, 1), x).shape == (4, 1)
+    assert tensors.over(torch.rand(0), torch.zeros(0, 3)).shape == (0, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_time_follows_the_data(dtype):
+    x = torch.zeros(4, 2, dtype=dtype)
+    assert tensors.over(torch.rand(4, dtype=torch.float64), x).dtype == dtype
+    assert checks.expect_time(torch.rand(4), x).dtype == dtype
+    assert checks.expect_time(1, x).dtype == dtype
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (0, 2), (0, 1, 28, 28), (3,)])
+def test_flat_keeps_the_batch_even_where_it_is_empty(shape):
+    assert tensors.flat(torch.zeros(shape)).shape == (shape[0], int(np.prod(shape[1:])))
+
+
+def test_seed_repeats_every_stream():
+    def draw():
+        return torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()
+
+    generator = tensors.seed(3)
+    first = draw()
+    assert tensors.seed(3) is not None and draw() == first
+    tensors.seed(4)
+    assert draw() != first
+    assert generator.initial_seed() == 4  # torch's own generator, which follows the last seed
+
+
+def test_the_device_and_the_budget_listen_to_their_variables(monkeypatch):
+    monkeypatch.setenv("DGM_DEVICE", "cpu")
+    monkeypatch.delenv("DGM_BUDGET", raising=False)
+    assert tensors.device() == torch.device("cpu") and tensors.budget(quick=1, full=2) == 1
+    monkeypatch.setenv("DGM_BUDGET", "full")
+    assert tensors.budget(quick=1, full=2) == 2
+    monkeypatch.setenv("DGM_BUDGET", "fast")
+    with pytest.raises(ValueError, match="DGM_BUDGET is 'fast': expected 'quick', 'full' or 'brief'"):
+        tensors.budget(quick=1, full=2)
+
+
+def test_the_brief_budget_is_a_tenth_of_the_steps_and_leaves_the_rest_alone(monkeypatch):
+    monkeypatch.setenv("DGM_BUDGET", "brief")
+    assert tensors.budget(quick=800, full=20_000) == 80 and tensors.budget(quick=5, full=20) == 1
+    assert tensors.budget(quick=0.98, full=0.999) == 0.98
+
+
+def test_on_a_gpu_the_budget_is_full(monkeypatch):
+    monkeypatch.delenv("DGM_BUDGET", raising=False)
+    monkeypatch.setenv("DGM_DEVICE", "cuda")
+    assert tensors.budget(quick=1, full=2) == 2
+    monkeypatch.delenv("DGM_DEVICE")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert tensors.device().type == "mps" and tensors.budget(quick=1, full=2) == 1
+
+
+def test_threads_return_to_what_they_were():
+    before = torch.get_num_threads()
+    with tensors.threads_for(torch.nn.Linear(2, 2)):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+def nan_batch():
+    x = torch.zeros(4, 2)
+    x[1, 1] = float("nan")
+    return x
+
+
+SENTENCES = [
+    (lambda: checks.expect_batch([[1.0]]), TypeError, "x is a list: expected a torch tensor"),
+    (lambda: checks.expect_batch(np.zeros((2, 2))), TypeError, "x is a ndarray: expected a torch tensor"),
+    (
+        lambda: checks.expect_batch(torch.zeros(2, 2, dtype=torch.uint8), name="images"),
+        TypeError,
+        "images has dtype torch.uint8: expected floating point",
+    ),
+    (
+        lambda: checks.expect_batch(torch.zeros(4, 784), (1, 28, 28)),
+        ValueError,
+        r"x has shape \(4, 784\): expected \(B, 1, 28, 28\)",
+    ),
+    (
+        lambda: checks.expect_batch(torch.zeros(4, 28, 28, 1), (1, 28, 28)),
+        ValueError,
+        r"\(4, 28, 28, 1\): expected \(B, 1",
+    ),
+    (
+        lambda: checks.expect_batch(torch.zeros(4, 2), ()),
+        ValueError,
+        r"x has shape \(4, 2\): expected \(B,\)",
+    ),
+    (
+        lambda: checks.expect_batch(torch.tensor(1.0)),
+        ValueError,
+        r"x has shape \(\): expected \(B, \.\.\.\)",
+    ),
+    (lambda: checks.expect_batch(nan_batch()), ValueError, "x contains NaN in 1 of 8 places"),
+    (
+        lambda: checks.expect_batch(torch.zeros(4, 2, device="meta"), on=torch.device("cpu")),
+        ValueError,
+        "x is on the device meta: expected cpu",
+    ),
+    (
+        lambda: checks.expect_some(torch.zeros(0, 2), "x1"),
+        ValueError,
+        r"x1 is an empty batch of shape \(0, 2\)",
+    ),
+    (
+        lambda: checks.expect_alike(torch.zeros(2), torch.zeros(3), ("x0", "x1")),
+        ValueError,
+        r"x0 and x1 differ in shape: \(2,\) and \(3,\)",
+    ),
+    (
+        lambda: checks.expect_alike(torch.zeros(2), torch.zeros(2).double()),
+        ValueError,
+        "differ in dtype: torch.float32 and torch.float64",
+    ),
+    (
+        lambda: checks.expect_alike(torch.zeros(2), torch.zeros(2, device="meta")),
+        ValueError,
+        "differ in device: cpu and meta",
+    ),
+    (
+        lambda: checks.expect_alike(torch.zeros(2), None, ("x", "y")),
+        TypeError,
+        "y is a NoneType: expected a torch tensor",
+    ),
+    (lambda: checks.expect_time(1.2), ValueError, r"t runs from 1.2 to 1.2: expected times in \[0, 1\]"),
+    (
+        lambda: checks.expect_time(torch.tensor([0.5, -0.1])),
+        ValueError,
+        "t runs from -0.1 to 0.5: expected times in",
+    ),
+    (lambda: checks.expect_time(float("nan")), ValueError, "t runs from nan"),
+    (
+        lambda: checks.expect_time(torch.rand(3), CPU_X),
+        ValueError,
+        r"t of shape \(3,\) does not fit x of shape \(4, 3, 2\)",
+    ),
+    (
+        lambda: checks.expect_time(torch.rand(4, 3), CPU_X),
+        ValueError,
+        r"expected a scalar or one time a sample, \(4,\)",
+    ),
+    (lambda: tensors.over(torch.rand(5), torch.zeros(0, 2)), ValueError, r"one time a sample, \(0,\)"),
+    (
+        lambda: tensors.over(torch.rand(4, device="meta"), CPU_X),
+        ValueError,
+        "t is on the device meta and x on cpu",
+    ),
+    (
+        lambda: checks.expect_time(torch.empty((), device="meta"), CPU_X),
+        ValueError,
+        "t is on the device meta and x on cpu",
+    ),
+]
+
+
+@pytest.mark.parametrize("act, error, told", SENTENCES, ids=[told[:40] for *_, told in SENTENCES])
+def test_bad_input_is_answered_with_a_sentence(act, error, told):
+    with pytest.raises(error, match=told):
+        act()
+
+
+def test_what_is_good_passes_as_it_is():
+    x = torch.randn(4, 2, requires_grad=True)
+    version = x._version
+    assert checks.expect_batch(x, (2,)) is x and x._version == version
+    assert checks.expect_batch(torch.zeros(0, 2), (2,)).shape == (0, 2)
+    assert float(checks.expect_time(1.0 + 5e-7)) == pytest.approx(1)  # rounding of a grid's last point
+
+
+@pytest.mark.parametrize("given, kept", [
+    ({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])
+def test_threads_do_not_wait_awake_for_long_unless_somebody_wants_them_to(given, kept):
+    own = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    told = subprocess.run([sys.executable, "-c", "import os, dgm_course; print(os.environ.get('GOMP_SPINCOUNT'))"],
+                          env=own | given, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == kept

@@ -1,0 +1,21 @@
+"""A small game in the plane, Gaussians on a line and the grid that sums them up: for the tests of adversarial games."""
+
+from __future__ import annotations
+
+import torch
+
+from dgm_course import nets
+from dgm_course.core.distributions import Gaussian
+from dgm_course.core.metrics import Grid
+from dgm_course.gan import GAN
+
+LINE = Grid(-12, 12, 4000, 1)
+
+
+def gaussian(mean: float, std: float = 1.0) -> Gaussian:
+    return Gaussian(torch.tensor([mean], dtype=torch.float64), std)
+
+
+def plane(game=None, **options) -> GAN:
+    torch.manual_seed(0)
+    return GAN(nets.Sculptor(2, 2, 16, 1), nets.Critic(2, 16, 1), game, **options)

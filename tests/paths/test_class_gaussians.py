@@ -1,0 +1,204 @@
+"""Gaussians of classes: what they expect against dense algebra and the definition, and what a network adds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dgm_course import data, pretrained
+from dgm_course.nets import UNet
+from dgm_course.paths import VE, VP, Conical, Linear
+from dgm_course.paths.class_gaussians import ClassGaussians, GaussianSkip
+from dgm_course.paths.model import flow_matching, logit_normal, stratified_logit_normal
+from dgm_course.training import Recipe, fit, linear
+
+EVENT = (1, 3, 2)
+
+
+def conical(net, gaussians):
+    return GaussianSkip(net, gaussians, Conical(), "velocity")
+
+
+def small(classes=3, rank=4, shrink=0.25, n=90):
+    generator = torch.Generator().manual_seed(4)
+    mixed = torch.randn(n, 6, generator=generator, dtype=torch.float64) @ torch.randn(6, 6, generator=generator).double()
+    labels = torch.arange(n) % classes
+    images = (mixed + 3 * labels[:, None]).view(n, *EVENT)
+    return images, labels, ClassGaussians(images, labels, classes, rank, shrink)
+
+
+def covariance(made, row):
+    """C = V diag(λ) Vᵀ + ρ (I − V Vᵀ), written out, as the class itself says it."""
+    v = made.directions.view(len(made.directions), -1, made.rank)[:, row]
+    dense = v @ torch.diag(made.variances[row]) @ v.T + made.rest[row] * (torch.eye(len(v)).double() - v @ v.T)
+    assert torch.allclose(made.covariance(row), dense)
+    return dense
+
+
+def test_the_covariances_are_those_of_the_data_as_far_as_the_rank_goes():
+    images, labels, made = small(rank=5, shrink=0.0)
+    rows = [images[labels == k].flatten(1) for k in range(3)] + [images.flatten(1)]
+    for row, part in enumerate(rows):
+        assert torch.allclose(made.means[row], part.mean(0))
+        assert torch.allclose(covariance(made, row), part.T.cov(correction=0))  # with all but one direction nothing is lost
+
+
+def test_shrinking_moves_each_class_towards_the_mean_covariance_and_leaves_that_of_all_alone():
+    images, labels, plain = small(rank=5, shrink=0.0)
+    half, whole = ClassGaussians(images, labels, 3, 5, 0.5), ClassGaussians(images, labels, 3, 5, 1.0)
+    for row in range(3):
+        assert torch.allclose(covariance(half, row), (covariance(plain, row) + covariance(whole, row)) / 2)
+    within = sum(covariance(plain, row) for row in range(3)) / 3
+    assert torch.allclose(covariance(whole, 0), within) and torch.allclose(covariance(whole, 2), within)
+    assert torch.allclose(covariance(whole, 3), covariance(plain, 3))
+
+
+PATHS = {"conical": Conical(), "VP": VP(), "VE": VE()}
+
+
+def expected_of(made, path, prediction, x, t, row):
+    """The same by name, with the path's own numbers."""
+    at = path.at(t, x)
+    return made.expect(x, row, at[:2], path.rows(at)[prediction])
+
+
+@pytest.mark.parametrize("rank", [1, 3, 5])
+@pytest.mark.parametrize("path, prediction, weights", [
+    ("conical", "velocity", lambda alpha, sigma: (1.0, -1.0)), ("VP", "noise", lambda alpha, sigma: (0.0, 1.0)),
+    ("VE", "noise", lambda alpha, sigma: (0.0, 1.0)), ("VP", "data", lambda alpha, sigma: (1.0, 0.0)),
+    ("VP", "v", lambda alpha, sigma: (-sigma, alpha))])
+def test_the_expectation_is_that_of_dense_linear_algebra(rank, path, prediction, weights):
+    _, _, made = small(rank=rank)
+    x, row, path = torch.randn(5, *EVENT).double(), torch.tensor([0, 3, 2, 1, 1]), PATHS[path]
+    for t in (torch.tensor([0.0, 0.2, 0.5, 0.9, 0.99]).double(), torch.tensor(0.3).double()):
+        found = expected_of(made, path, prediction, x, t, row)
+        for i, one in enumerate(x.flatten(1)):
+            alpha, sigma = (schedule(t[i] if t.ndim else t) for schedule in (path.alpha, path.sigma))
+            a, b = weights(alpha, sigma)
+            cov, eye, mean = covariance(made, row[i]), torch.eye(6).double(), made.means[row[i]]
+            both = alpha**2 * cov + sigma**2 * eye
+            right = a * mean + (a * alpha * cov + b * sigma * eye) @ torch.linalg.solve(both, one - alpha * mean)
+            assert torch.allclose(found[i].flatten(), right, atol=1e-7)
+
+
+@pytest.mark.parametrize("path, prediction", [("conical", "velocity"), ("VP", "noise")])
+def test_it_is_the_conditional_expectation(path, prediction):
+    """No linear answer has a smaller error for data of that very Gaussian: the derivative of the mean error is 0."""
+    _, _, made = small(rank=3)
+    row, t, path = torch.full((200_000,), 1), torch.tensor(0.4).double(), PATHS[path]
+    chol = torch.linalg.cholesky(covariance(made, 1))
+    x1 = made.means[1] + torch.randn(200_000, 6).double() @ chol.T
+    pair = path.pair(x1, torch.randn(200_000, 6).double(), t)
+    xt = path.place(pair)
+    left = getattr(pair, prediction) - expected_of(made, path, prediction, xt.view(-1, *EVENT), t, row).flatten(1)
+    centred = torch.cat([xt - xt.mean(0), torch.ones(len(xt), 1).double()], 1)
+    sizes = left.std(0) * centred.std(0).clamp(min=1)[:, None]
+    assert (centred.T @ left / len(xt)).abs().max() < 5 * float(sizes.max()) / len(xt) ** 0.5
+
+
+@pytest.mark.parametrize("path, prediction", [("conical", "velocity"), ("VP", "noise")])
+def test_an_untrained_network_leaves_the_gaussians_answer(path, prediction):
+    images, path = data.mnist(), PATHS[path]
+    model = pretrained.live_digits(images, path, prediction).eval()
+    x, y, t = torch.randn(4, 1, 28, 28), torch.tensor([1, 2, 3, 4]), torch.tensor(0.3)
+    known = model.net.gaussians
+    with torch.no_grad():
+        assert torch.allclose(model.net(x, t, y), expected_of(known, path, prediction, x, t, y))
+        none = torch.full((4,), 10)
+        assert torch.allclose(model.net(x, t), expected_of(known, path, prediction, x, t, none))
+
+
+def test_the_network_sees_the_answer_and_both_forget_the_same_labels():
+    seen = []
+
+    class Spy(UNet):
+        def forward(self, x, t, y=None):
+            seen.append((x, y))
+            return super().forward(x, t, y)
+
+    images = data.mnist()
+    gaussians = ClassGaussians(images.train, images.train_labels, rank=8)
+    skip = conical(Spy(8, 10, inputs=2), gaussians).train()
+    x, t, y = torch.randn(400, 1, 28, 28), torch.full((400,), 0.5), torch.arange(400) % 10
+    skip(x, t, y)
+    (both, row), = seen
+    forgotten = row == 10
+    assert 0.04 < float(forgotten.float().mean()) < 0.18 and torch.equal(row[~forgotten], y[~forgotten])
+    answer = expected_of(gaussians, Conical(), "velocity", x, t, row)
+    assert torch.equal(both[:, :1], x) and torch.allclose(both[:, 1:], answer, atol=1e-5)
+    seen.clear()
+    skip.eval()(x, t, y)
+    assert torch.equal(seen[0][1], y)
+
+
+def test_the_guess_is_computed_in_full_precision_within_autocast():
+    images = data.mnist()
+    skip = conical(UNet(8, 10, inputs=2), ClassGaussians(images.train, images.train_labels, rank=8)).eval()
+    x, y = torch.randn(2, 1, 28, 28), torch.tensor([0, 1])
+    with torch.no_grad():
+        expected = expected_of(skip.gaussians, Conical(), "velocity", x, 0.5, y)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(skip(x, torch.tensor(0.5), y), expected)
+
+
+def test_samples_of_the_gaussians_alone_have_their_moments():
+    images = data.mnist()
+    gaussians = ClassGaussians(images.train, images.train_labels)
+    model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
+    with torch.no_grad():
+        drawn = model.eval().given(3).sample(400, 40).flatten(1)
+    threes = images.train[images.train_labels == 3].flatten(1)
+    assert (drawn.mean(0) - threes.mean(0)).abs().max() < 0.2
+    total = gaussians.variances[3].sum() + (784 - gaussians.rank) * gaussians.rest[3]
+    assert abs(float(drawn.var(0).sum() / total) - 1) < 0.1
+
+
+@pytest.mark.parametrize("wrong, says", [
+    ({"labels": torch.arange(89) % 3}, "90 images and 89 labels"), ({"classes": 2}, "classes"),
+    ({"labels": torch.cat([torch.zeros(89), torch.ones(1)]).long()}, "two images or more"),
+    ({"rank": 0}, "rank is 0"), ({"rank": 6}, "expected 1 to 5"), ({"shrink": 1.5}, "shrink 1.5")])
+def test_what_cannot_be_fitted_is_a_sentence(wrong, says):
+    images, labels, _ = small()
+    with pytest.raises(ValueError, match=says):
+        ClassGaussians(images, **{"labels": labels, "classes": 3, "rank": 4, **wrong})
+
+
+@pytest.mark.parametrize("net, says", [(UNet(8, 10), "takes 1 channels: expected 10 and 2"),
+                                       (UNet(8, 4, inputs=2), "knows 4 classes")])
+def test_a_network_that_does_not_fit_the_gaussians_is_a_sentence(net, says):
+    images = data.mnist()
+    with pytest.raises(ValueError, match=says):
+        conical(net, ClassGaussians(images.train, images.train_labels, rank=4))
+
+
+@pytest.mark.parametrize("path, prediction", [(Conical(), "tokens"), (Linear(data.moons()), "velocity")])
+def test_a_path_that_has_no_such_answer_is_a_sentence(path, prediction):
+    images, net = data.mnist(), UNet(8, 10, inputs=2)
+    with pytest.raises(ValueError, match=f"a skip for the {prediction} on the {path.name} path: expected a source"):
+        GaussianSkip(net, ClassGaussians(images.train, images.train_labels, rank=4), path, prediction)
+    assert net.forget > 0  # and the network is as it was
+
+
+def test_it_learns_what_the_gaussians_leave():
+    images = data.mnist()
+    gaussians = ClassGaussians(images.train, images.train_labels, rank=16)
+    model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
+    x1, t = images.test[:200], torch.rand(200)
+    pair = model.path.pair(x1, torch.randn_like(x1), t)
+
+    @torch.no_grad()
+    def error():
+        model.eval()
+        return float((model._net(model.path.place(pair), t, images.test_labels[:200]) - pair.velocity).square().mean())
+
+    before = error()
+    fit(model, (images.train, None, images.train_labels), Recipe(120, 32, 5e-3, warmup=20, decay=linear, ema=0.9))
+    assert error() < 0.95 * before
+
+
+def test_stratified_times_have_the_law_of_plain_ones_and_their_mean_is_less_noisy():
+    like = torch.zeros(32, 1)
+    plain, even = (torch.stack([f(like) for _ in range(2000)]) for f in (logit_normal, stratified_logit_normal))
+    for q in (0.1, 0.5, 0.9):
+        assert abs(float(plain.quantile(q) - even.quantile(q))) < 0.01
+    assert even.mean(1).std() < 0.3 * plain.mean(1).std()

@@ -1,0 +1,36 @@
+"""Guidance: the formulas, on networks that know a class and on ones that are known in closed form."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dgm_course.nets import TokenUNet, UNet
+from dgm_course.paths.guidance import Autoguided, Guided
+
+from ..nets.models import images, stirred, tokens
+
+
+@pytest.mark.parametrize("net, x", [(UNet(channels=8, classes=10), images(3)),
+                                    (TokenUNet(2, 8, classes=10), tokens(2, 3, 1, 28, 28))], ids=["UNet", "TokenUNet"])
+def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field(net, x):
+    net, y = stirred(net), torch.tensor([0, 4, 9])
+    free, told = net(x, 0.5), net(x, 0.5, y)
+    torch.testing.assert_close(Guided(net, 1.0)(x, 0.5, y), told)
+    torch.testing.assert_close(Guided(net, 0.0)(x, 0.5, y), free)
+    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5, y), 3 * told - 2 * free)
+    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5), free)
+
+
+def test_autoguidance_goes_on_in_the_direction_of_improvement():
+    good, bad = (lambda x, t, y=None, k=k: k * x if y is None else (k + 1) * x for k in (3.0, 1.0))
+    x = torch.ones(2, 2)
+    guided = Autoguided(torch.nn.Identity(), torch.nn.Identity(), 0.5, 1.3)
+    guided.net, guided.worse = torch.nn.Module(), torch.nn.Module()
+    guided.net.forward, guided.worse.forward = good, bad
+    assert torch.allclose(guided(x, 0.5, torch.zeros(2)), (4 + 0.5 * (4 - 2) + 0.3 * (4 - 3)) * x)
+    assert torch.allclose(guided(x, 0.5), (3 + 0.5 * (3 - 1)) * x)
+
+
+def test_a_repr_is_the_formula():
+    assert "2 (v(x, t | y) - v(x, t))" in repr(Guided(UNet(8, 10), 2.0))
+    assert "v + 0.5 (v - v_worse) + 0.3 (v - v(x, t))" in repr(Autoguided(UNet(8, 10), UNet(8, 10), 0.5, 1.3))

@@ -1,0 +1,165 @@
+"""The bound of a mask path and the loss that trains it: KL terms added up, the mean over all orders, and its gradient."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dgm_course.paths import MaskPath, uniform_weight
+from dgm_course.paths.model import stratified
+
+from .masks import DARK, DATA, F64, TOLD, WORDS, K, L, alpha, appears, every, followed, lookup, nexts
+
+
+@pytest.fixture(autouse=True)
+def steady():
+    torch.manual_seed(4)  # a draw whose slopes vary little enough to tell them apart
+
+
+def one_hot_of(word) -> torch.Tensor:
+    """As ``told_by``, for one who knows the word."""
+    told = torch.zeros(*[K + 1] * L, L, K, dtype=F64)
+    told[..., range(L), word] = 1
+    return told
+
+
+def chain_bound(path, told, word, steps: int) -> float:
+    """−Σ_k E_q KL(q(x_{k−1} | x_k, x_0) ‖ p(x_{k−1} | x_k)), every mask of every step looked at."""
+    total = 0.0
+    for k in range(steps):
+        t, s = k / steps, (k + 1) / steps
+        chance = appears(path, t, s)
+        for hidden in itertools.product((0, 1), repeat=L):
+            state = tuple(K if h else v for h, v in zip(hidden, word))
+            weight = (1 - alpha(path, t)) ** sum(hidden) * alpha(path, t) ** (L - sum(hidden))
+            p = nexts(told, chance, state)
+            total += weight * sum(q * math.log(q / p[other])
+                                  for other, q in nexts(one_hot_of(word), chance, state).items() if q > 0)
+    return -total
+
+
+def in_any_order(log_told: torch.Tensor, word) -> torch.Tensor:
+    """The mean over all L! orders of Σ log p(next token | those before): what the bound is in continuous time."""
+    total = []
+    for order in itertools.permutations(range(L)):
+        state = list(DARK)
+        for place in order:
+            total.append(log_told[tuple(state)][place, word[place]])
+            state[place] = word[place]
+    return torch.stack(total).sum() / math.factorial(L)
+
+
+# --- the bound
+
+
+def rows(n: int) -> torch.Tensor:
+    """Each word n times, one after the other."""
+    return torch.tensor(WORDS).repeat_interleave(n, 0)
+
+
+def assert_means(values: torch.Tensor, expected: torch.Tensor, slack: float = 1e-5) -> None:
+    """The mean of each word's values (W·n,) is what is expected (W,), within five standard errors."""
+    values = values.double().view(len(expected), -1)
+    assert torch.isfinite(values).all()
+    error = values.std(1) / math.sqrt(values.shape[1])
+    assert ((values.mean(1) - expected).abs() <= 5 * error + slack).all(), (values.mean(1), expected, error)
+
+
+def test_any_order_is_exact():
+    """Why the bound of the perfect model is tight: the chain rule holds in every order."""
+    for word in WORDS:
+        assert float(in_any_order(TOLD.log(), word)) == pytest.approx(float(DATA.probs[word].log()))
+
+
+@every
+def test_in_continuous_time_the_bound_of_the_perfect_model_is_log_p(path):
+    assert_means(path.exact(DATA).elbo(rows(2000)), DATA.probs.log().flatten())
+
+
+@every
+def test_the_bound_of_any_model_is_its_mean_over_orders_whatever_the_schedule(path):
+    model = lookup(path)
+    expected = torch.stack([in_any_order(model.net.log_told, word) for word in WORDS]).detach()
+    with torch.no_grad():
+        assert_means(model.elbo(rows(2000), draws=4), expected)
+    assert float(expected.exp().sum()) < 1 - 1e-3  # a bound, and here not tight
+
+
+@every
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_in_steps_the_bound_is_the_sum_of_kl_terms(path, steps):
+    words = torch.tensor([chain_bound(path, TOLD, word, steps) for word in WORDS], dtype=F64)
+    field = path.exact(DATA)
+    assert_means(field.elbo(rows(1000), steps, draws=2), words)
+    model = lookup(path)
+    with torch.no_grad():
+        wrong = [chain_bound(path, model.net.log_told.exp(), word, steps) for word in WORDS]
+        assert_means(model.elbo(rows(1000), steps, draws=1), torch.tensor(wrong, dtype=F64))
+    assert (words <= followed(path, TOLD, steps)[:K, :K, :K].log().flatten() + 1e-12).all()  # what these steps sample
+
+
+@every
+def test_more_steps_raise_the_bound_towards_log_p(path):
+    due = DATA.stratified(4000)
+    exact = [float(sum(DATA.probs[word] * chain_bound(path, TOLD, word, steps) for word in WORDS)) for steps in (1, 2, 4, 8)]
+    assert exact == sorted(exact) and exact[-1] < -float(DATA.entropy)
+    for steps, expected in zip((1, 2, 4, 8), exact):
+        found = path.exact(DATA).elbo(due, steps, draws=2)
+        assert abs(float(found.mean()) - expected) <= 5 * float(found.std()) / math.sqrt(len(due)) + 1e-4
+    assert -float(DATA.entropy) - exact[-1] < (-float(DATA.entropy) - exact[0]) / 2
+
+
+def test_draws_make_the_bound_less_noisy_and_nothing_else():
+    field, x = MaskPath(2).exact(DATA), torch.tensor([[0, 1, 1]]).repeat(1500, 1)
+    for steps in (None, 3):
+        few, many = field.elbo(x, steps, draws=1), field.elbo(x, steps, draws=16)
+        assert float(many.std()) < 0.6 * float(few.std())
+        assert abs(float(few.mean() - many.mean())) < 5 * math.hypot(float(few.std()), float(many.std())) / math.sqrt(1500)
+    with torch.inference_mode():
+        assert torch.isfinite(field.elbo(x[:5])).all()
+
+
+# --- the loss
+
+
+@every
+@pytest.mark.parametrize("times", [None, stratified], ids=["uniform", "stratified"])
+def test_the_loss_and_its_gradient_are_those_of_the_bound(path, times):
+    """E loss = −E elbo, and the same of the gradients, both added up over all orders."""
+    model, chunks, due = lookup(path, times), 120, DATA.stratified(400)
+    weights = [float((due == torch.tensor(word)).all(1).double().mean()) for word in WORDS]
+    bound = -sum(w * in_any_order(model.net.log_told, word) for w, word in zip(weights, WORDS))
+    expected, = torch.autograd.grad(bound, model.net.logits)
+    values, slopes = [], []
+    for _ in range(chunks):
+        values.append(model.loss(due))
+        slopes.append(torch.autograd.grad(values[-1], model.net.logits)[0])
+    values, slopes = torch.stack(values).detach(), torch.stack(slopes)
+    assert abs(float(values.mean() - bound.detach())) < 5 * float(values.std()) / math.sqrt(chunks)
+    assert ((slopes.mean(0) - expected).abs() <= 5 * slopes.std(0) / math.sqrt(chunks) + 1e-9).all()
+    assert float(expected.abs().max()) > 10 * float(slopes.std(0).max()) / math.sqrt(chunks)  # enough to tell
+
+
+@every
+def test_with_uniform_weights_the_loss_is_another_and_the_bound_the_same(path):
+    """∫ dt E Σ_masked −log p, by the midpoint rule over all masks."""
+    even = replace(path, weight=uniform_weight)
+    model, word, expected = lookup(even), (0, 1, 1), 0.0
+    said = model.net.log_told.detach()
+    for t in (torch.arange(400, dtype=F64) + 0.5) / 400:
+        a = float(path.alpha(t))
+        for hidden in itertools.product((0, 1), repeat=L):
+            state = tuple(K if h else v for h, v in zip(hidden, word))
+            cost = sum(float(said[state][i, v]) for i, v in enumerate(word) if hidden[i])
+            expected -= (1 - a) ** sum(hidden) * a ** (L - sum(hidden)) * cost / 400
+    x = torch.tensor([word]).repeat(500, 1)
+    with torch.no_grad():
+        values = torch.stack([model.loss(x) for _ in range(60)])
+        assert abs(float(values.mean()) - expected) < 5 * float(values.std()) / math.sqrt(60) + 1e-4
+        bound = in_any_order(said, word)
+        assert abs(float(bound) + expected) > 0.1
+        assert_means(model.elbo(x), bound[None])

@@ -1,0 +1,102 @@
+"""Weights and their card are two files, written one after the other; and files that are none of the course's."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import dgm_course
+from dgm_course import pretrained
+from dgm_course.training import checkpoints, fit, read_history
+from dgm_course.training.checkpoints import CheckpointError
+
+from ..training.models import RECIPE, TABLE, Curve, tiny_in
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    return tiny_in(tmp_path, monkeypatch)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a signal that kills")
+@pytest.mark.parametrize("where", ["before the weights", "between weights and card", "in mid-card"])
+def test_killed_between_the_weights_and_their_card_the_same_command_goes_on(where, tiny):
+    pretrained.train("tiny", tiny)
+    old = (tiny / "tiny.json").read_text()
+    call = f"import fit_worlds; fit_worlds.die_while_training({where!r}, {str(tiny)!r})"
+    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parent, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tiny / "tiny.json").read_text() == old and (tiny / "tiny.half.safetensors").exists()
+    pretrained.load("tiny")
+    assert pretrained.train("tiny") == tiny / "tiny.safetensors"
+    assert pretrained.card("tiny")["steps"] == 20
+    assert sorted(f.name for f in tiny.iterdir() if ".part" not in f.name) == [
+        "tiny.json", "tiny.safetensors", "tiny.safetensors.previous"]
+
+
+def test_a_damaged_card_is_named(tiny):
+    pretrained.train("tiny", tiny)
+    (tiny / "tiny.json").write_text('{"name": "ti')
+    with pytest.raises(CheckpointError, match="tiny.json is damaged"):
+        pretrained.card("tiny")
+
+
+# --- foreign files at every door ---
+
+
+class Marker:
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+DOORS = {"load": lambda file: pretrained.load("tiny"), "train": lambda file: pretrained.train("tiny"),
+         "resume": lambda file: fit(Curve(), TABLE, RECIPE, resume=file),
+         "read_history": lambda file: read_history(file, RECIPE), "read": checkpoints.read}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_pickle_is_refused_unopened_at_every_door(door, kind, tiny):
+    file, marker = tiny / ("tiny.half.safetensors" if door == "train" else "tiny.safetensors"), tiny / "marker"
+    if kind == "pickle":
+        file.write_bytes(pickle.dumps({"w": Marker(marker)}))
+    else:
+        torch.save({"w": Marker(marker)}, file)
+    with pytest.raises(CheckpointError, match="damaged or not a safetensors file"):
+        DOORS[door](file)
+    assert not marker.exists()
+
+
+def test_nothing_in_the_course_unpickles_a_file():
+    for file in Path(dgm_course.__file__).parent.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not any(word in text for word in ("torch.load(", "pickle.load(", "allow_pickle=True")), file
+
+
+def test_a_header_that_names_a_tensor_twice_is_refused_or_read_as_one(tmp_path):
+    one = '{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
+    text = f'{{"a":{one},"a":{one.replace("0,8", "8,16")}}}'.encode()
+    (tmp_path / "w.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 16)
+    with pytest.raises(CheckpointError, match="w.safetensors is damaged"):
+        checkpoints.read(tmp_path / "w.safetensors")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource is of POSIX")
+def test_a_header_that_promises_much_takes_little_memory(tmp_path):
+    import resource
+
+    (tmp_path / "w.safetensors").write_bytes((95_000_000).to_bytes(8, "little") + b"{" * 1000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError):
+        checkpoints.read(tmp_path / "w.safetensors")
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024) < 50e6

@@ -1,0 +1,427 @@
+"""Trainings that go wrong in a known way: states made ill are named, healthy ones are not, and a look leaves no trace."""
+from __future__ import annotations
+
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from dgm_course import data, nets, pretrained
+from dgm_course.gan import GAN, R1, hinge, least_squares, minimax, non_saturating, wasserstein, wasserstein_gp
+from dgm_course.latent import Adversarial, Continuous, Discrete
+from dgm_course.nets import DenseNet
+from dgm_course.training import History, Recipe, diagnostics, fit
+from dgm_course.training.diagnostics import Symptom, Watch, critic_won, dead_codes, mode_collapse, posterior_collapse
+from dgm_course.vae import (
+    VAE,
+    BernoulliHead,
+    DiagonalGaussian,
+    FixedGaussianHead,
+    GaussianHead,
+    MixturePrior,
+    StandardNormal,
+)
+from dgm_course.vq import VQVAE, VQVAE2, ByGradient, Codebook, GumbelVAE, Levels, MovingAverage, Revival
+
+ROWS = torch.randn(400, 3, generator=torch.Generator().manual_seed(1))
+
+
+def names(seen: list[Symptom]) -> list[str]:
+    return [symptom.name for symptom in seen]
+
+
+# --- posterior collapse
+
+
+def answering(mean: float, dim: int = 1) -> nn.Module:
+    """An encoder that says N(mean, 1) of every x."""
+    net = nn.Linear(3, 2 * dim)
+    with torch.no_grad():
+        net.weight.zero_()
+        net.bias.copy_(torch.tensor([mean] * dim + [0.0] * dim))
+    return GaussianHead(net, dim)
+
+
+def vae_of(encoder: nn.Module, prior: nn.Module | None = None, dim: int = 1, **more) -> VAE:
+    return VAE(encoder, FixedGaussianHead(DenseNet(dim, 3, 16, 1), 3, 0.3), prior or StandardNormal(dim), **more)
+
+
+def test_an_encoder_that_answers_alike_is_a_collapse_with_its_number():
+    """KL(N(m, 1) ‖ N(0, 1)) = m²/2: a thousandth of a nat at m = √0.002."""
+    seen, = vae_of(answering(0.002**0.5)).symptoms(ROWS)
+    assert seen.name == "Posterior collapse" and "0.001 nats a sample" in seen.seen
+    assert "z says nothing about x" in seen.means and "KL weight" in seen.advice
+
+
+@pytest.mark.parametrize("nats, told", [(0.0, True), (0.099, True), (0.101, False), (3.0, False)])
+def test_the_border_is_a_tenth_of_a_nat(nats, told):
+    assert bool(vae_of(answering((2 * nats) ** 0.5)).symptoms(ROWS)) is told
+
+
+def test_a_tenth_of_a_nat_is_what_one_learns_of_a_fair_coin_by_a_guess_right_72_times_in_100():
+    p = torch.tensor(0.72).double()
+    assert math.log(2) - float(torch.special.entr(p) + torch.special.entr(1 - p)) == pytest.approx(diagnostics.NATS, abs=0.005)
+
+
+def test_latent_numbers_of_which_one_says_something_are_no_collapse():
+    kl = torch.cat([torch.full((1, 1), 0.8), torch.zeros(1, 31)], 1).expand(64, 32).sum(1)
+    assert not posterior_collapse(kl)
+
+
+def test_a_collapse_onto_a_prior_without_closed_form_is_seen_by_samples():
+    prior = MixturePrior(1, 2, spread=0.0)
+    with torch.no_grad():
+        prior.means.zero_(), prior.log_stds.zero_()
+    assert names(vae_of(answering(0.0, 2), prior, 2).symptoms(ROWS)) == ["Posterior collapse"]
+    assert not vae_of(answering(1.0, 2), prior, 2).symptoms(ROWS)
+
+
+def test_a_discrete_latent_collapses_too():
+    torch.manual_seed(0)
+    model = GumbelVAE(DenseNet(3, (4, 2), 8, 1), BernoulliHead(DenseNet(2 * 3, (3,), 8, 1), (3,)), torch.randn(4, 3))
+    model.encoder = DenseNet(3, (4, 2), 8, 1)
+    with torch.no_grad():
+        model.encoder.layers[-1].weight.zero_(), model.encoder.layers[-1].bias.zero_()
+    seen, = model.symptoms(ROWS)
+    assert seen.name == "Posterior collapse" and "KL(q(c|x)" in seen.seen
+    with torch.no_grad():
+        model.encoder.layers[-1].bias[0] = 3.0
+    assert not model.symptoms(ROWS)
+
+
+# --- dead codes
+
+
+@pytest.mark.parametrize("live, told", [(1, True), (4, True), (5, False), (32, False), (64, False)])
+def test_a_codebook_is_dead_where_one_code_in_sixteen_or_fewer_is_chosen(live, told):
+    codes = torch.arange(3136).remainder(live).view(64, 7, 7)
+    seen = dead_codes(codes, 64)
+    assert bool(seen) is told
+    if told:
+        assert seen[0].name == "Dead codes"
+        assert f"3,136 outputs of the encoder choose {live} of the 64 vectors" in seen[0].seen
+
+
+@pytest.mark.parametrize("codes, size, told", [
+    (torch.zeros(9, dtype=torch.long), 2, True), (torch.arange(9) % 2, 2, False),  # the smallest codebook
+    (torch.arange(32), 512, False), (torch.arange(32) % 3, 512, False), (torch.arange(32) % 2, 512, True),  # few outputs
+    (torch.zeros(1, dtype=torch.long), 64, False)])  # a single output can choose no more than one
+def test_small_codebooks_and_small_batches_are_not_blamed_for_being_small(codes, size, told):
+    assert bool(dead_codes(codes, size)) is told
+
+
+class Plain(nn.Linear):
+    """x (B, 3) -> z (B, 2, 1): one place."""
+
+    def forward(self, x):
+        return super().forward(x)[..., None]
+
+
+def quantized(vectors: torch.Tensor, rule=None, revival=None) -> VQVAE:
+    torch.manual_seed(0)
+    decoder = FixedGaussianHead(nn.Sequential(nn.Flatten(), nn.Linear(2, 3)), 3, 0.5)
+    return VQVAE(Plain(3, 2), decoder, Codebook(vectors, rule, revival))
+
+
+def far_off(size: int = 64) -> torch.Tensor:
+    """One vector where the outputs are, all others far away."""
+    return torch.cat([torch.zeros(1, 2), 100 + torch.randn(size - 1, 2)])
+
+
+def test_one_live_code_of_64_is_named():
+    seen, = quantized(far_off()).symptoms(ROWS)
+    assert "400 outputs of the encoder choose 1 of the 64 vectors" in seen.seen and "Revival()" in seen.advice
+    assert not quantized(torch.randn(64, 2)).symptoms(ROWS)
+
+
+def test_of_two_grids_the_one_that_is_dead_is_named():
+    books = Codebook(torch.randn(64, 2)), Codebook(torch.randn(64, 2))
+    model = VQVAE2(nn.Linear(1, 1), nn.Linear(1, 1), *books)
+    grid = torch.arange(6400).remainder(64).view(400, 4, 4)
+    model.encode = lambda x: Levels(grid, torch.zeros_like(grid))
+    seen, = model.symptoms(ROWS)
+    assert "1 of the 64 vectors of the bottom codebook" in seen.seen
+
+
+# --- a critic that has won
+
+
+SURE = torch.full((64,), 20.0, dtype=torch.float64)
+BOUNDED = {"minimax": minimax(), "non-saturating": non_saturating(), "hinge": hinge(),
+           "R1 or not": non_saturating().plus(R1(0.1))}
+
+
+@pytest.mark.parametrize("game", BOUNDED.values(), ids=BOUNDED)
+def test_a_critic_sure_of_every_sample_has_won(game):
+    seen, = critic_won(game.critic, SURE, -SURE)
+    assert seen.name == "The discriminator has won" and "R1()" in seen.advice
+    assert not critic_won(game.critic, -SURE, SURE) and not critic_won(game.critic, 0 * SURE, 0 * SURE)
+
+
+def test_the_loss_of_a_millionth_is_told_beside_that_of_no_opinion():
+    logit = torch.tensor([-math.log(math.expm1(0.5e-6))], dtype=torch.float64)  # softplus(−logit) = 0.5e-6, twice
+    seen, = critic_won(minimax().critic, logit, -logit)
+    assert "its loss is 1e-06, that of one without opinion 1.39" in seen.seen
+
+
+def test_the_border_of_a_victory_is_where_d_is_right_with_99_percent():
+    for right, told in ((0.994, True), (0.992, False), (0.9, False)):
+        logit = torch.logit(torch.tensor([right], dtype=torch.float64))
+        assert bool(critic_won(minimax().critic, logit, -logit)) is told, right
+
+
+def test_least_squares_is_won_where_the_answers_are_the_wanted_ones():
+    one = torch.ones(8)
+    assert critic_won(least_squares().critic, one, 0 * one) and not critic_won(least_squares().critic, one / 2, one / 2)
+
+
+@pytest.mark.parametrize("game", [wasserstein(), wasserstein_gp()], ids=str)
+def test_a_wasserstein_critic_never_wins(game):
+    """Its loss is minus a distance: the lower, the better it does its work, and at 0 the two are one."""
+    for height in (-50.0, 0.0, 1e-9, 50.0):
+        assert not critic_won(game.critic, height + 0 * SURE, -height + 0 * SURE)
+
+
+# --- mode collapse
+
+
+@pytest.mark.parametrize("share, told", [(0.0, True), (0.04, True), (0.06, False), (1.0, False), (9.0, False)])
+def test_samples_that_vary_a_twentieth_as_much_as_data_have_collapsed(share, told):
+    x = torch.randn(500, 1, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    seen = mode_collapse(5 + share**0.5 * x, x)
+    assert bool(seen) is told
+    if told:
+        assert seen[0].name == "Mode collapse" and f"500 samples have {share:.2%} of the variance" in seen[0].seen
+
+
+def test_one_sample_has_no_variance_and_is_not_judged():
+    assert not any(mode_collapse(torch.zeros(n, 2), torch.zeros(n, 2)) for n in (0, 1))
+
+
+class Spot(nn.Module):
+    """A generator that always says nearly the same."""
+
+    latent = 2
+
+    def __init__(self, scale: float = 1e-3, where: float = 0.0) -> None:
+        super().__init__()
+        self.scale, self.where = nn.Parameter(torch.tensor(scale)), nn.Parameter(torch.tensor(where))
+
+    def forward(self, z):
+        return self.where + self.scale * z
+
+
+def test_a_gan_says_which_of_the_two_it_is():
+    sure = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
+    with torch.no_grad():
+        sure[0].weight.copy_(torch.tensor([[-10.0, 0.0]])), sure[0].bias.fill_(100.0)  # left is real, right is fake
+    x = data.moons().sample(200)
+    assert names(GAN(Spot(), sure).symptoms(x)) == ["Mode collapse"]
+    assert names(GAN(Spot(1.0, 20.0), sure).symptoms(x)) == ["The discriminator has won"]
+    assert names(GAN(Spot(1e-3, 20.0), sure).symptoms(x)) == ["The discriminator has won", "Mode collapse"]
+    assert not GAN(Spot(1.0), sure).symptoms(x)
+
+
+# --- a first stage against its critic
+
+
+class Patches(nn.Module):
+    """Two numbers a sample, large where x is larger than it ever comes back."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(slope))
+
+    def forward(self, x):
+        return self.slope * (x[:, :2] - 5)
+
+
+def test_a_first_stage_and_its_critic_both_say_what_ails_them():
+    model, x = quantized(far_off()), 10 + ROWS
+    game = Adversarial(Discrete(model), Patches(10.0), hinge())
+    assert names(game.symptoms(x)) == ["Dead codes", "The critic has won"]
+    assert names(Adversarial(Discrete(model), Patches(10.0), hinge(), start=100).symptoms(x)) == ["Dead codes"]
+    assert names(Adversarial(Discrete(model), Patches(0.0), hinge()).symptoms(x)) == ["Dead codes"]
+    collapsed = Continuous(vae_of(answering(0.0)))
+    assert names(Adversarial(collapsed, Patches(0.0), hinge()).symptoms(x)) == ["Posterior collapse"]
+
+
+# --- the watch in `fit`
+
+
+class Scripted(nn.Linear):
+    """A regression that is ill at the looks that it is told."""
+
+    def __init__(self, script: str) -> None:
+        super().__init__(3, 1)
+        self.script, self.look = script, 0
+
+    def loss(self, x):
+        return self(x).square().mean()
+
+    def symptoms(self, x):
+        self.look += 1
+        mark = self.script[self.look - 1]
+        return [Symptom(name, f"{name} was seen", "It means little", "nothing") for name in mark.strip(". ")]
+
+
+@pytest.mark.parametrize("script, expected", [
+    ("..........", []), ("aa.aa.aa.a", []), ("aaa.......", ["a"]), ("aaaaaaaaaa", ["a"]), (".......aaa", ["a"]),
+    ("aaa.aaa...", ["a"]), ("........aa", []), ("aaabbb....", ["a", "b"]), ("abababab..", [])])
+def test_what_is_seen_three_looks_on_end_is_told_once(script, expected, capsys):
+    model = Scripted(script)
+    history = fit(model, ROWS, Recipe(200, 32, 1e-3))
+    assert model.look == 10 and names(history.symptoms) == expected
+    out = capsys.readouterr().out
+    assert all(out.count(f"{name} was seen") == 1 for name in expected) and ("was seen" in out) == bool(expected)
+
+
+def test_a_run_too_short_to_recover_is_not_looked_at(capsys):
+    model = Scripted("a" * 10)
+    assert not fit(model, ROWS, Recipe(99, 32, 1e-3)).symptoms and model.look == 0 and not capsys.readouterr().out
+    assert fit(model, ROWS, Recipe(100, 32, 1e-3)).symptoms
+
+
+def test_the_history_names_it_and_a_healthy_one_says_nothing_of_it():
+    ill, well = (fit(Scripted(script), ROWS, Recipe(100, 32, 1e-3)) for script in ("a" * 10, "." * 10))
+    assert repr(ill).endswith("; seen: a") and "seen" not in repr(well)
+    assert History(Recipe(3), {"model": torch.zeros(3)}).symptoms == []
+
+
+def test_a_resumed_run_looks_again(capsys):
+    model = Scripted("aaaaa" + "a" * 10)
+    stop = lambda h: h.step == 50 and __import__("signal").raise_signal(2)
+    history = fit(model, ROWS, Recipe(100, 32, 1e-3), report=stop)
+    assert history.step == 50 and names(history.symptoms) == ["a"]
+    history = fit(model, ROWS, Recipe(100, 32, 1e-3), resume=history)
+    assert history.finished and names(history.symptoms) == ["a"] and capsys.readouterr().out.count("a was seen") == 2
+
+
+def test_a_look_that_cannot_be_made_ends_no_training():
+    class Masked(VAE):
+        def loss(self, x, mask, y):
+            return super().loss(x * mask)
+
+    history = fit(Masked(answering(1.0), FixedGaussianHead(DenseNet(1, 3, 8, 1), 3), StandardNormal(1)),
+                  (ROWS, torch.ones(400, 3), ROWS[:, 0]), Recipe(100, 32, 1e-3))
+    assert history.finished and not history.symptoms
+
+
+class Untouched(GAN):
+    """The same GAN, never looked at."""
+
+    symptoms = property()
+
+
+@pytest.mark.parametrize("model", ["dcgan", "vqvae", "vae"])
+def test_a_look_leaves_no_trace(model, monkeypatch):
+    """Weights, buffers (running means of batch normalisation, shares of codes) and all later noise: the very bits."""
+    def run():
+        torch.manual_seed(4)
+        if model == "dcgan":
+            made, x = GAN(nets.DCGenerator(4, 4), nets.DCCritic(4), non_saturating()), torch.randn(32, 1, 28, 28).tanh()
+        elif model == "vqvae":
+            made, x = quantized(torch.randn(8, 2), MovingAverage(), Revival()), ROWS
+        else:
+            made, x = vae_of(GaussianHead(nn.Linear(3, 4), 2), MixturePrior(3, 2), 2), ROWS
+        history = fit(made, x, Recipe(100, 8, 1e-3, ema=0.9))
+        return made.state_dict(), history.losses
+
+    looked, calls = run(), []
+    whole = Watch.__init__
+    monkeypatch.setattr(Watch, "__init__", lambda self, *a: (whole(self, *a), calls.append(setattr(self, "idle", True)))[0])
+    blind = run()
+    assert calls
+    for one, other in zip(looked, blind):
+        assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_a_look_is_made_in_the_mode_of_use_without_gradients_and_modes_are_given_back():
+    class Model(Scripted):
+        def symptoms(self, x):
+            self.found = (self.training, torch.is_grad_enabled(), torch.rand(1))
+            return []
+
+    model = Model("")
+    model.inner = nn.Dropout()
+    model.inner.eval()
+    stream = torch.get_rng_state()
+    Watch(model, 100).look(10, (ROWS,))
+    assert model.found[:2] == (False, False) and model.training and not model.inner.training
+    assert torch.equal(torch.get_rng_state(), stream)
+
+
+# --- whole trainings
+
+
+def heard(model, x, recipe, capfd) -> tuple[list[str], str]:
+    """What a training is said to suffer from, and the text of it; nothing is on stderr, and nothing a Python warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = fit(model, x, recipe)
+    said = capfd.readouterr()
+    assert not said.err
+    return names(history.symptoms), said.out
+
+
+class Deaf(nn.Module):
+    """A decoder that ignores z."""
+
+    event = torch.Size((3,))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(3))
+
+    def forward(self, z):
+        return DiagonalGaussian(self.mean.expand(len(z), 3), 1.0)
+
+
+def test_a_vae_whose_decoder_ignores_z_says_so_once_and_its_twin_does_not(capfd):
+    torch.manual_seed(0)
+    encoder, recipe = lambda: GaussianHead(DenseNet(3, (2, 2), 16, 1), 2), Recipe(300, 64, 1e-2)
+    found, text = heard(VAE(encoder(), Deaf(), StandardNormal(2)), ROWS, recipe, capfd)
+    assert found == ["Posterior collapse"] and text.count("Posterior collapse") == 1
+    assert "nats a sample" in text and "To try: a KL weight" in text and max(map(len, text.splitlines())) <= 118
+    assert heard(vae_of(encoder(), dim=2), ROWS, recipe, capfd) == ([], "")
+
+
+def test_a_codebook_far_from_the_outputs_dies_and_is_named_and_revival_is_silent(capfd):
+    recipe = Recipe(400, 64, 3e-3)
+    found, text = heard(quantized(far_off(), MovingAverage(0.9)), ROWS, recipe, capfd)
+    assert found == ["Dead codes"] and "choose 1 of the 64 vectors" in text
+    assert heard(quantized(far_off(), MovingAverage(0.9), Revival(0.4)), ROWS, recipe, capfd) == ([], "")
+    assert heard(quantized(torch.randn(64, 2), ByGradient()), ROWS, recipe, capfd) == ([], "")
+
+
+def test_a_discriminator_against_a_generator_that_cannot_follow_wins(capfd):
+    torch.manual_seed(0)
+    recipe = Recipe(300, 64, 1e-2, betas=(0.5, 0.99))
+    gan = GAN(Spot(1.0, 30.0), nets.Critic(2, 16, 1), minimax(), pace=1e-6)
+    found, text = heard(gan, data.moons(), recipe, capfd)
+    assert found == ["The discriminator has won"] and "that of one without opinion 1.39" in text
+    healthy = GAN(nets.Sculptor(2, 2, 32, 1), nets.Critic(2, 32, 1), non_saturating().plus(R1(0.1)))
+    assert heard(healthy, data.moons(), Recipe(300, 64, 1e-3, betas=(0.5, 0.99)), capfd) == ([], "")
+
+
+def test_a_generator_that_says_one_thing_is_named(capfd):
+    torch.manual_seed(0)
+    gan = GAN(Spot(1e-3, 0.5), nets.Critic(2, 16, 1), non_saturating(), pace=1e-6)
+    found, text = heard(gan, data.moons(), Recipe(100, 64, 1e-3, betas=(0.5, 0.99)), capfd)
+    assert found == ["Mode collapse"] and "64 samples have 0.00% of the variance" in text and "Packed" in text
+
+
+@pytest.mark.parametrize("name", ["vae_digits", "vae_plane_digits", "vqvae_digits", "vqvae2_digits", "vqgan_digits",
+                                  "latent_digits", "dcgan_digits", "style_digits"])
+def test_the_shipped_weights_are_well(name):
+    images = data.mnist().test[:64]
+    x = data.Bits(images).fixed() if name.startswith("vae") else images
+    torch.manual_seed(0)
+    assert pretrained.load(name).symptoms(x) == []
+
+
+def test_the_shipped_vae_that_is_told_the_class_is_well():
+    mnist = data.mnist()
+    assert pretrained.load("cvae_digits").symptoms(data.Bits(mnist.test[:64]).fixed(), mnist.test_labels[:64]) == []

@@ -1,0 +1,211 @@
+"""The two exact worlds: probabilistic PCA and EM, against quadrature, autograd, eigenvalues, and the bound itself."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from dgm_course.core.distributions import Mixture
+from dgm_course.teach import latent_oracles as laws
+from dgm_course.vae import VAE, DiagonalGaussian, FullGaussian, LinearGaussian, e_step, gaussian_kl, m_step, mixture_bound
+
+
+def world(dim: int = 2, size: int = 4, std: float = 0.6) -> LinearGaussian:
+    return LinearGaussian(torch.randn(size, dim).double(), torch.randn(size).double(), std)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_log_p_and_the_posterior_are_the_integrals(dim):
+    model, x = world(dim), torch.randn(5, 4).double()
+    nodes, cell = laws.lattice(dim, 9.0, 700)
+    with torch.no_grad():
+        joint = laws.joint_on(nodes, x, model.likelihood, model.prior)
+        log_p = laws.log_marginal(joint, cell)
+        torch.testing.assert_close(model.log_prob(x), log_p)
+        posterior = model.posterior(x)
+        on_nodes = posterior.log_prob(nodes[:, None].expand(-1, 5, dim)).T
+        torch.testing.assert_close(on_nodes, joint - log_p[:, None], atol=1e-8, rtol=1e-8)
+
+
+def test_the_posterior_is_bayes_rule_at_any_z():
+    """log p(z|x) = log p(x|z) + log p(z) − log p(x), for a z of any dimension."""
+    model, x, z = world(3, 7), torch.randn(4, 7).double(), torch.randn(4, 3).double()
+    wanted = model.likelihood(z).log_prob(x) + model.prior.log_prob(z) - model.log_prob(x)
+    torch.testing.assert_close(model.posterior(x).log_prob(z), wanted)
+
+
+def test_passed_to_a_vae_the_bound_touches_with_every_sample():
+    model = world(3, 6)
+    vae, x = VAE(model.posterior, model.likelihood, model.prior), model.sample(9)
+    torch.testing.assert_close(vae.elbo(x, 1), model.log_prob(x))
+    torch.testing.assert_close(vae.log_prob_bound(x, 3), model.log_prob(x))
+
+
+def test_the_elbo_of_any_q_and_its_gap_in_closed_form():
+    model, x = world(2, 5), torch.randn(6, 5).double()
+    q = DiagonalGaussian(torch.randn(6, 2).double(), torch.rand(6, 2).double() + 0.2)
+    nodes, cell = laws.lattice(2, 9.0, 700)
+    with torch.no_grad():
+        joint = laws.joint_on(nodes, x, model.likelihood, model.prior)
+        torch.testing.assert_close(model.elbo(x, q), laws.elbo(joint, laws.density_on(nodes, q), cell))
+        gap = model.posterior(x).kl(q.mean, q.std)
+        torch.testing.assert_close(model.elbo(x, q) + gap, model.log_prob(x))
+        torch.testing.assert_close(gap, laws.kl(laws.density_on(nodes, q), joint - model.log_prob(x)[:, None], cell))
+    assert (gap > 0).all()
+
+
+def test_a_vae_with_these_parts_has_that_elbo():
+    model, x = world(2, 5), torch.randn(3, 5).double()
+    means, stds = torch.randn(3, 2).double(), torch.rand(3, 2).double() + 0.2
+    vae = VAE(lambda x: DiagonalGaussian(means, stds), model.likelihood, model.prior)
+    draws = torch.stack([vae.elbo(x, 100) for _ in range(100)]).detach()
+    assert ((draws.mean(0) - model.elbo(x, vae.encode(x))).abs() < 5 * draws.std(0) / 10).all()
+
+
+def test_the_marginal_has_the_moments_of_its_samples():
+    model = world(2, 3)
+    x, p = model.sample(40_000), model.marginal
+    error = x.std(0) / 200
+    assert ((x.mean(0) - p.mean[0]).abs() < 5 * error).all()
+    products = (x - p.mean[0])[:, :, None] * (x - p.mean[0])[:, None]
+    assert ((products.mean(0) - p.cov).abs() < 5 * products.std(0) / 200).all()
+
+
+def test_the_fitted_world_is_a_maximum_of_the_likelihood_and_beats_the_truth_on_its_own_data():
+    truth = world(2, 6)
+    x = truth.sample(500)
+    best = LinearGaussian.fitted(x, 2)
+    slopes = torch.autograd.grad(best.log_prob(x).mean(), list(best.parameters()))
+    assert max(float(s.abs().max()) for s in slopes) < 1e-8
+    assert best.log_prob(x).mean() > truth.log_prob(x).mean()
+    cov = best.posterior(x).cov
+    assert (cov - torch.diag(cov.diagonal())).abs().max() < 1e-9  # so the exact posterior is diagonal
+
+
+def test_em_on_the_linear_world_by_its_bound_climbs_to_the_fitted_one():
+    """The M-step by gradient ascent on the bound, the E-step exact: log p never falls, and ends where eigenvalues say."""
+    x = LinearGaussian(torch.tensor([[2.0], [1.0], [-1.0]]).double(), torch.zeros(3).double(), 0.5).sample(300)
+    model, best = LinearGaussian(torch.ones(3, 1).double(), x.mean(0), 1.0), LinearGaussian.fitted(x, 1)
+    before = []
+    for _ in range(40):
+        p = model.posterior(x)
+        q = DiagonalGaussian(p.mean.detach(), p.cov.detach().diagonal().sqrt())
+        before.append(model.log_prob(x).mean().item())
+        optimizer = torch.optim.LBFGS(model.parameters(), max_iter=40, line_search_fn="strong_wolfe")
+
+        def step(optimizer=optimizer, q=q):
+            optimizer.zero_grad()
+            loss = -model.elbo(x, q).mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(step)
+    assert all(later > earlier - 1e-9 for earlier, later in zip(before, before[1:], strict=False))
+    assert before[-1] == pytest.approx(best.log_prob(x).mean().item(), abs=1e-4) and before[-1] > before[0] + 1
+
+
+def test_a_full_gaussian_is_torchs_own():
+    root = torch.randn(3, 3).double().tril() + 2 * torch.eye(3).double()
+    mean, x = torch.randn(4, 3).double(), torch.randn(4, 3).double()
+    p = FullGaussian(mean, root @ root.T)
+    wanted = torch.distributions.MultivariateNormal(mean, root @ root.T)
+    torch.testing.assert_close(p.log_prob(x), wanted.log_prob(x))
+    q = torch.distributions.MultivariateNormal(x, torch.diag_embed(torch.full((4, 3), 0.49).double()))
+    torch.testing.assert_close(p.kl(x, torch.full((4, 3), 0.7).double()), torch.distributions.kl_divergence(q, wanted))
+    draws = p.sample(40_000)
+    centred = draws - mean
+    products = (centred[..., :, None] * centred[..., None, :]).mean(1)
+    assert ((products.mean(0) - p.cov).abs() < 5 * products.std(0) / 200).all()
+    diagonal = FullGaussian(mean, torch.diag(torch.tensor([0.5, 1.0, 2.0]).double()))
+    torch.testing.assert_close(diagonal.kl(x, torch.ones(4, 3).double()), gaussian_kl(
+        DiagonalGaussian(x, 1.0), DiagonalGaussian(mean, torch.tensor([0.5, 1.0, 2.0]).double().sqrt())))
+
+
+# --- EM
+
+
+def crowd(n: int = 400) -> tuple[Mixture, torch.Tensor]:
+    means = torch.tensor([[-2.0, 0.0], [2.0, 1.0], [0.0, -2.0]]).double()
+    truth = Mixture(torch.tensor([0.5, 0.3, 0.2]).double(), means, 0.7)
+    return truth, truth.sample(n)
+
+
+def start(k: int = 3) -> Mixture:
+    return Mixture(torch.ones(k).double(), torch.randn(k, 2).double(), 1.5)
+
+
+def test_the_bound_touches_after_the_e_step_and_lies_below_for_any_other_q():
+    _, x = crowd()
+    model = start()
+    q = e_step(model, x)
+    torch.testing.assert_close(mixture_bound(model, x, q), model.log_prob(x))
+    other = torch.rand(len(x), 3).double()
+    other = other / other.sum(1, keepdim=True)
+    gap = (other * (other.log() - q.log())).sum(1)  # KL(q ‖ p(k|x))
+    torch.testing.assert_close(mixture_bound(model, x, other) + gap, model.log_prob(x))
+    assert (gap > 0).all()
+
+
+def test_the_m_step_is_the_maximum_of_the_bound():
+    """The gradient of the bound by weights, means and deviations is zero there, by autograd."""
+    _, x = crowd()
+    q = e_step(start(), x)
+    best = m_step(x, q)
+    parts = [best.weights.log().clone(), best.means.clone(), best.stds.log().clone()]
+    for part in parts:
+        part.requires_grad_()
+    each = -0.5 * (((x[:, None] - parts[1]) / parts[2].exp()) ** 2 + math.log(2 * math.pi)).sum(-1) - parts[2].sum(1)
+    bound = (q * (parts[0].log_softmax(0) + each)).sum()
+    for slope in torch.autograd.grad(bound, parts):
+        assert slope.abs().max() < 1e-8
+
+
+def test_log_likelihood_never_falls_and_em_finds_the_components():
+    truth, x = crowd(2000)
+    model, history = start(), []
+    for _ in range(100):
+        history.append(model.log_prob(x).mean().item())
+        model = m_step(x, e_step(model, x))
+    assert all(later > earlier - 1e-12 for earlier, later in zip(history, history[1:], strict=False))
+    assert history[-1] > truth.log_prob(x).mean() - 0.01
+    apart = torch.cdist(truth.means, model.means).min(1).values
+    assert apart.max() < 0.2 and (model.weights.sort().values - truth.weights.sort().values).abs().max() < 0.05
+
+
+def lonely() -> tuple[torch.Tensor, torch.Tensor]:
+    """Three points on a line, the first of them a component's only one."""
+    return torch.tensor([[0.0], [5.0], [6.0]]).double(), torch.tensor([[1.0, 0], [0, 1], [0, 1]]).double()
+
+
+REFUSED = {
+    "no noise": (lambda: LinearGaussian(torch.ones(3, 1), torch.zeros(3), 0.0), "std is 0.*singular"),
+    "a bias of another size": (lambda: LinearGaussian(torch.ones(3, 1), torch.zeros(2), 1.0), r"weight is \(3, 1\)"),
+    "data without noise": (lambda: LinearGaussian.fitted(torch.randn(50, 1).double() @ torch.randn(1, 4).double(), 1),
+                           "lie in 1 dimensions.*singular"),
+    "as many latents as data": (lambda: LinearGaussian.fitted(torch.randn(50, 3), 3), "dim is 3"),
+    "one point": (lambda: LinearGaussian.fitted(torch.randn(1, 3), 1), "at least two points"),
+    "a singular covariance": (lambda: FullGaussian(torch.zeros(1, 2), torch.ones(2, 2)), "singular"),
+    "a covariance of another size": (lambda: FullGaussian(torch.zeros(1, 2), torch.eye(3)), r"cov \(3, 3\)"),
+    "x of another size": (lambda: world().log_prob(torch.zeros(3, 5).double()), r"\(3, 5\)"),
+    "NaN": (lambda: world().log_prob(torch.full((3, 4), math.nan).double()), "NaN"),
+    "q without a row a point": (lambda: m_step(torch.randn(5, 2), torch.ones(4, 2) / 2), r"q is \(4, 2\)"),
+    "q that sums to two": (lambda: m_step(torch.randn(5, 2), torch.ones(5, 2)), "sum to one"),
+    "a component on a point": (lambda: m_step(*lonely()), "component 0 has shrunk"),
+    "a component without data": (
+        lambda: m_step(torch.randn(5, 2), torch.eye(2)[torch.zeros(5).long()]), "component 1.*mass 0"),
+    "no points": (lambda: m_step(torch.zeros(0, 2), torch.zeros(0, 2)), "empty batch"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_is_refused_in_a_sentence(name):
+    action, words = REFUSED[name]
+    with pytest.raises(ValueError, match=words):
+        action()
+
+
+def test_a_least_deviation_keeps_a_component_alive():
+    model = m_step(*lonely(), 0.3)
+    assert model.stds.min() == pytest.approx(0.3)
+    assert "2 latent and 4 visible" in repr(world()) and "full covariance" in repr(world().marginal)

@@ -1,0 +1,141 @@
+"""The parts of a VAE: heads against torch's own densities and counts of samples, priors against integrals and each other."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dgm_course.nets import DenseNet
+from dgm_course.teach import latent_oracles as laws
+from dgm_course.vae import VAE, AggregatedPosterior, Bernoulli, DiagonalGaussian, MixturePrior, SharedGaussianHead, VampPrior
+
+from .models import EVENT, HEADS, PRIORS, each_head, encoder, within
+
+
+@pytest.fixture(params=PRIORS)
+def prior(request):
+    return PRIORS[request.param]()
+
+
+# --- heads
+
+
+@each_head
+def test_a_density_sums_to_one_and_bits_too(head):
+    """Over all 64 images for bits; by one coordinate after the other for independent Gaussians."""
+    p = HEADS[head](2)(torch.randn(1, 2, dtype=torch.float64))
+    if head.startswith("bits"):
+        every = torch.tensor([[i >> k & 1 for k in range(6)] for i in range(64)]).view(64, 1, *EVENT)
+        total = torch.stack([p.log_prob(x) for x in every]).exp().sum()
+        assert total.item() == pytest.approx(1, abs=1e-12)
+    else:
+        line = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
+        mean, std = p.mean.flatten(), p.std.flatten()
+        each = DiagonalGaussian(mean[None], std[None]).log_prob(line[:, None, None].expand(-1, 1, 6))
+        by_hand = torch.distributions.Normal(mean, std).log_prob(line[:, None]).sum(1)
+        torch.testing.assert_close(each[:, 0], by_hand)
+
+
+def test_the_log_probability_is_torchs_own():
+    mean, std = torch.randn(4, *EVENT).double(), torch.rand(4, *EVENT).double() + 0.2
+    x, bits = torch.randn(3, 4, *EVENT).double(), torch.randint(2, (3, 4, *EVENT))
+    wanted = torch.distributions.Independent(torch.distributions.Normal(mean, std), 3).log_prob(x)
+    torch.testing.assert_close(DiagonalGaussian(mean, std).log_prob(x), wanted)
+    wanted = torch.distributions.Independent(torch.distributions.Bernoulli(logits=mean), 3).log_prob(bits.double())
+    torch.testing.assert_close(Bernoulli(mean).log_prob(bits), wanted)
+
+
+@each_head
+def test_samples_have_the_moments_of_the_head(head):
+    p = HEADS[head](2)(torch.randn(3, 2, dtype=torch.float64))
+    x = p.sample(20_000)
+    assert x.shape == (20_000, 3, *EVENT)
+    if head == "bits that hear each other":
+        every = torch.tensor([[i >> k & 1 for k in range(6)] for i in range(64)]).view(64, 1, *EVENT)
+        chance = torch.stack([p.log_prob(e.expand(3, *EVENT)) for e in every]).exp()  # (64, 3)
+        within(x.double(), torch.einsum("eb,exyz->bxyz", chance, every[:, 0].double().view(64, *EVENT)))
+    else:
+        within(x.double(), p.mean)
+
+
+def test_a_gaussian_with_fixed_deviation_is_squared_error_and_bits_are_cross_entropy():
+    """The erratum: −log p(x|z) = ‖x − x'‖²/2σ² + const for one, cross-entropy and not squared error for the other."""
+    mean, x, bits = torch.rand(9, 6).double(), torch.rand(9, 6).double(), torch.randint(2, (9, 6)).double()
+    squares = (x - mean).square().sum(1)
+    left = -DiagonalGaussian(mean, 0.3).log_prob(x)
+    torch.testing.assert_close(left - squares / 0.18, torch.full((9,), 3 * math.log(2 * math.pi * 0.09)).double())
+    cross = F.binary_cross_entropy(mean, bits, reduction="none").sum(1)
+    torch.testing.assert_close(-Bernoulli(mean.logit()).log_prob(bits), cross)
+    line = torch.stack([(bits - mean).square().sum(1), torch.ones(9).double()], 1)
+    best = line @ torch.linalg.lstsq(line, cross[:, None]).solution
+    assert (best[:, 0] - cross).abs().max() > 1e-2  # no affine function of the squared error
+
+
+def test_the_learned_deviation_ends_at_the_root_mean_squared_error():
+    net = nn.Sequential(DenseNet(2, 6, depth=0))
+    head, x = SharedGaussianHead(net, EVENT, 3.0).double(), torch.randn(200, *EVENT).double()
+    head.net.requires_grad_(False)
+    z, optimizer = torch.zeros(200, 2).double(), torch.optim.Adam([head.log_std], 0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        (-head(z).log_prob(x).mean()).backward()
+        optimizer.step()
+    assert head.log_std.exp().item() == pytest.approx((x - head(z).mean).square().mean().sqrt().item(), rel=1e-4)
+
+
+# --- priors
+
+
+def test_a_prior_is_normalised_and_has_the_moments_of_its_samples(prior):
+    nodes, cell = laws.lattice(2, 9.0, 240)
+    p = prior.log_prob(nodes).detach().exp() * cell
+    assert p.sum().item() == pytest.approx(1, abs=1e-6)
+    z = prior.sample(20_000)
+    assert z.shape == (20_000, 2) and z.dtype == torch.float64 and not z.requires_grad
+    within(z, p @ nodes, "mean")
+    within((z[:, :, None] * z[:, None]), torch.einsum("m,mi,mj->ij", p, nodes, nodes), "second moment")
+
+
+def test_a_mixture_prior_is_its_mixture_and_starts_with_parted_components():
+    p, z = MixturePrior(4, 3).double(), torch.randn(7, 3).double()
+    torch.testing.assert_close(p.log_prob(z), p.mixture.log_prob(z))
+    assert p.means.std() > 0.3
+
+
+def test_pseudo_inputs_are_seen_through_the_shared_encoder_and_it_is_not_counted_twice():
+    own = encoder(2)
+    vae = VAE(own, HEADS["bits"](2), VampPrior(own, torch.rand(4, *EVENT).double()))
+    assert {n for n, _ in vae.prior.named_parameters()} == {"inputs"}
+    before = vae.prior.log_prob(torch.zeros(1, 2).double())
+    with torch.no_grad():
+        own.net.layers[0].bias += 1
+    assert (vae.prior.log_prob(torch.zeros(1, 2).double()) - before).abs() > 1e-6
+    twin = copy.deepcopy(vae)
+    assert twin.prior._shared[0] is twin.encoder
+
+
+def test_one_pseudo_input_a_datum_is_the_aggregated_posterior():
+    own, x, z = encoder(2), torch.rand(9, *EVENT).double(), torch.randn(5, 2).double()
+    torch.testing.assert_close(VampPrior(own, x).log_prob(z), AggregatedPosterior(own(x)).log_prob(z))
+
+
+def test_the_encoder_of_a_vamp_prior_goes_where_the_prior_goes_and_is_still_none_of_its_weights():
+    own = encoder(2).float()
+    prior = VampPrior(own, torch.rand(4, *EVENT)).double()
+    assert next(own.parameters()).dtype == prior.log_prob(torch.zeros(3, 2).double()).dtype == torch.float64
+    assert [name for name, _ in prior.named_parameters()] == ["inputs"]
+
+
+def test_the_aggregated_posterior_is_the_mean_of_the_posteriors_in_any_blocks():
+    q, z = encoder(2)(torch.randn(23, *EVENT).double()), torch.randn(11, 2).double()
+    agg = AggregatedPosterior(q)
+    wanted = torch.stack([q.log_prob(point.expand(23, 2)).exp().mean() for point in z]).log()
+    torch.testing.assert_close(agg.log_prob(z), wanted)
+    agg.block = 7
+    torch.testing.assert_close(agg.log_prob(z), wanted)
+    torch.testing.assert_close(agg.responsibilities(z).sum(1), torch.ones(11).double())
