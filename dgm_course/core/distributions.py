@@ -1,13 +1,9 @@
-"""Distributions that know their own density, score and samples: the exact answers of the course.
+"""Distributions with exact answers: torch.distributions where it has them, and two closed worlds beside it.
 
-A distribution is a value with ``sample(n) -> (n, *event)``, ``log_prob(x) -> (B,)`` and ``score(x)``, the gradient
-of log_prob.  Event dimensions are always summed inside, so log_prob is one number a sample.
-
-Two are enough to know everything about Gaussian paths.  A ``Gaussian`` is the noise at one end.  A ``Mixture`` of
-Gaussians can be bent into any toy data set, and it stays a mixture when one scales it and adds Gaussian noise:
-so the marginal of a mixture along any Gaussian path is again a mixture, with its exact score in closed form.
-A network is then never judged by eye: the right answer stands beside it.  A ``Table`` is the same for tokens: so few
-short sequences that each has its probability written down.
+* `DiagNormal`: torch's Independent(Normal), with batch and event shapes; `StandardNormal`: N(0, I) as a module.
+* `Mixture` of Gaussians: log_prob, score and samples in closed form.  Scaled and with Gaussian noise added it stays a
+  mixture, so its marginal along any Gaussian path is exact, and a network is judged against the right answer.
+* `Table`: the same for tokens, few and short sequences with their probabilities written down.
 """
 from __future__ import annotations
 
@@ -15,60 +11,102 @@ import copy
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
 
-from .checks import expect_batch, expect_some
-from .tensors import flat
+from .checks import expect_batch
 
-LOG_2PI = math.log(2 * math.pi)
-
-
-def normal_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """log N(x; mean, std²), coordinate by coordinate, without any sum."""
-    return -0.5 * ((x - mean) / std) ** 2 - torch.log(std) - 0.5 * LOG_2PI
+Count = int | tuple[int, ...]  # of samples: a number or a shape
 
 
-class Gaussian:
-    """N(mean, std² I): independent coordinates.  mean, std (*event), std > 0."""
+class IndependentEvent(Independent):
+    """Independent coordinates: torch's Independent over the last ``ndims`` axes, for empty batches too.
 
-    def __init__(self, mean: Tensor, std: Tensor | float) -> None:
-        self.mean = mean
-        self.std = torch.as_tensor(std, dtype=mean.dtype, device=mean.device).expand_as(mean)
-        if self.std.device.type == "cpu" and not (self.std > 0).all():  # a look at a GPU's values would wait for it
-            raise ValueError(f"a standard deviation is {float(self.std.min()):.4g}: expected all of them above 0.")
+    ``sample(n)`` and ``rsample(n)``, n a number or a shape, give (n, *batch, *event)."""
 
-    @property
-    def event(self) -> torch.Size:
-        return self.mean.shape
-
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """mean + std · eps  ->  (n, *event)"""
-        eps = torch.randn(n, *self.event, dtype=self.mean.dtype, device=self.mean.device, generator=generator)
-        return self.mean + self.std * eps
+    def __init__(self, base: Distribution, ndims: int, device: torch.device) -> None:
+        super().__init__(base, ndims, validate_args=False)
+        self.device = device
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log N(x; mean, std² I), summed over the event.  x (B, *event) -> (B,)"""
-        expect_batch(x, self.event, on=self.mean.device)
-        return flat(normal_log_prob(x, self.mean, self.std)).sum(1)
+        """Σ over the event; torch's own cannot sum an empty batch.  x (..., *batch, *event) -> (..., *batch)"""
+        each = self.base_dist.log_prob(self._expect(x))
+        return each.flatten(-len(self.event_shape)).sum(-1) if self.event_shape else each
 
-    def score(self, x: Tensor) -> Tensor:
-        """∇ log N = (mean − x) / std².  x (B, *event) -> (B, *event)"""
-        return (self.mean - expect_batch(x, self.event, on=self.mean.device)) / self.std**2
+    def _extended_shape(self, n: Count = ()) -> torch.Size:
+        """(n, *batch, *event)"""
+        return super()._extended_shape((n,) if isinstance(n, int) else n)
+
+    def _expect(self, x: Tensor) -> Tensor:
+        """x where it broadcasts to this batch and event and is on its device, or a ValueError."""
+        shape = self.batch_shape + self.event_shape
+        event = len(self.event_shape)
+        fits = x.ndim >= event and x.shape[x.ndim - event:] == self.event_shape and all(
+            a == b or 1 in (a, b) for a, b in zip(reversed(x.shape), reversed(shape)))
+        if not fits:
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected (..., {', '.join(map(str, shape))}), one sample for "
+                             "each condition.")
+        if x.device != self.device:
+            raise ValueError(f"x is on the device {x.device}: expected {self.device}.")
+        return x
+
+
+class DiagNormal(IndependentEvent):
+    """N(mean, diag std²): torch's Independent(Normal).  mean (*batch, *event) with ``ndims`` axes of the event."""
+
+    def __init__(self, mean: Tensor, std: Tensor | float, ndims: int = 1) -> None:
+        if not isinstance(std, Tensor) and not std > 0:
+            raise ValueError(f"a standard deviation is {std:.4g}: expected it above 0.")
+        std = torch.as_tensor(std, dtype=mean.dtype, device=mean.device)
+        super().__init__(Normal(mean, std, validate_args=False), ndims, mean.device)
+
+    def rsample(self, n: Count = ()) -> Tensor:
+        """mean + std ⊙ ε, ε ~ N(0, I), differentiable.                        (lecture 5, Reparameterization Trick)"""
+        shape = self._extended_shape(n)
+        eps = torch.randn(shape, dtype=self.mean.dtype, device=self.device)  # torch.normal would sync a GPU
+        return self.mean + self.stddev * eps
+
+    @torch.no_grad()
+    def sample(self, n: Count = ()) -> Tensor:
+        """As ``rsample``, without a gradient.  -> (n, *batch, *event)"""
+        return self.rsample(n)
+
+
+class StandardNormal(nn.Module):
+    """N(0, I) over an event, as a module: it moves with the model it is part of and has no weights."""
+
+    def __init__(self, *event: int) -> None:
+        super().__init__()
+        self.event = torch.Size(event)
+        self.register_buffer("zero", torch.zeros(()), persistent=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """(*event)"""
+        return self.zero.expand(self.event)
+
+    @property
+    def stddev(self) -> Tensor:
+        """(*event)"""
+        return self.mean + 1
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log N(z; 0, I).  z (B, *event) -> (B,)"""
+        expect_batch(z, self.event, "z", on=self.zero.device)
+        return DiagNormal(self.mean, 1.0, len(self.event)).log_prob(z)
+
+    def sample(self, n: int) -> Tensor:
+        """-> (n, *event), in the dtype and on the device of the module"""
+        return torch.randn(n, *self.event, dtype=self.zero.dtype, device=self.zero.device)
 
     def __repr__(self) -> str:
-        return f"Gaussian over {tuple(self.event)}: mean {self.mean.mean():.3g}, std {self.std.mean():.3g} (averages)"
-
-
-def standard_normal(*event: int, dtype: torch.dtype | None = None) -> Gaussian:
-    """N(0, I) over the given event shape: the noise at t = 0."""
-    return Gaussian(torch.zeros(event, dtype=dtype), 1.0)
+        return f"N(0, I) over {tuple(self.event)}"
 
 
 class Mixture:
     """p(x) = Σ_k w_k N(x; m_k, diag s_k²), every quantity in closed form.
 
-    weights (K,), positive, normalised here; means (K, D); stds a number, (K, 1) or (K, D), all above 0.
-    ``name`` is what figures and reprs call it."""
+    weights (K,), positive, normalised here; means (K, D); stds a number, (K, 1) or (K, D), all above 0; name for figures."""
 
     def __init__(self, weights: Tensor, means: Tensor, stds: Tensor | float, name: str = "mixture") -> None:
         if means.ndim != 2 or weights.shape != means.shape[:1]:
@@ -103,7 +141,7 @@ class Mixture:
         return second - torch.outer(self.mean, self.mean)
 
     def to(self, like: Tensor | torch.dtype | torch.device) -> Mixture:
-        """The same mixture in another dtype or on another device."""
+        """The same, of the same class, in another dtype or on another device."""
         twin = copy.copy(self)
         twin.weights, twin.means, twin.stds = (part.to(like) for part in (self.weights, self.means, self.stds))
         return twin
@@ -128,7 +166,7 @@ class Mixture:
     def joint_log_prob(self, x: Tensor) -> Tensor:
         """log w_k + log N(x; m_k, s_k²).  x (B, D) -> (B, K)"""
         expect_batch(x, self.event, on=self.means.device)
-        return self.weights.log() + normal_log_prob(x[:, None], self.means, self.stds).sum(-1)
+        return self.weights.log() + DiagNormal(self.means, self.stds).log_prob(x[:, None])
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log Σ_k w_k N(x; m_k, s_k²).  x (B, D) -> (B,)"""
@@ -220,9 +258,3 @@ class Table:
     def __repr__(self) -> str:
         return (f"{self.name}: all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols, "
                 f"{float(self.entropy):.3g} nats")
-
-
-def sample_mean(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over the batch and its standard error s/√n.  values (B, *event) -> two of (*event)"""
-    expect_some(values, "values")
-    return values.mean(0), values.std(0) / math.sqrt(len(values))

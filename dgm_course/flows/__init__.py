@@ -9,7 +9,8 @@ mean of it, its ``sample`` goes the other way.  It has what a prior needs, so a 
 * `splines`: a curve for one coordinate;  `images`: the way from pixels to noise and back;
 * `continuous`: infinitely many layers, each infinitely thin: the determinant becomes an integral of a trace.
 """
-from .bijections import Affine, Bijection, Compose, Linear, Normal, Permutation
+from ..core.distributions import StandardNormal
+from .bijections import Affine, Bijection, Compose, Linear, Permutation
 from .continuous import ContinuousFlow
 from .couplings import Coupling, MaskedAutoregressive, MaskedCoupling, Planar, autoregressive, couplings, mlp, planars
 from .flow import Flow
@@ -17,5 +18,5 @@ from .images import Asker, Dequantise, Factor, Logit, Squeeze, set_scales, two_s
 from .splines import Spline, grey_spline
 
 __all__ = ["Affine", "Asker", "Bijection", "Compose", "ContinuousFlow", "Coupling", "Dequantise", "Factor", "Flow", "Linear",
-           "Logit", "MaskedAutoregressive", "MaskedCoupling", "Normal", "Permutation", "Planar", "Spline", "Squeeze",
+           "Logit", "MaskedAutoregressive", "MaskedCoupling", "Permutation", "Planar", "Spline", "Squeeze", "StandardNormal",
            "autoregressive", "couplings", "grey_spline", "mlp", "planars", "set_scales", "two_scales"]

@@ -9,15 +9,23 @@ nothing but order (`Permutation`); those with networks inside are in `triangular
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_batch, expect_some
-from ..core.distributions import normal_log_prob
+from ..core.distributions import StandardNormal
 from ..core.tensors import flat
 
 Change = tuple[Tensor, Tensor]  # z (B, *event) and ladj (B,)
+
+
+def as_base(base: Any) -> Any:
+    """The density of z: N(0, I) where base is a shape, such as 2 or (784,), otherwise base itself."""
+    if isinstance(base, int):
+        return StandardNormal(base)
+    return StandardNormal(*base) if isinstance(base, (tuple, list)) else base
 
 
 def total(values: Tensor) -> Tensor:
@@ -159,24 +167,3 @@ class Permutation(Bijection):
 
     def extra_repr(self) -> str:
         return f"order {self.order.tolist()}"
-
-
-class Normal(nn.Module):
-    """N(0, I) over an event, as a module: it moves with the flow that ends in it."""
-
-    def __init__(self, *event: int) -> None:
-        super().__init__()
-        self.event = event
-        self.register_buffer("zero", torch.zeros(()), persistent=False)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """log N(z; 0, I).  (B, *event) -> (B,)"""
-        expect_batch(z, self.event, "z", on=self.zero.device)
-        return total(normal_log_prob(z, self.zero, self.zero + 1))
-
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """(n, *event), in the dtype and on the device of the flow"""
-        return torch.randn(n, *self.event, dtype=self.zero.dtype, device=self.zero.device, generator=generator)
-
-    def extra_repr(self) -> str:
-        return f"N(0, I) over {self.event}"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_batch, expect_some
 from ..core.ode import Field, Method, divergence, rk4, solve, walk
-from .bijections import Normal
+from .bijections import as_base
 
 Trace = Callable[[Field, Tensor, Tensor], Tensor]
 
@@ -35,7 +35,7 @@ class ContinuousFlow(nn.Module):
         if steps < 1:
             raise ValueError(f"steps is {steps}: expected at least one.")
         self.field, self.steps, self.method, self.trace, self.span = field, steps, method, trace, tuple(span)
-        self.base = Normal(*((base,) if isinstance(base, int) else base)) if isinstance(base, (int, tuple, list)) else base
+        self.base = as_base(base)
 
     def times(self, like: Tensor) -> Tensor:
         """steps + 1 equal times from noise to data, as x needs them."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_some
 from ..core.tensors import threads_for
-from .bijections import Bijection, Compose, Normal
+from .bijections import Bijection, Compose, as_base
 
 
 class Flow(nn.Module):
@@ -23,7 +23,7 @@ class Flow(nn.Module):
     def __init__(self, layers: Bijection | Sequence[Bijection], base: Any) -> None:
         super().__init__()
         self.f = layers if isinstance(layers, Compose) else Compose([layers] if isinstance(layers, Bijection) else layers)
-        self.base = Normal(*((base,) if isinstance(base, int) else base)) if isinstance(base, (int, tuple, list)) else base
+        self.base = as_base(base)
         if not hasattr(self.base, "log_prob") or not hasattr(self.base, "sample"):
             raise TypeError(f"base is a {type(base).__name__}: expected an object with log_prob and sample, or a shape.")
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.checks import expect_batch, expect_some
-from ..core.distributions import Gaussian
+from ..core.distributions import DiagNormal
 from ..core.metrics import GRID, Grid, LogDensity
 from ..core.tensors import flat
 from ..training.diagnostics import Symptom, critic_won, mode_collapse
@@ -179,9 +179,9 @@ class Affine(nn.Module):
         self.log_scale = nn.Parameter(torch.as_tensor(scale).to(shift).expand_as(shift).log())
 
     @property
-    def density(self) -> Gaussian:
+    def density(self) -> DiagNormal:
         """N(shift, scale² I) as it is now."""
-        return Gaussian(self.shift.detach(), self.log_scale.detach().exp())
+        return DiagNormal(self.shift.detach(), self.log_scale.detach().exp())
 
     def forward(self, z: Tensor) -> Tensor:
         return self.shift + self.log_scale.exp() * z

@@ -89,7 +89,7 @@ class Continuous(FirstStage):
     def rebuild(self, x: Tensor) -> Rebuilt:
         """mean of −log p(x|z) + kl_weight · KL(q ‖ p), one draw of z each, and the picture of that draw."""
         q = self.model.encode(expect_some(x))
-        z = q.sample(1)
+        z = q.rsample((1,))
         p = self.model.decode(z[0])
         return Rebuilt((self.model.kl_weight * self.model.kl(q, z) - p.log_prob(x)).mean(), p.mean)
 

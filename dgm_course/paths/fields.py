@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.distributions import normal_log_prob
+from ..core.distributions import DiagNormal
 from ..core.ode import Method, divergence, log_density, walk
 from ..core.tensors import threads_for
 
@@ -103,5 +103,5 @@ class PathField(nn.Module):
                              "source's density as log_base= of dynamics.log_density, or on a mask path elbo(x).")
         ts = self.times(steps, x).flip(0)
         sigma = self.path.sigma(ts[-1])
-        base = lambda y: normal_log_prob(y, torch.zeros_like(sigma), sigma).flatten(1).sum(1)
-        return log_density(self, x, ts, base, divergence)
+        base = DiagNormal(torch.zeros_like(x[0]), sigma, x.ndim - 1)
+        return log_density(self, x, ts, base.log_prob, divergence)

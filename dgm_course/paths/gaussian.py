@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_alike, expect_batch, expect_some, expect_time
-from ..core.distributions import Mixture, normal_log_prob
+from ..core.distributions import DiagNormal, Mixture
 from ..core.ode import euler
 from ..core.tensors import over
 from .fields import PathField
@@ -350,7 +350,7 @@ class ExactField(PathField):
         at = self.path.at(t, xt)
         data, origin = (m.to(xt) for m in (self.data, self.origin))
         weights, means, variances = self.path._blend(data, t)
-        joint = weights.log() + normal_log_prob(xt[:, None], means, variances.sqrt()).sum(-1)
+        joint = weights.log() + DiagNormal(means, variances.sqrt()).log_prob(xt[:, None])
         pull = (xt[:, None] - means) / variances  # (B, K, D)
         alpha, sigma = (value[..., None] for value in at[:2])
         k1 = data.means.repeat(len(origin.means), 1), data.stds.repeat(len(origin.means), 1)

@@ -39,7 +39,7 @@ def vqgan_game(model: VQVAE) -> Adversarial:
 def digits_stage() -> VAE:
     """A VAE with 4 x 7 x 7 latent numbers and a KL so light that they say nearly everything."""
     decoder = picture_head(GRID[0], 32)
-    return VAE(GaussianHead(GridEncoder(2 * GRID[0], 32), GRID), decoder, StandardNormal(GRID), kl_weight=0.02)
+    return VAE(GaussianHead(GridEncoder(2 * GRID[0], 32), GRID), decoder, StandardNormal(*GRID), kl_weight=0.02)
 
 
 def stage_game(model: VAE) -> Adversarial:

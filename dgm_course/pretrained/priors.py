@@ -18,7 +18,7 @@ from .. import data
 from ..core.tensors import device, seed
 from ..flows import Flow, autoregressive, couplings
 from ..training.config import Recipe, linear
-from ..vae import VAE, AggregatedPosterior, DiagonalGaussian, MixturePrior, VampPrior
+from ..vae import VAE, AggregatedPosterior, DiagNormal, MixturePrior, VampPrior
 from .evaluation import judged
 from .files import Entry, itself, read_into
 from .vae import IMAGE, digits_vae
@@ -37,7 +37,7 @@ def codes(images: Tensor, model: VAE | None = None) -> AggregatedPosterior:
     encode = (model or frozen()).encode
     seed(0)
     parts = [encode(data.binarise(part, "dynamic")) for part in images.split(2000)]
-    return AggregatedPosterior(DiagonalGaussian(torch.cat([q.mean for q in parts]), torch.cat([q.std for q in parts])))
+    return AggregatedPosterior(DiagNormal(torch.cat([q.mean for q in parts]), torch.cat([q.stddev for q in parts])))
 
 
 def digits_mixture() -> MixturePrior:

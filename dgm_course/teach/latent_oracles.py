@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..vae import DiagonalGaussian
+from ..core.distributions import DiagNormal
 
 
 def lattice(dim: int, half: float = 8.0, points: int = 400) -> tuple[Tensor, float]:
@@ -33,9 +33,9 @@ def log_marginal(joint: Tensor, cell: float) -> Tensor:
     return joint.logsumexp(1) + math.log(cell)
 
 
-def density_on(nodes: Tensor, q: DiagonalGaussian) -> Tensor:
+def density_on(nodes: Tensor, q: DiagNormal) -> Tensor:
     """log q_i(z) at every node.  q of (B, d) -> (B, M)"""
-    return q.log_prob(nodes[:, None].expand(len(nodes), *q.mean.shape)).T
+    return q.log_prob(nodes[:, None]).T
 
 
 def elbo(joint: Tensor, log_q: Tensor, cell: float) -> Tensor:

@@ -12,52 +12,17 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import MultivariateNormal, kl_divergence, register_kl
 
 from ..core.checks import expect_batch, expect_some
-from ..core.distributions import LOG_2PI, Mixture
-from .heads import DiagonalGaussian
-from .priors import StandardNormal
+from ..core.distributions import DiagNormal, Mixture, StandardNormal
+from .heads import gaussian_kl
 
 
-class FullGaussian:
-    """N(mean, cov), one mean a row of a batch, one covariance for all.  mean (B, D), cov (D, D), positive definite"""
-
-    def __init__(self, mean: Tensor, cov: Tensor) -> None:
-        if mean.ndim != 2 or cov.shape != (mean.shape[1],) * 2:
-            raise ValueError(f"mean is {tuple(mean.shape)} and cov {tuple(cov.shape)}: expected (B, D) and (D, D).")
-        root, failed = torch.linalg.cholesky_ex(cov)
-        if failed:
-            least = float(torch.linalg.eigvalsh(cov.detach()).min())
-            raise ValueError(f"the covariance has an eigenvalue of {least:.3g}, so it is singular: expected all of them "
-                             "above 0, or there is no density (no noise at all, or more directions than points?).")
-        self.mean, self.cov, self.root = mean, cov, root
-
-    @property
-    def event(self) -> torch.Size:
-        return self.mean.shape[1:]
-
-    def sample(self, n: int) -> Tensor:
-        """mean + L ε with L Lᵀ = cov.  -> (n, B, D)"""
-        eps = torch.randn(n, *self.mean.shape, dtype=self.mean.dtype, device=self.mean.device)
-        return self.mean + eps @ self.root.T
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """log N(x; mean, cov).  x (..., B, D) -> (..., B)"""
-        return -0.5 * self._squared(x - self.mean) - self.root.diagonal().log().sum() - x.shape[-1] / 2 * LOG_2PI
-
-    def _squared(self, away: Tensor) -> Tensor:
-        """awayᵀ cov⁻¹ away.  (..., D) -> (...)"""
-        flat = away.reshape(-1, away.shape[-1])
-        return torch.linalg.solve_triangular(self.root, flat.T, upper=False).square().sum(0).view(away.shape[:-1])
-
-    def kl(self, mean: Tensor, std: Tensor) -> Tensor:
-        """KL(N(mean, diag std²) ‖ this), in closed form.  mean, std (B, D) -> (B,)"""
-        precision = torch.cholesky_inverse(self.root)
-        spread = (std**2) @ precision.diagonal() - 2 * std.log().sum(-1) + 2 * self.root.diagonal().log().sum()
-        return 0.5 * (spread + self._squared(mean - self.mean) - mean.shape[-1])
-
-    def __repr__(self) -> str:
-        return f"{len(self.mean)} Gaussians in {self.mean.shape[1]} dimensions with one full covariance"
+@register_kl(DiagNormal, MultivariateNormal)
+def _kl_to_full(q: DiagNormal, p: MultivariateNormal) -> Tensor:
+    """KL(q ‖ p) of a diagonal q and a full p, in closed form.  -> (B,)"""
+    return kl_divergence(MultivariateNormal(q.mean, scale_tril=torch.diag_embed(q.stddev), validate_args=False), p)
 
 
 class LinearGaussian(nn.Module):
@@ -96,37 +61,37 @@ class LinearGaussian(nn.Module):
         return self.log_std.exp()
 
     @property
-    def marginal(self) -> FullGaussian:
+    def marginal(self) -> MultivariateNormal:
         """p(x) = N(b, W Wᵀ + σ² I)"""
         eye = torch.eye(len(self.bias)).to(self.bias)
-        return FullGaussian(self.bias[None], self.weight @ self.weight.T + self.std**2 * eye)
+        return MultivariateNormal(self.bias, self.weight @ self.weight.T + self.std**2 * eye, validate_args=False)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x), exactly.  x (B, D) -> (B,)"""
-        return self.marginal.log_prob(expect_batch(x, self.bias.shape, on=self.bias.device)[:, None])[:, 0]
+        return self.marginal.log_prob(expect_batch(x, self.bias.shape, on=self.bias.device))
 
-    def posterior(self, x: Tensor) -> FullGaussian:
+    def posterior(self, x: Tensor) -> MultivariateNormal:
         """p(z | x) = N(M⁻¹ Wᵀ (x − b), σ² M⁻¹), M = Wᵀ W + σ² I.  x (B, D)"""
         expect_batch(x, self.bias.shape, on=self.bias.device)
         m = self.weight.T @ self.weight + self.std**2 * torch.eye(self.weight.shape[1]).to(self.bias)
-        return FullGaussian(torch.linalg.solve(m, self.weight.T @ (x - self.bias).T).T,
-                            self.std**2 * torch.cholesky_inverse(torch.linalg.cholesky(m)))
+        mean = torch.linalg.solve(m, self.weight.T @ (x - self.bias).T).T
+        return MultivariateNormal(mean, precision_matrix=m / self.std**2, validate_args=False)
 
-    def likelihood(self, z: Tensor) -> DiagonalGaussian:
+    def likelihood(self, z: Tensor) -> DiagNormal:
         """p(x | z) = N(W z + b, σ² I).  z (B, d)"""
-        return DiagonalGaussian(z @ self.weight.T + self.bias, self.std)
+        return DiagNormal(z @ self.weight.T + self.bias, self.std)
 
     def sample(self, n: int) -> Tensor:
         """-> (n, D)"""
-        return self.likelihood(self.prior.sample(n)).sample(1)[0].detach()
+        return self.likelihood(self.prior.sample(n)).sample()
 
-    def elbo(self, x: Tensor, q: DiagonalGaussian) -> Tensor:
+    def elbo(self, x: Tensor, q: DiagNormal) -> Tensor:
         """E_q log p(x|z) − KL(q ‖ p(z)) of any diagonal Gaussian q, without sampling.  x (B, D), q of (B, d) -> (B,)
 
         E_q ‖x − Wz − b‖² = ‖x − W m − b‖² + Σ_j s_j² ‖w_j‖²"""
-        squared = (x - self.likelihood(q.mean).mean).square().sum(1) + q.std**2 @ self.weight.square().sum(0)
-        log_like = -0.5 * squared / self.std**2 - len(self.bias) * (self.log_std + LOG_2PI / 2)
-        return log_like - 0.5 * (q.std**2 + q.mean**2 - 1 - 2 * q.std.log()).sum(1)
+        squared = (x - self.likelihood(q.mean).mean).square().sum(1) + q.stddev**2 @ self.weight.square().sum(0)
+        log_like = -0.5 * squared / self.std**2 - len(self.bias) * (self.log_std + math.log(2 * math.pi) / 2)
+        return log_like - gaussian_kl(q, self.prior)
 
     def __repr__(self) -> str:
         d, k = self.weight.shape

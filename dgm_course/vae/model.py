@@ -2,9 +2,9 @@
 
     log p(x) ≥ E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z))                      (intro lecture, "How to train VAE?"; lecture 5)
 
-Three parts, each passed in: an encoder q(z|x) and a decoder p(x|z), called on a condition and returning a distribution
-(see ``heads``), and a prior with ``log_prob`` and ``sample`` (see ``priors``).  All figures are in nats, summed over the
-event.  Where labels are known they are told to both ends, and to a prior that wants them.
+Three parts, each passed in: an encoder q(z|x) and a decoder p(x|z), called on a condition and returning a torch
+Distribution (see ``heads``), and a prior with ``log_prob`` and ``sample``, or a head called on labels (see ``priors``).
+All figures are in nats, summed over the event.  Labels, where given, go to the encoder, the decoder and such a prior.
 """
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class VAE(nn.Module):
 
     def log_prior(self, z: Tensor, y: Labels = None) -> Tensor:
         """log p(z), or log p(z | y) where the prior knows labels.  z (n, B, d) -> (n, B)"""
-        p = self._prior(y, z.shape[1])
-        return p.log_prob(z) if p is not self.prior else p.log_prob(z.flatten(0, 1)).view(z.shape[:2])
+        rows = z.flatten(0, 1)
+        return self._prior(_repeated(y, len(z)), len(rows)).log_prob(rows).view(z.shape[:2])
 
     def kl(self, q: Any, z: Tensor, y: Labels = None) -> Tensor:
         """KL(q ‖ p): in closed form between diagonal Gaussians, else the mean of log q(z) − log p(z).  z (n, B, d)"""
@@ -105,7 +105,7 @@ class VAE(nn.Module):
     def terms(self, x: Tensor, n: int = 1, y: Labels = None) -> Terms:
         """E_q log p(x|z), by n samples z = mean + std ε, and KL(q ‖ p).  x (B, *event) -> two of (B,)"""
         q = self.encode(x, y)
-        z = q.sample(_at_least_one(n, "n"))
+        z = q.rsample((_at_least_one(n, "n"),))
         return Terms(self.log_likelihood(x, z, y).mean(0), self.kl(q, z, y))
 
     def elbo(self, x: Tensor, n: int = 1, y: Labels = None) -> Tensor:
@@ -121,12 +121,12 @@ class VAE(nn.Module):
     def symptoms(self, x: Tensor, y: Labels = None) -> list[Symptom]:
         """Posterior collapse, where KL(q(z|x) ‖ p(z)) has gone to 0.  x (B, *event)"""
         q = self.encode(x, y)
-        return posterior_collapse(self.kl(q, q.sample(8), y))
+        return posterior_collapse(self.kl(q, q.rsample((8,)), y))
 
     def log_weights(self, x: Tensor, k: int, y: Labels = None) -> Tensor:
         """log w = log p(x|z) + log p(z) − log q(z|x), k independent z for each x.  -> (k, B)"""
         q = self.encode(x, y)
-        z = q.sample(k)
+        z = q.rsample((k,))
         return self.log_likelihood(x, z, y) + self.log_prior(z, y) - q.log_prob(z)
 
     def log_prob_bound(self, x: Tensor, k: int = 500, y: Labels = None, block: int = 20_000) -> Tensor:
@@ -142,16 +142,28 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, y: Labels = None) -> Tensor:
         """z ~ p(z), then x ~ p(x | z); the encoder is not needed.  -> (n, *event)                  (lecture 5, Inference)"""
-        return self.decode(self.latents(n, y), y).sample(1)[0]
+        return self.decode(self.latents(n, y), y).sample()
 
     @torch.no_grad()
     def latents(self, n: int, y: Labels = None) -> Tensor:
         """z ~ p(z), or p(z | y) where the prior knows labels.  -> (n, d)"""
-        p = self._prior(y, n)
-        return p.sample(n) if p is self.prior else p.sample(1)[0]
+        return self._prior(y, n).sample() if self._conditional else self.prior.sample(n)
+
+    @property
+    def _conditional(self) -> bool:
+        """Whether the prior is a head: it has no density until it is called on labels."""
+        return not hasattr(self.prior, "log_prob")
 
     def _prior(self, y: Labels, n: int) -> Any:
-        return self.prior.given(y, n) if y is not None and hasattr(self.prior, "given") else self.prior
+        """p(z), or p(z | y) for n labels."""
+        if not self._conditional:
+            return self.prior
+        if y is None:
+            raise ValueError(f"labels are not given: expected one for each sample, for the prior {self.prior!r}.")
+        y = torch.as_tensor(y)
+        if tuple(y.shape) not in ((), (n,)):
+            raise ValueError(f"y has shape {tuple(y.shape)}: expected class numbers of shape () or ({n},).")
+        return self.prior(y.expand(n))
 
     def _expect(self, x: Tensor) -> None:
         """x is a batch of what the decoder makes, without NaN and where the weights are, or a sentence."""
@@ -211,7 +223,7 @@ def surgery(vae: VAE, x: Tensor, n: int = 8, y: Labels = None) -> Surgery:
     if n < 2:
         raise ValueError(f"n is {n}: a standard error needs 2 samples of each datum or more.")
     q = vae.encode(expect_some(x), y)
-    z = q.sample(n)
+    z = q.sample((n,))
     log_q, log_p = q.log_prob(z), vae.log_prior(z, y)
     log_agg = AggregatedPosterior(q).log_prob(z.flatten(0, 1)).view(z.shape[:2])
     p = vae._prior(y, len(x))

@@ -1,8 +1,7 @@
-"""Priors p(z): anything with ``log_prob(z) -> (B,)`` and ``sample(n) -> (n, D)``.
+"""Priors p(z): an object with ``log_prob(z) -> (B,)`` and ``sample(n) -> (n, D)``, or a head called on labels.
 
-Those below, a ``Gaussian`` or a ``Mixture`` of the library, a flow, another model: a VAE takes any of them, and trains it
-where it is a module.  The best prior for a given encoder is known: the aggregated posterior, the encoder's own average over
-the data.
+A VAE takes those below, a distribution of the library, a flow or another model, and trains it where it is a module.  The
+best prior for a given encoder is known, the encoder's own average over the data:
 
     q_agg(z) = 1/n Σ_i q(z | x_i)                                                  (lecture 5, Optimal VAE Prior)
 """
@@ -15,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_batch, expect_some
-from ..core.distributions import Gaussian, Mixture, normal_log_prob
+from ..core.distributions import DiagNormal, Mixture
 from ..nets.dense import class_numbers
-from .heads import DiagonalGaussian
 
-Encoder = Callable[..., DiagonalGaussian]
+Encoder = Callable[..., DiagNormal]
 
 
 class LearnedPrior(nn.Module):
@@ -37,23 +35,8 @@ class LearnedPrior(nn.Module):
         return -self.log_prob(expect_some(z, "z")).mean()
 
 
-class StandardNormal(nn.Module, Gaussian):
-    """N(0, I): nothing to learn, and the KL of a diagonal Gaussian to it is in closed form."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, dim: int) -> None:
-        nn.Module.__init__(self)
-        self.register_buffer("mean", torch.zeros(dim), persistent=False)
-        self.register_buffer("std", torch.ones(dim), persistent=False)
-
-    def __repr__(self) -> str:
-        return f"standard normal in {len(self.mean)} dimensions"
-
-
 class ClassPrior(nn.Module):
-    """p(z | y) = N(m_y, diag s_y²), one Gaussian a label, learned: a prior that is told the class.      (conditional VAE)"""
+    """p(z | y) = N(m_y, diag s_y²), one learned Gaussian a label: a head called on labels.              (conditional VAE)"""
 
     def __init__(self, classes: int, dim: int) -> None:
         super().__init__()
@@ -64,10 +47,10 @@ class ClassPrior(nn.Module):
     def event(self) -> torch.Size:
         return self.means.shape[1:]
 
-    def given(self, y: Tensor | int, n: int) -> DiagonalGaussian:
-        """The Gaussians of n labels.  y () or (n,)"""
-        y = class_numbers(y, len(self.means), n, self.means.device)
-        return DiagonalGaussian(self.means[y], self.log_stds[y].exp())
+    def forward(self, y: Tensor) -> DiagNormal:
+        """The Gaussians of n labels.  y (n,)"""
+        y = class_numbers(y, len(self.means), len(y), self.means.device)
+        return DiagNormal(self.means[y], self.log_stds[y].exp())
 
     def __repr__(self) -> str:
         return f"a Gaussian for each of {len(self.means)} labels in {self.means.shape[1]} dimensions, learned"
@@ -98,7 +81,7 @@ class MixturePrior(LearnedPrior):
     def log_prob(self, z: Tensor) -> Tensor:
         """log Σ_k w_k N(z; m_k, s_k²).  z (B, D) -> (B,)"""
         expect_batch(z, self.event, "z", self.means.device)
-        each = normal_log_prob(z[:, None], self.means, self.log_stds.exp()).sum(-1)
+        each = DiagNormal(self.means, self.log_stds.exp()).log_prob(z[:, None])  # (B, K)
         return (self.logits.log_softmax(0) + each).logsumexp(1)
 
     def sample(self, n: int) -> Tensor:
@@ -127,22 +110,22 @@ class VampPrior(LearnedPrior):
         return super()._apply(change, recurse)
 
     @property
-    def posteriors(self) -> DiagonalGaussian:
+    def posteriors(self) -> DiagNormal:
         """q(z | u_k), K of them."""
         return self._shared[0](self.inputs)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log 1/K Σ_k q(z | u_k).  z (B, D) -> (B,)"""
         q = self.posteriors
-        expect_batch(z, q.event, "z", q.mean.device)
-        return normal_log_prob(z[:, None], q.mean, q.std).sum(-1).logsumexp(1) - math.log(len(q.mean))
+        expect_batch(z, q.event_shape, "z", q.mean.device)
+        return q.log_prob(z[:, None]).logsumexp(1) - math.log(len(q.mean))
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """One of the invented inputs, then a latent of it.  -> (n, D)"""
         q = self.posteriors
         which = torch.randint(len(q.mean), (n,), device=q.mean.device)
-        return DiagonalGaussian(q.mean[which], q.std[which]).sample(1)[0]
+        return DiagNormal(q.mean[which], q.stddev[which]).sample()
 
     def __repr__(self) -> str:
         return f"VampPrior of {len(self.inputs)} pseudo-inputs {tuple(self.inputs.shape[1:])}, seen through the encoder"
@@ -156,9 +139,9 @@ class AggregatedPosterior(Mixture):
 
     block = 4_000_000  # numbers held at once by log_prob
 
-    def __init__(self, q: DiagonalGaussian) -> None:
+    def __init__(self, q: DiagNormal) -> None:
         expect_some(q.mean, "q")
-        super().__init__(q.mean.new_ones(len(q.mean)), q.mean.detach(), q.std.detach(), "aggregated posterior")
+        super().__init__(q.mean.new_ones(len(q.mean)), q.mean.detach(), q.stddev.detach(), "aggregated posterior")
 
     def joint_log_prob(self, z: Tensor) -> Tensor:
         """log 1/n + log q(z | x_i), in blocks of rows.  z (B, D) -> (B, n)"""

@@ -114,7 +114,7 @@ class VQVAE(nn.Module):
     def sample(self, n: int, prior: Any, y: Tensor | int | None = None) -> Tensor:
         """codes ~ p(c), then x ~ p(x | e_c).  -> (n, *event)"""
         codes = prior.sample(n) if y is None else prior.sample(n, y)
-        return self.decode(codes.to(self.codebook.vectors.device)).sample(1)[0]
+        return self.decode(codes.to(self.codebook.vectors.device)).sample()
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.parameters())

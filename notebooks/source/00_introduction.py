@@ -402,7 +402,7 @@ with torch.no_grad():
     masked = models["absorbing"].trajectory(N, steps=12)               # symbol 32 means: still hidden
     roads["absorbing"] = torch.where(masked == CELLS, 0.0, place(masked, u))
     decoded = models["VAE"].decode(z1)
-    roads["VAE"] = torch.stack([torch.cat([z1, 0 * z1], 1), decoded.mean, decoded.mean + decoded.std * z2])
+    roads["VAE"] = torch.stack([torch.cat([z1, 0 * z1], 1), decoded.mean, decoded.mean + decoded.stddev * z2])
     noise = models["GAN"].noise(N)
     roads["GAN"] = torch.stack([noise[:, :2], models["GAN"].generator(noise)])
     roads["flow"] = models["flow"].stages(z2)
@@ -430,7 +430,7 @@ def by_quadrature(x):
     """log p(x) of the VAE: its code is one number, so the integral over all codes is a sum over 1,201 of them."""
     z = torch.linspace(-6, 6, 1201)[:, None]
     out, prior = models["VAE"].decode(z), torch.distributions.Normal(0.0, 1.0).log_prob(z[:, 0])
-    return (torch.distributions.Normal(out.mean, out.std).log_prob(x[:, None]).sum(2) + prior).logsumexp(1) + math.log(0.01)
+    return (torch.distributions.Normal(out.mean, out.stddev).log_prob(x[:, None]).sum(2) + prior).logsumexp(1) + math.log(0.01)
 
 with torch.no_grad():
     per_area = 2 * math.log(CELLS / SIDE)                              # from the probability of a cell to a density

@@ -21,7 +21,7 @@
 # | encoder, decoder | `q` $=q(\mathbf z\mid\mathbf x)$, `p` $=p(\mathbf x\mid\mathbf z)$: objects with `mean`, `sample`, `log_prob` | $q_\phi(\mathbf z\mid\mathbf x)$, $p_\theta(\mathbf x\mid\mathbf z)$ |
 # | the bound | `elbo(x)`, one number a sample, in nats, summed over the pixels | $\mathcal L_{\phi,\theta}(\mathbf x)$ |
 # | loss | minus the mean of it over the batch | maximised as it stands |
-# | a draw through a network | `q.sample(n)`: mean + std · noise | $g_\phi(\mathbf x,\boldsymbol\varepsilon)$ in lecture 5 |
+# | a draw through a network | `q.rsample(n)`: mean + std · noise | $g_\phi(\mathbf x,\boldsymbol\varepsilon)$ in lecture 5 |
 # | figures | toy worlds: $\log p(x)$ and ELBO as they are; models of digits: bounds on $-\log p(x)$, the lower the better | |
 # | weight of the KL | `kl_weight` (1 is the bound) | $\beta$ in the literature |
 
@@ -29,6 +29,7 @@
 import math
 import time
 import torch
+from torch.distributions import kl_divergence
 from dgm_course import data, nets, pretrained, vae
 from dgm_course.core.distributions import Mixture
 from dgm_course.training import Recipe, fit, linear
@@ -212,7 +213,7 @@ plots.gallery({name: pictures[:14] for name, pictures in rows.items()}, columns=
 weight, bias = torch.tensor([[1.5], [-0.7], [0.4]]).double(), torch.tensor([0.2, 0.0, -0.5]).double()
 world = vae.LinearGaussian(weight, bias, std=0.8).requires_grad_(False)
 x = torch.tensor([[2.0, -1.2, 0.3]]).double()
-q = vae.DiagonalGaussian(torch.tensor([[0.2]]).double(), 0.7)
+q = vae.DiagNormal(torch.tensor([[0.2]]).double(), 0.7)
 nodes, cell = latent_oracles.lattice(1)
 joint = latent_oracles.joint_on(nodes, x, world.likelihood, world.prior)           # log p(x, z) at every node
 log_q = latent_oracles.density_on(nodes, q)
@@ -235,7 +236,7 @@ weights = world.likelihood(z[:, 0]).log_prob(x.expand(len(z), 3)) + world.prior.
 verify("vae.elbo-jensen", estimate(weights.exp()), log_p.exp()[0], what="(3) E_q [p(x, z)/q(z)] = p(x)")
 bound = latent_oracles.elbo(joint, log_q, cell)
 verify("vae.elbo-jensen", estimate(weights), bound[0], what="(4) E_q log [p(x, z)/q(z)] = ∫ q log(p/q) dz")
-verify("vae.elbo-jensen", log_p - bound, world.posterior(x).kl(q.mean, q.std), what="log p(x) − ELBO = KL(q ‖ p(z|x))")
+verify("vae.elbo-jensen", log_p - bound, kl_divergence(q, world.posterior(x)), what="log p(x) − ELBO = KL(q ‖ p(z|x))")
 print(f"log p(x) = {float(log_p):.3f}, ELBO = {float(bound):.3f}")
 
 # %% [markdown]
@@ -261,13 +262,13 @@ plots.curves({"log of the mean, $\\log\\,\\mathbb{E}[w]$": (share, mean.log()),
 
 # %% tags=["slide:vae.elbo-decomposition"]
 def move_q(mean, std):
-    mine = vae.DiagonalGaussian(torch.tensor([[mean]]).double(), std)
+    mine = vae.DiagNormal(torch.tensor([[mean]]).double(), std)
     log_mine = latent_oracles.density_on(nodes, mine)
     axes, z = plots.panels(2, 3.6, height=2.8), nodes[:, 0]
     plots.curves({"$q(z)$": (z, log_mine.exp()[0]), "exact posterior $p(z|x)$": (z, (joint - log_p).exp()[0])}, ax=axes[0],
                 xlabel="z", ylabel="density")
     axes[0].set(xlim=(-1, 3.5), ylim=(0, 4.2))
-    now, gap = (float(v) for v in (latent_oracles.elbo(joint, log_mine, cell), world.posterior(x).kl(mine.mean, mine.std)))
+    now, gap = (float(v) for v in (latent_oracles.elbo(joint, log_mine, cell), kl_divergence(mine, world.posterior(x))))
     axes[1].bar([0], [gap], 0.5, bottom=now, color=plots.VERMILION, label=f"KL(q ‖ p(z|x)) = {gap:.2f}")
     axes[1].axhline(float(log_p), color=plots.GREEN, ls="--", label=f"log p(x) = {float(log_p):.2f}")
     axes[1].axhline(now, color=plots.BLUE, label=f"ELBO = {now:.2f}")
@@ -297,8 +298,8 @@ verify("vae.elbo-two-forms", reconstruction - to_prior, bound, what="E_q log p(x
 seed(5)
 wide = vae.LinearGaussian(torch.randn(6, 3).double(), torch.randn(6).double(), 0.7).requires_grad_(False)
 many = wide.sample(500)
-any_q = vae.DiagonalGaussian(torch.randn(500, 3).double(), torch.rand(500, 3).double() + 0.2)
-gaps = wide.posterior(many).kl(any_q.mean, any_q.std)
+any_q = vae.DiagNormal(torch.randn(500, 3).double(), torch.rand(500, 3).double() + 0.2)
+gaps = kl_divergence(any_q, wide.posterior(many))
 verify("vae.elbo-decomposition", wide.elbo(many, any_q) + gaps, wide.log_prob(many),
        what="log p(x) = ELBO + KL(q ‖ p(z|x)), any q")
 touching = vae.VAE(wide.posterior, wide.likelihood, wide.prior)                 # the exact posterior as the encoder
@@ -391,7 +392,7 @@ for step in range(steps):
         optimizer.param_groups[0]["lr"] = 2e-2 * min(1, 2 - 2 * step / steps)   # the second half slower and slower
         e_opt.zero_grad(), m_opt.zero_grad()
         mean, log_std = guess(table).chunk(2, 1)
-        bound = learner.elbo(table, vae.DiagonalGaussian(mean, log_std.exp())).mean()
+        bound = learner.elbo(table, vae.DiagNormal(mean, log_std.exp())).mean()
         bound.neg().backward()
         optimizer.step()
     bounds.append(float(bound.detach()))
@@ -420,12 +421,12 @@ plane = pretrained.load("vae_plane_digits")
 shapes = data.Bits(data.mnist().test).fixed()[:64]
 seed(8)
 q = plane.encode(shapes)
-own = [q.mean.clone().requires_grad_(), q.std.log().requires_grad_()]           # one q an image, no network
+own = [q.mean.clone().requires_grad_(), q.stddev.log().requires_grad_()]           # one q an image, no network
 optimizer = torch.optim.Adam(own, 2e-2)
 for step in range(150):
     optimizer.zero_grad()
-    mine = vae.DiagonalGaussian(own[0], own[1].exp())
-    (vae.gaussian_kl(mine, plane.prior) - plane.log_likelihood(shapes, mine.sample(8)).mean(0)).mean().backward()
+    mine = vae.DiagNormal(own[0], own[1].exp())
+    (vae.gaussian_kl(mine, plane.prior) - plane.log_likelihood(shapes, mine.rsample(8)).mean(0)).mean().backward()
     optimizer.step()
 
 nodes2, cell2 = latent_oracles.lattice(2, 4.5, 160)
@@ -462,7 +463,7 @@ plots.bars({name: float(gap.mean()) for name, gap in gaps.items()}, spread=[floa
 # %% tags=["slide:vae.mc-mstep"]
 seed(9)
 theta = vae.LinearGaussian(weight, bias, 0.8)
-q = vae.DiagonalGaussian(torch.tensor([[0.9]]).double(), 0.5)
+q = vae.DiagNormal(torch.tensor([[0.9]]).double(), 0.5)
 exact_slope, = torch.autograd.grad(theta.elbo(x, q).sum(), theta.weight)
 z = q.sample(20_000)[:, 0]
 residual = x - z @ weight.T - bias                                              # ∇_W log p(x|z) = (x − Wz − b) zᵀ / σ²
@@ -492,7 +493,7 @@ value = world.likelihood(z[:, None]).log_prob(x.expand(len(z), 3))
 through = torch.stack([slope, slope * log_std.exp() * eps], 1)                   # ∂f/∂μ, ∂f/∂log σ
 score = torch.stack([eps / log_std.exp(), eps**2 - 1], 1) * value[:, None]       # f · ∇ log q
 leaf = [mean.clone().requires_grad_(), log_std.clone().requires_grad_()]
-q = vae.DiagonalGaussian(leaf[0].view(1, 1), leaf[1].exp())
+q = vae.DiagNormal(leaf[0].view(1, 1), leaf[1].exp())
 right = torch.stack(torch.autograd.grad((world.elbo(x, q) + vae.gaussian_kl(q, world.prior)).sum(), leaf))
 verify("vae.reparam", estimate(through), right, what="E ∇f(μ + σε) = ∇ E_q f, no samples on the right")
 verify("vae.reparam", estimate(score), right, what="E f ∇log q = ∇ E_q f")
@@ -525,7 +526,7 @@ plots.shown(axes, alt="Histograms of one-sample gradients: the score function's 
 
 # %% tags=["slide:vae.gaussian-kl"]
 seed(11)
-q = vae.DiagonalGaussian(torch.tensor([[0.0, 0, 0], [1.0, -0.5, 0.3], [0.2, 2.0, -1.0]]).double(),
+q = vae.DiagNormal(torch.tensor([[0.0, 0, 0], [1.0, -0.5, 0.3], [0.2, 2.0, -1.0]]).double(),
                          torch.tensor([[1.0, 1, 1], [0.5, 1.5, 0.8], [0.3, 0.6, 1.2]]).double())
 p = vae.StandardNormal(3).double()
 z = q.sample(100_000)
@@ -547,16 +548,16 @@ reveal(vae.gaussian_kl)
 seed(12)
 x_hat, grey, black = torch.rand(2000, 6).double(), torch.rand(2000, 6).double(), torch.randint(2, (2000, 6)).double()
 squared = (grey - x_hat).square().sum(1)
-gaussian, sigma, D = -vae.DiagonalGaussian(x_hat, 0.4).log_prob(grey), 0.4, 6
+gaussian, sigma, D = -vae.DiagNormal(x_hat, 0.4).log_prob(grey), 0.4, 6
 verify("vae.likelihoods", gaussian, squared / (2 * sigma**2) + D / 2 * math.log(2 * math.pi * sigma**2),
        what="Gaussian head, fixed σ: squared error/2σ² + const")
 cross = -(black * x_hat.log() + (1 - black) * (1 - x_hat).log()).sum(1)
-verify("vae.likelihoods", -vae.Bernoulli(x_hat.logit()).log_prob(black), cross, what="Bernoulli head: cross-entropy")
+verify("vae.likelihoods", -vae.IndependentBernoulli(x_hat.logit()).log_prob(black), cross, what="Bernoulli head: cross-entropy")
 every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 6).double()
-total = vae.Bernoulli(x_hat[:1].logit().expand(64, 6)).log_prob(every).exp().sum()
+total = vae.IndependentBernoulli(x_hat[:1].logit().expand(64, 6)).log_prob(every).exp().sum()
 verify("vae.likelihoods", total, torch.tensor(1.0).double(), what="over all 64 pictures of bits it sums to one")
 try:
-    vae.Bernoulli(x_hat.logit()).log_prob(grey)
+    vae.IndependentBernoulli(x_hat.logit()).log_prob(grey)
 except ValueError as refusal:
     print(refusal)
 shade = torch.linspace(0, 1, 1001)
@@ -588,7 +589,7 @@ with torch.no_grad():
     made = large.decode(large.latents(24))
 plots.gallery({"test digits as bits": plots.ink(test_bits[:12]), "reconstructed: chance of ink": 2 * again - 1,
               "z from the prior: chance of ink": 2 * made.mean - 1,
-              "and pixels drawn from it": plots.ink(made.sample(1)[0][:12])},
+              "and pixels drawn from it": plots.ink(made.sample()[:12])},
              alt="Test digits, their reconstructions, digits decoded from noise as chances, and with their pixels drawn")
 
 # %% [markdown]
@@ -637,7 +638,7 @@ FramePlayer(sheet, plane=(line, -line), label="The latent plane of a VAE, decode
 # %% tags=["slide:vae.latent-properties"]
 axes = plots.panels(2, 3.6)
 with torch.no_grad():
-    drawn = plane.encode(test_bits.cpu()).sample(1)[0]
+    drawn = plane.encode(test_bits.cpu()).sample()
 latent_plots.codes(drawn, mnist.test_labels, ax=axes[0], circle=2.0, limit=4.0, title="one draw of $q(z|x)$ an image")
 latent_plots.codes(plane.latents(1000), None, ax=axes[1], circle=2.0, limit=4.0, title="draws from the prior")
 plots.shown(axes, alt="Codes drawn from the encoder by class, beside draws from the prior")
@@ -940,7 +941,7 @@ def yours_in_nats(k):
     zero = torch.zeros_like(mean)
     for _ in range(k):
         z = reparameterise(mean, log_std, torch.randn_like(mean))
-        rows.append((vae.Bernoulli(decode(z)).log_prob(x), -gaussian_nll(z, zero, zero), -gaussian_nll(z, mean, log_std)))
+        rows.append((vae.IndependentBernoulli(decode(z)).log_prob(x), -gaussian_nll(z, zero, zero), -gaussian_nll(z, mean, log_std)))
     return float(iwae_bound(*map(torch.stack, zip(*rows))).mean())
 
 print(f"your VAE on {len(held)} held-out small digits: −log p(x) at most {-yours_in_nats(1):.2f} nats with k = 1, "

@@ -59,7 +59,7 @@ def log_prior(z):
 
 for step in range(budget(quick=600, full=3000)):
     i = torch.randint(len(q.mean), (256,))
-    z = q.mean[i] + q.std[i] * torch.randn(256, 2)                              # a code of a training digit
+    z = q.mean[i] + q.stddev[i] * torch.randn(256, 2)                              # a code of a training digit
     optimizer.zero_grad()
     log_prior(z).mean().neg().backward()                                        # maximum likelihood, and that is all
     optimizer.step()
@@ -70,7 +70,7 @@ for step in range(budget(quick=600, full=3000)):
 
 # %% tags=["slide:surgery.learnable-prior"]
 axes = plots.panels(3, 2.9, height=3.5)
-latent_plots.codes(unseen.sample(1)[0], mnist.test_labels, ax=axes[0], circle=2.0, limit=3.6, title="codes of held-out digits")
+latent_plots.codes(unseen.sample(), mnist.test_labels, ax=axes[0], circle=2.0, limit=3.6, title="codes of held-out digits")
 for ax, log_p, name in ((axes[1], plane.prior.log_prob, "prior $N(0, I)$"), (axes[2], log_prior, "twelve Gaussians, fitted")):
     plots.density(lambda z, log_p=log_p: log_p(z.float()), ax=ax, limit=3.6, title=name)
 plots.shown(axes, alt="Codes of held-out digits by class, beside the standard normal and the fitted mixture")
@@ -115,7 +115,7 @@ print(better)
 # $q_{\text{agg}}$.
 
 # %% tags=["slide:surgery.theorem", "slide:surgery.mi-definition"]
-five = vae.DiagonalGaussian(torch.tensor([[-2.2], [-1.3], [0.2], [0.6], [2.4]]).double(),
+five = vae.DiagNormal(torch.tensor([[-2.2], [-1.3], [0.2], [0.6], [2.4]]).double(),
                             torch.tensor([[0.5], [0.3], [0.4], [0.9], [0.6]]).double())
 normal, n = vae.StandardNormal(1).double(), torch.tensor(5.0).double()
 nodes, cell = latent_oracles.lattice(1)
@@ -149,8 +149,8 @@ left = torch.special.entr(belief).sum(0)                                        
 verify("surgery.mi-definition", mutual, n.log() - (log_agg.exp() * left).sum() * cell,
        what="mean KL(q_i ‖ q_agg) = log n − E H(x|z)")
 seed(2)
-many = vae.DiagonalGaussian(4 * torch.rand(200, 5, 1).double() - 2, 0.05 + 2 * torch.rand(200, 5, 1).double())
-rows = torch.stack([latent_oracles.density_on(nodes, vae.DiagonalGaussian(m, s)) for m, s in zip(many.mean, many.std)])
+many = vae.DiagNormal(4 * torch.rand(200, 5, 1).double() - 2, 0.05 + 2 * torch.rand(200, 5, 1).double())
+rows = torch.stack([latent_oracles.density_on(nodes, vae.DiagNormal(m, s)) for m, s in zip(many.mean, many.stddev)])
 found = torch.stack([latent_oracles.surgery(row, log_p, cell)[0] for row in rows])
 print(f"200 random sets of five posteriors: information from {float(found.min()):.3f} to {float(found.max()):.3f}, "
       f"log 5 = {float(n.log()):.3f}")
@@ -187,7 +187,7 @@ seed(4)
 with torch.no_grad():
     codes = little.encode(some)
     nodes2, cell2 = latent_oracles.lattice(2, 5.0, 200)
-    wide = vae.DiagonalGaussian(codes.mean.double(), codes.std.double())
+    wide = vae.DiagNormal(codes.mean.double(), codes.stddev.double())
     log_agg2 = vae.AggregatedPosterior(wide).log_prob(nodes2)
     marginal2 = latent_oracles.kl(log_agg2, vae.StandardNormal(2).double().log_prob(nodes2), cell2)
     draws = wide.sample(64)
@@ -212,7 +212,7 @@ row_of_eight, fine_line = torch.arange(8).double()[:, None] - 3.5, 1.6 * nodes
 
 def posteriors_of(width):
     """log q(z|x_i) of eight posteriors of one width, at the nodes, and their mutual information."""
-    rows = latent_oracles.density_on(fine_line, vae.DiagonalGaussian(row_of_eight, width))
+    rows = latent_oracles.density_on(fine_line, vae.DiagNormal(row_of_eight, width))
     return rows, float(latent_oracles.surgery(rows, rows.mean(0), 1.6 * cell)[0])
 
 def told_apart(width):
@@ -263,8 +263,8 @@ seed(6)
 with torch.no_grad():
     bounds = torch.stack([little.elbo(some).mean() for _ in range(64)])
     reconstruction = little.log_likelihood(some, little.encode(some).sample(64)).mean(1)
-    mutual2 = torch.stack([latent_oracles.kl(latent_oracles.density_on(nodes2, vae.DiagonalGaussian(m[None], s[None])), log_agg2, cell2)
-                           for m, s in zip(wide.mean, wide.std)]).mean()
+    mutual2 = torch.stack([latent_oracles.kl(latent_oracles.density_on(nodes2, vae.DiagNormal(m[None], s[None])), log_agg2, cell2)
+                           for m, s in zip(wide.mean, wide.stddev)]).mean()
 verify("surgery.revisited", estimate(bounds), estimate(reconstruction.double() - mutual2 - marginal2),
        what="mean ELBO = reconstruction − MI − marginal KL")
 
@@ -306,7 +306,7 @@ as_prior = vae.AggregatedPosterior(five)
 verify("surgery.optimal-prior", latent_oracles.kl(log_agg, as_prior.log_prob(nodes), cell), 0.0, scale=float(marginal),
        what="KL(q_agg ‖ p) = 0 where p = q_agg")
 tried = 0.01 + 3 * torch.rand(400, 4, 1).double()
-others = torch.stack([(latent_oracles.density_on(nodes, vae.DiagonalGaussian(3 * m - 4, s)).exp().mean(0)).log()
+others = torch.stack([(latent_oracles.density_on(nodes, vae.DiagNormal(3 * m - 4, s)).exp().mean(0)).log()
                       for m, s in zip(tried, 0.3 + tried.flip(0))])
 each = latent_oracles.kl(log_agg, others, cell)
 total = (log_agg.exp() - others.exp()).abs().sum(1) * cell
@@ -449,10 +449,10 @@ with torch.no_grad():
     seen, new = large.encode(train_bits), large.encode(test_bits[:200])
 gain_seen, gain_new, seconds, counts = [], [], [], [50, 150, 500, 1500, 4000]
 for count in counts:
-    lookup = vae.AggregatedPosterior(vae.DiagonalGaussian(seen.mean[:count], seen.std[:count]))
+    lookup = vae.AggregatedPosterior(vae.DiagNormal(seen.mean[:count], seen.stddev[:count]))
     inside = lookup.sample(200)
     start = process_time()
-    rises = [(lookup.log_prob(z) - large.prior.log_prob(z)).mean() for z in (inside, new.sample(1)[0])]
+    rises = [(lookup.log_prob(z) - large.prior.log_prob(z)).mean() for z in (inside, new.sample())]
     seconds.append(process_time() - start)
     for known, rise in zip((gain_seen, gain_new), rises):
         known.append(float(rise))
@@ -498,7 +498,7 @@ verify("surgery.learnable-prior", torch.stack(entropies).detach(), (log_agg.exp(
 # **Forward, not reverse.** The direction of a KL matters where the family is too small. Take a $q_{\text{agg}}$ of two humps, and let the prior be *one* Gaussian. The bound asks for $\mathrm{KL}(q_{\text{agg}}\Vert p)$: every code must be likely, so it covers both humps (and takes exactly their mean and variance, Exercise 3.4). The other KL would be content with one hump.
 
 # %% tags=["slide:surgery.learnable-prior"]
-two = latent_oracles.density_on(nodes, vae.DiagonalGaussian(torch.tensor([[-2.0], [2.0]]).double(), 0.5))
+two = latent_oracles.density_on(nodes, vae.DiagNormal(torch.tensor([[-2.0], [2.0]]).double(), 0.5))
 humps = two.logsumexp(0) - torch.tensor(2.0).log()
 
 def nearest(direction):
@@ -506,7 +506,7 @@ def nearest(direction):
     mean, log_std = torch.tensor(1.0).double().requires_grad_(), torch.tensor(-0.7).double().requires_grad_()
     optimizer = torch.optim.Adam([mean, log_std], 0.05)
     for _ in range(300):
-        log_g = latent_oracles.density_on(nodes, vae.DiagonalGaussian(mean.view(1, 1), log_std.exp()))[0]
+        log_g = latent_oracles.density_on(nodes, vae.DiagNormal(mean.view(1, 1), log_std.exp()))[0]
         optimizer.zero_grad()
         (latent_oracles.kl(humps, log_g, cell) if direction == "forward" else latent_oracles.kl(log_g, humps, cell)).backward()
         optimizer.step()
@@ -591,7 +591,7 @@ plots.shown(axes, alt="A prior of separate clouds, samples in eight clusters, an
 names = {"mixture": "mixture", "VampPrior": "vamp", "RealNVP": "realnvp", "autoregressive flow": "maf"}
 shipped = {"N(0, I)": large.prior} | {name: pretrained.load(f"prior_{short}_digits") for name, short in names.items()}
 nvp = pretrained.load("prior_realnvp_digits").double()
-z = new.sample(1)[0][:20].double()
+z = new.sample()[:20].double()
 full = torch.stack([torch.autograd.functional.jacobian(lambda v: nvp(v[None])[0][0], one) for one in z])
 verify("surgery.nf-prior-realnvp", nvp(z)[1], torch.linalg.slogdet(full).logabsdet, what="Σ of the layers = log |det ∂z*/∂z|, 32 × 32")
 by_hand = -0.5 * nvp(z)[0].square().sum(1) - 16 * log_2pi + torch.linalg.slogdet(full).logabsdet
@@ -666,15 +666,15 @@ plots.bars({name: float(v.mean()) for name, v in won.items()}, spread=[float(v.s
 # The two flows win well over a nat, with the same decoder. The VampPrior is the odd one out: here the encoder is *frozen*, and a piece of the prior can only be as wide as the encoder's answer to some image. Compare the widths, over the coordinates that the encoder uses at all (its deviation there is below 0.9; the others it leaves to the prior):
 
 # %% tags=["slide:surgery.vamp"]
-used = unseen32.std.mean(0) < 0.9
+used = unseen32.stddev.mean(0) < 0.9
 with torch.no_grad():
-    widths = {"the encoder's answers to real digits": unseen32.std,
-              "... to the invented images of the VampPrior": shipped["VampPrior"].posteriors.std,
+    widths = {"the encoder's answers to real digits": unseen32.stddev,
+              "... to the invented images of the VampPrior": shipped["VampPrior"].posteriors.stddev,
               "components of the learned mixture": shipped["mixture"].log_stds.exp()}
 print(f"{int(used.sum())} of 32 coordinates are used")
 for name, std in widths.items():
     print(f"{name:44} median deviation {float(std[:, used].mean(1).median()):.2f}")
-in_plane = [float(std.detach().median()) for std in (unseen.std, priors["VampPrior"].posteriors.std)]
+in_plane = [float(std.detach().median()) for std in (unseen.stddev, priors["VampPrior"].posteriors.stddev)]
 print(f"in the plane: real digits {in_plane[0]:.2f}, invented images {in_plane[1]:.2f}")
 
 # %% [markdown]
@@ -689,7 +689,7 @@ for name, prior in shipped.items():
     z = prior.sample(500)
     rows[name] = 2 * large.decode(z[:14]).mean.detach() - 1
     notes.append((name, *looked_at(large, z)))
-notes.append(("codes of real held-out digits", *looked_at(large, unseen32.sample(1)[0][:500])))
+notes.append(("codes of real held-out digits", *looked_at(large, unseen32.sample()[:500])))
 for name, sure, grey_share in notes:
     print(f"{name:30} the classifier is sure of {sure:4.0%}, grey pixels {grey_share:.1%}")
 plots.gallery(rows, columns=14, alt="Fourteen samples under each of five priors, all by one decoder")
@@ -819,10 +819,10 @@ flow_elbo = check("surgery.flow_elbo", flow_elbo)
 # %%
 seed(20)
 count, draws = 200, 8
-mean, log_std = q.mean[:count], q.std[:count].log()
+mean, log_std = q.mean[:count], q.stddev[:count].log()
 z = mean + log_std.exp() * torch.randn(draws, count, 2)
-table = torch.stack([vae.DiagonalGaussian(mean, log_std.exp()).log_prob(row[:, None].expand(-1, count, -1)) for row in z])
-centre, spread = best_gaussian(q.mean, q.std.log())
+table = torch.stack([vae.DiagNormal(mean, log_std.exp()).log_prob(row[:, None].expand(-1, count, -1)) for row in z])
+centre, spread = best_gaussian(q.mean, q.stddev.log())
 under = {"N(0, I)": log_normal(z, torch.zeros(2), torch.ones(2)), "the best Gaussian": log_normal(z, centre, spread.exp())}
 print(f"information {float(mutual_information(table)):.2f} of log n = {math.log(count):.2f} nats; log q_agg at 0: "
       f"{float(aggregated_log_prob(torch.zeros(1, 2), mean, log_std)):.2f}")
@@ -832,7 +832,7 @@ for name, log_p_z in under.items():
 # %%
 def encoder(u):
     answer = plane.encode(u.view(-1, 1, 28, 28))
-    return answer.mean, answer.std.log()
+    return answer.mean, answer.stddev.log()
 
 seed(21)
 inputs = data.Bits(mnist.train).sample(24).flatten(1).float().requires_grad_()

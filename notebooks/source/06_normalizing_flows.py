@@ -431,10 +431,10 @@ plots.curves({"log p(x) of the flow − ELBO at noise η": (etas, gaps), "guide:
 plane, bits = pretrained.load("vae_plane_digits"), data.Bits(mnist.test).fixed()
 
 def vae_encode(x):
-    return plane.encode(x).sample(1)[0]
+    return plane.encode(x).sample()
 
 def vae_decode(z):
-    return plane.decode(z).sample(1)[0]
+    return plane.decode(z).sample()
 
 def nf_encode(x):
     return flow(x)[0]
@@ -631,7 +631,7 @@ def gradient(solver, size):
     joint, x = Joint(matched.net), held_out[:200]
     state = torch.cat([x, torch.zeros(len(x), 1)], 1)
     end = solver(joint, state, torch.tensor([1.0, 0.0]), method="rk4", options={"step_size": size})[-1]
-    loss = -(flows.Normal(2).log_prob(end[:, :2]) + end[:, 2]).mean()
+    loss = -(flows.StandardNormal(2).log_prob(end[:, :2]) + end[:, 2]).mean()
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(matched.net.parameters()))])
 
 # %% tags=["slide:flow.cnf-cost"]

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from dgm_course import data
 from dgm_course.core import metrics as m
-from dgm_course.core.distributions import Gaussian, Mixture
+from dgm_course.core.distributions import DiagNormal, Mixture
 
 F64 = torch.float64
 GOOD = torch.zeros(12, 2)
@@ -107,23 +107,23 @@ def test_transport_cost_is_least_for_the_optimal_pairing(rng):
 
 
 def test_kl_of_gaussians_on_a_grid():
-    p = Gaussian(torch.tensor([0.3, -0.2], dtype=F64), torch.tensor([0.8, 1.1], dtype=F64))
-    q = Gaussian(torch.tensor([-0.5, 0.4], dtype=F64), torch.tensor([1.2, 0.9], dtype=F64))
-    exact = float(((q.std / p.std).log() + (p.std**2 + (p.mean - q.mean) ** 2) / (2 * q.std**2) - 0.5).sum())
+    p = DiagNormal(torch.tensor([0.3, -0.2], dtype=F64), torch.tensor([0.8, 1.1], dtype=F64))
+    q = DiagNormal(torch.tensor([-0.5, 0.4], dtype=F64), torch.tensor([1.2, 0.9], dtype=F64))
+    exact = float(((q.stddev / p.stddev).log() + (p.stddev**2 + (p.mean - q.mean) ** 2) / (2 * q.stddev**2) - 0.5).sum())
     grid = m.Grid(-9, 9, 400)
     assert m.kl_on_grid(p.log_prob, q.log_prob, grid) == pytest.approx(exact, rel=1e-8)
     assert m.kl_on_grid(p.log_prob, p.log_prob, grid) == 0
 
 
 def test_grids_of_one_dimension_and_of_float32():
-    p, q = Gaussian(torch.zeros(1), 1.0), Gaussian(torch.ones(1), 1.0)
+    p, q = DiagNormal(torch.zeros(1), 1.0), DiagNormal(torch.ones(1), 1.0)
     line, coarse = m.Grid(dim=1), m.Grid(dim=1, dtype=torch.float32)
     assert m.kl_on_grid(p.log_prob, q.log_prob, line) == pytest.approx(0.5, abs=1e-6)
     assert m.kl_on_grid(p.log_prob, q.log_prob, coarse) == pytest.approx(0.5, abs=1e-4)
 
 
 def test_jsd_has_its_limits_and_symmetry():
-    at = lambda c: Gaussian(torch.full((2,), c, dtype=F64), 0.4).log_prob
+    at = lambda c: DiagNormal(torch.full((2,), c, dtype=F64), 0.4).log_prob
     assert m.jsd_on_grid(at(0.0), at(0.0)) == pytest.approx(0, abs=1e-14)
     assert m.jsd_on_grid(at(-3.0), at(3.0)) == pytest.approx(math.log(2), abs=1e-9)
     assert m.jsd_on_grid(at(0.0), at(0.5)) == pytest.approx(m.jsd_on_grid(at(0.5), at(0.0)))
@@ -148,8 +148,8 @@ def test_densities_without_overlap_on_the_grid():
 
 
 def test_a_grid_that_misses_mass_says_so():
-    far = Gaussian(torch.tensor([6.0, 0.0], dtype=F64), 1.0).log_prob
-    near = Gaussian(torch.zeros(2, dtype=F64), 1.0).log_prob
+    far = DiagNormal(torch.tensor([6.0, 0.0], dtype=F64), 1.0).log_prob
+    near = DiagNormal(torch.zeros(2, dtype=F64), 1.0).log_prob
     with pytest.raises(ValueError, match=r"q sums to 0\.5\d* over \[-6, 6\]\^2"):
         m.kl_on_grid(near, far)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dgm_course.core import ode
-from dgm_course.core.distributions import Gaussian
+from dgm_course.core.distributions import DiagNormal
 from dgm_course.core.ode import Counted, adaptive, divergence, euler, heun, hutchinson, langevin, midpoint, rk4, solve, walk
 
 F64 = torch.float64
@@ -163,8 +163,8 @@ def test_hutchinson_is_exact_where_the_jacobian_is_diagonal():
 def test_log_density_of_a_linear_flow():
     """x' = a(t) x with a = cos t takes N(0, 1) to N(0, exp(2 sin T)): log p_1(x) in closed form."""
     x = torch.randn(8, 2, dtype=F64)
-    base = Gaussian(torch.zeros(2, dtype=F64), 1.0).log_prob
-    expected = Gaussian(torch.zeros(2, dtype=F64), math.exp(math.sin(1.2))).log_prob(x)
+    base = DiagNormal(torch.zeros(2, dtype=F64), 1.0).log_prob
+    expected = DiagNormal(torch.zeros(2, dtype=F64), math.exp(math.sin(1.2))).log_prob(x)
     for trace in (divergence, hutchinson):
         ours = ode.log_density(lambda x, t: torch.cos(t) * x, x, grid(1.2, 0, 200), base, trace)
         assert torch.allclose(ours, expected, atol=1e-4)
@@ -173,7 +173,7 @@ def test_log_density_of_a_linear_flow():
 def test_log_density_of_a_nonlinear_flow():
     """x' = −x² cos t: the density follows from the inverse map x0 = 1/(1/x − sin T), |dx0/dx| = (x0/x)²."""
     x = torch.tensor([[0.5], [0.7], [0.9]], dtype=F64)
-    base = Gaussian(torch.tensor([2.0], dtype=F64), 1.0).log_prob
+    base = DiagNormal(torch.tensor([2.0], dtype=F64), 1.0).log_prob
     x0 = 1 / (1 / x - math.sin(0.8))
     expected = base(x0) + 2 * torch.log(x0 / x)[:, 0]
     assert torch.allclose(ode.log_density(bent, x, grid(0.8, 0, 400), base), expected, atol=1e-4)
@@ -181,7 +181,7 @@ def test_log_density_of_a_nonlinear_flow():
 
 def test_log_density_keeps_no_graph():
     net = torch.nn.Linear(2, 2).double()
-    base = Gaussian(torch.zeros(2, dtype=F64), 1.0).log_prob
+    base = DiagNormal(torch.zeros(2, dtype=F64), 1.0).log_prob
     answer = ode.log_density(lambda x, t: net(x), torch.randn(3, 2, dtype=F64), grid(1, 0, 5), base)
     assert not answer.requires_grad and all(p.grad is None for p in net.parameters())
 
@@ -191,11 +191,11 @@ def test_log_density_keeps_no_graph():
 
 def test_langevin_settles_where_its_discretisation_does():
     """For N(m, s²): x ← x − h (x − m)/s² + √(2h) ε has mean m and variance s² / (1 − h/2s²)."""
-    n, target = 20_000, Gaussian(torch.tensor([1.0, -2.0], dtype=F64), torch.tensor([0.5, 1.5], dtype=F64))
-    chain = langevin(target.score, torch.zeros(n, 2, dtype=F64), 0.1, 150)
+    n, target = 20_000, DiagNormal(torch.tensor([1.0, -2.0], dtype=F64), torch.tensor([0.5, 1.5], dtype=F64))
+    chain = langevin(lambda x: (target.mean - x) / target.variance, torch.zeros(n, 2, dtype=F64), 0.1, 150)
     assert chain.shape == (151, n, 2) and torch.equal(chain[0], torch.zeros(n, 2, dtype=F64))
-    variance = target.std**2 / (1 - 0.1 / (2 * target.std**2))
-    left = target.mean * (1 - 0.1 / target.std**2) ** 150  # of the start at 0, still to be forgotten
+    variance = target.variance / (1 - 0.1 / (2 * target.variance))
+    left = target.mean * (1 - 0.1 / target.variance) ** 150  # of the start at 0, still to be forgotten
     assert ((chain[-1].mean(0) - target.mean + left).abs() < 5 * (variance / n).sqrt()).all()
     assert ((chain[-1].var(0) - variance).abs() < 5 * variance * math.sqrt(2 / n) + 1e-3).all()
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 
 from dgm_course import nets
-from dgm_course.core.distributions import Gaussian
+from dgm_course.core.distributions import DiagNormal
 from dgm_course.core.metrics import Grid
 from dgm_course.gan import GAN
 
 LINE = Grid(-12, 12, 4000, 1)
 
 
-def gaussian(mean: float, std: float = 1.0) -> Gaussian:
-    return Gaussian(torch.tensor([mean], dtype=torch.float64), std)
+def gaussian(mean: float, std: float = 1.0) -> DiagNormal:
+    return DiagNormal(torch.tensor([mean], dtype=torch.float64), std)
 
 
 def plane(game=None, **options) -> GAN:

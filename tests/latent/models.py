@@ -22,7 +22,7 @@ def small_vqvae(rule=None, size=5):
 
 def small_vae():
     decoder = FixedGaussianHead(GridDecoder(2, 4, 1), (1, 8, 8), 0.5**0.5)
-    return VAE(GaussianHead(GridEncoder(4, 4, 1), (2, 4, 4)), decoder, StandardNormal((2, 4, 4)), 0.1).double()
+    return VAE(GaussianHead(GridEncoder(4, 4, 1), (2, 4, 4)), decoder, StandardNormal(2, 4, 4), 0.1).double()
 
 
 STAGES = {"continuous": lambda: Continuous(small_vae()), "discrete": lambda: Discrete(small_vqvae())}

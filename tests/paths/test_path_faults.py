@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgm_course.core.distributions import Gaussian
+from dgm_course.core.distributions import DiagNormal
 from dgm_course.paths import VE, VP, Conical, GaussianPath, Guess, Linear, ancestral, annealed_langevin
 
 from .gaussians import DATA, F64, SOURCE, every
@@ -119,7 +119,7 @@ SENTENCES = [
         "log_prob needs a standard normal source",
     ),
     (
-        lambda: Linear(Gaussian(torch.zeros(2), 1.0)).exact(FLOAT),
+        lambda: Linear(DiagNormal(torch.zeros(2), 1.0)).exact(FLOAT),
         ValueError,
         "exact marginal needs a Mixture as source",
     ),

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from dgm_course.core.distributions import Gaussian
+from dgm_course.core.distributions import DiagNormal
 from dgm_course.core.ode import divergence, heun, log_density, rk4, solve
 from dgm_course.paths import VE, VP, Conical, Cosine
 
@@ -32,7 +32,7 @@ def posterior(path, x, t):
         x0, x1, volume = grid, (x - sigma * grid) / alpha, area / alpha**2
     else:
         x1, x0, volume = grid, (x - alpha * grid) / sigma, area / sigma**2
-    origin = SOURCE if path.source else Gaussian(torch.zeros(2, dtype=F64), 1.0)
+    origin = SOURCE if path.source else DiagNormal(torch.zeros(2, dtype=F64), 1.0)
     return x1, x0, (DATA.log_prob(x1) + origin.log_prob(x0)).exp() * volume
 
 
@@ -57,7 +57,7 @@ def test_with_jitter_guess_is_importance_sampling(t):
     path, n = PATHS["jittered"], 200_000
     x1, x0, expected = triple(path, t, n)
     for x in path.corrupt(DATA.sample(2), t)[0]:
-        kernel = Gaussian(x, 0.3).log_prob(expected).exp()
+        kernel = DiagNormal(x, 0.3).log_prob(expected).exp()
         density, share = kernel.mean(), kernel / kernel.sum()
         ours = path.exact(DATA).guess(x[None], t)
         assert (

@@ -10,7 +10,7 @@ import math
 import pytest
 import torch
 
-from dgm_course.core.distributions import Gaussian
+from dgm_course.core.distributions import DiagNormal
 from dgm_course.paths import VE, VP, Conical, Cosine, Linear
 
 from .gaussians import DATA, F64, PATHS, SOURCE, TIMES, every, gaussian, scalar, scales, slope, triple, when
@@ -111,7 +111,7 @@ def test_the_conditional_score_is_the_gradient_of_the_gaussian(path, t):
     alpha, sigma, _, _ = scales(path, t)
     x = xt.clone().requires_grad_()
     expected = torch.autograd.grad(
-        Gaussian(torch.zeros(2, dtype=F64), sigma).log_prob(x - alpha * x1).sum(), x
+        DiagNormal(torch.zeros(2, dtype=F64), sigma).log_prob(x - alpha * x1).sum(), x
     )[0]
     assert torch.allclose(path.score(xt, x1, t), expected, rtol=1e-9)
     assert torch.allclose(path.pair(x1, x0, t).score, expected, rtol=1e-9)

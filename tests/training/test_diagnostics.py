@@ -14,15 +14,7 @@ from dgm_course.latent import Adversarial, Continuous, Discrete
 from dgm_course.nets import DenseNet
 from dgm_course.training import History, Recipe, diagnostics, fit
 from dgm_course.training.diagnostics import Symptom, Watch, critic_won, dead_codes, mode_collapse, posterior_collapse
-from dgm_course.vae import (
-    VAE,
-    BernoulliHead,
-    DiagonalGaussian,
-    FixedGaussianHead,
-    GaussianHead,
-    MixturePrior,
-    StandardNormal,
-)
+from dgm_course.vae import VAE, BernoulliHead, DiagNormal, FixedGaussianHead, GaussianHead, MixturePrior, StandardNormal
 from dgm_course.vq import VQVAE, VQVAE2, ByGradient, Codebook, GumbelVAE, Levels, MovingAverage, Revival
 
 ROWS = torch.randn(400, 3, generator=torch.Generator().manual_seed(1))
@@ -376,7 +368,7 @@ class Deaf(nn.Module):
         self.mean = nn.Parameter(torch.zeros(3))
 
     def forward(self, z):
-        return DiagonalGaussian(self.mean.expand(len(z), 3), 1.0)
+        return DiagNormal(self.mean.expand(len(z), 3), 1.0)
 
 
 def test_a_vae_whose_decoder_ignores_z_says_so_once_and_its_twin_does_not(capfd):

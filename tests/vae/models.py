@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dgm_course import data
-from dgm_course.core.distributions import Gaussian
+from dgm_course.core.distributions import DiagNormal
 from dgm_course.nets import DenseNet
 from dgm_course.vae import (
     VAE,
@@ -59,7 +59,7 @@ def pseudo_inputs(dim: int = 2) -> VampPrior:
 # A new prior is one line here: its name, and how it is built for two latent dimensions, in float64.
 PRIORS = {
     "standard normal": lambda: StandardNormal(2).double(),
-    "a Gaussian of the library": lambda: Gaussian(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.4, 1.2]).double()),
+    "a Gaussian of the library": lambda: DiagNormal(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.4, 1.2]).double()),
     "a mixture of the library": lambda: data.moons().to(torch.float64),
     "learned mixture": lambda: MixturePrior(5, 2).double(),
     "pseudo-inputs": pseudo_inputs,

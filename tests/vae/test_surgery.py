@@ -10,7 +10,7 @@ from torch import nn
 
 from dgm_course.teach import latent_oracles as laws
 from dgm_course.training import Recipe, fit
-from dgm_course.vae import VAE, AggregatedPosterior, DiagonalGaussian, MixturePrior, StandardNormal, surgery
+from dgm_course.vae import VAE, AggregatedPosterior, DiagNormal, MixturePrior, StandardNormal, surgery
 
 from .models import HEADS, PRIORS, batch, encoder, one_dimensional, within
 
@@ -55,7 +55,7 @@ def test_equal_posteriors_hold_no_information_and_far_ones_hold_log_n():
             self.spread = spread
 
         def forward(self, x):
-            return DiagonalGaussian(self.spread * torch.arange(len(x)).double()[:, None], 1.0)
+            return DiagNormal(self.spread * torch.arange(len(x)).double()[:, None], 1.0)
 
     for spread, wanted in ((0.0, 0.0), (100.0, math.log(8))):
         vae = VAE(Told(spread), HEADS["bits"](1), StandardNormal(1).double())
@@ -65,7 +65,7 @@ def test_equal_posteriors_hold_no_information_and_far_ones_hold_log_n():
 @pytest.mark.parametrize("name", ["learned mixture", "pseudo-inputs"])
 def test_the_loss_of_a_learned_prior_has_the_slope_of_the_bounds_kl(name):
     """∇ −E_q_agg log p(z|λ) = ∇ mean KL(q_i ‖ p(z|λ)): samples on the left, autograd through quadrature on the right."""
-    q, prior = DiagonalGaussian(torch.randn(5, 2).double(), torch.rand(5, 2).double() + 0.4), PRIORS[name]()
+    q, prior = DiagNormal(torch.randn(5, 2).double(), torch.rand(5, 2).double() + 0.4), PRIORS[name]()
     nodes, cell = laws.lattice(2, 8.0, 240)
     weights = list(prior.parameters())
     exact = torch.autograd.grad(laws.kl(laws.density_on(nodes, q), prior.log_prob(nodes), cell).mean(), weights)
@@ -75,14 +75,14 @@ def test_the_loss_of_a_learned_prior_has_the_slope_of_the_bounds_kl(name):
 
 
 def test_the_aggregated_posterior_keeps_its_blocks_in_another_dtype():
-    agg = AggregatedPosterior(DiagonalGaussian(torch.randn(5, 2), 0.5))
+    agg = AggregatedPosterior(DiagNormal(torch.randn(5, 2), 0.5))
     agg.block = 10  # one row at a time
     moved = agg.to(torch.float64)
     assert type(moved) is AggregatedPosterior and moved._rows == 1 and moved.means.dtype == torch.float64
 
 
 def test_a_prior_fitted_to_codes_closes_most_of_the_marginal_kl():
-    q = DiagonalGaussian(torch.tensor([[-2.0, 0.0], [2.0, 1.0], [0.0, -2.0]]).double(), 0.5)
+    q = DiagNormal(torch.tensor([[-2.0, 0.0], [2.0, 1.0], [0.0, -2.0]]).double(), 0.5)
     agg, prior = AggregatedPosterior(q), MixturePrior(6, 2).double()
     nodes, cell = laws.lattice(2, 8.0, 240)
     fit(prior, agg, Recipe(300, 256, 5e-2, decay=lambda done: 1 - done))

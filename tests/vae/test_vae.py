@@ -13,16 +13,7 @@ from dgm_course import data
 from dgm_course.nets import DenseNet
 from dgm_course.teach import latent_oracles as laws
 from dgm_course.training import Recipe, fit
-from dgm_course.vae import (
-    VAE,
-    Autoencoder,
-    BernoulliHead,
-    ClassPrior,
-    DiagonalGaussian,
-    GaussianHead,
-    StandardNormal,
-    gaussian_kl,
-)
+from dgm_course.vae import VAE, Autoencoder, BernoulliHead, ClassPrior, DiagNormal, GaussianHead, StandardNormal, gaussian_kl
 
 from .models import EVENT, HEADS, PRIORS, batch, each_head, encoder, one_dimensional, within
 
@@ -37,7 +28,7 @@ def prior(request):
 
 @pytest.mark.parametrize("name", ["standard normal", "a Gaussian of the library"])
 def test_the_closed_kl_is_the_integral_and_the_sampled_one(name):
-    q, p = DiagonalGaussian(torch.randn(4, 2).double(), torch.rand(4, 2).double() + 0.3), PRIORS[name]()
+    q, p = DiagNormal(torch.randn(4, 2).double(), torch.rand(4, 2).double() + 0.3), PRIORS[name]()
     nodes, cell = laws.lattice(2, 10.0, 800)
     torch.testing.assert_close(gaussian_kl(q, p), laws.kl(laws.density_on(nodes, q), p.log_prob(nodes), cell))
     z = q.sample(20_000)
@@ -45,7 +36,7 @@ def test_the_closed_kl_is_the_integral_and_the_sampled_one(name):
 
 
 def test_a_kl_to_itself_is_zero_and_to_anything_else_above():
-    q = DiagonalGaussian(torch.randn(6, 3).double(), torch.rand(6, 3).double() + 0.3)
+    q = DiagNormal(torch.randn(6, 3).double(), torch.rand(6, 3).double() + 0.3)
     assert gaussian_kl(q, q).abs().max() < 1e-14
     assert (gaussian_kl(q, StandardNormal(3).double()) > 0).all()
 
@@ -154,7 +145,7 @@ def test_a_conditional_vae_is_told_the_label_at_both_ends(told):
     with torch.no_grad():
         for label in range(3):
             rows = y == label
-            prior = p.given(label, len(nodes)) if told else p
+            prior = p(torch.full((len(nodes),), label)) if told else p
             joint = laws.joint_on(nodes, x[rows], partial(vae.decode, y=label), prior)
             bound = laws.elbo(joint, laws.density_on(nodes, vae.encode(x[rows], label)), cell)
             within(torch.stack([vae.elbo(x, 20, y)[rows] for _ in range(200)]), bound)
@@ -162,6 +153,34 @@ def test_a_conditional_vae_is_told_the_label_at_both_ends(told):
         torch.testing.assert_close(vae.log_prob_bound(x[rows], 20_000, 2), log_p, atol=0.05, rtol=0)
     assert vae.sample(6, y).shape == (6, *EVENT) and vae.sample(4, 2).shape == (4, *EVENT)
     assert vae.loss(x, y).ndim == 0
+
+
+class FullLabelPrior(nn.Module):
+    """p(z | y) = N(m_y, C), C full: a head with a distribution of torch's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.means = nn.Parameter(torch.randn(3, 2).double())
+
+    def forward(self, y):
+        return torch.distributions.MultivariateNormal(self.means[y], torch.tensor([[1.0, 0.5], [0.5, 2.0]]).double())
+
+
+def test_a_prior_may_be_any_head_called_on_labels():
+    """The prior's shapes come from its distribution, never from which object it is."""
+    p, y = FullLabelPrior(), torch.tensor([0, 1, 2, 2, 1])
+    vae, x = VAE(encoder(2), HEADS["bits"](2), p), batch("bits", 5)
+    vae.encode = lambda x, y=None: vae.encoder(x)
+    vae.decode = lambda z, y=None: vae.decoder(z)
+    q = vae.encode(x)
+    z = q.rsample(7)
+    torch.testing.assert_close(vae.log_prior(z, y), torch.stack([p(y).log_prob(row) for row in z]))
+    torch.testing.assert_close(vae.kl(q, z, y), (q.log_prob(z) - p(y).log_prob(z)).mean(0))
+    assert vae.latents(5, y).shape == (5, 2) and vae.latents(4, 1).shape == (4, 2) and vae.loss(x, y).ndim == 0
+    with pytest.raises(ValueError, match="labels are not given"):
+        vae.loss(x)
+    with pytest.raises(ValueError, match=r"y has shape \(5,\).*\(4,\)"):
+        vae.latents(4, y)
 
 
 def test_a_linear_autoencoder_ends_in_the_pca_subspace():

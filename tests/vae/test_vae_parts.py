@@ -12,7 +12,15 @@ from torch.nn import functional as F
 
 from dgm_course.nets import DenseNet
 from dgm_course.teach import latent_oracles as laws
-from dgm_course.vae import VAE, AggregatedPosterior, Bernoulli, DiagonalGaussian, MixturePrior, SharedGaussianHead, VampPrior
+from dgm_course.vae import (
+    VAE,
+    AggregatedPosterior,
+    DiagNormal,
+    IndependentBernoulli,
+    MixturePrior,
+    SharedGaussianHead,
+    VampPrior,
+)
 
 from .models import EVENT, HEADS, PRIORS, each_head, encoder, within
 
@@ -35,8 +43,8 @@ def test_a_density_sums_to_one_and_bits_too(head):
         assert total.item() == pytest.approx(1, abs=1e-12)
     else:
         line = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
-        mean, std = p.mean.flatten(), p.std.flatten()
-        each = DiagonalGaussian(mean[None], std[None]).log_prob(line[:, None, None].expand(-1, 1, 6))
+        mean, std = p.mean.flatten(), p.stddev.flatten()
+        each = DiagNormal(mean[None], std[None]).log_prob(line[:, None, None].expand(-1, 1, 6))
         by_hand = torch.distributions.Normal(mean, std).log_prob(line[:, None]).sum(1)
         torch.testing.assert_close(each[:, 0], by_hand)
 
@@ -45,9 +53,9 @@ def test_the_log_probability_is_torchs_own():
     mean, std = torch.randn(4, *EVENT).double(), torch.rand(4, *EVENT).double() + 0.2
     x, bits = torch.randn(3, 4, *EVENT).double(), torch.randint(2, (3, 4, *EVENT))
     wanted = torch.distributions.Independent(torch.distributions.Normal(mean, std), 3).log_prob(x)
-    torch.testing.assert_close(DiagonalGaussian(mean, std).log_prob(x), wanted)
+    torch.testing.assert_close(DiagNormal(mean, std, 3).log_prob(x), wanted)
     wanted = torch.distributions.Independent(torch.distributions.Bernoulli(logits=mean), 3).log_prob(bits.double())
-    torch.testing.assert_close(Bernoulli(mean).log_prob(bits), wanted)
+    torch.testing.assert_close(IndependentBernoulli(mean, 3).log_prob(bits), wanted)
 
 
 @each_head
@@ -67,10 +75,10 @@ def test_a_gaussian_with_fixed_deviation_is_squared_error_and_bits_are_cross_ent
     """The erratum: −log p(x|z) = ‖x − x'‖²/2σ² + const for one, cross-entropy and not squared error for the other."""
     mean, x, bits = torch.rand(9, 6).double(), torch.rand(9, 6).double(), torch.randint(2, (9, 6)).double()
     squares = (x - mean).square().sum(1)
-    left = -DiagonalGaussian(mean, 0.3).log_prob(x)
+    left = -DiagNormal(mean, 0.3).log_prob(x)
     torch.testing.assert_close(left - squares / 0.18, torch.full((9,), 3 * math.log(2 * math.pi * 0.09)).double())
     cross = F.binary_cross_entropy(mean, bits, reduction="none").sum(1)
-    torch.testing.assert_close(-Bernoulli(mean.logit()).log_prob(bits), cross)
+    torch.testing.assert_close(-IndependentBernoulli(mean.logit()).log_prob(bits), cross)
     line = torch.stack([(bits - mean).square().sum(1), torch.ones(9).double()], 1)
     best = line @ torch.linalg.lstsq(line, cross[:, None]).solution
     assert (best[:, 0] - cross).abs().max() > 1e-2  # no affine function of the squared error

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...core.distributions import Mixture, standard_normal
-from ...vae import AggregatedPosterior, DiagonalGaussian
+from ...core.distributions import DiagNormal, Mixture
+from ...vae import AggregatedPosterior
 from . import Exercise, Watch
 from . import _elbo_surgery_cases as cases
 from . import _elbo_surgery_slips as slips
@@ -22,7 +22,7 @@ from . import _elbo_surgery_slips as slips
 
 def aggregated_log_prob(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """The library's exact mixture of all posteriors."""
-    return AggregatedPosterior(DiagonalGaussian(mean, log_std.exp())).log_prob(z)
+    return AggregatedPosterior(DiagNormal(mean, log_std.exp())).log_prob(z)
 
 
 def mutual_information(log_q: Tensor) -> Tensor:
@@ -44,14 +44,13 @@ def best_gaussian(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
 def vamp_log_prob(z: Tensor, inputs: Tensor, encoder: Callable) -> Tensor:
     """The mixture of the encoder's answers."""
     mean, log_std = encoder(inputs)
-    each = [DiagonalGaussian(m.expand_as(z), s.expand_as(z)).log_prob(z) for m, s in zip(mean, log_std.exp())]
+    each = [DiagNormal(m, s).log_prob(z) for m, s in zip(mean, log_std.exp())]
     return torch.stack(each).logsumexp(0) - math.log(len(each))
 
 
 def flow_elbo(log_p_x: Tensor, z_star: Tensor, ladj: Tensor, log_q: Tensor) -> Tensor:
     """The terms of the bound, one draw after the other."""
-    base = standard_normal(z_star.shape[2], dtype=z_star.dtype)
-    prior = torch.stack([base.log_prob(row) for row in z_star]) + ladj
+    prior = DiagNormal(torch.zeros_like(z_star), 1.0).log_prob(z_star) + ladj
     return (log_p_x + prior - log_q).mean(0)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...flows import Logit, MaskedCoupling, Normal
+from ...flows import Logit, MaskedCoupling, StandardNormal
 from . import Exercise, Watch
 from . import _normalizing_flows_cases as cases
 from . import _normalizing_flows_densities as densities
@@ -37,7 +37,7 @@ def coupling_inverse(z: Tensor, mask: Tensor, log_scale: Callable, shift: Callab
 
 def log_density(z: Tensor, ladj: Tensor) -> Tensor:
     """The library's noise, and the change of volume."""
-    return Normal(z.shape[1]).to(z).log_prob(z) + ladj
+    return StandardNormal(z.shape[1]).to(z).log_prob(z) + ladj
 
 
 def pixels_to_logits(k: Tensor, u: Tensor, levels: int, margin: float) -> tuple[Tensor, Tensor]:

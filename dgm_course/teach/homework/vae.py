@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from ...core.distributions import Mixture, standard_normal
-from ...vae import Bernoulli, DiagonalGaussian, LinearGaussian, e_step, m_step
+from ...core.distributions import DiagNormal, Mixture
+from ...vae import IndependentBernoulli, LinearGaussian, e_step, m_step
 from ...vae import gaussian_kl as kl_between
 from . import Exercise, Watch
 from . import _vae_cases as cases
@@ -23,12 +23,12 @@ from . import _vae_slips as slips
 
 def gaussian_kl(mean: Tensor, log_std: Tensor) -> Tensor:
     """The library's KL of two Gaussians, the second standard."""
-    return kl_between(DiagonalGaussian(mean, log_std.exp()), standard_normal(mean.shape[1], dtype=mean.dtype))
+    return kl_between(DiagNormal(mean, log_std.exp()), DiagNormal(torch.zeros_like(mean), 1.0))
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Minus the log-probability of a Gaussian head."""
-    return -DiagonalGaussian(mean, log_std.exp()).log_prob(x)
+    return -DiagNormal(mean, log_std.exp()).log_prob(x)
 
 
 def reparameterise(mean: Tensor, log_std: Tensor, eps: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def reparameterise(mean: Tensor, log_std: Tensor, eps: Tensor) -> Tensor:
 
 def loss(x: Tensor, logits: Tensor, mean: Tensor, log_std: Tensor, kl_weight: float) -> Tensor:
     """A Bernoulli head's log-likelihood, and the KL of 2.1."""
-    return (kl_weight * gaussian_kl(mean, log_std) - Bernoulli(logits).log_prob(x)).mean()
+    return (kl_weight * gaussian_kl(mean, log_std) - IndependentBernoulli(logits).log_prob(x)).mean()
 
 
 def iwae_bound(log_p_x: Tensor, log_p_z: Tensor, log_q_z: Tensor) -> Tensor:

@@ -4,15 +4,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgm_course.core.distributions import standard_normal
+from dgm_course.core.distributions import StandardNormal
 from dgm_course.teach import latent_oracles, plots
 from dgm_course.teach.plots import priors as prior_plots
-from dgm_course.vae import DiagonalGaussian, StandardNormal
+from dgm_course.vae import DiagNormal
 
 
 def test_the_thick_curve_is_the_sum_of_the_thin_ones_and_integrates_to_one():
     nodes, cell = latent_oracles.lattice(1)
-    log_q = latent_oracles.density_on(nodes, DiagonalGaussian(torch.tensor([[-1.0], [2.0]]).double(), 0.5))
+    log_q = latent_oracles.density_on(nodes, DiagNormal(torch.tensor([[-1.0], [2.0]]).double(), 0.5))
     (ax,) = plots.panels(1)
     prior_plots.posteriors(nodes[:, 0], log_q, ax=ax, log_p=StandardNormal(1).double().log_prob(nodes))
     *thin, thick, prior = [torch.as_tensor(line.get_ydata()) for line in ax.lines]
@@ -38,7 +38,7 @@ def test_a_row_of_priors_is_fed_float32_and_shows_every_name():
 
     def log_prob(z):
         seen.append(z.dtype)
-        return standard_normal(2).log_prob(z)
+        return StandardNormal(2).log_prob(z)
 
     shown = prior_plots.row_of_priors({"one": log_prob, "two": log_prob}, alt="two priors")
     assert [ax.get_title() for ax in shown.figure.axes] == ["one", "two"] and set(seen) == {torch.float32}
