@@ -23,9 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from turns import in_turn, ratio
 
 from dgm_course import data, pretrained
-from dgm_course.core.tensors import device, threads_for
-from dgm_course.training import Recipe, feed
-from dgm_course.training.loop import _Run
+from dgm_course.fit import Recipe, TrainState, feed, train_step
+from dgm_course.tensors import device, threads_for
 
 NAMES = ("flow_matching_digits", "ddpm_digits", "absorbing_digits", "pixel_cnn_digits", "image_gpt_digits", "vae_digits",
          "vqvae_digits", "flow_digits")
@@ -69,13 +68,13 @@ def plain_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.d
 
 def course_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.device) -> Callable[[int], None]:
     """So many steps of ``fit``."""
-    run = _Run(model.to(device), recipe, None)
+    state = TrainState.create(model.to(device), recipe)
     batches = feed(table, recipe, device)
 
     def steps(count: int) -> None:
         with threads_for(model):
             for _ in range(count):
-                run.step(batches(run.history.step))
+                train_step(state, batches(state.history.step))
         waited(device)
     return steps
 

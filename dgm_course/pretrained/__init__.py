@@ -83,7 +83,7 @@ def train(name: str, folder: Path | None = None, report: Callable[[History], Non
 
     Of several processes (torchrun) all train, and the first one judges and writes."""
     made, folder = entry(name), Path(folder or FOLDER)
-    images, half = data.mnist_for_weights().to(device()), folder / f"{name}.half.safetensors"
+    images, half = data.mnist_for_weights().to(device()), folder / f"{name}.half.pt"
     seed(0)
     model = made.blank().to(device())
     history = fit(made.training(model), made.batches(images), made.recipe(), save=half, report=report,

@@ -1,4 +1,4 @@
-"""Which samples a step of training sees: a function of (seed, step) alone, so that any step can be the first of a run."""
+"""The batch of each training step: a function of (seed, step), so that a run can start at any step."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,9 +9,17 @@ from torch import Tensor
 
 from .config import Recipe
 
+Batch = tuple["Tensor | None", ...]
+DRAWN = 64  # batches drawn at once: a small draw costs as much as a large one
 
-def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], tuple[Tensor, ...]]:
-    """step -> batch, a function of (seed, step) alone, so that any step can be the first."""
+
+def batch_size(batch: Batch) -> int:
+    """The number of samples."""
+    return len(next(part for part in batch if part is not None))
+
+
+def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], Batch]:
+    """step -> batch.  data: a tensor (N, *event), a tuple of them or None, an object with sample(n), or n -> batch."""
     if isinstance(data, Tensor):
         data = (data,)
     if isinstance(data, tuple):
@@ -19,15 +27,15 @@ def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], tup
     return _drawn(getattr(data, "sample", data), recipe, device)
 
 
-def _shuffled(data: tuple[Tensor | None, ...], recipe: Recipe) -> Callable[[int], tuple[Tensor, ...]]:
-    """Batches of a finite set: epochs in a new order each, every sample at most once an epoch (whole batches only)."""
+def _shuffled(data: Batch, recipe: Recipe) -> Callable[[int], Batch]:
+    """Whole batches of a finite set, in a new order each epoch."""
     counts = [len(part) for part in data if part is not None]
     n, size = counts[0], min(recipe.batch, counts[0])
     if n == 0 or set(counts) != {n}:
         raise ValueError(f"the data have {counts} samples: expected equal numbers, above 0.")
     order: dict[int, Tensor] = {}
 
-    def batch(step: int) -> tuple[Tensor, ...]:
+    def batch(step: int) -> Batch:
         epoch, place = divmod(step, n // size)
         if epoch not in order:
             order.clear()
@@ -37,25 +45,28 @@ def _shuffled(data: tuple[Tensor | None, ...], recipe: Recipe) -> Callable[[int]
     return batch
 
 
-def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -> Callable[[int], tuple[Tensor, ...]]:
-    """Batches of an endless source, drawn 64 at a time: a small draw costs as much as a large one."""
-    block, held = 64, {}
+def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -> Callable[[int], Batch]:
+    """Batches of an endless source."""
+    cache: dict[int, list[Batch]] = {}
 
-    def batch(step: int) -> tuple[Tensor, ...]:
-        number, place = divmod(step, block)
-        if number not in held:
-            held.clear()
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                torch.set_rng_state(_generator(recipe.seed, number).get_state())
-                if device.type == "cuda":  # for data that lie on the device and are drawn there
-                    torch.cuda.set_rng_state(_generator(recipe.seed, number, device).get_state(), device)
-                drawn = sample(block * recipe.batch)
-            drawn = drawn if isinstance(drawn, tuple) else (drawn,)
-            if any(len(part) != block * recipe.batch for part in drawn):
-                raise ValueError(f"the data were asked for {block * recipe.batch} samples and gave "
-                                 f"{[len(part) for part in drawn]}: expected sample(n) to give n.")
-            held[number] = list(zip(*[part.to(device).split(recipe.batch) for part in drawn]))
-        return held[number][place]
+    def draw(number: int) -> list[Batch]:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.set_rng_state(_generator(recipe.seed, number).get_state())
+            if device.type == "cuda":  # for data that are drawn on the device
+                torch.cuda.set_rng_state(_generator(recipe.seed, number, device).get_state(), device)
+            drawn = sample(DRAWN * recipe.batch)
+        drawn = drawn if isinstance(drawn, tuple) else (drawn,)
+        if any(len(part) != DRAWN * recipe.batch for part in drawn):
+            raise ValueError(f"the data were asked for {DRAWN * recipe.batch} samples and gave "
+                             f"{[len(part) for part in drawn]}: expected sample(n) to give n.")
+        return list(zip(*[part.to(device).split(recipe.batch) for part in drawn]))
+
+    def batch(step: int) -> Batch:
+        number, place = divmod(step, DRAWN)
+        if number not in cache:
+            cache.clear()
+            cache[number] = draw(number)
+        return cache[number][place]
     return batch
 
 

@@ -1,9 +1,6 @@
-"""A loss as kernels that were made for it, by ``torch.compile``.
+"""A loss compiled by ``torch.compile``, which fuses the small operations of a GPU.
 
-The loss of a small network is hundreds of operations on a GPU, and most of them only read numbers, do one thing to them and
-write them back.  A compiler joins those that follow each other.  It takes some twenty seconds, once, so it pays in runs of
-many thousands of steps; and it needs a C compiler and Triton, which not every machine has: where they are missing the loss
-is taken as it is.
+It takes some twenty seconds, so it pays in runs of thousands of steps.  It needs a C compiler and Triton.
 """
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from torch import Tensor
 
 
 class Compiled:
-    """loss(*batch), compiled when it is first called; as it is from then on where that fails, which is said once."""
+    """loss(*batch), compiled at its first call; uncompiled from then on where that fails, which is said once."""
 
     def __init__(self, loss: Callable[..., Tensor]) -> None:
         self.loss, self.quick = loss, torch.compile(loss, dynamic=False)
@@ -26,15 +23,11 @@ class Compiled:
             return self.loss(*batch)
         try:
             return self.quick(*batch)
-        except torch.cuda.OutOfMemoryError:  # no fault of the compiler, and there may be smaller batches
+        except torch.cuda.OutOfMemoryError:  # a smaller batch may fit
             raise
         except Exception as error:
             self.quick = None
-            loss = self.loss(*batch)  # where the loss itself is at fault it says so here, in its own words
-            print(f"The loss is not compiled, and takes more time for the same numbers: {_first_line(error)}")
+            loss = self.loss(*batch)  # an error of the loss itself is raised here, in its own words
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            print(f"The loss is not compiled, and takes more time for the same numbers: {reason}")
             return loss
-
-
-def _first_line(error: Exception) -> str:
-    """What is the matter, without the compiler's own pages about it."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,9 +1,10 @@
-"""How to train, written down: the numbers that one would put beside a result, and how the learning rate goes down."""
+"""How to train: the numbers that one would put beside a result."""
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ def constant(done: float) -> float:
 
 
 def linear(done: float) -> float:
-    """1 − done: from the full learning rate to zero, which is worth more than most other tricks in a short run."""
+    """1 − done."""
     return 1.0 - done
 
 
@@ -26,17 +27,17 @@ def cosine(done: float) -> float:
 
 
 def held_then_linear(done: float) -> float:
-    """The full rate for 70 % of the run, then linearly to zero: a long run may be prolonged before it cools."""
+    """1 for the first 70 % of the run, then linearly to 0."""
     return min(1.0, (1 - done) / 0.3)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: the numbers one would write beside a result.
+    """How to train with AdamW.
 
-    steps and batch; lr of AdamW, its warm-up in steps and its decay (a function of the done share, 0 to 1); ema: decay
-    of the weights' running average, 0 for none; clip: largest gradient norm; precision: dtype of autocast, or None;
-    compiled: whether a GPU takes the loss as kernels made for it (`Compiled`), which pays in long runs."""
+    warmup: in steps.  decay: of the learning rate, a function of the share of the run done, in [0, 1).  ema: decay of the
+    average of the weights, 0 for none.  clip: largest gradient norm.  precision: dtype of autocast, or None.  compiled:
+    compile the loss on a GPU, which takes some twenty seconds."""
 
     steps: int
     batch: int = 128
@@ -59,3 +60,18 @@ class Recipe:
     def rate(self, step: int) -> float:
         """The learning rate of a step: lr · min(1, (step + 1)/warmup) · decay(step/steps)."""
         return self.lr * min(1.0, (step + 1) / max(1, self.warmup)) * self.decay(step / max(1, self.steps))
+
+    def describe(self) -> dict[str, Any]:
+        """The recipe as plain data; the schedule is its values at a hundred points, so that a lambda or a partial counts
+        for what it computes."""
+        decay = [round(float(self.decay(k / 100)), 9) for k in range(100)]
+        return vars(self) | {"decay": decay, "betas": list(self.betas), "precision": str(self.precision)}
+
+    def expect_equal(self, other: dict[str, Any], name: str) -> None:
+        """ValueError where another recipe's description differs from this one's."""
+        own = self.describe()
+        differing = [key for key in own if other.get(key) != own[key]]
+        if differing:
+            pairs = ", ".join("another decay" if key == "decay" else f"{key} {other.get(key)} (here {own[key]})"
+                              for key in differing)
+            raise ValueError(f"{name} had another recipe: {pairs}. Expected an equal one.")

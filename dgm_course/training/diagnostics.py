@@ -1,23 +1,17 @@
-"""Trainings that go wrong in a way that has a name, and go on as if nothing were the matter.
-
-A loss that is no number stops a run (`fit`).  These do not stop it, and the loss alone does not show them:
+"""Diagnostics of trainings that go wrong without a NaN.
 
     posterior collapse    KL(q(z|x) ‖ p(z)) → 0        the code says nothing about x                       (lecture 5: VAE)
-    dead codes            hardly an e_k is chosen       a picture is told by the same number everywhere  (lecture 5: VQ-VAE)
-    a critic that won     its loss → 0                  the generator learns from it no more             (intro lecture: GAN)
+    dead codes            few e_k are chosen            all pictures share the same few numbers          (lecture 5: VQ-VAE)
+    discriminator won     its loss → 0                  the generator learns little from it              (intro lecture: GAN)
     mode collapse         Var G(z) ≪ Var x              every noise becomes the same sample              (intro lecture: GAN)
 
-A model that can be ill so offers ``symptoms(*batch) -> list[Symptom]``, a look at its present state: empty where it is well.
-`fit` looks now and then, and says what it sees in several looks on end, once (`Watch`).
-
-What each asks is on the safe side.  A quarter of the codes dead, a few latent numbers unused, one mode of ten missed are
-common, are no reason for alarm, and are not told; measures of them are `Codebook.perplexity`, `vae.surgery`,
-`measures.mode_counts`.
+A model with ``symptoms(*batch) -> list[Symptom]`` is checked by ``fit``.  The thresholds are cautious: a quarter of the
+codes dead or one mode of ten missed is common, and is not reported.
 """
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,15 +19,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-NATS = 0.1  # a KL below it is next to none: log 2 = 0.69 would tell one bit; with 0.1 one guesses it 72 times in 100
+NATS = 0.1  # with a KL of 0.1 a fair bit is guessed right 72 times in 100
 LIVE = 16  # of so many codes at least one should be chosen
-WON = 0.01  # of the loss of a critic that has no opinion; where D is right, it is right with 99 % and more
+WON = 0.01  # of the loss at output 0; D is then right with 99 %
 SPREAD = 0.05  # of the variance of the data
 
 
 @dataclass(frozen=True)
 class Symptom:
-    """What is seen, with its number; what it usually means; what to try.  name: what one would look for in a book."""
+    """A named problem: what is seen, with its number; what it usually means; what to try."""
 
     name: str
     seen: str
@@ -45,9 +39,9 @@ class Symptom:
 
 
 def posterior_collapse(kl: Tensor, z: str = "z") -> list[Symptom]:
-    """Seen where the mean KL(q(z|x) ‖ p(z)) is below 0.1 nats.  kl (B,), summed over the latent; z: its letter
+    """A mean KL(q(z|x) ‖ p(z)) below 0.1 nats.  kl (B,), summed over the latent; z: its letter
 
-    It bounds what z tells about x: I(x; z) ≤ E KL(q(z|x) ‖ p(z)), for any prior.             (lecture 5, ELBO Surgery)"""
+    I(x; z) ≤ E KL(q(z|x) ‖ p(z)), for any prior.                                             (lecture 5, ELBO Surgery)"""
     mean = float(kl.detach().double().mean())
     if not abs(mean) < NATS:  # sampled, it may fall a little below 0
         return []
@@ -58,9 +52,9 @@ def posterior_collapse(kl: Tensor, z: str = "z") -> list[Symptom]:
 
 
 def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Symptom]:
-    """Seen where a batch chooses one code in sixteen or fewer, or a single one.  codes (B, *grid), of `size` vectors
+    """A batch that chooses one code in sixteen or fewer, or a single one.  codes (B, *grid), of `size` vectors
 
-    A batch of fewer outputs than codes can choose no more than it has outputs, and is asked for one in sixteen of those."""
+    Where there are fewer outputs than codes, one in sixteen of the outputs."""
     live, outputs = int(codes.unique().numel()), codes.numel()
     if outputs < 2 or live > max(1, min(size, outputs) // LIVE):
         return []
@@ -73,10 +67,9 @@ def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Symptom
 
 def critic_won(rule: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Tensor,
                name: str = "discriminator") -> list[Symptom]:
-    """Seen where the critic's loss is below a hundredth of what a critic without opinion has.  real, fake: its numbers
+    """A critic's loss below a hundredth of that of outputs 0, such as 2 log 2 for logits.  real, fake: its outputs
 
-    rule: the critic's loss in this game, (real, fake) -> ().  Without opinion is 0 for every sample: 2 log 2 where it gives
-    logits.  In a Wasserstein game that loss is 0, and no loss means victory: nothing is seen."""
+    rule: the critic's loss, (real, fake) -> ().  A Wasserstein game has loss 0 at outputs 0, and is never won."""
     real, fake = real.detach(), fake.detach()
     blank, loss = float(rule(torch.zeros_like(real), torch.zeros_like(fake))), float(rule(real, fake))
     if not blank > 0 or not loss < WON * blank:
@@ -89,7 +82,7 @@ def critic_won(rule: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Ten
 
 
 def mode_collapse(fake: Tensor, real: Tensor) -> list[Symptom]:
-    """Seen where samples vary less than a twentieth of what data do: Σ Var G(z) < 0.05 Σ Var x.  both (B, *event)"""
+    """Samples of less than a twentieth of the data's variance: Σ Var G(z) < 0.05 Σ Var x.  both (B, *event)"""
     if min(len(fake), len(real)) < 2:
         return []
     own, wanted = (float(x.detach().double().var(0).sum()) for x in (fake, real))
@@ -103,27 +96,27 @@ def mode_collapse(fake: Tensor, real: Tensor) -> list[Symptom]:
 
 
 class Watch:
-    """Looks at a model ten times a run, and tells, once, what it saw three times on end.  (Runs of 100 steps or more.)
+    """Checks ten times per run (of 100 steps or more), and reports a problem once, after three positives in a row.
 
-    A run begins ill in every one of these ways, and recovers: a fresh encoder knows nothing, a fresh generator is grey.
-    A look leaves no trace: weights, buffers, modes and random numbers are what they were."""
+    Every run starts with some of these problems, and recovers.  A check changes no weight, buffer, mode or random number.
+    reported: the problems already reported, of a resumed run."""
 
     looks, on_end, least = 10, 3, 100
 
-    def __init__(self, model: nn.Module, steps: int) -> None:
+    def __init__(self, model: nn.Module, steps: int, reported: Sequence[Symptom] = ()) -> None:
         self.model, self.every = model, steps // self.looks
         self.idle = steps < self.least or not hasattr(model, "symptoms")
         self.counts: dict[str, int] = {}
-        self.said: set[str] = set()
+        self.said = {symptom.name for symptom in reported}
 
     def look(self, step: int, batch: tuple[Any, ...]) -> list[Symptom]:
-        """After a step: the symptoms that are to be told now."""
+        """The problems to report after this step."""
         if self.idle or step % self.every:
             return []
         try:
             with _untouched(self.model):
                 seen = self.model.symptoms(*batch)
-        except Exception:  # a loss of the reader's own may take other arguments, and its training must not end here
+        except Exception:  # a loss of the reader's own may take other arguments
             self.idle = True
             return []
         self.counts = {s.name: self.counts.get(s.name, 0) + 1 for s in seen}
@@ -133,7 +126,7 @@ class Watch:
 
 
 def told(symptom: Symptom, step: int) -> str:
-    """Three short lines for a reader: what is seen and when, what it means, what to try."""
+    """A report of three lines: what is seen and when, what it means, what to try."""
     lines = (f"{symptom.name}, step {step:,}: {symptom.seen}.", f"{symptom.means}.", f"To try: {symptom.advice}.")
     return "\n".join(textwrap.fill(line, 118, initial_indent="  " * (number > 0), subsequent_indent="  ")
                      for number, line in enumerate(lines))
@@ -141,7 +134,7 @@ def told(symptom: Symptom, step: int) -> str:
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """The model in the mode in which it is used, without gradients, on random numbers of its own."""
+    """Evaluation mode, no gradients, random numbers of its own; the modes are restored."""
     modes = {part: part.training for part in model.modules()}
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     model.eval()

@@ -1,35 +1,33 @@
-"""One training by several processes: ``torchrun`` starts them, each takes its share of every batch, all make the same step.
+"""Training in several processes that torchrun starts, with torch's DistributedDataParallel.
 
     torchrun --nproc-per-node 2 --no-python dgm train NAME
 
-There is no second loop.  A step's batch is the recipe's, in the order that (seed, step) gives, however many processes there
-are; process r computes its share of B_r samples, and since the loss is a mean over samples, so is its gradient:
+Process r computes the loss on its B_r samples of each batch of B; the gradient of the mean is the weighted mean
 
     ∇ (1/B) Σᵢ ℓᵢ  =  Σ_r (B_r / B) ∇ (1/B_r) Σ_{i of r} ℓᵢ
 
-*What agrees with a single process.*  Where a loss draws no noise: everything, up to the rounding of a sum in another order.
-Where it does, each process draws its own (the first one from the recipe's seed, the others from seeds made of it), and the
-run is one more of the same law: its figures agree as those of two seeds do.  What a loss computes across its batch, such as
-batch normalisation, it computes within its share, and buffers (running means, codebooks) are the first process's.
-
-The first process writes the checkpoints; every one reads them, so on several machines they lie where all can see them.
+A loss without noise gives the numbers of a single process, up to rounding.  With noise, each process draws its own.  Batch
+statistics are those of a share, and buffers are the first process's.
+The first process writes the checkpoints; all read them.
 """
 from __future__ import annotations
 
 import atexit
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from . import checkpoints
+from .batches import Batch, batch_size
 
-Batch = tuple[Tensor | None, ...]
-LOOK = 10  # steps between two questions whether anybody was asked to stop: on a GPU each one waits
+LOOK = 10  # steps between two questions whether any process was asked to stop: each one forces a sync
 
 
 class LostProcess(RuntimeError):
@@ -37,19 +35,19 @@ class LostProcess(RuntimeError):
 
 
 def place() -> tuple[int, int]:
-    """Which process this is, and of how many: what torchrun says, else the first of one."""
+    """(rank, size) as torchrun says, else (0, 1)."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return 0, 1
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 
 
 def first() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Whether this process writes and prints."""
     return place()[0] == 0
 
 
 def team(device: torch.device) -> Team:
-    """The processes of this run, joined; a single one needs nothing of this file."""
+    """The group of this run's processes, joined."""
     rank, size = place()
     if size > 1 and not dist.is_initialized():
         if device.type == "cuda":
@@ -61,125 +59,86 @@ def team(device: torch.device) -> Team:
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of one run: this one's rank, from 0, and their number.  A team of one leaves everything as it is."""
+    """The processes of one run.  A group of one changes nothing."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and reports."""
         return self.rank == 0
 
     @property
     def signals(self) -> tuple[signal.Signals, ...]:
-        """What asks for a stop: Ctrl-C, and in a team the SIGTERM by which torchrun ends the others as well."""
+        """The signals that ask for a stop; torchrun ends a group with SIGTERM."""
         return (signal.SIGINT,) if self.size == 1 else (signal.SIGINT, signal.SIGTERM)
 
     def seed(self, seed: int) -> int:
-        """Of this process's noise; the first one has the recipe's own."""
+        """The seed of this process's noise; the first process has the recipe's."""
         return seed if self.first else (seed * 2_147_483_647 + self.rank * 1_000_000_007) % 2**63
 
+    def wrap(self, loss: nn.Module) -> nn.Module:
+        """The loss, whose gradients are averaged over the processes."""
+        if self.size == 1:
+            return loss
+        return DistributedDataParallel(loss, broadcast_buffers=False, find_unused_parameters=True)
+
     def share(self, batch: Batch) -> tuple[Batch, float]:
-        """This process's samples of a batch, and how large a part of it they are."""
+        """This process's samples of a batch, and their part of it."""
         if self.size == 1:
             return batch, 1.0
-        count = len(next(part for part in batch if part is not None))
+        count = batch_size(batch)
         if count < self.size:
             raise ValueError(f"A batch of {count} for {self.size} processes: expected at least one sample for each.")
         own = tuple(None if part is None else part.tensor_split(self.size)[self.rank] for part in batch)
-        return own, len(next(part for part in own if part is not None)) / count
+        return own, batch_size(own) / count
 
-    def mean(self, parameters: Iterable[nn.Parameter], loss: Tensor, weight: float) -> Tensor:
-        """The mean of the gradients, left in the parameters, and that of the losses: the same numbers in every process.
+    def mean(self, loss: Tensor, share: float) -> Tensor:
+        """The loss of the whole batch, from that of each share."""
+        if self.size > 1:
+            loss = share * loss
+            dist.all_reduce(loss)
+        return loss
 
-        weight: the part of the batch that this one's gradient is the mean of.  A gradient that is missing counts as zero,
-        for another process may have one.  All travels in one message."""
-        if self.size == 1:
-            return loss
-        weights = [p for p in parameters if p.requires_grad]
-        slopes = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
-        flat = weight * torch.cat([loss.reshape(1), *(slope.reshape(-1) for slope in slopes)])
-        self._together(lambda: dist.all_reduce(flat))
-        total, *parts = flat.split([1, *(slope.numel() for slope in slopes)])
-        for p, slope, part in zip(weights, slopes, parts):
-            p.grad = slope.copy_(part.view_as(slope))  # in the strides that the optimizer expects
-        return total[0]
+    def broadcast_buffers(self, model: nn.Module) -> None:
+        """Give every process the first one's buffers."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
 
-    def follow(self, model: nn.Module) -> None:
-        """Every process takes the first one's buffers, as torch's own DistributedDataParallel has it."""
-        if self.size == 1:  # a walk through all modules costs a tenth of a small network's step
-            return
-        weights = {id(p) for p in model.parameters()}
-        self._take([value for name, value in sorted(model.state_dict(keep_vars=True).items()) if id(value) not in weights])
-
-    def begin(self, model: nn.Module, step: int, device: torch.device) -> None:
-        """Every process takes the first one's weights and buffers; ValueError where they are not at the same step."""
-        if self.size == 1:
-            return
-        mine, steps = torch.tensor([step], device=device), [torch.tensor([step], device=device) for _ in range(self.size)]
-        self._together(lambda: dist.all_gather(steps, mine))
-        if len(set(found := [int(other) for other in steps])) > 1:
-            raise ValueError(f"The {self.size} processes start at steps {found}: expected one step for all, and so a "
+    def begin(self, model: nn.Module, step: int) -> None:
+        """Give every process the first one's weights and buffers; ValueError where their steps differ."""
+        if len(set(steps := self.gather(step))) > 1:
+            raise ValueError(f"The {self.size} processes start at steps {steps}: expected one step for all, and so a "
                              "checkpoint that all of them can read.")
-        self._take([value for _, value in sorted(model.state_dict(keep_vars=True).items())])
-
-    def _take(self, tensors: list[Tensor]) -> None:
-        """The first process's values, in place; all bytes travel in one message, whatever their dtypes."""
-        if self.size == 1 or not tensors:
-            return
-        flat = torch.cat([t.detach().contiguous().reshape(-1).view(torch.uint8) for t in tensors])
-        self._together(lambda: dist.broadcast(flat, 0))
-        with torch.no_grad():
-            for t, part in zip(tensors, flat.split([t.numel() * t.element_size() for t in tensors])):
-                t.copy_(part.clone().view(t.dtype).view_as(t))  # cloned: a slice may lie askew for its dtype
+        if self.size > 1:
+            for p in model.parameters():
+                dist.broadcast(p.detach(), 0)
+        self.broadcast_buffers(model)
 
     def stops(self, asked: bool, step: int, device: torch.device) -> bool:
-        """Whether to stop before this step: all do at the same one, within ten of the one at which any was asked."""
+        """Whether to stop before this step: all processes at the same one, within ten of the request."""
         if self.size == 1 or step % LOOK:
             return asked and self.size == 1
-        told = torch.tensor(float(asked), device=device)
-        self._together(lambda: dist.all_reduce(told))
-        return bool(told)
+        requests = torch.tensor(float(asked), device=device)
+        dist.all_reduce(requests)
+        return bool(requests)
 
-    def key(self, kind: str, rank: int | None = None) -> str:
-        """What a checkpoint calls the random state of a process (none: this one): random.cpu, random.cpu.1, ..."""
-        rank = self.rank if rank is None else rank
-        return f"random.{kind}" + (f".{rank}" if rank else "")
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in the order of their ranks."""
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value)
+        return values
 
-    def states(self, random: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-        """The random states of all processes by their keys, in every process."""
-        found = {}
-        for kind, state in sorted(random.items()):
-            parts = [state]
-            if self.size > 1:
-                parts = [torch.empty_like(state, device=device) for _ in range(self.size)]
-                self._together(lambda parts=parts, state=state: dist.all_gather(parts, state.to(device)))
-            found |= {self.key(kind, rank): part.cpu() for rank, part in enumerate(parts)}
-        return found
-
-    def expect_states(self, tensors: dict[str, Tensor], kinds: Iterable[str]) -> dict[str, Tensor]:
-        """This process's random states from a checkpoint, or a CheckpointError: another run's noise is not guessed."""
-        held = sum(name.split(".")[:2] == ["random", "cpu"] for name in tensors)
-        if held and held != self.size:
-            raise checkpoints.CheckpointError(f"The checkpoint is of a run in {held} process(es) and this one has "
-                                              f"{self.size}: to go on, start as many.")
-        found = {}
-        for kind in kinds:
-            key = self.key(kind)
-            if key not in tensors:
-                raise checkpoints.CheckpointError(f"The checkpoint lacks {key}: resuming needs it.")
-            try:
-                torch.Generator(kind).set_state(tensors[key].cpu())
-            except (RuntimeError, TypeError) as error:
-                raise checkpoints.CheckpointError(f"{key} in the checkpoint is no random state ({error}).") from None
-            found[kind] = tensors[key].cpu()
-        return found
-
-    def _together(self, message: Callable[[], object]) -> None:
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """LostProcess in place of the network's error where another process is gone."""
         try:
-            message()
+            yield
         except RuntimeError as error:
+            if self.size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
+                raise
             reason = str(error).strip().splitlines()[0][:200]
             raise LostProcess(f"Another of the {self.size} processes is gone, so the run ends here. The checkpoint that was "
                               f"written last is whole: the same command goes on from it. ({reason})") from None

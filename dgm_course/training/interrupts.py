@@ -1,4 +1,4 @@
-"""A stop that is asked for and not forced: the step under way is finished first."""
+"""Defer Ctrl-C until the current step has finished."""
 from __future__ import annotations
 
 import signal
@@ -10,22 +10,21 @@ from typing import Any
 
 @contextmanager
 def patient(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterator[list[int]]:
-    """The list fills when one of the signals comes; a second one of the same kind acts at once, as usual.
+    """Collect these signals in a list; a second one of the same kind acts at once.
 
-    Outside the main thread, where Python gives no signals, it stays empty."""
-    asked: list[int] = []
+    Outside the main thread, where Python delivers no signals, the list stays empty."""
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield received
         return
-    usual = {number: signal.getsignal(number) for number in signals}
 
     def handle(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(number, usual[number])
-    for number in usual:
-        signal.signal(number, handle)
+        received.append(number)
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, handle) for number in signals}
     try:
-        yield asked
+        yield received
     finally:
-        for number, before in usual.items():
-            signal.signal(number, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,61 +1,65 @@
 """One training loop for the whole course.
 
-A model is trained by asking it for a loss: ``model.loss(*batch) -> scalar``.  A GAN is two such players who take turns;
-it offers ``players()``, and an ordinary model is the game with one player.  Everything else here is craft that every
-lecture needs and none is about: batches, a learning rate that warms up and decays, an average of the weights, a record
-of the loss, a place to stop and go on.
+A model offers ``loss(*batch) -> scalar``.  A GAN offers ``players()``: two modules with a loss each, which move in turn.
+``fit`` adds what every training needs: batches, a learning-rate schedule, an average of the weights, checkpoints.
 
-Nothing is hidden in the state.  The order of the data is a function of (seed, step), fresh noise comes from torch's
-generator whose state is kept, so a run that was stopped at any step and resumed gives the very bits of a run that was
-not (on a CPU).  Press "stop" in a notebook: the step under way is finished, the model is usable, and
-``fit(..., resume=history)`` goes on.  Where torchrun started several processes, each takes its share of every batch
-(``processes``); where the memory is full, a batch is taken in pieces (``pieces``); on a GPU the steps of models that allow
-it are recorded once and replayed (``recorded``).
+Batches are a function of (seed, step), and the noise comes from torch's generators, whose states are saved.  So a stopped
+and resumed run equals an uninterrupted one bit by bit on a CPU.  Ctrl-C finishes the current step and returns the History;
+``fit(..., resume=history)`` goes on.
 """
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from ..core.tensors import threads_for
-from . import checkpoints, distributed
-from .batches import feed
+from . import checkpoints, processes
+from .batches import Batch, feed
+from .checkpoints import CheckpointError
 from .compiled import Compiled
 from .config import Recipe, Schedule, constant, cosine, held_then_linear, linear
 from .diagnostics import Symptom, Watch, told
 from .gpu import Recorder, settings, steady
 from .interrupts import patient
 from .pieces import Pieces
+from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
+from .recorded import Recorder, steady
+from .symptoms import Symptom, Watch, told
+from .tensors import threads_for
 
-__all__ = ["History", "Player", "Recipe", "Schedule", "TrainingError", "constant", "cosine", "feed", "fit",
-           "held_then_linear", "linear", "players", "read_history", "warm_average"]
+__all__ = ["History", "Player", "Recipe", "Schedule", "TrainState", "TrainingError", "constant", "cosine", "feed", "fit",
+           "held_then_linear", "linear", "players", "read_history", "still", "train_step"]
+CHECK_EVERY = 50  # steps between two checks of the losses on a GPU: each one forces a sync
+
+
+class TrainingError(RuntimeError):
+    """A loss, gradient or weight became NaN or infinite."""
+
 
 @contextmanager
 def still(module: nn.Module) -> Iterator[None]:
-    """The module's weights take no part in gradients: what passes through it is judged by it, and does not move it."""
+    """Freeze the module's weights: gradients pass through them, and none is added to them."""
     before = [p.requires_grad for p in module.parameters()]
     module.requires_grad_(False)
     try:
         yield
     finally:
-        for p, moves in zip(module.parameters(), before):
-            p.requires_grad_(moves)
+        for p, required in zip(module.parameters(), before):
+            p.requires_grad_(required)
 
 
 @dataclass
 class Player:
-    """One side of a game: a module whose parameters move, and the loss it wants small, called with the batch.
+    """A module and the loss that its parameters minimise, called with the batch.
 
-    every: it moves at each ``every``-th step only, so that the others take k steps to its one; in between its recorded
-    loss is NaN.  pace: its learning rate over the recipe's (two time scales)."""
+    every: it moves at each ``every``-th step; in between its loss is NaN.  pace: its learning rate over the recipe's."""
 
     module: nn.Module
     loss: Callable[..., Tensor]
@@ -68,7 +72,7 @@ class Player:
 
 
 def players(model: nn.Module) -> dict[str, Player]:
-    """The sides of the game: what the model offers, or the model alone."""
+    """What the model's own ``players()`` gives, else the model with its loss."""
     if hasattr(model, "players"):
         return model.players()
     if not hasattr(model, "loss"):
@@ -76,19 +80,15 @@ def players(model: nn.Module) -> dict[str, Player]:
     return {"model": Player(model, model.loss)}
 
 
-class TrainingError(RuntimeError):
-    """A loss that is no number any more."""
-
-
 @dataclass
 class History:
-    """What a run leaves: the losses of each player, the time it took, all that is needed to go on, and what looked ill."""
+    """The losses (steps,) of each player, the seconds taken, the problems reported, and the checkpoint to resume from."""
 
     recipe: Recipe
     losses: dict[str, Tensor]
     step: int = 0
     seconds: float = 0.0
-    tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    checkpoint: dict[str, Any] = field(default_factory=dict, repr=False)
     symptoms: list[Symptom] = field(default_factory=list)
 
     @property
@@ -101,7 +101,7 @@ class History:
         return next(iter(self.losses.values()))[:self.step]
 
     def smooth(self, window: int = 50) -> Tensor:
-        """The losses averaged over the last ``window`` steps."""
+        """The losses averaged over the last ``window`` steps.  (step,)"""
         total = torch.cat([torch.zeros(1).double(), self.loss.cpu().double().cumsum(0)])
         start = (torch.arange(1, len(total)) - window).clamp(min=0)
         return ((total[1:] - total[start]) / (torch.arange(1, len(total)) - start)).float()
@@ -115,213 +115,138 @@ class History:
 
 def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | Path | None = None,
         save: str | Path | None = None, report: Callable[[History], None] | None = None) -> History:
-    """Train ``model`` in place on ``data`` and return the History; with an EMA the averaged weights are in the model.
+    """Train ``model`` in place and return the History; with an EMA the model ends with the averaged weights.
 
-    data: a tensor (N, *event), a tuple of them (None where the loss has an argument to leave out), an object with
-    sample(n), or a function n -> batch.  resume: a History,
-    or the file an earlier ``save`` wrote; the recipe must be the same.  save: a file, written some twenty times.
-    TrainingError where a loss or a weight is NaN or infinite: the model then has the weights of its last good moment.
-    A model with ``symptoms(*batch)`` is looked at now and then, and what is ill is printed, once (see ``symptoms``)."""
-    run = _Run(model, recipe, resume)
-    batches, mark, watch = feed(data, recipe, run.device), max(1, recipe.steps // 20), Watch(model, recipe.steps)
-    try:
-        with _quiet_random(run), patient(run.team.signals) as asked, threads_for(model):
-            start = time.perf_counter() - run.history.seconds
-            while not run.history.finished and not run.team.stops(bool(asked), run.history.step, run.device):
-                batch = batches(run.history.step)
-                run.step(batch)
-                run.history.seconds = time.perf_counter() - start
-                if run.history.step % mark == 0:
-                    run.remember(save)
-                if run.team.first:
-                    run.tell(watch.look(run.history.step, batch))
-                    if report:
-                        report(run.history)
-            run.remember(save)
-    finally:
-        run.finish()
-    return run.history
+    data: a tensor (N, *event), a tuple of them (None for an argument to leave out), an object with sample(n), or n -> batch.
+    resume: a History or a file, of an equal recipe.  save: a file, written some twenty times.  report: called at each step.
+    TrainingError where a loss or weight becomes NaN or infinite; the model then returns to its last checkpoint."""
+    state = TrainState.create(model, recipe)
+    batches, history, group = feed(data, recipe, state.device), state.history, state.group
+    save_every = max(1, recipe.steps // 20)
+    with _own_random_numbers(state), patient(group.signals) as asked, threads_for(model), group.guard():
+        if resume is not None:
+            restore(state, resume if isinstance(resume, History) else read_history(resume, recipe))
+        group.begin(model, history.step)
+        monitor = Watch(model, recipe.steps, history.symptoms)
+        start = time.perf_counter() - history.seconds
+        try:
+            remember(state)
+            while not history.finished and not group.stops(bool(asked), history.step, state.device):
+                batch = batches(history.step)
+                train_step(state, batch)
+                history.seconds = time.perf_counter() - start
+                if group.first:
+                    for symptom in monitor.look(history.step, batch):
+                        history.symptoms.append(symptom)
+                        print(told(symptom, history.step))
+                if history.step % save_every == 0:
+                    remember(state, save)
+                if group.first and report:
+                    report(history)
+            remember(state, save)
+        finally:
+            finish(state)
+    return history
 
 
-class _Run:
-    """The moving parts of one call of ``fit``."""
+@dataclass
+class TrainState:
+    """What a training step reads and changes."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, resume: History | str | Path | None) -> None:
-        self.model, self.recipe, self.sides = model.train(), recipe, players(model)
-        weights = list(model.parameters())
+    model: nn.Module
+    recipe: Recipe
+    device: torch.device
+    group: processes.Team
+    players: dict[str, Player]
+    pieces: Pieces
+    recorder: Recorder
+    losses: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+    average: list[Tensor] | None  # of the model's parameters
+    history: History
+
+    @classmethod
+    def create(cls, model: nn.Module, recipe: Recipe) -> TrainState:
+        """The state before the first step."""
+        sides, weights = players(model.train()), list(model.parameters())
         if not weights:
             raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
-        self.device = weights[0].device
-        self.team, self.pieces = distributed.team(self.device), Pieces()
-        self.recordable = self.device.type == "cuda" and self.team.size == 1 and steady(model)
-        self.compiled = recipe.compiled and self.recordable
-        self.losses = {name: Compiled(side.loss) if self.compiled else side.loss for name, side in self.sides.items()}
-        self.recorder = Recorder(self.recordable, unwatched=int(self.compiled))
-        self.optimizers = {name: self.optimizer(side) for name, side in self.sides.items()}
-        self.average = AveragedModel(model) if recipe.ema else None
-        empty = {name: torch.full((recipe.steps,), float("nan"), device=self.device) for name in self.sides}
-        self.history = History(recipe, empty)
-        self.live = False  # whether torch's generators are this run's own at the moment
-        self.random = {kind: torch.Generator(kind).manual_seed(self.team.seed(recipe.seed)).get_state()
-                       for kind in {"cpu", self.device.type} & {"cpu", "cuda"}}
-        if resume is not None:
-            self.restore(resume if isinstance(resume, History) else read_history(resume, recipe))
-        self.team.begin(model, self.history.step, self.device)
-        self.remember()
+        device = weights[0].device
+        group = processes.team(device)
+        graphs = device.type == "cuda" and group.size == 1 and steady(model)
+        compile = graphs and recipe.compiled
+        return cls(
+            model, recipe, device, group, sides, Pieces(), Recorder(model, graphs, unwatched=int(compile)),
+            losses={name: group.wrap(PlayerLoss(name, side, recipe, device, compile)) for name, side in sides.items()},
+            optimizers={name: _adamw(side, recipe, device, graphs) for name, side in sides.items()},
+            average=[p.detach().clone() for p in weights] if recipe.ema else None,
+            history=History(recipe, {name: torch.full((recipe.steps,), float("nan"), device=device) for name in sides}))
 
-    def optimizer(self, side: Player) -> torch.optim.Optimizer:
-        """AdamW in one operation; where steps are replayed, with a learning rate that lies on the device."""
-        rate = torch.tensor(self.recipe.lr, device=self.device) if self.recordable else self.recipe.lr
-        return torch.optim.AdamW(side.module.parameters(), rate, self.recipe.betas, weight_decay=self.recipe.weight_decay,
-                                 fused=self.device.type in ("cpu", "cuda"), capturable=self.recordable)
 
-    def step(self, batch: tuple[Tensor, ...]) -> None:
-        """One turn of every player whose turn it is."""
-        now, rate = self.history.step, self.recipe.rate(self.history.step)
-        own, weight = self.team.share(batch)
-        names = tuple(name for name, side in self.sides.items() if not (now + 1) % side.every)
-        for name in names:
-            set_rate(self.optimizers[name], rate * self.sides[name].pace)
-        kind = (names, *settings(self.model)) if self.recorder.on else names
-        losses = self.recorder.take(kind, own, lambda own: [self.turn(name, own, weight) for name in names])
-        for name, loss in zip(names, losses):
-            self.history.losses[name][now] = loss
-        self.team.follow(self.model)
-        if self.average is not None:
-            self.blend(self.average)
-        self.history.step = now + 1
-        if self.history.step % 50 == 0:  # not at every step, since each look waits for a GPU
-            self.check(now + 1)
+class PlayerLoss(nn.Module):
+    """A player's loss as the ``forward`` of a module, in the recipe's precision, compiled if asked."""
 
-    def turn(self, name: str, own: tuple[Tensor, ...], weight: float) -> Tensor:
-        """A player's move, and its loss before it."""
-        now, parameters, optimizer = self.history.step, list(self.sides[name].module.parameters()), self.optimizers[name]
-        loss = self.pieces.gradient(self.measured(name), own, optimizer.zero_grad)
-        loss = self.team.mean(parameters, loss, weight)
-        if self.device.type == "cpu":
-            self.history.losses[name][now] = loss
-            if not torch.isfinite(loss):
-                self.check(now + 1)
-        if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
-        optimizer.step()
+    def __init__(self, name: str, player: Player, recipe: Recipe, device: torch.device, compile: bool) -> None:
+        super().__init__()
+        self.name, self.module, self.precision, self.device = name, player.module, recipe.precision, device.type
+        self.loss = Compiled(player.loss) if compile else player.loss
+
+    def forward(self, *batch: Tensor | None) -> Tensor:
+        """batch -> ()"""
+        with torch.autocast(self.device, self.precision) if self.precision else nullcontext():
+            loss = self.loss(*batch)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            came = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            raise ValueError(f"The loss of '{self.name}' is {came}: expected one number as a tensor, such as a mean over "
+                             "the batch.")
         return loss
 
-    def blend(self, average: AveragedModel) -> None:
-        """Move the running average on.  AveragedModel's own update would wait for a GPU at every step, to read its count."""
-        means, owns = list(average.module.parameters()), list(self.model.parameters())
-        with torch.no_grad():
-            if int(average.n_averaged) == 0:  # a number on the CPU, wherever the weights are
-                torch._foreach_copy_(means, owns)
-            else:
-                warm_average(self.recipe.ema)(means, owns, average.n_averaged)
-        average.n_averaged += 1
 
-    def measured(self, name: str) -> Callable[..., Tensor]:
-        """The loss of a player, in the recipe's precision and looked at: batch -> ()"""
-        def loss(*batch: Tensor) -> Tensor:
-            with self.precision():
-                return _scalar(self.losses[name](*batch), name)
-        return loss
+def _adamw(player: Player, recipe: Recipe, device: torch.device, graphs: bool) -> torch.optim.Optimizer:
+    """Fused AdamW; in a CUDA graph its learning rate is a tensor."""
+    lr = torch.tensor(recipe.lr, device=device) if graphs else recipe.lr
+    return torch.optim.AdamW(player.module.parameters(), lr, recipe.betas, weight_decay=recipe.weight_decay,
+                             fused=device.type in ("cpu", "cuda"), capturable=graphs)
 
-    def precision(self) -> AbstractContextManager:
-        """Autocast where the recipe names a dtype; it costs too much to enter for nothing."""
-        return torch.autocast(self.device.type, self.recipe.precision) if self.recipe.precision else nullcontext()
 
-    def check(self, steps: int) -> None:
-        """Stop where a loss of so many steps was no number."""
-        for name, losses in self.history.losses.items():
-            every = self.sides[name].every
-            broken = (~torch.isfinite(losses[every - 1:steps:every])).nonzero()
-            if not len(broken):
-                continue
-            bad, of = every * (int(broken[0]) + 1) - 1, self.recipe.steps
-            self.fail(f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}" if self.sound() else
-                      f"The gradient of step {max(0, bad - 1)} of {of} was no number: the weights are broken, "
-                      f"and the loss of '{name}' at step {bad} is {float(losses[bad])}")
+def train_step(state: TrainState, batch: Batch) -> None:
+    """One optimizer step of each player whose turn it is."""
+    history, recipe = state.history, state.recipe
+    step = history.step
+    names = tuple(name for name, player in state.players.items() if (step + 1) % player.every == 0)
+    for name in names:
+        set_rate(state.optimizers[name], recipe.rate(step) * state.players[name].pace)
+    batch, share = state.group.share(batch)
+    losses = state.recorder.take(names, batch, lambda batch: [update(state, name, batch, share) for name in names])
+    for name, loss in zip(names, losses):
+        history.losses[name][step] = loss
+    state.group.broadcast_buffers(state.model)
+    if state.average is not None:
+        update_average(state.average, list(state.model.parameters()), recipe.ema, step)
+    history.step = step + 1
+    if history.step % CHECK_EVERY == 0:
+        check_losses(state, history.step)
 
-    def sound(self) -> bool:
-        """Whether every weight is a number: a broken gradient shows in the weights first."""
-        return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
 
-    def fail(self, what: str) -> None:
-        """Back to the last good moment, and say so."""
-        now = min(self.history.step, self.recipe.steps - 1)
-        self.restore(self.history)
-        raise TrainingError(f"{what} (learning rate {self.recipe.rate(now):.2g}). The model is as it was at step "
-                            f"{self.history.step}. A smaller learning rate, clip=1.0 or a look at the data usually helps.")
+def update(state: TrainState, name: str, batch: Batch, share: float) -> Tensor:
+    """The optimizer step of one player: its loss on the batch before the step, ().
 
-    def tell(self, symptoms: list[Symptom]) -> None:
-        """Say them where the reader looks: in the cell's output, and not among the errors."""
-        self.history.symptoms += symptoms
-        for symptom in symptoms:
-            print(told(symptom, self.history.step))
-
-    def remember(self, save: str | Path | None = None) -> None:
-        """Copy everything that the next step depends on into the history, and to a file if one is wanted."""
-        self.check(self.history.step)
-        if self.history.tensors and not self.sound():
-            self.fail(f"The weights became NaN or infinite by step {self.history.step} of {self.recipe.steps}: the "
-                      f"gradient of step {self.history.step - 1} or one shortly before was no number")
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        if self.average is not None:
-            for kept, buffer in zip(self.average.module.buffers(), self.model.buffers()):
-                kept.copy_(buffer)
-            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for name, optimizer in self.optimizers.items():
-            tensors |= {f"optimizer.{name}.{i}.{k}": v for i, state in optimizer.state_dict()["state"].items()
-                        for k, v in state.items()}
-        tensors |= {f"losses.{name}": losses for name, losses in self.history.losses.items()}
-        tensors["step"], tensors["seconds"] = torch.tensor(self.history.step), torch.tensor(self.history.seconds)
-        if self.live:
-            self.random = {kind: torch.cuda.get_rng_state(self.device) if kind == "cuda" else torch.get_rng_state()
-                           for kind in self.random}
-        tensors |= self.team.states(self.random, self.device)
-        self.history.tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        if save is not None and self.team.first:
-            checkpoints.write(save, self.history.tensors, {"recipe": _told(self.recipe)})
-
-    def restore(self, history: History) -> None:
-        """Take up a run where its history left it; ValueError where the recipe is another."""
-        if _told(history.recipe) != _told(self.recipe):
-            raise ValueError(f"The run to resume had {history.recipe}, this one has {self.recipe}: they must be equal.")
-        part = lambda prefix: {k.removeprefix(prefix): v.to(self.device, copy=True) for k, v in history.tensors.items()
-                               if k.startswith(prefix)}  # copies: what was remembered can be resumed from twice
-        wanted = ["step", "seconds", *(f"losses.{name}" for name in self.sides)]
-        if lost := [name for name in wanted if name not in history.tensors]:
-            raise checkpoints.CheckpointError(f"The checkpoint lacks {', '.join(lost)}: resuming needs it.")
-        random = self.team.expect_states(history.tensors, self.random)
-        states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in self.optimizers}
-        for name, state in states.items():
-            weights = list(self.sides[name].module.parameters())
-            for key, value in part(f"optimizer.{name}.").items():
-                index, what = key.split(".")  # a file forgets strides, and a fused step reads moments in those of the weight
-                state.setdefault(int(index), {})[what] = (
-                    value.cpu() if what == "step" else torch.empty_like(weights[int(index)], dtype=value.dtype).copy_(value))
-            if int(history.tensors["step"]) >= self.sides[name].every and not state:
-                raise checkpoints.CheckpointError(f"The checkpoint lacks the optimizer of '{name}': resuming needs it.")
-        checkpoints.expect_fit(self.model, part("model."), "The checkpoint")  # all is looked at before anything is loaded
-        if self.average is not None:
-            checkpoints.load_into(self.average, part("average."), "The checkpoint's average")
-        checkpoints.load_into(self.model, part("model."), "The checkpoint")
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": states[name]})
-        self.random = random
-        self.recorder = Recorder(self.recordable, unwatched=int(self.compiled))  # what was recorded reads the old moments
-        self.history = History(self.recipe, part("losses."), int(history.tensors["step"]),
-                               float(history.tensors["seconds"]), history.tensors)
-
-    def finish(self) -> None:
-        """Leave the averaged weights in the model, ready to be used."""
-        if self.average is not None and self.history.step:
-            with torch.no_grad():
-                for own, mean in zip(self.model.parameters(), self.average.module.parameters()):
-                    own.copy_(mean)
-        self.model.eval()
+    share: the part of the whole batch that this process computes."""
+    optimizer, step = state.optimizers[name], state.history.step
+    loss = state.pieces.gradient(state.losses[name], batch, optimizer.zero_grad, share * state.group.size)
+    loss = state.group.mean(loss, share)
+    if state.device.type == "cpu":
+        state.history.losses[name][step] = loss
+        if not loss.isfinite():
+            check_losses(state, step + 1)
+    if state.recipe.clip is not None:
+        nn.utils.clip_grad_norm_(state.players[name].module.parameters(), state.recipe.clip)
+    optimizer.step()
+    return loss
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The learning rate of all its groups; where it is a tensor, in place, so that a recorded step reads it."""
+    """Set the learning rate; a tensor is changed in place, because a CUDA graph reads it."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -329,47 +254,130 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-def warm_average(decay: float) -> Callable:
-    """The running average of weights, decay min(decay, (1 + n)/(10 + n)): young averages forget their start."""
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averages, currents, 1 - now)
-    return update
+@torch.no_grad()
+def update_average(average: list[Tensor], weights: list[Tensor], ema: float, step: int) -> None:
+    """average <- decay · average + (1 − decay) · weights, decay = min(ema, (1 + step)/(10 + step)), and 0 at step 0."""
+    decay = min(ema, (1 + step) / (10 + step)) if step else 0.0
+    torch._foreach_lerp_(average, weights, 1 - decay)
 
 
-@contextmanager
-def _quiet_random(run: _Run) -> Iterator[None]:
-    """The run's own random numbers: the notebook's stream is where it was, before and after."""
-    devices = [run.device] if run.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.set_rng_state(run.random["cpu"])
-        if devices:
-            torch.cuda.set_rng_state(run.random["cuda"], run.device)
-        run.live = True
-        try:
-            yield
-        finally:
-            run.live = False
+# --- NaN
+
+def check_losses(state: TrainState, steps: int) -> None:
+    """TrainingError where a loss of the first ``steps`` steps is NaN or infinite."""
+    for name, losses in state.history.losses.items():
+        every = state.players[name].every
+        broken = (~losses[every - 1:steps:every].isfinite()).nonzero()
+        if not len(broken):
+            continue
+        bad, of = every * (int(broken[0]) + 1) - 1, state.recipe.steps
+        fail(state, f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}" if weights_finite(state.model)
+             else f"The gradient of step {max(0, bad - 1)} of {of} was not finite: the weights are broken, and the loss of "
+                  f"'{name}' at step {bad} is {float(losses[bad])}")
 
 
-def _scalar(loss: Any, name: str) -> Tensor:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        came = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
-        raise ValueError(f"The loss of '{name}' is {came}: expected one number as a tensor, such as a mean over the batch.")
-    return loss
+def weights_finite(model: nn.Module) -> bool:
+    return all(bool(p.isfinite().all()) for p in model.parameters())
 
 
-def _told(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON: functions and dtypes by name."""
-    return {k: getattr(v, "__name__", None) or (list(v) if isinstance(v, tuple) else str(v) if isinstance(v, torch.dtype)
-                                                else v) for k, v in asdict(recipe).items()}
+def fail(state: TrainState, problem: str) -> None:
+    """Return to the last checkpoint and raise a TrainingError."""
+    rate = state.recipe.rate(min(state.history.step, state.recipe.steps - 1))
+    restore(state, state.history)
+    raise TrainingError(f"{problem} (learning rate {rate:.2g}). The model is as it was at step {state.history.step}. "
+                        "A smaller learning rate, clip=1.0 or a look at the data usually helps.")
+
+
+# --- checkpoints
+
+def remember(state: TrainState, save: str | Path | None = None) -> None:
+    """Copy all that the next step depends on into the history, and into a file if one is wanted."""
+    history, step = state.history, state.history.step
+    check_losses(state, step)
+    if history.checkpoint and not weights_finite(state.model):
+        fail(state, f"The weights became NaN or infinite by step {step} of {state.recipe.steps}: the gradient of step "
+                    f"{step - 1} or one shortly before was not finite")
+    history.checkpoint = copy.deepcopy({
+        "recipe": state.recipe.describe(), "step": step, "seconds": history.seconds, "losses": history.losses,
+        "symptoms": [vars(symptom) for symptom in history.symptoms], "model": dict(state.model.state_dict()),
+        "average": state.average, "random": state.group.gather(_random_states(state.device)),
+        "optimizers": {name: optimizer.state_dict()["state"] for name, optimizer in state.optimizers.items()}})
+    if save is not None and state.group.first:
+        checkpoints.save(save, history.checkpoint)
+
+
+def restore(state: TrainState, history: History) -> None:
+    """Set the state to a history's checkpoint.  ValueError where the recipe differs, CheckpointError where a part is
+    missing or does not fit; the model is then unchanged."""
+    state.recipe.expect_equal(history.recipe.describe(), "The run to resume")
+    saved = copy.deepcopy(history.checkpoint)  # a checkpoint can be resumed from twice
+    try:
+        step, seconds, model, average = (saved[name] for name in ("step", "seconds", "model", "average"))
+        losses = {name: saved["losses"][name].to(state.device) for name in state.players}
+        moments = {name: {"state": saved["optimizers"][name]} for name in state.players}
+        problems = [Symptom(**problem) for problem in saved["symptoms"]]
+        random = saved["random"]
+    except KeyError as missing:
+        raise CheckpointError(f"The checkpoint lacks {missing}: resuming needs it.") from None
+    size, shapes = state.group.size, [p.shape for p in state.model.parameters()]
+    if len(random) != size:
+        raise CheckpointError(f"The checkpoint is of a run in {len(random)} process(es) and this one has {size}: to go on, "
+                              "start as many.")
+    checkpoints.expect_fit(state.model, model, "The checkpoint")
+    if state.average is not None and [p.shape for p in average or ()] != shapes:
+        raise CheckpointError(f"The averaged weights in the checkpoint do not fit {type(state.model).__name__}.")
+    for name, player in state.players.items():
+        if step >= player.every and not moments[name]["state"]:
+            raise CheckpointError(f"The checkpoint lacks the optimizer state of '{name}': resuming needs it.")
+    try:
+        _set_random_states(random[state.group.rank], state.device)
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"The checkpoint has no readable random state ({error}): resuming needs it.") from None
+    state.model.load_state_dict(model)
+    if state.average is not None:
+        torch._foreach_copy_(state.average, average)
+    for name, optimizer in state.optimizers.items():
+        optimizer.load_state_dict(optimizer.state_dict() | moments[name])
+    state.recorder.reset()  # its graphs read the old moments
+    own = state.history
+    own.step, own.seconds, own.symptoms, own.checkpoint = step, seconds, problems, history.checkpoint
+    own.losses.update(losses)
 
 
 def read_history(path: str | Path, recipe: Recipe) -> History:
-    """The History that ``fit(save=path)`` wrote; CheckpointError where the file is damaged, ValueError where the
-    recipe in it is another."""
-    tensors, notes = checkpoints.read(path)
-    if notes.get("recipe") != _told(recipe):
-        raise ValueError(f"{path} was written by another recipe, {notes.get('recipe')}: expected {_told(recipe)}.")
-    losses = {k.removeprefix("losses."): v for k, v in tensors.items() if k.startswith("losses.")}
-    return History(recipe, losses, int(tensors.get("step", 0)), float(tensors.get("seconds", 0)), tensors)
+    """The History that ``fit(save=path)`` wrote; CheckpointError where the file is damaged, ValueError where its recipe
+    is another."""
+    saved = checkpoints.load(path)
+    recipe.expect_equal(saved.get("recipe", {}), f"The run in {path}")
+    return History(recipe, saved.get("losses", {}), saved.get("step", 0), saved.get("seconds", 0.0), saved)
+
+
+def finish(state: TrainState) -> None:
+    """Put the averaged weights into the model, and the model into evaluation mode."""
+    if state.average is not None and state.history.step:
+        with torch.no_grad():
+            torch._foreach_copy_(list(state.model.parameters()), state.average)
+    state.model.eval()
+
+
+# --- random numbers
+
+@contextmanager
+def _own_random_numbers(state: TrainState) -> Iterator[None]:
+    """Seed the generators for this run, and give the notebook its own back at the end."""
+    seed, kinds = state.group.seed(state.recipe.seed), ["cpu", "cuda"][:1 + (state.device.type == "cuda")]
+    with torch.random.fork_rng(devices=[state.device] * (len(kinds) - 1)):
+        _set_random_states([torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds], state.device)
+        yield
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    """Of the CPU's generator, and of the GPU's."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)

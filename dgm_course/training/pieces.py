@@ -1,58 +1,67 @@
-"""A batch in as many pieces as the memory asks for: the same step, in less space.
+"""Gradient accumulation: a batch that does not fit into memory is split, and the gradients are added.
 
-Where a batch does not fit, its halves are taken one after the other and their gradients added, each by its part of the
-batch; the step that follows is that of the whole batch wherever the loss is a mean over samples.
+The step equals that of the whole batch wherever the loss is a mean over samples.
 """
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-Batch = tuple[Tensor | None, ...]
-WORDS = ("DefaultCPUAllocator", "MPS backend out of memory")  # errors without a class of their own
+from .batches import Batch, batch_size
+
+MESSAGES = ("DefaultCPUAllocator", "MPS backend out of memory")  # errors without a class of their own
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether the allocator said so: by its class, or for a CPU and for mps by its words in a RuntimeError."""
+    """Whether an allocator raised it: by its class, or for the CPU and mps by its message."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in WORDS))
+        isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES))
 
 
 class Pieces:
-    """How many pieces a batch is taken in: one, until the memory is full, and then twice as many each time."""
+    """Takes gradients in ``number`` pieces: 1, and twice as many each time the memory is full."""
 
     def __init__(self) -> None:
         self.number = 1
 
-    def gradient(self, loss: Callable[..., Tensor], batch: Batch, clear: Callable[[], None]) -> Tensor:
-        """The gradient of the batch's loss, added where ``clear`` has emptied, and the loss itself, detached.
+    def gradient(self, loss: Callable[..., Tensor], batch: Batch, clear: Callable[[], None], weight: float = 1.0) -> Tensor:
+        """Leave ``weight`` times the gradient of the batch's loss in the parameters, and return the loss, detached ().
 
-        MemoryError where not even one sample at a time fits."""
+        A DistributedDataParallel reduces with the last piece only.  MemoryError where a single sample does not fit."""
         while True:
             clear()
             try:
-                return self._try(loss, batch)
+                return self._accumulate(loss, batch, weight)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
-            self._halve(_count(batch))  # outside of the except: until there, the error's frames hold the tensors
+            self._double(batch_size(batch))  # outside the except, whose traceback holds the tensors
 
-    def _try(self, loss: Callable[..., Tensor], batch: Batch) -> Tensor:
-        if self.number == 1:
-            value = loss(*batch)
-            value.backward()
-            return value.detach()
-        total, count = 0.0, _count(batch)
+    def _accumulate(self, loss: Callable[..., Tensor], batch: Batch, weight: float) -> Tensor:
         columns = [[None] * self.number if part is None else part.tensor_split(self.number) for part in batch]
-        for piece in zip(*columns):
-            value = loss(*piece) * (_count(piece) / count)
-            value.backward()
-            total = total + value.detach()
+        pieces, total, count = list(zip(*columns)), 0.0, batch_size(batch)
+        for index, piece in enumerate(pieces):
+            share = batch_size(piece) / count
+            reduced = index == self.number - 1
+            with nullcontext() if reduced else getattr(loss, "no_sync", nullcontext)():
+                value = loss(*piece)
+                self._backward(value, share * weight, reduced and hasattr(loss, "no_sync"))
+            total = total + share * value.detach()
         return total
 
-    def _halve(self, count: int) -> None:
+    def _backward(self, value: Tensor, weight: float, reduced: bool) -> None:
+        try:
+            value.backward(torch.full_like(value, weight))
+        except RuntimeError as error:
+            if reduced and out_of_memory(error):  # the other processes have begun to add this gradient
+                raise MemoryError("The memory of one process is full in a backward pass, which the others cannot repeat: "
+                                  "a smaller batch, or more processes, would fit.") from None
+            raise
+
+    def _double(self, count: int) -> None:
         if 2 * self.number > count:
             raise MemoryError(f"The memory is full even with {-(-count // self.number)} of the batch's {count} samples at a "
                               "time: a smaller model, or a larger device, would fit.")
@@ -61,7 +70,3 @@ class Pieces:
             torch.cuda.empty_cache()
         print(f"The memory is full: from here on each batch of {count} is taken in {self.number} pieces, whose gradients "
               "are added. Steps and learning rate stay as they are.")
-
-
-def _count(batch: Batch) -> int:
-    return len(next(part for part in batch if part is not None))

@@ -1,4 +1,4 @@
-"""A regression of two numbers and its table, for what goes wrong in a training, and weights made of it in a moment."""
+"""Small models for the training loop: a regression that fails on request, endless data, a game, weights made in a moment."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course import data, pretrained
+from dgm_course import checkpoints, data, pretrained
+from dgm_course.fit import Player, Recipe, cosine
 from dgm_course.pretrained.files import Entry, itself
 from dgm_course.training import Recipe, checkpoints
 
 ROWS = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
 TABLE = (ROWS, None, ROWS[:, :1] * 2 - 1)
-RECIPE = Recipe(20, 16, 0.02, ema=0.9, clip=0.5, seed=4)
-FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+FULL = {"batch": 16, "lr": 0.02, "warmup": 5, "decay": cosine, "ema": 0.9, "clip": 0.5, "weight_decay": 0.01, "seed": 4}
+RECIPE = Recipe(20, **FULL)
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
 class Curve(nn.Module):
-    """A regression that fits into memory only where a batch is small; ``error`` is what a larger one meets."""
+    """A regression whose loss draws noise; a batch of more than ``most`` samples raises ``error``."""
 
-    def __init__(self, most: int = 1000, noise: float = 0.0, error: Exception = FULL) -> None:
+    def __init__(self, noise: float = 0.1, most: int = 1000, error: Exception = OUT_OF_MEMORY) -> None:
         super().__init__()
         torch.manual_seed(9)
-        self.net, self.most, self.noise, self.error = nn.Linear(2, 1), most, noise, error
+        self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+        self.noise, self.most, self.error = noise, most, error
         self.sizes: list[int] = []
 
     def loss(self, x, none, y):
@@ -37,8 +40,79 @@ class Curve(nn.Module):
         return (self.net(x + self.noise * torch.randn_like(x)) - y).square().mean()
 
 
+class BrokenBackward(torch.autograd.Function):
+    """The identity, with a gradient of NaN."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope * float("nan")
+
+
+class Broken(Curve):
+    """A loss, or its gradient, that is not finite at one call."""
+
+    def __init__(self, at: int, value: float | None = float("nan")) -> None:
+        super().__init__()
+        self.at, self.value = at, value
+
+    def loss(self, *batch):
+        loss = super().loss(*batch)
+        if len(self.sizes) - 1 != self.at:
+            return loss
+        return BrokenBackward.apply(loss) if self.value is None else loss + self.value
+
+
+class Game(nn.Module):
+    """Two players with opposite wishes; the second moves at each ``every``-th step."""
+
+    def __init__(self, every: int = 1, pace: float = 1.0) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.maker, self.critic, self.every, self.pace = nn.Linear(2, 2), nn.Linear(2, 1), every, pace
+
+    def critic_loss(self, x, none, y):
+        fake = self.maker(torch.randn_like(x)).detach()
+        return (self.critic(fake) - self.critic(x)).mean() + 0.1 * self.critic(x).square().mean()
+
+    def maker_loss(self, x, none, y):
+        return -self.critic(self.maker(torch.randn_like(x))).mean()
+
+    def players(self):
+        return {"critic": Player(self.critic, self.critic_loss),
+                "maker": Player(self.maker, self.maker_loss, self.every, self.pace)}
+
+
+class Endless:
+    """Data drawn from torch's generator."""
+
+    def sample(self, n):
+        x = torch.randn(n, 2)
+        return x, x, x[:, :1] * 2 - 1
+
+
+def stop_at(step: int):
+    """A report that presses Ctrl-C after ``step`` steps: a real SIGINT."""
+    return lambda history: history.step == step and signal.raise_signal(signal.SIGINT)
+
+
 def weights(model: nn.Module) -> list[torch.Tensor]:
     return [p.detach().clone() for p in model.parameters()]
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def near(one, other) -> bool:
+    return all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(one, other, strict=True))
+
+
+def finite(model: nn.Module) -> bool:
+    return all(bool(p.isfinite().all()) for p in model.parameters())
 
 
 def tiny_in(folder: Path, patch: pytest.MonkeyPatch) -> Path:
@@ -52,7 +126,7 @@ def tiny_in(folder: Path, patch: pytest.MonkeyPatch) -> Path:
 
 
 def die_while_training(where: str, folder: str) -> None:
-    """What the killed process of the next test does."""
+    """What the killed process of test_weight_faults does."""
     tiny_in(Path(folder), pytest.MonkeyPatch())
     die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     if where == "before the weights":

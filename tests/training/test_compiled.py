@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fit_worlds import FULL, TABLE, Curve
 
 from dgm_course.training import Recipe, fit
 from dgm_course.training.compiled import Compiled

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from fit_worlds import stop_at
 from torch import nn
 
 from dgm_course import data, nets, pretrained
@@ -282,13 +283,14 @@ def test_the_history_names_it_and_a_healthy_one_says_nothing_of_it():
     assert History(Recipe(3), {"model": torch.zeros(3)}).symptoms == []
 
 
-def test_a_resumed_run_looks_again(capsys):
-    model = Scripted("aaaaa" + "a" * 10)
-    stop = lambda h: h.step == 50 and __import__("signal").raise_signal(2)
-    history = fit(model, ROWS, Recipe(100, 32, 1e-3), report=stop)
-    assert history.step == 50 and names(history.symptoms) == ["a"]
-    history = fit(model, ROWS, Recipe(100, 32, 1e-3), resume=history)
-    assert history.finished and names(history.symptoms) == ["a"] and capsys.readouterr().out.count("a was seen") == 2
+@pytest.mark.parametrize("through", ["memory", "file"])
+def test_a_resumed_run_keeps_what_was_reported(through, tmp_path, capsys):
+    model, file = Scripted("aaaaa" + "b" * 10), tmp_path / "run.pt"
+    stopped = fit(model, ROWS, Recipe(100, 32, 1e-3), report=stop_at(50), save=file)
+    assert stopped.step == 50 and names(stopped.symptoms) == ["a"]
+    history = fit(model, ROWS, Recipe(100, 32, 1e-3), resume=stopped if through == "memory" else file)
+    assert names(history.symptoms) == ["a", "b"] and names(stopped.symptoms) == ["a"]
+    assert capsys.readouterr().out.count("a was seen") == 1
 
 
 def test_a_look_that_cannot_be_made_ends_no_training():

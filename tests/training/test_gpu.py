@@ -13,10 +13,8 @@ from torch import nn
 
 from dgm_course import data, flows, gan, nets, paths, pretrained
 from dgm_course.autoregressive import ImageGPT, PixelCNN
-from dgm_course.core import tensors
-from dgm_course.training import Recipe, feed, fit
-from dgm_course.training.compiled import Compiled
-from dgm_course.training.loop import _Run
+from dgm_course.compiled import Compiled
+from dgm_course.fit import Recipe, TrainState, feed, finish, fit, train_step
 
 GPU = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
 needs_gpu = pytest.mark.skipif(GPU is None, reason="no GPU here")
@@ -116,9 +114,9 @@ class Steady(Curve):
 def run_of(model, recipe, rows=TABLE):
     """All steps of a training, and the run that took them."""
     device = torch.device("cuda")
-    run, batches = _Run(model.to(device), recipe, None), feed(rows, recipe, device)
+    run, batches = TrainState.create(model.to(device), recipe), feed(rows, recipe, device)
     while not run.history.finished:
-        run.step(batches(run.history.step))
+        train_step(run, batches(run.history.step))
     return run
 
 
@@ -127,7 +125,7 @@ def test_a_replayed_training_is_the_cpus():
     """Every number that changes from step to step is there: batch, learning rate, average, clipped gradient, moments."""
     recipe, here, there = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, weight_decay=0.01), Steady(), Steady()
     expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
-    run.finish()
+    finish(run)
     assert len(run.recorder.recordings) == 1
     assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
     assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
@@ -138,8 +136,8 @@ def test_a_compiled_training_is_the_cpus_and_is_recorded_as_well():
     pytest.importorskip("triton", reason="torch.compile needs Triton on a GPU")
     recipe, here, there = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, compiled=True), Steady(), Steady()
     expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
-    run.finish()
-    assert run.losses["model"].quick is not None and len(run.recorder.recordings) == 1
+    finish(run)
+    assert run.losses["model"].loss.quick is not None and len(run.recorder.recordings) == 1
     assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
     assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
 
@@ -183,7 +181,7 @@ def test_of_a_game_each_kind_of_step_is_recorded():
     model = gan.GAN(Maker(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 2)),
                     nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 1)), k=3)
     run = run_of(model, Recipe(60, 64, 1e-3, ema=0.9), ROWS)
-    assert {kind[0] for kind in run.recorder.recordings} == {("discriminator",), ("discriminator", "generator")}
+    assert set(run.recorder.recordings) == {("discriminator",), ("discriminator", "generator")}
     maker = run.history.losses["generator"].cpu()
     assert torch.equal(maker.isfinite(), torch.arange(1, 61) % 3 == 0) and maker[maker.isfinite()].unique().numel() > 15
 
@@ -198,11 +196,11 @@ def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
 
     model = Weighed().to("cuda")
     model.weight = 1.0
-    run, batches = _Run(model, Recipe(40, 600, 1e-9), None), feed(TABLE, Recipe(40, 600), torch.device("cuda"))
+    run, batches = TrainState.create(model, Recipe(40, 600, 1e-9)), feed(TABLE, Recipe(40, 600), torch.device("cuda"))
     for step in range(40):
         model.weight = 3.0 if step >= 20 else 1.0
-        run.step(batches(step))
-    assert len(run.recorder.recordings) == 2
+        train_step(run, batches(step))
+    assert len(run.recorder.recordings) == 1  # of the second number; the first one's was dropped
     assert torch.allclose(run.history.loss[20:], 3 * run.history.loss[:20], rtol=1e-3)
 
 
@@ -235,19 +233,19 @@ def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
     made, device = pretrained.entry(name), torch.device("cuda")
     recipe = made.recipe()
     model = made.training(made.blank().to(device)).to(device)
-    run, batches = _Run(model, recipe, None), feed(made.batches(data.mnist().to(device)), recipe, device)
+    run, batches = TrainState.create(model, recipe), feed(made.batches(data.mnist().to(device)), recipe, device)
     for step in range(2):
-        run.step(batches(step))
+        train_step(run, batches(step))
     torch.cuda.synchronize()
     try:
         torch.cuda.set_sync_debug_mode("default" if name in WAITING else "error")
         for step in range(2, 8):
-            run.step(batches(step))
+            train_step(run, batches(step))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert bool(run.recorder.recordings) == (name not in WAITING | UNSTEADY)
-    assert all(loss.quick for loss in run.losses.values() if isinstance(loss, Compiled))
-    assert run.history.losses[next(iter(run.sides))][:8].isfinite().all()
+    assert all(each.loss.quick for each in run.losses.values() if isinstance(each.loss, Compiled))
+    assert run.history.losses[next(iter(run.players))][:8].isfinite().all()
 
 
 @needs_cuda
@@ -259,14 +257,14 @@ def test_nothing_waits_for_the_gpu_inside_an_epoch(name):
                    "flow matching": (paths.flow_matching(nets.MLP(2), (2,)), ROWS),
                    "PixelCNN": (PixelCNN(2, (1, 8, 8), width=16, depth=3), torch.randint(2, (600, 1, 8, 8)))}[name]
     recipe, device = Recipe(1000, 16, warmup=5, ema=0.9, clip=1.0), torch.device("cuda")
-    run, batches = _Run(model.to(device), recipe, None), feed(rows, recipe, device)
+    run, batches = TrainState.create(model.to(device), recipe), feed(rows, recipe, device)
     for step in range(3):
-        run.step(batches(step))
+        train_step(run, batches(step))
     torch.cuda.synchronize()
     try:
         torch.cuda.set_sync_debug_mode("error")
         for step in range(3, 30):
-            run.step(batches(step))
+            train_step(run, batches(step))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert run.history.step == 30

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 import warnings
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dgm_course import autoregressive, flows, gan, latent, nets, paths, pretrained
-from dgm_course.training import Recipe, feed, gpu, set_rate
-from dgm_course.training.loop import _Run
+from dgm_course import autoregressive, data, flows, gan, latent, nets, path_models, pretrained, recorded
+from dgm_course.fit import Recipe, TrainState, feed, set_rate, train_step
 
 
 class Plain(nn.Module):
@@ -76,10 +77,10 @@ def test_a_game_that_starts_late_has_to_ask_its_clock_and_no_other_has():
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(())])
 def test_each_generator_of_the_cpu_is_watched(draw):
-    before = gpu.chance()
-    assert gpu.chance() == before
+    before = recorded.cpu_random_state()
+    assert recorded.cpu_random_state() == before
     draw()
-    assert gpu.chance() != before
+    assert recorded.cpu_random_state() != before
 
 
 @pytest.fixture
@@ -140,9 +141,9 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
         recordings.append(gpu.Recording(Tape(turn, batch), batch, ["a loss"]))
         return recordings[-1]
 
-    monkeypatch.setattr(gpu, "record", record)
-    monkeypatch.setattr(gpu, "room", lambda: True)
-    recorder = gpu.Recorder(True)
+    monkeypatch.setattr(recorded, "record", record)
+    monkeypatch.setattr(recorded, "room", lambda: True)
+    recorder = recorded.Recorder(Promised(), True)
     turn = lambda batch: taken.append(batch[0].tolist()) or ["a loss"]
     for step in range(12):
         kind = ("both",) if step % 2 else ("one",)
@@ -153,8 +154,8 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
 
 @pytest.mark.filterwarnings("ignore:called a synchronizing")
 def test_after_one_step_that_waits_nothing_is_recorded(no_gpu, monkeypatch):
-    monkeypatch.setattr(gpu, "record", lambda *_: pytest.fail("recorded"))
-    recorder, count = gpu.Recorder(True), []
+    monkeypatch.setattr(recorded, "record", lambda *_: pytest.fail("recorded"))
+    recorder, count = recorded.Recorder(Promised(), True), []
 
     def turn(batch):
         count.append(1)
@@ -172,7 +173,7 @@ def test_the_step_in_which_a_loss_is_compiled_may_wait_and_the_three_after_it_ma
     monkeypatch.setattr(gpu, "record", lambda batch, turn: gpu.Recording(Tape(turn, batch), batch, []))
 
     def recorded_where(waits):
-        recorder = gpu.Recorder(True, unwatched=1)
+        recorder = recorded.Recorder(Promised(), True, unwatched=1)
         for step in range(6):
             def turn(batch, step=step):
                 if step in waits:
@@ -196,30 +197,64 @@ def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gp
         recordings.append(gpu.Recording(Tape(turn, batch), batch, []))
         return recordings[-1]
 
-    monkeypatch.setattr(gpu, "record", record)
-    recorder = gpu.Recorder(True)
+    monkeypatch.setattr(recorded, "record", record)
+    recorder = recorded.Recorder(Promised(), True)
     for _ in range(5):
         recorder.take("step", (torch.ones(1),), lambda batch: [])
     assert recorder.on is enough and len(recordings) == enough and emptied == [1]
 
 
-def test_the_settings_of_a_model_are_its_numbers_names_and_functions_and_no_weights():
-    model = paths.flow_matching(nets.MLP(2), (2,))
-    before = gpu.settings(model)
+def deep():
+    """A model whose settings lie at every depth."""
+    generator = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
+    generator.latent = 2
+    model = gan.GAN(generator, nn.Linear(2, 1), gan.non_saturating().plus(gan.R1(0.1)))
+    model.own, model.options = SimpleNamespace(weight=1.0, scales=[1.0, 2.0]), {"a": {"b": 1}}
+    return model
+
+
+CHANGES = {
+    "a number": lambda m: setattr(m, "k", 2),
+    "a function": lambda m: setattr(m, "rule", abs),
+    "the mode": lambda m: m.eval(),
+    "a game": lambda m: setattr(m, "game", gan.hinge()),
+    "a penalty's weight": lambda m: object.__setattr__(m.game.penalties[0], "weight", 5.0),
+    "a layer's number": lambda m: setattr(m.generator[1], "p", 0.5),
+    "an object's number": lambda m: setattr(m.own, "weight", 2.0),
+    "an item of a list": lambda m: m.own.scales.append(3.0),
+    "an item of a dict": lambda m: m.options["a"].update(b=2),
+    "a buffer": lambda m: m.register_buffer("more", torch.ones(2)),
+    "a replaced weight": lambda m: setattr(m.discriminator, "weight", nn.Parameter(torch.ones(1, 2))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_changed_setting_is_seen_at_any_depth(change):
+    model = deep()
+    settings = recorded.Settings(model)
     with torch.no_grad():
-        model.net.layers[0].weight.add_(1)
-    assert gpu.settings(model) == before and hash(before) == hash(gpu.settings(model))
-    for name, value in {"times_of": paths.logit_normal, "prediction": "noise", "training": False, "more": 2.0}.items():
-        held = gpu.settings(model)
-        setattr(model, name, value)
-        assert gpu.settings(model) != held
+        model.discriminator.weight.add_(1)
+    assert not settings.changed()
+    change(model)
+    assert settings.changed() and not settings.changed()
+
+
+@pytest.mark.parametrize("name", ["dcgan_digits", "vqvae_digits", "flow_matching_digits", "image_gpt_digits", "vae_digits"])
+def test_training_changes_no_setting_of_shipped_models(name):
+    """So its graph is captured once."""
+    made = pretrained.entry(name)
+    model = made.training(made.blank())
+    state = TrainState.create(model, replace(made.recipe(), batch=2))
+    batches, settings = feed(made.batches(data.mnist()), state.recipe, state.device), recorded.Settings(model)
+    for step in range(2):
+        train_step(state, batches(step))
+    assert not settings.changed()
 
 
 def test_on_a_cpu_nothing_is_recorded_and_the_rate_is_a_number():
-    run = _Run(Promised(), Recipe(4, 2, 0.5, warmup=4), None)
-    batches = feed(torch.ones(6, 2), run.recipe, torch.device("cpu"))
-    run.step(batches(0))
-    assert not run.recorder.on and not run.recordable and run.optimizers["model"].param_groups[0]["lr"] == 0.125
+    state = TrainState.create(Promised(), Recipe(4, 2, 0.5, warmup=4))
+    train_step(state, feed(torch.ones(6, 2), state.recipe, state.device)(0))
+    assert not state.recorder.on and state.optimizers["model"].param_groups[0]["lr"] == 0.125
 
 
 def test_a_rate_on_the_device_is_changed_in_place():

@@ -113,7 +113,7 @@ def together(folder: Path) -> None:
 
 def refusals(folder: Path) -> None:
     """What is no run for two is said."""
-    file, told = folder / "run_of_1.safetensors", []
+    file, told = folder / "run_of_1.pt", []
     for act in (lambda: fit(Curve(), TABLE, Recipe(3, 1)), lambda: fit(Curve(0.1), TABLE, FULL, resume=file)):
         try:
             act()
@@ -135,7 +135,7 @@ def noise(folder: Path, seed: int) -> None:
 
 def resume(folder: Path) -> None:
     """Stopped by a signal to the last process, gone on with from the first one's file."""
-    whole, half, other, file = Curve(0.1), Stopped(0.1), Curve(0.1), folder / f"run_of_{SIZE}.safetensors"
+    whole, half, other, file = Curve(0.1), Stopped(0.1), Curve(0.1), folder / f"run_of_{SIZE}.pt"
     keep(folder, "whole", whole, fit(whole, TABLE, FULL))
     keep(folder, "half", half, fit(half, TABLE, FULL, save=file))
     keep(folder, "resumed", other, fit(other, TABLE, FULL, resume=file))
