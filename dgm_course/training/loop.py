@@ -20,22 +20,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import checkpoints, processes
+from ..core.tensors import threads_for
+from . import checkpoints, distributed
 from .batches import Batch, feed
 from .checkpoints import CheckpointError
 from .compiled import Compiled
-from .config import Recipe, Schedule, constant, cosine, held_then_linear, linear
+from .config import Recipe
 from .diagnostics import Symptom, Watch, told
-from .gpu import Recorder, settings, steady
+from .gpu import Recorder, steady
 from .interrupts import patient
 from .pieces import Pieces
-from .recipe import Recipe, Schedule, constant, cosine, held_then_linear, linear
-from .recorded import Recorder, steady
-from .symptoms import Symptom, Watch, told
-from .tensors import threads_for
 
-__all__ = ["History", "Player", "Recipe", "Schedule", "TrainState", "TrainingError", "constant", "cosine", "feed", "fit",
-           "held_then_linear", "linear", "players", "read_history", "still", "train_step"]
 CHECK_EVERY = 50  # steps between two checks of the losses on a GPU: each one forces a sync
 
 
@@ -156,7 +151,7 @@ class TrainState:
     model: nn.Module
     recipe: Recipe
     device: torch.device
-    group: processes.Team
+    group: distributed.Team
     players: dict[str, Player]
     pieces: Pieces
     recorder: Recorder
@@ -172,7 +167,7 @@ class TrainState:
         if not weights:
             raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
         device = weights[0].device
-        group = processes.team(device)
+        group = distributed.team(device)
         graphs = device.type == "cuda" and group.size == 1 and steady(model)
         compile = graphs and recipe.compiled
         return cls(

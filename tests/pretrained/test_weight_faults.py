@@ -30,8 +30,8 @@ def tiny(monkeypatch, tmp_path):
 def test_killed_between_the_weights_and_their_card_the_same_command_goes_on(where, tiny):
     pretrained.train("tiny", tiny)
     old = (tiny / "tiny.json").read_text()
-    call = f"import fit_worlds; fit_worlds.die_while_training({where!r}, {str(tiny)!r})"
-    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parent, timeout=120)
+    call = f"import tests.training.models as m; m.die_while_training({where!r}, {str(tiny)!r})"
+    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parents[2], timeout=120)
     assert killed.returncode == -signal.SIGKILL
     assert (tiny / "tiny.json").read_text() == old and (tiny / "tiny.half.pt").exists()
     pretrained.load("tiny")

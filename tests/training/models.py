@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course import checkpoints, data, pretrained
-from dgm_course.fit import Player, Recipe, cosine
+from dgm_course import data, pretrained
 from dgm_course.pretrained.files import Entry, itself
-from dgm_course.training import Recipe, checkpoints
+from dgm_course.training import Player, Recipe, checkpoints, cosine
 
 ROWS = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
 TABLE = (ROWS, None, ROWS[:, :1] * 2 - 1)

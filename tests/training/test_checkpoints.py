@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course import checkpoints
-from dgm_course.checkpoints import CheckpointError, load_into, previous
+from dgm_course.training import checkpoints
+from dgm_course.training.checkpoints import CheckpointError, load_into, previous
 
 OLD, NEW = ({"w": torch.arange(6.0).view(2, 3), "k": torch.tensor(1)}, {"w": torch.ones(500, 40), "k": torch.tensor(2)})
 FORMATS = {"safetensors": (checkpoints.write, lambda path: checkpoints.read(path)[0]),
@@ -123,9 +123,9 @@ def test_a_failed_write_leaves_the_old_file(where, form, monkeypatch):
 def test_a_killed_write_leaves_the_old_file(where, form):
     file, write, read = form
     write(file, OLD)
-    call = ("import sys, test_checkpoints as t; from pathlib import Path; t.break_at(sys.argv[1], t.die, setattr); "
+    call = ("import sys, tests.training.test_checkpoints as t; from pathlib import Path; t.break_at(sys.argv[1], t.die, setattr); "
             "t.FORMATS[sys.argv[2]][0](Path(sys.argv[3]), t.NEW)")
-    killed = subprocess.run([sys.executable, "-c", call, where, file.suffix[1:], file], cwd=Path(__file__).parent, timeout=120)
+    killed = subprocess.run([sys.executable, "-c", call, where, file.suffix[1:], file], cwd=Path(__file__).parents[2], timeout=120)
     assert killed.returncode == -signal.SIGKILL
     assert same(read(file), OLD)
     write(file, NEW)  # what the killed process left is in nobody's way

@@ -5,12 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fit_worlds import FULL, TABLE, Curve
 
 from dgm_course.training import Recipe, fit
 from dgm_course.training.compiled import Compiled
 
-from .loops import FULL, TABLE, Curve
+from .models import FULL, TABLE, Curve
 
 
 @pytest.fixture

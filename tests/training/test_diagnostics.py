@@ -6,7 +6,6 @@ import warnings
 
 import pytest
 import torch
-from fit_worlds import stop_at
 from torch import nn
 
 from dgm_course import data, nets, pretrained
@@ -17,6 +16,8 @@ from dgm_course.training import History, Recipe, diagnostics, fit
 from dgm_course.training.diagnostics import Symptom, Watch, critic_won, dead_codes, mode_collapse, posterior_collapse
 from dgm_course.vae import VAE, BernoulliHead, DiagNormal, FixedGaussianHead, GaussianHead, MixturePrior, StandardNormal
 from dgm_course.vq import VQVAE, VQVAE2, ByGradient, Codebook, GumbelVAE, Levels, MovingAverage, Revival
+
+from .models import stop_at
 
 ROWS = torch.randn(400, 3, generator=torch.Generator().manual_seed(1))
 

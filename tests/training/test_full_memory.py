@@ -7,13 +7,12 @@ import weakref
 
 import pytest
 import torch
-from fit_worlds import OUT_OF_MEMORY, RECIPE, TABLE, Curve, finite, near, weights
 from torch import nn
 
 from dgm_course.training import Recipe, fit
 from dgm_course.training.pieces import Pieces, out_of_memory
 
-from .models import FULL, RECIPE, TABLE, Curve, weights
+from .models import OUT_OF_MEMORY, RECIPE, TABLE, Curve, finite, near, weights
 
 
 @pytest.mark.parametrize("most, sizes", [(8, [16, 8, 8, 8, 8]), (5, [16, 8, 4, 4, 4, 4]), (1, [16, 8, 4, 2, *[1] * 16])])

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course import autoregressive, data, flows, gan, latent, nets, path_models, pretrained, recorded
-from dgm_course.fit import Recipe, TrainState, feed, set_rate, train_step
+from dgm_course import autoregressive, data, flows, gan, latent, nets, paths, pretrained
+from dgm_course.training import Recipe, TrainState, feed, gpu, set_rate, train_step
 
 
 class Plain(nn.Module):
@@ -77,10 +77,10 @@ def test_a_game_that_starts_late_has_to_ask_its_clock_and_no_other_has():
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(())])
 def test_each_generator_of_the_cpu_is_watched(draw):
-    before = recorded.cpu_random_state()
-    assert recorded.cpu_random_state() == before
+    before = gpu.cpu_random_state()
+    assert gpu.cpu_random_state() == before
     draw()
-    assert recorded.cpu_random_state() != before
+    assert gpu.cpu_random_state() != before
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
         recordings.append(gpu.Recording(Tape(turn, batch), batch, ["a loss"]))
         return recordings[-1]
 
-    monkeypatch.setattr(recorded, "record", record)
-    monkeypatch.setattr(recorded, "room", lambda: True)
-    recorder = recorded.Recorder(Promised(), True)
+    monkeypatch.setattr(gpu, "record", record)
+    monkeypatch.setattr(gpu, "room", lambda: True)
+    recorder = gpu.Recorder(Promised(), True)
     turn = lambda batch: taken.append(batch[0].tolist()) or ["a loss"]
     for step in range(12):
         kind = ("both",) if step % 2 else ("one",)
@@ -154,8 +154,8 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
 
 @pytest.mark.filterwarnings("ignore:called a synchronizing")
 def test_after_one_step_that_waits_nothing_is_recorded(no_gpu, monkeypatch):
-    monkeypatch.setattr(recorded, "record", lambda *_: pytest.fail("recorded"))
-    recorder, count = recorded.Recorder(Promised(), True), []
+    monkeypatch.setattr(gpu, "record", lambda *_: pytest.fail("recorded"))
+    recorder, count = gpu.Recorder(Promised(), True), []
 
     def turn(batch):
         count.append(1)
@@ -173,7 +173,7 @@ def test_the_step_in_which_a_loss_is_compiled_may_wait_and_the_three_after_it_ma
     monkeypatch.setattr(gpu, "record", lambda batch, turn: gpu.Recording(Tape(turn, batch), batch, []))
 
     def recorded_where(waits):
-        recorder = recorded.Recorder(Promised(), True, unwatched=1)
+        recorder = gpu.Recorder(Promised(), True, unwatched=1)
         for step in range(6):
             def turn(batch, step=step):
                 if step in waits:
@@ -197,8 +197,8 @@ def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gp
         recordings.append(gpu.Recording(Tape(turn, batch), batch, []))
         return recordings[-1]
 
-    monkeypatch.setattr(recorded, "record", record)
-    recorder = recorded.Recorder(Promised(), True)
+    monkeypatch.setattr(gpu, "record", record)
+    recorder = gpu.Recorder(Promised(), True)
     for _ in range(5):
         recorder.take("step", (torch.ones(1),), lambda batch: [])
     assert recorder.on is enough and len(recordings) == enough and emptied == [1]
@@ -231,7 +231,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_changed_setting_is_seen_at_any_depth(change):
     model = deep()
-    settings = recorded.Settings(model)
+    settings = gpu.Settings(model)
     with torch.no_grad():
         model.discriminator.weight.add_(1)
     assert not settings.changed()
@@ -245,7 +245,7 @@ def test_training_changes_no_setting_of_shipped_models(name):
     made = pretrained.entry(name)
     model = made.training(made.blank())
     state = TrainState.create(model, replace(made.recipe(), batch=2))
-    batches, settings = feed(made.batches(data.mnist()), state.recipe, state.device), recorded.Settings(model)
+    batches, settings = feed(made.batches(data.mnist()), state.recipe, state.device), gpu.Settings(model)
     for step in range(2):
         train_step(state, batches(step))
     assert not settings.changed()

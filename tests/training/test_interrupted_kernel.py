@@ -13,7 +13,7 @@ import dgm_course
 
 CELLS = ["""
 import torch, time
-from dgm_course.fit import Recipe, fit
+from dgm_course.training import Recipe, fit
 class Slow(torch.nn.Linear):
     def loss(self, x):
         time.sleep(0.005)

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from fit_worlds import FULL, RECIPE, ROWS, TABLE, Curve, Game, near, same, weights
 from torch import nn
 
-from dgm_course.fit import History, Player, Recipe, constant, cosine, feed, fit, linear
+from dgm_course.training import History, Player, Recipe, constant, cosine, feed, fit, linear
+
+from .models import FULL, RECIPE, ROWS, TABLE, Curve, Game, near, same, weights
 
 CPU = torch.device("cpu")
 

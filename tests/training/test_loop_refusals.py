@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 import torch
-from fit_worlds import FULL, RECIPE, ROWS, TABLE, Curve, same, stop_at, weights
 from torch import nn
 
-from dgm_course import checkpoints
-from dgm_course.checkpoints import CheckpointError
-from dgm_course.fit import Player, Recipe, fit, linear, read_history
+from dgm_course.training import Player, Recipe, checkpoints, fit, linear, read_history
+from dgm_course.training.checkpoints import CheckpointError
+
+from .models import FULL, RECIPE, ROWS, TABLE, Curve, same, stop_at, weights
 
 CHANGES = {
     "lacks 'random'": lambda c: c.pop("random"),
@@ -100,7 +100,7 @@ SENTENCES = [
     (lambda: Player(nn.Linear(1, 1), abs, pace=0.0), "pace 0.0: expected at least 1, and above 0"),
     (lambda: fit(Curve(), (ROWS, ROWS[:9]), BASE), r"data have \[50, 9\] samples: expected equal numbers, above 0"),
     (lambda: fit(Curve(), ROWS[:0], BASE), r"data have \[0\] samples"),
-    (lambda: fit(Curve(), lambda n: ROWS[:7], BASE), r"asked for 256 samples and gave \[7\]: expected sample\(n\) to give n"),
+    (lambda: fit(Curve(), lambda n: ROWS[:7], BASE), r"asked for 256 samples and gave \[7\]: expected sample\(n\)"),
     (lambda: fit(Odd(None), TABLE, BASE), "loss of 'model' is None: expected one number as a tensor"),
     (lambda: fit(Odd(torch.zeros(4)), TABLE, BASE), r"a tensor of shape \(4,\): expected one number"),
     (lambda: fit(nn.Identity(), TABLE, BASE), "Identity has no loss: expected a module with loss"),

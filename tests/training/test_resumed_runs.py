@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from fit_worlds import RECIPE, TABLE, Curve, same, stop_at, weights
 from torch import nn
 
 import dgm_course
-from dgm_course import batches, checkpoints, data, tensors
-from dgm_course.fit import Recipe, fit
+from dgm_course import data
+from dgm_course.core import tensors
+from dgm_course.training import Recipe, batches, checkpoints, fit, loop
+
+from .models import RECIPE, TABLE, Curve, same, stop_at, weights
 
 
 def test_a_gpu_run_goes_on_here(tmp_path):
@@ -41,7 +43,7 @@ def test_mps_is_asked_for_nothing_it_lacks(monkeypatch):
     """Data order and noise come from CPU generators, batches in float32, no bfloat16, no fused optimizer."""
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert tensors.fast_dtype(torch.device("mps")) is None
-    assert 'in ("cpu", "cuda")' in inspect.getsource(sys.modules["dgm_course.fit"]._adamw)
+    assert 'in ("cpu", "cuda")' in inspect.getsource(loop._adamw)
     assert batches._generator(0, 1).device.type == "cpu"
     assert all(t.dtype != torch.float64 for t in (data.moons().sample(4), data.mnist().test))
 
@@ -56,10 +58,10 @@ def test_no_data_loader_workers_share_a_seed():
 
 RUN = """
 import torch
-from dgm_course import checkpoints, data, nets, path_models
-from dgm_course.fit import Recipe, fit
+from dgm_course import data, nets, paths
+from dgm_course.training import Recipe, checkpoints, fit
 torch.manual_seed(3)
-model = path_models.flow_matching(nets.MLP(2, width=16, depth=2), (2,))
+model = paths.flow_matching(nets.MLP(2, width=16, depth=2), (2,))
 fit(model, data.moons(), Recipe(40, 32, 5e-3, ema=0.9, seed=3))
 print(checkpoints.digest(model.state_dict()))
 """

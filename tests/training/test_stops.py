@@ -6,12 +6,11 @@ import threading
 
 import pytest
 import torch
-from fit_worlds import FULL, RECIPE, TABLE, Broken, Curve, Endless, Game, finite, same, stop_at, weights
 from torch import nn
 
 from dgm_course.training import Player, Recipe, TrainingError, checkpoints, fit
 
-from .loops import FULL, TABLE, Curve, Endless, Game, Poisoned, finite, same, stop_at, weights
+from .models import FULL, RECIPE, TABLE, Broken, Curve, Endless, Game, finite, same, stop_at, weights
 
 
 class Convolution(nn.Module):
