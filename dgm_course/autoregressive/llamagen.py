@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.checks import expect_some
+from ..core.checks import expect_labels, expect_some
 from ..nets.transformer import Llama
 from .model import Autoregressive, Logits, Stream
 
@@ -64,8 +64,7 @@ class LlamaGen(Autoregressive):
 
     def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
         """Rows of ``told``; without labels the last one, which tells no class.  (n,)"""
-        nobody = torch.full((n,), self.classes, device=self.order.device)
-        return nobody if y is None else super()._labels(y, n)
+        return expect_labels(y, self.classes, n, self.order.device, optional=True)
 
 
 def guided(weight: float) -> Stream:

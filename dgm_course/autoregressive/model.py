@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.checks import expect_some
-from ..core.tensors import threads_for
+from ..core.checks import expect_labels, expect_some
+from ..core.tensors import parameter_count, threads_for
 
 Logits = Generator[Tensor, Tensor, None]  # yields the logits (n · m, K) of m places, is sent the symbols (n · m,) put there
 
@@ -132,18 +132,7 @@ class Autoregressive(nn.Module):
 
     def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
         """Rows of ``told``, one a sample, or a sentence.  (n,)"""
-        if (y is None) == bool(self.classes):
-            raise ValueError(f"y was not given: this model is told one of {self.classes} classes." if self.classes else
-                             f"y was given, but this model knows no classes: build {type(self).__name__}(..., classes=10).")
-        here = self.order.device
-        y = torch.zeros((), dtype=torch.long, device=here) if y is None else torch.as_tensor(y, device=here)
-        if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
-            raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
-                             f"() or ({n},).")
-        low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
-        if low < 0 or high >= max(1, self.classes):
-            raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {self.classes - 1}.")
-        return y.long().expand(n)
+        return expect_labels(y, self.classes, n, self.order.device)
 
     def _prefix(self, known: Tensor, n: int) -> Tensor:
         """known in the order of generation, (n, L), where it is a beginning of that order, or a sentence."""
@@ -162,9 +151,8 @@ class Autoregressive(nn.Module):
 
     def __repr__(self) -> str:
         told = f", given one of {self.classes} classes" if self.classes else ""
-        count = sum(p.numel() for p in self.parameters())
         return (f"{type(self).__name__}: {' x '.join(map(str, self.event))} places of {self.vocabulary} symbols, each given "
-                f"those before it{told}; {count:,} parameters")
+                f"those before it{told}; {parameter_count(self):,} parameters")
 
 
 Stream = Callable[[Autoregressive, int, Tensor], Logits]

@@ -49,6 +49,26 @@ def expect_alike(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> N
             raise ValueError(f"{names[0]} and {names[1]} differ in {what}: {left} and {right}.")
 
 
+def expect_labels(y: Tensor | int | None, classes: int, n: int, device: torch.device, optional: bool = False) -> Tensor:
+    """Class numbers 0 ... classes - 1, one a sample: y () or (n,) integers -> (n,), or a ValueError.
+
+    None becomes the number `classes` where y is optional or classes is 0; elsewhere it is refused."""
+    if y is None and (optional or not classes):
+        return torch.full((n,), classes, device=device)
+    if y is None:
+        raise ValueError(f"y was not given: expected one of {classes} classes.")
+    if not classes:
+        raise ValueError("y was given, but this network knows no classes: build it with classes=10.")
+    y = torch.as_tensor(y, device=device)
+    if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
+        raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
+                         f"() or ({n},).")
+    low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
+    if low < 0 or high >= classes:
+        raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {classes - 1}.")
+    return y.long().expand(n)
+
+
 def expect_heads(width: int, heads: int | tuple[int, int]) -> tuple[int, int]:
     """(heads, kv_heads) of an attention of that width, both the same where one number is given; or a sentence."""
     heads, kv_heads = (heads, heads) if isinstance(heads, int) else heads

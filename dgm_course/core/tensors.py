@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Choice = TypeVar("Choice")
 
@@ -93,8 +93,8 @@ def threads_for(module: Any) -> Iterator[None]:
 
     Handing a 64-wide layer to two cores costs more than it saves, and very much more on a busy machine.  OMP_NUM_THREADS,
     where it is set, is the most that is taken."""
-    before, weights = torch.get_num_threads(), getattr(module, "parameters", tuple)()
-    count = sum(p.numel() for p in weights)
+    before = torch.get_num_threads()
+    count = parameter_count(module) if isinstance(module, nn.Module) else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     cores = min(cores, int(allowed)) if allowed.isdecimal() and int(allowed) else cores
@@ -103,6 +103,11 @@ def threads_for(module: Any) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def parameter_count(module: nn.Module, trained: bool = False) -> int:
+    """How many parameters a module has; only those that are ``trained``, if asked."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad or not trained)
 
 
 def _expect_near(t: Tensor | float, x: Tensor) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_some
-from ..core.tensors import threads_for
+from ..core.tensors import parameter_count, threads_for
 from .bijections import Bijection, Compose, as_base
 
 
@@ -54,5 +54,4 @@ class Flow(nn.Module):
         return torch.stack(list(self.f.back(z)))
 
     def extra_repr(self) -> str:
-        count = sum(p.numel() for p in self.parameters())
-        return f"log p(x) = log p(f(x)) + log |det f'(x)|, {len(self.f.layers)} layers, {count:,} parameters"
+        return f"log p(x) = log p(f(x)) + log |det f'(x)|, {len(self.f.layers)} layers, {parameter_count(self):,} parameters"

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ..core.checks import expect_batch, expect_some
 from ..core.distributions import DiagNormal
 from ..core.metrics import GRID, Grid, LogDensity
-from ..core.tensors import flat
+from ..core.tensors import flat, parameter_count
 from ..training.diagnostics import Symptom, critic_won, mode_collapse
 from ..training.loop import Player, still
 from .losses import Game, non_saturating
@@ -105,10 +105,10 @@ class GAN(nn.Module):
                 p.clamp_(-self.game.clip, self.game.clip)
 
     def __repr__(self) -> str:
-        count = lambda net: f"{sum(p.numel() for p in net.parameters()):,}"
         turns = f", {self.k} discriminator steps to one" if self.k > 1 else ""
-        return (f"GAN: z in R^{self.generator.latent} -> {type(self.generator).__name__} ({count(self.generator)} weights) "
-                f"against {type(self.discriminator).__name__} ({count(self.discriminator)}), {self.game.name} game{turns}; "
+        return (f"GAN: z in R^{self.generator.latent} -> {type(self.generator).__name__} "
+                f"({parameter_count(self.generator):,} weights) against {type(self.discriminator).__name__} "
+                f"({parameter_count(self.discriminator):,}), {self.game.name} game{turns}; "
                 "samples in one pass, no density, no encoder")
 
 

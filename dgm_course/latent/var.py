@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.checks import expect_some
-from ..core.tensors import threads_for
+from ..core.checks import expect_labels, expect_some
+from ..core.tensors import parameter_count, threads_for
 from ..nets.transformer import Llama
 from .multiscale import Scales, same_or_coarser, shrink
 
@@ -117,22 +117,12 @@ class VAR(nn.Module):
 
     def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
         """Rows of ``told``; without labels the last one.  (n,)"""
-        if y is None:
-            return torch.full((n,), self.classes, device=self.told.device)
-        y = torch.as_tensor(y, device=self.told.device)
-        if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
-            raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
-                             f"() or ({n},).")
-        low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
-        if low < 0 or high >= self.classes:
-            raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {self.classes - 1}.")
-        return y.long().expand(n)
+        return expect_labels(y, self.classes, n, self.told.device, optional=True)
 
     def __repr__(self) -> str:
-        count = sum(p.numel() for p in self.parameters() if p.requires_grad)
         return (f"VAR: {self.scales.length} codes in {len(self.scales.sides)} passes, grids of "
-                f"{', '.join(map(str, self.scales.sides))}, given one of {self.classes} classes or none; {count:,} "
-                "parameters")
+                f"{', '.join(map(str, self.scales.sides))}, given one of {self.classes} classes or none; "
+                f"{parameter_count(self, trained=True):,} parameters")
 
 
 def _drawn(logits: Tensor, u: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_batch, expect_some
+from ..core.tensors import parameter_count
 from ..training.diagnostics import Symptom, critic_won
 from ..training.loop import Player, still
 from .stages import Discrete, FirstStage
@@ -127,10 +128,10 @@ class Adversarial(nn.Module):
         return found
 
     def __repr__(self) -> str:
-        count = lambda net: f"{sum(p.numel() for p in net.parameters()):,}"
         enters = f", which enters after {self.start} steps" if self.start else ""
-        return (f"{type(self.stage).__name__} first stage ({count(self.stage)} weights) against a critic of patches "
-                f"({count(self.critic)}){enters}; {self.rules.name} game of strength {self.strength:g}")
+        return (f"{type(self.stage).__name__} first stage ({parameter_count(self.stage):,} weights) "
+                f"against a critic of patches ({parameter_count(self.critic):,}){enters}; "
+                f"{self.rules.name} game of strength {self.strength:g}")
 
 
 def vqgan(model: nn.Module, critic: nn.Module, rules: Rules, strength: float = 0.8, start: int = 0,

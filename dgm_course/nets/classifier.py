@@ -4,7 +4,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .mlp import _count
+from ..core.tensors import parameter_count
 
 
 class DigitClassifier(nn.Module):
@@ -28,7 +28,7 @@ class DigitClassifier(nn.Module):
         return self.head(self.features(x))
 
     def extra_repr(self) -> str:
-        return f"(B, 1, 28, 28) -> features (B, 128) -> logits (B, 10), {_count(self):,} parameters"
+        return f"(B, 1, 28, 28) -> features (B, 128) -> logits (B, 10), {parameter_count(self):,} parameters"
 
 
 def _expect_images(x: Tensor, who: str, channels: int = 1) -> None:

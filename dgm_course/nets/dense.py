@@ -16,20 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def class_numbers(y: Tensor | int | None, classes: int, n: int, device: torch.device) -> Tensor:
-    """y as class numbers, one a sample, or a sentence.  y () or (n,), or None where no class is known -> (n,)"""
-    if (y is None) == bool(classes):
-        raise ValueError(f"y was not given: this network is told one of {classes} classes." if classes else
-                         "y was given, but this network knows no classes: build it with classes=10.")
-    y = torch.zeros((), dtype=torch.long, device=device) if y is None else torch.as_tensor(y, device=device)
-    if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
-        raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
-                         f"() or ({n},).")
-    low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
-    if low < 0 or high >= max(1, classes):
-        raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {classes - 1}.")
-    return y.long().expand(n)
+from ..core.checks import expect_labels
+from ..core.tensors import parameter_count
 
 
 class DenseNet(nn.Module):
@@ -51,7 +39,7 @@ class DenseNet(nn.Module):
         x = x.reshape(len(x), math.prod(x.shape[1:])).to(self.layers[0].weight.dtype)
         if x.shape[1] != self.inputs:
             raise ValueError(f"x holds {x.shape[1]} numbers a sample: this DenseNet expects {self.inputs}.")
-        label = class_numbers(y, self.classes, len(x), x.device)
+        label = expect_labels(y, self.classes, len(x), x.device)
         h = self.layers[0](x) + (0 if self.told is None else self.told(label))
         for layer in self.layers[1:]:
             h = layer(F.silu(h))
@@ -67,5 +55,4 @@ class DenseNet(nn.Module):
 
     def extra_repr(self) -> str:
         told = f", one of {self.classes} labels" if self.classes else ""
-        count = sum(p.numel() for p in self.parameters())
-        return f"{self.inputs} numbers{told} -> {' x '.join(map(str, self.outputs))}, {count:,} parameters"
+        return f"{self.inputs} numbers{told} -> {' x '.join(map(str, self.outputs))}, {parameter_count(self):,} parameters"

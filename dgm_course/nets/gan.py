@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.tensors import parameter_count
+
 
 def adain(x: Tensor, scale: Tensor, bias: Tensor, eps: float = 1e-8) -> Tensor:
     """AdaIN(x_i, y) = y_s,i (x_i − μ(x_i)) / σ(x_i) + y_b,i for every sample and channel i.      (intro lecture, StyleGAN)
@@ -45,10 +47,6 @@ def _expect_two(z: Tensor, training: bool) -> None:
                          "batch, so it needs at least 2; for one sample call generator.eval() first.")
 
 
-def _count(module: nn.Module) -> str:
-    return f"{sum(p.numel() for p in module.parameters()):,} parameters"
-
-
 class Sculptor(nn.Module):
     """z -> depth hidden layers of `width` ReLU units -> x: noise bent into shape.  z (B, latent) -> (B, dim)
 
@@ -68,7 +66,7 @@ class Sculptor(nn.Module):
         return self.layers(z)
 
     def extra_repr(self) -> str:
-        return f"z in R^{self.latent} -> x in R^{self.dim}, {_count(self)}"
+        return f"z in R^{self.latent} -> x in R^{self.dim}, {parameter_count(self):,} parameters"
 
 
 class Choice(nn.Module):
@@ -115,7 +113,7 @@ class Critic(nn.Module):
         return self.layers(x)[:, 0]
 
     def extra_repr(self) -> str:
-        return f"x in R^{self.dim} -> one number, {_count(self)}"
+        return f"x in R^{self.dim} -> one number, {parameter_count(self):,} parameters"
 
 
 class Packed(nn.Module):
@@ -158,7 +156,7 @@ class DCGenerator(nn.Module):
         return torch.tanh(self.leave(F.relu(self.norm2(self.grow(h)))))
 
     def extra_repr(self) -> str:
-        return f"z in R^{self.latent} -> 1x28x28 in (-1, 1), {_count(self)}"
+        return f"z in R^{self.latent} -> 1x28x28 in (-1, 1), {parameter_count(self):,} parameters"
 
 
 class DCCritic(nn.Module):
@@ -180,7 +178,7 @@ class DCCritic(nn.Module):
         return self.layers(x)[:, 0]
 
     def extra_repr(self) -> str:
-        return f"{self.inputs}x28x28 -> one number, {_count(self)}"
+        return f"{self.inputs}x28x28 -> one number, {parameter_count(self):,} parameters"
 
 
 def _keeping(inputs: int, outputs: int) -> nn.Linear:
@@ -273,4 +271,4 @@ class StyleGenerator(nn.Module):
         return self.synthesis(w, noises)
 
     def extra_repr(self) -> str:
-        return f"z in R^{self.latent} -> w in R^{self.styles} -> 1x28x28 in (-1, 1), {_count(self)}"
+        return f"z in R^{self.latent} -> w in R^{self.styles} -> 1x28x28 in (-1, 1), {parameter_count(self):,} parameters"

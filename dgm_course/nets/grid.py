@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core.tensors import over
+from ..core.checks import expect_labels
+from ..core.tensors import over, parameter_count
 from .mlp import TimeFeatures
 from .unet import Block
 
@@ -48,18 +49,12 @@ class GridField(nn.Module):
 
     def rows(self, z: Tensor, y: Tensor | None) -> Tensor:
         """y as rows of the tables, (B,): the last for None and, in training, for a share of the labels."""
-        anything = torch.full((len(z),), self.classes, device=z.device)
         if y is None:
-            return anything
-        if not self.classes:
-            raise ValueError("y was given, but this GridField knows no classes: build GridField(..., classes=10).")
-        if y.shape != (len(z),) or y.is_floating_point():
-            what = f"shape {tuple(y.shape)}" if y.shape != (len(z),) else f"dtype {y.dtype}"
-            raise ValueError(f"y has {what}: expected class numbers, integers of shape ({len(z)},).")
-        low, high = (int(y.min()), int(y.max())) if y.device.type == "cpu" and len(y) else (0, 0)
-        if low < 0 or high > self.classes:
-            raise ValueError(f"y runs from {low} to {high}: expected 0 to {self.classes - 1}.")
-        return torch.where(torch.rand(len(z), device=z.device) < self.forget, anything, y) if self.training else y
+            return torch.full((len(z),), self.classes, device=z.device)
+        row = expect_labels(y, self.classes and self.classes + 1, len(z), z.device)  # the last row: any class
+        if self.training:
+            row = torch.where(torch.rand(len(z), device=z.device) < self.forget, self.classes, row)
+        return row
 
     def forward(self, z: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         if tuple(z.shape[1:]) != self.grid:
@@ -75,8 +70,8 @@ class GridField(nn.Module):
 
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""
-        count = sum(p.numel() for p in self.parameters())
-        return f"(z in R^({'x'.join(map(str, self.grid))}), t in [0, 1]{given}) -> the same, {count:,} parameters"
+        return (f"(z in R^({'x'.join(map(str, self.grid))}), t in [0, 1]{given}) -> the same, "
+                f"{parameter_count(self):,} parameters")
 
 
 class PatchCritic(nn.Module):
@@ -104,5 +99,4 @@ class PatchCritic(nn.Module):
         return self.layers(x)[:, 0]
 
     def extra_repr(self) -> str:
-        count = sum(p.numel() for p in self.parameters())
-        return f"{self.inputs} x H x W -> one number for 18 x 18 pixels, {count:,} parameters"
+        return f"{self.inputs} x H x W -> one number for 18 x 18 pixels, {parameter_count(self):,} parameters"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.tensors import over
+from ..core.tensors import over, parameter_count
 
 
 def _one_hot(x: Tensor, vocabulary: int, weight: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class MLP(nn.Module):
 
     def extra_repr(self) -> str:
         given = f", y in R^{self.context}" if self.context else ""
-        return f"(x in R^{self.dim}, t in [0, 1]{given}) -> R^{self.dim}, {_count(self):,} parameters"
+        return f"(x in R^{self.dim}, t in [0, 1]{given}) -> R^{self.dim}, {parameter_count(self):,} parameters"
 
 
 class TokenMLP(nn.Module):
@@ -102,7 +102,7 @@ class TokenMLP(nn.Module):
 
     def extra_repr(self) -> str:
         return (f"({self.length} tokens 0..{self.vocabulary}, t) -> {self.vocabulary} logits a place, "
-                f"{_count(self):,} parameters")
+                f"{parameter_count(self):,} parameters")
 
 
 def _zero(layer: nn.Module) -> nn.Module:
@@ -110,7 +110,3 @@ def _zero(layer: nn.Module) -> nn.Module:
     for p in layer.parameters():
         nn.init.zeros_(p)
     return layer
-
-
-def _count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())

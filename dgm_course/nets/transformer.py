@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.checks import expect_heads
+from ..core.tensors import parameter_count
 
 Memory = list[tuple[Tensor, Tensor]]  # keys and values of each block, (n, kv_heads, L, d) both
 EPSILON = 1e-6  # of every RMSNorm
@@ -165,8 +166,7 @@ class Llama(nn.Module):
         return self.last(h)
 
     def extra_repr(self) -> str:
-        count = sum(p.numel() for p in self.parameters())
-        return f"{self.length} places, {count:,} parameters"
+        return f"{self.length} places, {parameter_count(self):,} parameters"
 
 
 def grid_positions(rows: int, columns: int) -> Tensor:

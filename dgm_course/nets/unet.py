@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.checks import expect_heads
+from ..core.checks import expect_heads, expect_labels
+from ..core.tensors import parameter_count
 from .classifier import _expect_images
-from .mlp import TimeFeatures, _column, _count, _one_hot, _zero
+from .mlp import TimeFeatures, _column, _one_hot, _zero
 
 
 class Block(nn.Module):
@@ -111,20 +112,12 @@ class UNet(nn.Module):
 
     def rows(self, x: Tensor, y: Tensor | None) -> Tensor:
         """y as rows of the tables, (B,): the last for None and, in training, for a share of the labels."""
-        anything = torch.full((len(x),), self.classes, device=x.device)
         if y is None:
-            return anything
-        if not self.classes:
-            raise ValueError("y was given, but this UNet knows no classes: build UNet(classes=10).")
-        if y.shape != (len(x),) or y.is_floating_point():
-            what = f"shape {tuple(y.shape)}" if y.shape != (len(x),) else f"dtype {y.dtype}"
-            raise ValueError(f"y has {what}: expected class numbers, integers of shape ({len(x)},).")
-        low, high = (int(y.min()), int(y.max())) if y.device.type == "cpu" and len(y) else (0, 0)
-        if low < 0 or high > self.classes:
-            raise ValueError(f"y runs from {low} to {high}: expected 0 to {self.classes - 1}.")
+            return torch.full((len(x),), self.classes, device=x.device)
+        row = expect_labels(y, self.classes and self.classes + 1, len(x), x.device)  # the last row: any class
         if self.training:
-            return torch.where(torch.rand(len(x), device=x.device) < self.forget, anything, y)
-        return y
+            row = torch.where(torch.rand(len(x), device=x.device) < self.forget, self.classes, row)
+        return row
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         _expect_images(x, "UNet", self.inputs)
@@ -145,7 +138,7 @@ class UNet(nn.Module):
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""
         return (f"(x in R^({self.inputs}x28x28), t in [0, 1]{given}) -> R^({self.outputs}x28x28), "
-                f"{_count(self):,} parameters")
+                f"{parameter_count(self):,} parameters")
 
 
 class SelfAttention(nn.Module):
@@ -226,4 +219,5 @@ class TokenUNet(nn.Module):
         return self.tell(F.silu(self.body(seen, t, y) + self.near(seen))).permute(0, 2, 3, 1)[:, None]
 
     def extra_repr(self) -> str:
-        return f"(tokens 0..{self.vocabulary}, 1x28x28) -> {self.vocabulary} logits a pixel, {_count(self):,} parameters"
+        return (f"(tokens 0..{self.vocabulary}, 1x28x28) -> {self.vocabulary} logits a pixel, "
+                f"{parameter_count(self):,} parameters")

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_time
 from ..core.ode import Field, Method, euler, heun
-from ..core.tensors import flat, over
+from ..core.tensors import flat, over, parameter_count
 from . import VE, VP, Conical, GaussianPath, Guess, MaskPath, PathField, TokenGuess
 from .guidance import Guided
 
@@ -166,8 +166,8 @@ class PathModel(PathField):
         return label.expand(len(x))
 
     def __repr__(self) -> str:
-        count = sum(p.numel() for p in self.net.parameters())
-        return f"{self.path.name} path, {type(self.net).__name__} of {count:,} parameters predicts the {self.prediction}"
+        return (f"{self.path.name} path, {type(self.net).__name__} of {parameter_count(self.net):,} parameters predicts the "
+                f"{self.prediction}")
 
 
 def flow_matching(net: nn.Module, event: Sequence[int]) -> PathModel:

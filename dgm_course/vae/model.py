@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_some
+from ..core.tensors import parameter_count
 from ..training.diagnostics import Symptom, posterior_collapse
 from .heads import gaussian_kl, is_diagonal
 from .priors import AggregatedPosterior
@@ -44,7 +45,7 @@ class Autoencoder(nn.Module):
         return (x - found).square().flatten(1).sum(1).mean()
 
     def __repr__(self) -> str:
-        return f"Autoencoder: {sum(p.numel() for p in self.parameters()):,} parameters, squared error"
+        return f"Autoencoder: {parameter_count(self):,} parameters, squared error"
 
 
 class Terms(NamedTuple):
@@ -179,9 +180,8 @@ class VAE(nn.Module):
             raise ValueError(f"x contains NaN in {int(x.isnan().sum())} of {x.numel()} places.")
 
     def __repr__(self) -> str:
-        count = sum(p.numel() for p in self.parameters())
         weight = "" if self.kl_weight == 1 else f", KL weighed {self.kl_weight:g}"
-        return f"VAE: {count:,} parameters, prior: {self.prior}{weight}"
+        return f"VAE: {parameter_count(self):,} parameters, prior: {self.prior}{weight}"
 
 
 class Share(NamedTuple):

@@ -13,9 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import expect_batch, expect_some
+from ..core.checks import expect_batch, expect_labels, expect_some
 from ..core.distributions import DiagNormal, Mixture
-from ..nets.dense import class_numbers
 
 Encoder = Callable[..., DiagNormal]
 
@@ -49,7 +48,7 @@ class ClassPrior(nn.Module):
 
     def forward(self, y: Tensor) -> DiagNormal:
         """The Gaussians of n labels.  y (n,)"""
-        y = class_numbers(y, len(self.means), len(y), self.means.device)
+        y = expect_labels(y, len(self.means), len(y), self.means.device)
         return DiagNormal(self.means[y], self.log_stds[y].exp())
 
     def __repr__(self) -> str:

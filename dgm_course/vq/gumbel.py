@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_some
+from ..core.tensors import parameter_count
 from ..training.diagnostics import Symptom, posterior_collapse
 from .quantize import expect_table, lookup
 
@@ -105,6 +106,5 @@ class GumbelVAE(nn.Module):
         return torch.stack(draws).mean(0) - kl_to_uniform(logits)
 
     def __repr__(self) -> str:
-        count = sum(p.numel() for p in self.parameters())
         return (f"Gumbel-softmax VAE: {len(self.vectors)} codes a place, temperature {float(self.temperature):g}, "
-                f"{count:,} parameters")
+                f"{parameter_count(self):,} parameters")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_some
+from ..core.tensors import parameter_count
 from ..training.diagnostics import Symptom, dead_codes
 from .codebook import Codebook, Quantized
 from .quantize import expect_codes
@@ -117,8 +118,7 @@ class VQVAE(nn.Module):
         return self.decode(codes.to(self.codebook.vectors.device)).sample()
 
     def __repr__(self) -> str:
-        count = sum(p.numel() for p in self.parameters())
-        return f"VQ-VAE: {count:,} parameters, commitment {self.commitment:g}, {self.codebook}"
+        return f"VQ-VAE: {parameter_count(self):,} parameters, commitment {self.commitment:g}, {self.codebook}"
 
 
 def _expect_pictures(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_some
+from ..core.tensors import parameter_count
 from ..training.diagnostics import Symptom, dead_codes
 from .codebook import Codebook
 
@@ -82,5 +83,4 @@ class VQVAE2(nn.Module):
         return self.decode(*codes).log_prob(x) - nats
 
     def __repr__(self) -> str:
-        count = sum(p.numel() for p in self.parameters())
-        return f"VQ-VAE-2: {count:,} parameters, top {self.top}, bottom {self.bottom}"
+        return f"VQ-VAE-2: {parameter_count(self):,} parameters, top {self.top}, bottom {self.bottom}"

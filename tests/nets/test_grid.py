@@ -36,7 +36,7 @@ def test_a_patch_is_judged_from_eighteen_pixels_and_no_others():
     (lambda: GridField((4, 7, 7), 12), "multiple of 8"),
     (lambda: GridField((4, 7, 7), 16)(torch.randn(2, 3, 7, 7), 0.5), r"expects \(B, 4, 7, 7\)"),
     (lambda: GridField((4, 7, 7), 16)(torch.randn(2, 4, 7, 7), 0.5, torch.zeros(2).long()), "knows no classes"),
-    (lambda: GridField((4, 7, 7), 16, classes=3)(torch.randn(2, 4, 7, 7), 0.5, torch.tensor([0, 4])), "expected 0 to 2"),
+    (lambda: GridField((4, 7, 7), 16, classes=3)(torch.randn(2, 4, 7, 7), 0.5, torch.tensor([0, 4])), "numbers 0 to 3"),
     (lambda: GridField((4, 7, 7), 16, classes=3)(torch.randn(2, 4, 7, 7), 0.5, torch.zeros(2)), "dtype"),
     (lambda: PatchCritic()(torch.randn(2, 1, 27, 28)), "multiples of 4"),
     (lambda: PatchCritic(0), "at least 1"),

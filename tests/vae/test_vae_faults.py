@@ -64,7 +64,7 @@ def test_what_is_no_tensor_is_refused():
         one_dimensional("bits").elbo([1, 0])
 
 
-@pytest.mark.parametrize("y, words", [(None, "not given: this network is told one of 3"), (3, "runs from 3 to 3"),
+@pytest.mark.parametrize("y, words", [(None, "not given: expected one of 3"), (3, "runs from 3 to 3"),
                                       (torch.zeros(2).long(), r"shape \(2,\)"), (torch.zeros(5), "float32")])
 def test_labels_that_cannot_be(y, words):
     vae = VAE(encoder(2, 3), HEADS["bits"](2, 3), StandardNormal(2).double())
