@@ -23,8 +23,8 @@ from .messages import decode, receive, send
 from .sandbox import Limits, Yard, usual_folders
 from .worker import Job
 
-ROOTS = [("grade.worker", "main"), ("grade.worker", "Job"), ("grade.pen", "Limits"), ("grade.pen", "Yard"),
-         ("teach.homework._cases", "Case"), ("teach.homework._cases", "Watch")]
+ROOTS = [("grading.worker", "main"), ("grading.worker", "Job"), ("grading.sandbox", "Limits"), ("grading.sandbox", "Yard"),
+         ("teach.homework.cases", "Case"), ("teach.homework.cases", "Watch")]
 START, SLACK = 300.0, 20.0
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from dgm_course.grading.worker import main; main()"
 ENDINGS = {

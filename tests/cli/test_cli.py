@@ -107,7 +107,7 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, mon
         port = probe.getsockname()[1]
     log = tmp_path / "lab.log"
     own = {"JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "run")}
-    command = [sys.executable, "-m", "dgm_course.cli.main", "lab", "9", "--no-browser", f"--port={port}"]
+    command = [sys.executable, "-m", "dgm_course", "lab", "9", "--no-browser", f"--port={port}"]
     with log.open("w") as out:
         lab = subprocess.Popen(command, cwd=course, env={**os.environ, **own}, stdout=out, stderr=out)
     try:

@@ -231,7 +231,7 @@ def test_a_full_disk_at_the_last_moment(serve, cache, monkeypatch):
 
 CHILD = """
 import hashlib, os, sys
-from dgm_course import mnist_files as m
+from dgm_course.data import mnist_files as m
 m.FILES = {key: m.IdxFile(*card) for key, card in CARDS.items()}
 if "die" in sys.argv:
     m.os.rename = lambda *paths: os.kill(os.getpid(), 9)

@@ -38,7 +38,7 @@ def test_the_table_lists_every_exercise_and_what_proves_it(capsys):
 
 
 def test_the_table_elsewhere_says_what_it_cannot_know(monkeypatch, tmp_path):
-    monkeypatch.setattr(listing, "TESTS", tmp_path)
+    monkeypatch.setattr(listing, "ANSWERS", tmp_path)
     lines = list(listing.homework("fm"))
     assert lines[-1] == listing.ELSEWHERE and len(lines) == len(exercises("fm")) + 3 and "?" not in lines[1]
     with pytest.raises(KeyError, match="No exercises on 'gardening'"):

@@ -24,7 +24,7 @@ def config() -> Config:
 def test_a_first_start_copies_the_notebooks_and_then_starts_the_server(config, monkeypatch, tmp_path):
     python, flag, start = config.Spawner.cmd
     assert flag == "-c" and Path(python).is_file()
-    assert start.index("folders.own()") < start.index("jupyterhub.singleuser")
+    assert start.index("notebook_dir.own()") < start.index("jupyterhub.singleuser")
     monkeypatch.chdir(tmp_path)
     source = notebook_dir.notebooks()
     monkeypatch.setattr(notebook_dir, "_near", lambda start: None)

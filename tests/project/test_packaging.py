@@ -78,7 +78,7 @@ def test_the_wheel_carries_everything_that_runs(wheel):
 
 @builds
 def test_installed_far_away_it_has_weights_players_and_pages(python, tmp_path):
-    code = ("import dgm_course, sys; from dgm_course import pretrained; from dgm_course.teach.widgets import wire;"
+    code = ("import dgm_course, sys; from dgm_course import pretrained; from dgm_course.teach.widgets import serialize as wire;"
             "print(dgm_course.__file__); print(pretrained.load(sorted(pretrained.ENTRIES)[0]) is not None);"
             "print(len(wire.script('common')) > 1000)")
     file, loaded, scripts = run(python, "-c", code, cwd=tmp_path).split("\n")[:3]

@@ -1,11 +1,11 @@
 """What a student's function does, written down as plain numbers.
 
 An exercise is judged in two steps that never meet: here the answer is called and everything it does is
-written into float64 arrays; in `_judge` those arrays are compared with others.  This file knows no answers,
+written into float64 arrays; in `judge` those arrays are compared with others.  This file knows no answers,
 so a grader can run it alone, in another process, on the plain `Case`s that `Exercise.inputs` makes.
 
 Each case is called twice with equal, fresh arguments.  Watched beside the values: what the call leaves behind
-(`_surroundings`), whether both calls agree, whether gradients flow, and whether created tensors follow the
+(`side_effects`), whether both calls agree, whether gradients flow, and whether created tensors follow the
 device of the input (a call on torch's data-free `meta` device shows it).
 """
 

@@ -272,7 +272,7 @@ def test_widget_ids_come_from_their_place():
 
 
 def test_the_command_line_runs_as_a_module(tmp_path):
-    command = [sys.executable, "-m", "dgm_course.teach.build.build", "--notebooks", str(tmp_path)]
+    command = [sys.executable, "-m", "dgm_course.teach.build", "--notebooks", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "nothing to build" in done.stdout
 
