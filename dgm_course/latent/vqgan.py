@@ -68,7 +68,7 @@ class Adversarial(nn.Module):
                              "both at least 0.")
         self.stage, self.critic, self.rules = stage, critic, rules
         self.strength, self.start, self.pace = strength, start, pace
-        self.register_buffer("turn", torch.zeros((), dtype=torch.long))  # steps of the first stage so far
+        self.register_buffer("turn", torch.zeros((), dtype=torch.long))  # finished training steps
 
     def players(self) -> dict[str, Player]:
         """The two sides for ``fit``: the first stage, then its critic, at every step."""
@@ -78,7 +78,11 @@ class Adversarial(nn.Module):
     @property
     def begun(self) -> bool:
         """Whether the critic has entered."""
-        return self.start == 0 or int(self.turn) > self.start
+        return self.start == 0 or int(self.turn) >= self.start
+
+    def after_step(self) -> None:
+        """Count a training step: called by ``fit`` once, however many pieces the batch was taken in."""
+        self.turn += 1
 
     @property
     def steady(self) -> bool:
@@ -97,8 +101,6 @@ class Adversarial(nn.Module):
 
     def stage_loss(self, x: Tensor, *told: Any) -> Tensor:
         """own + strength · λ · adversarial; own alone before the critic has entered.  Labels are not looked at."""
-        if self.training:
-            self.turn += 1
         if not self.begun or self.strength == 0:
             return self.stage.loss(expect_batch(x))
         own, adversarial, weight = self.terms(x)

@@ -112,6 +112,7 @@ def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | 
         save: str | Path | None = None, report: Callable[[History], None] | None = None) -> History:
     """Train ``model`` in place and return the History; with an EMA the model ends with the averaged weights.
 
+    A model with ``after_step()`` is told after each step, once however many pieces the batch was taken in.
     data: a tensor (N, *event), a tuple of them (None for an argument to leave out), an object with sample(n), or n -> batch.
     resume: a History or a file, of an equal recipe.  save: a file, written some twenty times.  report: called at each step.
     TrainingError where a loss or weight becomes NaN or infinite; the model then returns to its last checkpoint."""
@@ -215,6 +216,8 @@ def train_step(state: TrainState, batch: Batch) -> None:
     losses = state.recorder.take(names, batch, lambda batch: [update(state, name, batch, share) for name in names])
     for name, loss in zip(names, losses):
         history.losses[name][step] = loss
+    if hasattr(state.model, "after_step"):
+        state.model.after_step()
     state.group.broadcast_buffers(state.model)
     if state.average is not None:
         update_average(state.average, list(state.model.parameters()), recipe.ema, step)

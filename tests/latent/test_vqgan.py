@@ -122,11 +122,22 @@ def test_the_critic_waits_for_its_start_and_does_not_move_before():
     adv = game(Discrete(small_vqvae()), start=6)
     x, before = pictures(32), state(adv.critic)
     fit(adv, x, Recipe(6, 16, 1e-2))
-    assert unchanged(adv.critic, before) and not adv.begun and int(adv.turn) == 6
-    adv.train()
-    torch.testing.assert_close(adv.eval().stage_loss(x), adv.stage.loss(x))
+    assert unchanged(adv.critic, before) and int(adv.turn) == 6
     fit(adv, x, Recipe(3, 16, 1e-2))
     assert not unchanged(adv.critic, before) and adv.begun
+
+
+def test_a_microbatch_is_not_a_step():
+    """A batch in four pieces counts once, and before its start the game is the first stage's loss alone."""
+    adv, x = game(Discrete(small_vqvae()), start=2).train(), pictures(32)
+    for piece in x.split(8):
+        adv.stage_loss(piece)
+    assert int(adv.turn) == 0 and not adv.begun
+    torch.testing.assert_close(adv.eval().stage_loss(x), adv.stage.loss(x))
+    adv.after_step()
+    assert int(adv.turn) == 1 and not adv.begun
+    adv.after_step()
+    assert int(adv.turn) == 2 and adv.begun
 
 
 def test_the_codebook_learns_from_the_autoencoders_turn_alone():
