@@ -42,13 +42,13 @@ class PlainPixelCNN(nn.Module):
         inner = (PlainConv(width, width, kernel, "B") for _ in range(depth - 1))
         self.convs = nn.ModuleList([PlainConv(1, width, 7, "A"), *inner])
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
-        self.leave = nn.Conv2d(width, 2, 1)
+        self.out_proj = nn.Conv2d(width, 2, 1)
 
     def loss(self, x: Tensor) -> Tensor:
         h = x.float()
         for conv, norm in zip(self.convs, self.norms):
             h = F.relu(norm(conv(h).permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous())
-        return F.cross_entropy(self.leave(h), x[:, 0], reduction="none").flatten(1).sum(1).mean()
+        return F.cross_entropy(self.out_proj(h), x[:, 0], reduction="none").flatten(1).sum(1).mean()
 
 
 class PlainBlock(CausalBlock):
@@ -59,7 +59,7 @@ class PlainBlock(CausalBlock):
         scores = q @ k.mT / q.shape[-1] ** 0.5
         ahead = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
         h = h + self.attention.join(scores.masked_fill(ahead, float("-inf")).softmax(-1) @ v)
-        return h + self.think(self.second(h))
+        return h + self.mlp(self.second(h))
 
 
 def sampling(name: str, model: Autoregressive, rounds: int, n: int = 25) -> None:

@@ -24,7 +24,7 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from dgm_course.grading.notebooks import Asked, asked, read
+from dgm_course.grading.notebooks import ExerciseCell, asked, read
 from dgm_course.teach.build.build import solved
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +81,7 @@ class Room:
 
     def __init__(self, path: Path, seed: int) -> None:
         self.path, self.rng = path, random.Random(seed)
-        self.tasks: tuple[Asked, ...] = asked(read(path.name, path.read_bytes()))
+        self.tasks: tuple[ExerciseCell, ...] = asked(read(path.name, path.read_bytes()))
         cells = json.loads(json.dumps(solved(path.parent / "source" / f"{path.stem}.py")))["cells"]
         sources = {cell["id"]: cell["source"] for cell in cells}
         self.right = {task.mark: sources[task.mark] for task in self.tasks}

@@ -22,10 +22,10 @@ from dgm_course.paths.model import PathModel
 from dgm_course.training import History, fit
 
 
-def line(name: str, told: dict) -> str:
-    ratio = told["frechet"] / told["frechet_floor"]
-    return (f"{name:28} Fréchet {told['frechet']:6.2f} = {ratio:.2f} × floor ({told['frechet_floor']:.2f})   "
-            f"precision {told['precision']:.3f}   recall {told['recall']:.3f}   coverage {told['coverage']:.3f}")
+def line(name: str, figures: dict) -> str:
+    ratio = figures["frechet"] / figures["frechet_floor"]
+    return (f"{name:28} Fréchet {figures['frechet']:6.2f} = {ratio:.2f} × floor ({figures['frechet_floor']:.2f})   "
+            f"precision {figures['precision']:.3f}   recall {figures['recall']:.3f}   coverage {figures['coverage']:.3f}")
 
 
 def trained(images: data.Images, steps: int, number: int) -> tuple[PathModel, PathModel, float]:
@@ -51,12 +51,12 @@ def main() -> None:
     images, times = data.mnist(), 1 - (1 - torch.linspace(0, 1, 101)) ** 0.7
     for number in range(args.seeds):
         model, young, seconds = trained(images, args.steps, number)
-        print(line(f"live, seed {number}, {seconds:.0f} s", pretrained.likeness(model, images)), flush=True)
+        print(line(f"live, seed {number}, {seconds:.0f} s", pretrained.sample_quality(model, images)), flush=True)
         labels = pretrained.balanced(1000, images.test)
-        guided = model.given(labels)
+        guided = model.with_label(labels)
         guided.net = Autoguided(model.net, young.net, 0.5, 1.3)
-        told = pretrained.judged(lambda _, guided=guided: guided.sample(1000, times, ancestral), images, "autoguided")
-        print(line("    autoguided, ancestral", told), flush=True)
+        figures = pretrained.judged(lambda _, guided=guided: guided.sample(1000, times, ancestral), images, "autoguided")
+        print(line("    autoguided, ancestral", figures), flush=True)
     card = pretrained.card("flow_matching_digits")["held_out"]
     print(line("shipped, from its card", card))
     print(line("    guidance 1.2, five draws", card["often"]))

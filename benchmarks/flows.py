@@ -24,7 +24,7 @@ from dgm_course.training import History, Recipe, fit, linear
 MOONS, MARGIN, LOOK = data.moons(), 0.043, 20
 
 
-class Watch:
+class GoalTimer:
     """CPU seconds of a training until its held-out nats reach the goal."""
 
     def __init__(self, held_out: Tensor, goal: float) -> None:
@@ -43,7 +43,7 @@ class Watch:
                 f"{1000 * self.spent / max(1, self.steps):.1f} ms a step)")
 
 
-def theirs(rate: float, points: Tensor, watch: Watch) -> Iterator[None]:
+def theirs(rate: float, points: Tensor, watch: GoalTimer) -> Iterator[None]:
     """zuko's RealNVP, some steps at each turn."""
     import zuko
 
@@ -60,12 +60,12 @@ def theirs(rate: float, points: Tensor, watch: Watch) -> Iterator[None]:
         yield
 
 
-def race(number: int, steps: int, rates: tuple[float, ...]) -> dict[str, Watch]:
+def train_all(number: int, steps: int, rates: tuple[float, ...]) -> dict[str, GoalTimer]:
     """The course's RealNVP through ``fit``; at every pause the others have their turn."""
     seed(number)
     points, held_out = MOONS.sample(16_384), MOONS.sample(4096)
     goal = -float(MOONS.log_prob(held_out).mean()) + MARGIN
-    watches = {"course": Watch(held_out, goal)} | {f"zuko, rate {r:g}": Watch(held_out, goal) for r in rates}
+    watches = {"course": GoalTimer(held_out, goal)} | {f"zuko, rate {r:g}": GoalTimer(held_out, goal) for r in rates}
     others = [theirs(rate, points, watches[f"zuko, rate {rate:g}"]) for rate in rates]
     flow: nn.Module = flows.Flow(flows.couplings(2, 8), 2)
     mark = time.process_time()
@@ -92,7 +92,7 @@ def main() -> None:
         print("zuko is not installed: the course's flow alone")
     ratios = []
     for number in range(args.seeds):
-        watches = race(number, args.steps, rates)
+        watches = train_all(number, args.steps, rates)
         for name, watch in watches.items():
             print(f"seed {number}, {name:16} {watch}", flush=True)
         reached = [w.reached for name, w in watches.items() if name != "course" and w.reached]

@@ -31,42 +31,42 @@ WORLDS = {"ring": data.eight_gaussians, "grid": data.grid25}
 
 @dataclass(frozen=True)
 class Setting:
-    """What one row of the table was trained with; pace: the generator's learning rate over the critic's."""
+    """What one row of the table was trained with; lr_ratio: the generator's learning rate over the critic's."""
 
     game: Game
     lr: float = 3e-4
-    pace: float = 10.0
+    lr_ratio: float = 10.0
     pack: int = 1
     latent: int = 2
     choices: int = 0
     batch: int = 128
 
     def model(self, width: int) -> GAN:
-        critic, generator = nets.Critic(2 * self.pack, width), nets.Sculptor(self.choices + self.latent, width=width)
-        return GAN(nets.Choice(generator, self.choices) if self.choices else generator,
-                   nets.Packed(critic, self.pack) if self.pack > 1 else critic, self.game, pace=self.pace)
+        critic, generator = nets.MLPDiscriminator(2 * self.pack, width), nets.MLPGenerator(self.choices + self.latent, width=width)
+        return GAN(nets.MixtureLatent(generator, self.choices) if self.choices else generator,
+                   nets.PacDiscriminator(critic, self.pack) if self.pack > 1 else critic, self.game, lr_ratio=self.lr_ratio)
 
     def recipe(self, steps: int, number: int) -> Recipe:
         return Recipe(steps, self.batch, self.lr, decay=linear, betas=(0.5, 0.99), seed=number)
 
 
 PLAIN = Setting(non_saturating())
-R1_GAME = non_saturating().plus(R1(0.1))
+R1_GAME = non_saturating().with_penalty(R1(0.1))
 SETTINGS = {
     "plain": PLAIN,
-    "even pace": replace(PLAIN, lr=3e-3, pace=1.0),
+    "even pace": replace(PLAIN, lr=3e-3, lr_ratio=1.0),
     "more noise": replace(PLAIN, latent=16),
     "R1": replace(PLAIN, game=R1_GAME),
     "packing (2)": replace(PLAIN, pack=2),
     "all four": Setting(R1_GAME, 3e-3, 1.0, 2, 16),
     "all but R1": Setting(non_saturating(), 3e-3, 1.0, 2, 16),
     "all but packing": Setting(R1_GAME, 3e-3, 1.0, 1, 16),
-    "all but packing, R1 halved": Setting(non_saturating().plus(R1(0.05)), 3e-3, 1.0, 1, 16),
-    "a choice first": Setting(non_saturating().plus(R1(0.05)), 3e-3, 1.0, 1, 2, choices=100, batch=256),
+    "all but packing, R1 halved": Setting(non_saturating().with_penalty(R1(0.05)), 3e-3, 1.0, 1, 16),
+    "a choice first": Setting(non_saturating().with_penalty(R1(0.05)), 3e-3, 1.0, 1, 2, choices=100, batch=256),
 }
 
 
-def run(world: data.World, setting: Setting, width: int, steps: int, number: int) -> tuple[metrics.ModeCounts, float]:
+def run(world: data.ToyDistribution, setting: Setting, width: int, steps: int, number: int) -> tuple[metrics.ModeCounts, float]:
     """What one seed found, and its CPU seconds."""
     seed(number)
     gan = setting.model(width)
@@ -76,7 +76,7 @@ def run(world: data.World, setting: Setting, width: int, steps: int, number: int
     return metrics.mode_counts(gan.sample(2500), world.means, float(world.stds[0, 0])), spent
 
 
-def told(values: list[float], digits: int) -> str:
+def format_values(values: list[float], digits: int) -> str:
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
 
@@ -95,9 +95,9 @@ def main() -> None:
         for label in args.game or list(SETTINGS):
             runs = [run(world, SETTINGS[label], args.width, args.steps, number) for number in range(args.seeds)]
             found, spent = zip(*runs)
-            columns = [told([float(f.covered) for f in found], 1) + f" of {found[0].modes}",
-                       told([100 * f.high_quality for f in found], 1), told([f.reverse_kl for f in found], 3),
-                       told([f.spread for f in found], 2), told(list(spent), 0)]
+            columns = [format_values([float(f.covered) for f in found], 1) + f" of {found[0].modes}",
+                       format_values([100 * f.high_quality for f in found], 1), format_values([f.reverse_kl for f in found], 3),
+                       format_values([f.spread for f in found], 2), format_values(list(spent), 0)]
             print(f"| {name} | {label} | " + " | ".join(columns) + " |", flush=True)
 
 

@@ -23,8 +23,8 @@ from dgm_course import data
 from dgm_course.core import metrics
 from dgm_course.core.ode import heun
 from dgm_course.nets import MLP
-from dgm_course.paths import Linear
-from dgm_course.paths.model import Pairs, PathModel
+from dgm_course.paths import LinearPath
+from dgm_course.paths.model import IndependentPairs, PathModel
 from dgm_course.training import History, Recipe, fit
 
 BATCH, LR, ROUND = 256, 1e-3, 500
@@ -62,7 +62,7 @@ class Usual:
             loss.item()
 
 
-def race(seed: int, steps: int, threads: int) -> tuple[dict[str, nn.Module], dict[str, list[float]]]:
+def train_all(seed: int, steps: int, threads: int) -> tuple[dict[str, nn.Module], dict[str, list[float]]]:
     """Both trainings in step: whenever the course has done a round it pauses, and the usual way does one.
 
     -> the two networks, CPU seconds of each round"""
@@ -80,16 +80,16 @@ def race(seed: int, steps: int, threads: int) -> tuple[dict[str, nn.Module], dic
             took["usual"].append(mark - start)
 
     torch.manual_seed(seed)
-    model = PathModel(MLP(2, width=64, depth=3), Linear(EIGHT), (2,))
+    model = PathModel(MLP(2, width=64, depth=3), LinearPath(EIGHT), (2,))
     mark = time.process_time()
-    fit(model, Pairs(MOONS, EIGHT), Recipe(steps, BATCH, LR, seed=seed), report=round_done)
+    fit(model, IndependentPairs(MOONS, EIGHT), Recipe(steps, BATCH, LR, seed=seed), report=round_done)
     return {"usual": usual.net, "course": model.net}, took
 
 
 def compare(rounds: int, threads: int, steps: int = ROUND) -> None:
     """Print how long the usual loop takes over the course's, in CPU seconds of so many steps each."""
     usual = Usual(0)
-    model = PathModel(MLP(2, width=64, depth=3), Linear(EIGHT), (2,))
+    model = PathModel(MLP(2, width=64, depth=3), LinearPath(EIGHT), (2,))
 
     def plain() -> None:
         before = torch.get_num_threads()
@@ -98,7 +98,7 @@ def compare(rounds: int, threads: int, steps: int = ROUND) -> None:
         torch.set_num_threads(before)
 
     found = in_turn(rounds, time.process_time, usual=plain,
-                    course=lambda: fit(model, Pairs(MOONS, EIGHT), Recipe(steps, BATCH, LR)))
+                    course=lambda: fit(model, IndependentPairs(MOONS, EIGHT), Recipe(steps, BATCH, LR)))
     print(f"the plane: {1000 * statistics.median(found['course']) / steps:.2f} CPU ms a step of training, the usual loop "
           f"takes {ratio(found['usual'], found['course'])} as long", flush=True)
 
@@ -106,7 +106,7 @@ def compare(rounds: int, threads: int, steps: int = ROUND) -> None:
 def distance(net: nn.Module) -> float:
     """Exact 2-Wasserstein distance of 2,000 samples to 2,000 stratified true ones; sources stratified as well."""
     torch.manual_seed(99)
-    field = PathModel(net, Linear(EIGHT), (2,))
+    field = PathModel(net, LinearPath(EIGHT), (2,))
     return float(metrics.wasserstein(field.sample(EIGHT.stratified(2000), steps=100, method=heun), MOONS.stratified(2000)))
 
 
@@ -117,15 +117,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(),
                         help="of the usual way; torch's own number unless given")
     args = parser.parse_args()
-    race(0, ROUND, args.threads)  # the first steps of a process are slow
+    train_all(0, ROUND, args.threads)  # the first steps of a process are slow
     ratios, distances = [], {"usual": [], "course": []}
     for seed in range(args.seeds):
-        nets, took = race(seed, args.steps, args.threads)
+        nets, took = train_all(seed, args.steps, args.threads)
         ratios += [usual / course for usual, course in zip(took["usual"], took["course"])]
         for name, net in nets.items():
             distances[name].append(distance(net))
-        told = ", ".join(f"{n} {sum(took[n]):.1f} CPU s, W2 {distances[n][-1]:.3f}" for n in nets)
-        print(f"seed {seed}: {told}", flush=True)
+        message = ", ".join(f"{n} {sum(took[n]):.1f} CPU s, W2 {distances[n][-1]:.3f}" for n in nets)
+        print(f"seed {seed}: {message}", flush=True)
     low, mid, high = (statistics.quantiles(ratios, n=10)[k] for k in (0, 4, 8))
     floor = metrics.wasserstein(MOONS.stratified(2000), MOONS.stratified(2000))
     print(f"\nusual / course, CPU seconds: median {mid:.2f} (80 % of {len(ratios)} rounds between {low:.2f} and {high:.2f})")

@@ -67,7 +67,7 @@ def rerun(task: Exercise, bank: Bank, seeds: Sequence[int], in_float32: bool) ->
     return len(found), len(bad)
 
 
-def told(judgments: int, failed: int) -> str:
+def format_counts(judgments: int, failed: int) -> str:
     if failed:
         return f"{judgments} judgments, {failed} failures: {failed / judgments:.2g} of them"
     return f"{judgments} judgments, no failure: with 95 % confidence fewer than {3 / judgments:.1g} of them fail"
@@ -91,7 +91,7 @@ def main() -> None:
         row = ", ".join(f"{n:6} {_word(kind)} {bad:4} refused" for kind, (n, bad) in counts.items())
         print(f"{task.number:5} {task.id:32} {row}", flush=True)
     for kind, counted in total.items():
-        print(f"{_word(kind)}: {told(*counted)}")
+        print(f"{_word(kind)}: {format_counts(*counted)}")
     print(f"{len(chosen)} exercises, {args.seeds} seeds from {args.first} on, {time.process_time() - start:.0f} CPU s")
 
 

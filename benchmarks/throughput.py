@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
+from dgm_course.fit import Recipe, TrainState, feed, train_step
+from dgm_course.tensors import device, threads_for
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from turns import in_turn, ratio
 
 from dgm_course import data, pretrained
-from dgm_course.fit import Recipe, TrainState, feed, train_step
-from dgm_course.tensors import device, threads_for
 
 NAMES = ("flow_matching_digits", "ddpm_digits", "absorbing_digits", "pixel_cnn_digits", "image_gpt_digits", "vae_digits",
          "vqvae_digits", "flow_digits")
@@ -38,13 +38,13 @@ def waited(device: torch.device) -> None:
 
 def plain_batches(table: object, batch: int, device: torch.device) -> Iterator[tuple[Tensor | None, ...]]:
     """The same samples from a DataLoader, moved batch by batch; bits are drawn anew each time."""
-    columns = (table.images,) if isinstance(table, data.Bits) else table if isinstance(table, tuple) else (table,)
+    columns = (table.images,) if isinstance(table, data.DynamicallyBinarized) else table if isinstance(table, tuple) else (table,)
     loader = DataLoader(TensorDataset(*[c.cpu() for c in columns if c is not None]), batch, shuffle=True, drop_last=True)
     while True:
         for parts in loader:
             left = iter(part.to(device) for part in parts)
             found = tuple(None if c is None else next(left) for c in columns)
-            yield (data.binarise(found[0], "dynamic").long(),) if isinstance(table, data.Bits) else found
+            yield (data.binarise(found[0], "dynamic").long(),) if isinstance(table, data.DynamicallyBinarized) else found
 
 
 def plain_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.device) -> Callable[[int], None]:

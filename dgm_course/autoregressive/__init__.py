@@ -13,8 +13,8 @@ differ in how f remembers the past, and in nothing else:
 """
 from .families import MADE, GatedPixelCNN, ImageGPT, PixelCNN, PixelRNN
 from .llamagen import LlamaGen, guided
-from .model import Autoregressive, pick, receptive_field, recomputed
-from .patches import InBlocks
+from .model import Autoregressive, receptive_field, sample_categorical, uncached
+from .patches import PatchModel
 
-__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "InBlocks", "LlamaGen", "PixelCNN", "PixelRNN", "guided",
-           "pick", "receptive_field", "recomputed"]
+__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "PatchModel", "LlamaGen", "PixelCNN", "PixelRNN", "guided",
+           "sample_categorical", "receptive_field", "uncached"]

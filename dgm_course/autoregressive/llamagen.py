@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..core.checks import expect_labels, expect_some
 from ..nets.transformer import Llama
-from .model import Autoregressive, Logits, Stream
+from .model import Autoregressive, Logits, LogitsIterator
 
 
 class LlamaGen(Autoregressive):
@@ -27,7 +27,7 @@ class LlamaGen(Autoregressive):
     net: over as many places as the event has.  classes: labels; without a label it is the model of all of them together.
     drop: share of the training samples whose label is kept back, so that it learns to do without."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, vocabulary: int, event: Sequence[int], net: Llama, classes: int = 0, drop: float = 0.1) -> None:
         super().__init__(vocabulary, event, net.width, classes)
@@ -36,20 +36,20 @@ class LlamaGen(Autoregressive):
         if not 0 <= drop < 1:
             raise ValueError(f"drop is {drop}: expected a share, at least 0 and below 1.")
         self.net, self.drop = net, drop
-        self.told = nn.Embedding(classes + 1, net.width)  # the last row: no class is told
+        self.label_embedding = nn.Embedding(classes + 1, net.width)  # the last row: no class is told
         self.symbol = nn.Parameter(0.02 * torch.randn(vocabulary, net.width))
-        self.leave = nn.Linear(net.width, vocabulary, bias=False)
-        nn.init.normal_(self.told.weight, std=0.02)
+        self.out_proj = nn.Linear(net.width, vocabulary, bias=False)
+        nn.init.normal_(self.label_embedding.weight, std=0.02)
 
     def read(self, seen: Tensor, label: Tensor) -> Tensor:
         seen = seen.flatten(1, -2)[:, :-1] @ self.symbol
-        h = self.net(torch.cat([self.told(label)[:, None], seen], 1))
-        return self.leave(h).view(len(h), *self.event, self.vocabulary)
+        h = self.net(torch.cat([self.label_embedding(label)[:, None], seen], 1))
+        return self.out_proj(h).view(len(h), *self.event, self.vocabulary)
 
-    def stream(self, n: int, label: Tensor) -> Logits:
-        memory, before = self.net.memory(n), self.told(label)
+    def iter_logits(self, n: int, label: Tensor) -> Logits:
+        memory, before = self.net.memory(n), self.label_embedding(label)
         for i in range(self.length):
-            token = yield self.leave(self.net.extend(before[:, None], memory, i)[:, 0])
+            token = yield self.out_proj(self.net.step(before[:, None], memory, i)[:, 0])
             before = self.symbol[token]
 
     def loss(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
@@ -67,16 +67,16 @@ class LlamaGen(Autoregressive):
         return expect_labels(y, self.classes, n, self.order.device, optional=True)
 
 
-def guided(weight: float) -> Stream:
+def guided(weight: float) -> LogitsIterator:
     """A stream for ``sample``: logits = free + weight · (told − free), each sample followed with its class and without.
 
     weight 0: no class; 1: the conditional itself; more exaggerates what makes the class.  It follows no stated density."""
-    def stream(model: Autoregressive, n: int, label: Tensor) -> Logits:
+    def iter_logits(model: Autoregressive, n: int, label: Tensor) -> Logits:
         if not model.classes:
             raise ValueError("guidance needs a model that is told classes: build it with classes=10.")
-        both, token = model.stream(2 * n, torch.cat([label, torch.full_like(label, model.classes)])), None
+        both, token = model.iter_logits(2 * n, torch.cat([label, torch.full_like(label, model.classes)])), None
         for _ in range(model.length):
-            told, free = both.send(token).chunk(2)
-            token = yield free + weight * (told - free)
+            conditional, free = both.send(token).chunk(2)
+            token = yield free + weight * (conditional - free)
             token = token.repeat(2)
-    return stream
+    return iter_logits

@@ -1,9 +1,9 @@
 """The chain rule as a model: exact log-probabilities, and samples place by place.  What the network is, a family says.
 
 Training sees all places at once; sampling must go one by one, and would pay for a whole pass at each.  It need not: what a
-network has computed about the past stays true.  So a model has a ``stream``: a generator that yields the logits of one
+network has computed about the past stays true.  So a model has a ``iter_logits``: a generator that yields the logits of one
 place after the other and is told each time which symbol was put there.  It keeps what it will need again.  Where some
-places do not listen to each other, it may take them together (`fronts`).
+places do not listen to each other, it may take them together (`wavefronts`).
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..core.tensors import parameter_count, threads_for
 Logits = Generator[Tensor, Tensor, None]  # yields the logits (n · m, K) of m places, is sent the symbols (n · m,) put there
 
 
-def at_least(least: int, **numbers: int) -> None:
+def check_min(least: int, **numbers: int) -> None:
     """Each of the numbers is ``least`` or more, or a sentence."""
     for name, number in numbers.items():
         if number < least:
@@ -34,13 +34,13 @@ class Autoregressive(nn.Module):
     order: places in the order of generation, a permutation of 0 ... L − 1; None: row by row.
     told: what a label (or, without labels, a bias) adds to the first features, (classes, width)."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, vocabulary: int, event: Sequence[int], width: int, classes: int = 0,
                  order: Sequence[int] | Tensor | None = None) -> None:
         super().__init__()
-        at_least(1, vocabulary=vocabulary, width=width, axis_of_the_event=min(event, default=0))
-        at_least(0, classes=classes)
+        check_min(1, vocabulary=vocabulary, width=width, axis_of_the_event=min(event, default=0))
+        check_min(0, classes=classes)
         self.vocabulary, self.event, self.width, self.classes = vocabulary, tuple(event), width, classes
         self.length = math.prod(self.event)
         order = torch.arange(self.length) if order is None else torch.as_tensor(order)
@@ -48,21 +48,21 @@ class Autoregressive(nn.Module):
             raise ValueError(f"order is {order.tolist()[:10]}{' ...' * (len(order) > 10)}: expected a permutation of "
                              f"0 to {self.length - 1}, each place once.")
         self.register_buffer("order", order)  # saved with the weights, which mean nothing in another order
-        self.told = nn.Embedding(max(1, classes), width)
+        self.label_embedding = nn.Embedding(max(1, classes), width)
 
     def read(self, seen: Tensor, label: Tensor) -> Tensor:
         """Logits of every place from those before.  seen (B, *event, K) unit vectors, label (B,) -> (B, *event, K)"""
         raise NotImplementedError(f"{type(self).__name__} does not say what f is: expected it to define read.")
 
-    def fronts(self) -> Sequence[Tensor]:
-        """The steps of ``stream``: which places each one takes, counted in the order of generation.  Here: one at a time.
+    def wavefronts(self) -> Sequence[Tensor]:
+        """The steps of ``iter_logits``: which places each one takes, counted in the order of generation.  Here: one at a time.
 
         A family may take places together that do not listen to each other, if all that they listen to came before."""
         return torch.arange(self.length, device=self.order.device).split(1)
 
-    def stream(self, n: int, label: Tensor) -> Logits:
+    def iter_logits(self, n: int, label: Tensor) -> Logits:
         """The same logits, for n samples at once, step by step: (n · m, K) for the m places of a front."""
-        return recomputed(self, n, label)
+        return uncached(self, n, label)
 
     def forward(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
         """x (B, *event) symbols, y () or (B,) labels -> logits (B, *event, K)"""
@@ -80,16 +80,16 @@ class Autoregressive(nn.Module):
         return -self.log_prob(expect_some(x), y).mean()
 
     def sample(self, n: int, y: Tensor | int | None = None, temperature: float = 1.0,
-               generator: torch.Generator | None = None, stream: Stream | None = None) -> Tensor:
+               generator: torch.Generator | None = None, iter_logits: LogitsIterator | None = None) -> Tensor:
         """x_i ~ softmax(f(x_<i) / temperature), place by place.  y () or (n,) labels -> (n, *event)
 
-        stream: how the logits are computed, one place at a time; `recomputed` for the plain way, a whole pass for each."""
-        at_least(0, n=n)
+        iter_logits: how the logits are computed, one place at a time; `uncached` for the plain way, a whole pass for each."""
+        check_min(0, n=n)
         blank = torch.zeros(n, *self.event, dtype=torch.long, device=self.order.device)
-        return self.complete(blank, blank[:1].bool(), y, temperature, generator, stream)
+        return self.inpaint(blank, blank[:1].bool(), y, temperature, generator, iter_logits)
 
-    def complete(self, x: Tensor, known: Tensor, y: Tensor | int | None = None, temperature: float = 1.0,
-                 generator: torch.Generator | None = None, stream: Stream | None = None) -> Tensor:
+    def inpaint(self, x: Tensor, known: Tensor, y: Tensor | int | None = None, temperature: float = 1.0,
+                 generator: torch.Generator | None = None, iter_logits: LogitsIterator | None = None) -> Tensor:
         """A sample of p(the rest | the known part), where that part comes first in the order of generation.
 
         x (n, *event) symbols, of which only the known count; known (*event) or (n, *event), True where x is given"""
@@ -97,18 +97,18 @@ class Autoregressive(nn.Module):
             raise ValueError(f"temperature is {temperature}: expected a finite number above 0 (1: as learned).")
         shape, n = x.shape, len(self._symbols(x))
         given, x = self._prefix(known, n), x.long().view(n, self.length)[:, self.order]
-        u = torch.rand(self.length, n, generator=generator, dtype=torch.promote_types(self.told.weight.dtype, torch.float32),
+        u = torch.rand(self.length, n, generator=generator, dtype=torch.promote_types(self.label_embedding.weight.dtype, torch.float32),
                        device=x.device)  # a number belongs to its place, whenever that is drawn
-        fronts = self.fronts() if stream is None else Autoregressive.fronts(self)
+        wavefronts = self.wavefronts() if iter_logits is None else Autoregressive.wavefronts(self)
         # what is kept makes the operations too small to share between cores, a whole pass does not
-        with torch.inference_mode(), threads_for(None if stream is None else self):
-            steps = (stream or type(self).stream)(self, n, self._labels(y, n))
-            x = _fill(steps, fronts, x, given, u.mT, temperature)
+        with torch.inference_mode(), threads_for(None if iter_logits is None else self):
+            steps = (iter_logits or type(self).iter_logits)(self, n, self._labels(y, n))
+            x = _fill(steps, wavefronts, x, given, u.mT, temperature)
         return x[:, self.rank()].view(shape)  # a copy made out here, which may take part in gradients
 
     def one_hot(self, x: Tensor) -> Tensor:
         """Symbols as unit vectors in the dtype of the weights.  (...) -> (..., K)"""
-        return F.one_hot(x.long(), self.vocabulary).to(self.told.weight.dtype)
+        return F.one_hot(x.long(), self.vocabulary).to(self.label_embedding.weight.dtype)
 
     def rank(self) -> Tensor:
         """When each place has its turn, the inverse of ``order``.  (L,)"""
@@ -150,15 +150,15 @@ class Autoregressive(nn.Module):
         return given.expand(n, self.length)
 
     def __repr__(self) -> str:
-        told = f", given one of {self.classes} classes" if self.classes else ""
+        label = f", given one of {self.classes} classes" if self.classes else ""
         return (f"{type(self).__name__}: {' x '.join(map(str, self.event))} places of {self.vocabulary} symbols, each given "
-                f"those before it{told}; {parameter_count(self):,} parameters")
+                f"those before it{label}; {parameter_count(self):,} parameters")
 
 
-Stream = Callable[[Autoregressive, int, Tensor], Logits]
+LogitsIterator = Callable[[Autoregressive, int, Tensor], Logits]
 
 
-def recomputed(model: Autoregressive, n: int, label: Tensor) -> Logits:
+def uncached(model: Autoregressive, n: int, label: Tensor) -> Logits:
     """The plain way to sample: a whole pass for every place, of which one place is used.  L times too much work."""
     x = torch.zeros(n, model.length, dtype=torch.long, device=label.device)
     for place in model.order.tolist():
@@ -166,7 +166,7 @@ def recomputed(model: Autoregressive, n: int, label: Tensor) -> Logits:
         x[:, place] = yield logits.flatten(1, -2)[:, place]
 
 
-def pick(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+def sample_categorical(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     """The smallest k with u < Σ_(j≤k) softmax(logits / temperature)_j.  logits (n, K), u (n,) in [0, 1) -> (n,)"""
     logits = logits.to(u)
     if temperature != 1:  # at most zero, however small the temperature; at 1 the softmax does the same by itself
@@ -175,15 +175,15 @@ def pick(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     return (u[:, None] * cdf[:, -1:] >= cdf).sum(-1)  # a last sum of 0.9999999 is a 1
 
 
-def _fill(steps: Logits, fronts: Sequence[Tensor], x: Tensor, given: Tensor, u: Tensor, temperature: float) -> Tensor:
+def _fill(steps: Logits, wavefronts: Sequence[Tensor], x: Tensor, given: Tensor, u: Tensor, temperature: float) -> Tensor:
     """x with the places that are not given drawn, front by front.  x, given, u (n, L), in the order of generation"""
-    by_step, sizes = torch.cat(tuple(fronts)), [len(front) for front in fronts]
+    by_step, sizes = torch.cat(tuple(wavefronts)), [len(front) for front in wavefronts]
     known = [bool(part.any()) for part in given.any(0)[by_step].split(sizes)]
     numbers, wanted, fixed = (part[:, by_step].split(sizes, 1) for part in (u, x, given))
     tokens: list[Tensor | None] = [None]
     for i, some in enumerate(known):  # few operations a step: they are what sampling costs
         logits = steps.send(tokens[-1])
-        token = pick(logits, numbers[i].flatten(), temperature)
+        token = sample_categorical(logits, numbers[i].flatten(), temperature)
         tokens.append(torch.where(fixed[i].flatten(), wanted[i].flatten(), token) if some else token)
     if logits.isnan().any():
         raise ValueError("the logits are NaN: the weights are broken, and nothing can be drawn from them.")

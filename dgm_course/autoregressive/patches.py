@@ -4,11 +4,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..training.gpu import steady
+from ..training.gpu import graph_safe
 from .model import Autoregressive
 
 
-class InBlocks(nn.Module):
+class PatchModel(nn.Module):
     """A model of blocks as a model of their pixels: p(x) = p(symbols(x)), exactly, since the map is one to one.
 
     A block of ``side`` x ``side`` black and white pixels is a number 0 ... 2^(side²) − 1, its top left pixel counting most.
@@ -23,12 +23,12 @@ class InBlocks(nn.Module):
                              f"are {2 ** side**2 if side > 0 else 'no'} symbols in a shape (rows, columns).")
         self.model, self.side = model, side
         self.event = (1, *(side * size for size in model.event))
-        self.register_buffer("worth", 2 ** torch.arange(side**2 - 1, -1, -1), persistent=False)
+        self.register_buffer("place_value", 2 ** torch.arange(side**2 - 1, -1, -1), persistent=False)
 
     @property
-    def steady(self) -> bool:
+    def graph_safe(self) -> bool:
         """Whether a GPU may replay a training step: where it may replay the model's."""
-        return steady(self.model)
+        return graph_safe(self.model)
 
     def symbols(self, x: Tensor) -> Tensor:
         """The numbers of the blocks.  (B, 1, H, W) -> (B, H / side, W / side)"""
@@ -38,11 +38,11 @@ class InBlocks(nn.Module):
         if x.numel() and x.device.type == "cpu" and (int(x.min()) < 0 or int(x.max()) > 1):
             raise ValueError(f"x runs from {int(x.min())} to {int(x.max())}: expected pixels 0 and 1.")
         blocks = x.reshape(len(x), self.model.event[0], self.side, self.model.event[1], self.side).transpose(2, 3)
-        return (blocks.flatten(3) * self.worth).sum(-1)
+        return (blocks.flatten(3) * self.place_value).sum(-1)
 
     def pixels(self, symbols: Tensor) -> Tensor:
         """The blocks of the numbers.  (B, H / side, W / side) -> (B, 1, H, W)"""
-        bits = symbols[..., None] // self.worth % 2
+        bits = symbols[..., None] // self.place_value % 2
         return bits.unflatten(-1, (self.side, self.side)).transpose(2, 3).reshape(len(symbols), *self.event)
 
     def log_prob(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
@@ -58,13 +58,13 @@ class InBlocks(nn.Module):
         """-> (n, 1, H, W)"""
         return self.pixels(self.model.sample(n, y, temperature, generator))
 
-    def complete(self, x: Tensor, known: Tensor, y: Tensor | int | None = None, temperature: float = 1.0,
+    def inpaint(self, x: Tensor, known: Tensor, y: Tensor | int | None = None, temperature: float = 1.0,
                  generator: torch.Generator | None = None) -> Tensor:
         """A sample of p(the rest | the known pixels): whole blocks, the first in the order.  known (1, H, W) booleans"""
         blocks = known.reshape(1, self.model.event[0], self.side, self.model.event[1], self.side).transpose(2, 3).flatten(3)
         if bool((blocks.any(-1) != blocks.all(-1)).any()):
             raise ValueError(f"known cuts through a block of {self.side} x {self.side} pixels: expected whole blocks.")
-        return self.pixels(self.model.complete(self.symbols(x), blocks.all(-1), y, temperature, generator))
+        return self.pixels(self.model.inpaint(self.symbols(x), blocks.all(-1), y, temperature, generator))
 
     def __repr__(self) -> str:
         return f"blocks of {self.side} x {self.side} pixels as symbols of {self.model!r}"

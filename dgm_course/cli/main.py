@@ -25,12 +25,12 @@ HOW = "run `make lab`, or `pip install -e .` in the course's folder"
 SETTINGS = Path(__file__).with_name("jupyter_settings")
 
 
-class Trouble(Exception):
+class UserError(Exception):
     """Something the person at the keyboard can put right; the message says how."""
 
 
 # Errors whose message is already a sentence; of any other the kind is said too.
-SENTENCES = (Trouble, LookupError, ValueError, OSError, RuntimeError)
+SENTENCES = (UserError, LookupError, ValueError, OSError, RuntimeError)
 
 
 # --- dgm lab
@@ -39,7 +39,7 @@ def lab(options: argparse.Namespace) -> int:
     """JupyterLab on this machine only, behind a token, with one notebook open; returns when it is stopped."""
     address, arguments = _lab_arguments(options)
     if util.find_spec("jupyterlab") is None:
-        raise Trouble(f"JupyterLab is not installed here: {HOW}.")
+        raise UserError(f"JupyterLab is not installed here: {HOW}.")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
         filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]))
     from jupyterlab.labapp import LabApp
@@ -87,9 +87,9 @@ def _port(wanted: int | None) -> int:
     if wanted is None:
         return next(filter(lambda port: not _in_the_way(port), range(8888, 9888)))
     if not 1 <= wanted <= 65535:
-        raise Trouble(f"A port is a number from 1 to 65535, not {wanted}.")
+        raise UserError(f"A port is a number from 1 to 65535, not {wanted}.")
     if reason := _in_the_way(wanted):
-        raise Trouble(f"Port {wanted} cannot be used ({reason}): name another, such as --port "
+        raise UserError(f"Port {wanted} cannot be used ({reason}): name another, such as --port "
                       f"{wanted % 65535 + 1}, or leave --port out and a free one is taken.")
     return wanted
 
@@ -150,14 +150,14 @@ def _compute() -> Iterator[str]:
 
 
 def _pace() -> Iterator[str]:
-    from .pace import pace
+    from .pace import machine_speed
 
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
     if load > cores:
         yield (f"Other programs keep this machine busy (load {load:.0f} on {cores} cores), so its pace cannot be told now: "
                "ask again when it is idle.")
         return
-    slower = pace()
+    slower = machine_speed()
     yield (f"A training step takes up to {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
            f"measured on: expect about {max(1.5, 1.5 * slower):.0f} minutes for each.")
 
@@ -232,7 +232,7 @@ def train(options: argparse.Namespace) -> int:
     from ..training import distributed
 
     pretrained.entry(options.name)
-    rank, size = distributed.place()
+    rank, size = distributed.rank_and_size()
     many = f" in {size} processes" if size > 1 else ""
     if rank == 0:
         print(f"Training {options.name}{many}; Ctrl-C keeps what is done, the same command goes on.", flush=True)
@@ -257,7 +257,7 @@ def site(options: argparse.Namespace) -> int:
     from ..teach.site import live
     from ..teach.site import site as lines
 
-    for line in lines(_books(options), options.folder, live.still if options.still else live.players):
+    for line in lines(_books(options), options.folder, live.no_players if options.still else live.players):
         print(line, flush=True)
     return 0
 
@@ -275,7 +275,7 @@ def homework(options: argparse.Namespace) -> int:
 def grade(options: argparse.Namespace) -> int:
     """Mark what was handed in; 0 also where some of it could not be read: the table says so."""
     if os.name != "posix":
-        raise Trouble("Grading needs Linux (or, with fewer guards, macOS): on Windows, run it in WSL.")
+        raise UserError("Grading needs Linux (or, with fewer guards, macOS): on Windows, run it in WSL.")
     from ..grading.submissions import submissions
     from ..grading.workspace import mark
 

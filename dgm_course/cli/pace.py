@@ -18,7 +18,7 @@ from ..pretrained import digits_flow
 USUAL = {"digits": 0.029, "plane": 0.00071}  # seconds a step on two cores, on one core, with AVX-512 and bfloat16
 
 
-def pace(tries: int = 3) -> float:
+def machine_speed(tries: int = 3) -> float:
     """Time of a training step over what it usually takes: 3 is three times as slow.
 
     The worse of the two kinds, since a notebook may spend nearly all of its time on one."""

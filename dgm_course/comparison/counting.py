@@ -14,7 +14,7 @@ from ..autoregressive import Autoregressive
 from ..autoregressive.model import Logits
 
 
-class Tally:
+class PassCounter:
     """Samples that went through a network: one for each of the batch, at each pass."""
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class Tally:
 
 
 @contextmanager
-def _forward(module: nn.Module, tally: Tally, worth: float) -> Iterator[None]:
-    """Every forward pass of the module counts its batch, times ``worth``."""
+def _forward(module: nn.Module, tally: PassCounter, weight: float) -> Iterator[None]:
+    """Every forward pass of the module counts its batch, times ``weight``."""
     def seen(_: nn.Module, given: tuple[Any, ...], __: Any) -> None:
-        tally.samples += worth * len(given[0])
+        tally.samples += weight * len(given[0])
     handle = module.register_forward_hook(seen)
     try:
         yield
@@ -37,12 +37,12 @@ def _forward(module: nn.Module, tally: Tally, worth: float) -> Iterator[None]:
 
 
 @contextmanager
-def _places(model: Autoregressive, tally: Tally) -> Iterator[None]:
+def _places(model: Autoregressive, tally: PassCounter) -> Iterator[None]:
     """Every place that an autoregressive model answers while it samples counts its batch: it has no forward pass there."""
     kind = type(model)
 
     def counted(self: Autoregressive, n: int, label: Tensor) -> Logits:
-        steps, token = kind.stream(self, n, label), None
+        steps, token = kind.iter_logits(self, n, label), None
         while True:
             try:
                 logits = steps.send(token)
@@ -51,7 +51,7 @@ def _places(model: Autoregressive, tally: Tally) -> Iterator[None]:
             tally.samples += len(logits)
             token = yield logits
 
-    model.__class__ = type(kind.__name__, (kind,), {"stream": counted})
+    model.__class__ = type(kind.__name__, (kind,), {"iter_logits": counted})
     try:
         yield
     finally:
@@ -59,9 +59,9 @@ def _places(model: Autoregressive, tally: Tally) -> Iterator[None]:
 
 
 @contextmanager
-def counted(parts: list[nn.Module | list[nn.Module]]) -> Iterator[Tally]:
+def counted(parts: list[nn.Module | list[nn.Module]]) -> Iterator[PassCounter]:
     """A tally of what passes through the parts; of a list of networks each counts as its share of one."""
-    tally = Tally()
+    tally = PassCounter()
     with ExitStack() as stack:
         for part in parts:
             members = part if isinstance(part, list) else [part]

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from .. import pretrained
 from ..core import latent_metrics, metrics
-from ..data.images import Bits, Images, binarise
+from ..data.images import DynamicallyBinarized, Images, binarise
 from .counting import counted, one_thread, timed
-from .models import BITS, BITS_A_PIXEL, GREYS, NATS_OF_BITS, SYSTEMS, System, available
+from .models import BITS, BITS_A_PIXEL, GREYS, NATS_OF_BITS, SYSTEMS, ModelSpec, available
 
 K = 5  # neighbours
 PAIRS, SURE = 64, 0.9  # ways between two samples; the probability of one class from which on a digit is recognised
@@ -36,7 +36,7 @@ class Quality(NamedTuple):
     rarest: float
 
 
-class Told(NamedTuple):
+class LikelihoodResult(NamedTuple):
     """A mean over images with its standard error, in the unit of its likelihood; passes and CPU seconds an image."""
 
     value: float
@@ -48,13 +48,13 @@ class Told(NamedTuple):
 class LatentFigures(NamedTuple):
     """Of a latent space: the picture half-way between two samples, and what coordinates say of a factor.
 
-    own, middle: shares of the samples, and of the pictures half-way, that are recognised as one class; detour: of the way
+    own, middle: shares of the samples, and of the pictures half-way, that are recognised as one class; path_length_ratio: of the way
     through features; one, all: shares of a factor's variance, the mean over ink, height and slant, that the best coordinate
     and all of them explain."""
 
     own: float
     middle: float
-    detour: float
+    path_length_ratio: float
     one: float
     all: float
 
@@ -70,13 +70,13 @@ class Row:
 
     floor: real digits beside real digits; faded: middle and detour of two real digits faded into one another."""
 
-    system: System
+    system: ModelSpec
     n: int
     seconds: float
     passes: float
     quality: Quality
     floor: Quality
-    told: Told | None
+    likelihood_result: LikelihoodResult | None
     latent: LatentFigures | None
     faded: tuple[float, float]
     samples: Tensor
@@ -87,15 +87,15 @@ class Row:
 
     def __repr__(self) -> str:
         q, f = self.quality, self.floor
-        told = f"{self.told.value:.2f} ± {self.told.error:.2f} {self.system.likelihood.unit}" if self.told else "no figure"
+        figure = f"{self.likelihood_result.value:.2f} ± {self.likelihood_result.error:.2f} {self.system.likelihood.unit}" if self.likelihood_result else "no figure"
         beside = ", ".join(f"{name} {ours:.2f} ({real:.2f})" for name, ours, real in (
             ("precision", q.precision, f.precision), ("recall", q.recall, f.recall), ("coverage", q.coverage, f.coverage),
             ("Fréchet", q.frechet, f.frechet)))
         return (f"{self.name}: {milliseconds(self.seconds)} and {self.passes:.3g} passes a sample; {beside}; likelihood "
-                f"{self.system.likelihood.kind}, {told}; n = {self.n}, in brackets real digits")
+                f"{self.system.likelihood.kind}, {figure}; n = {self.n}, in brackets real digits")
 
 
-class Judge:
+class Evaluator:
     """Real digits in the features of the fixed classifier, n of each kind, and what n others reach beside them."""
 
     def __init__(self, images: Images, n: int, k: int = K) -> None:
@@ -118,9 +118,9 @@ class Judge:
         """The class of each.  (N, 1, 28, 28) -> (N,)"""
         return torch.cat([self.net(part).argmax(1) for part in x.split(500)])
 
-    def compare(self, x: Tensor, shade: str) -> Quality:
+    def compare(self, x: Tensor, color_mode: str) -> Quality:
         """x (N, 1, 28, 28) in [−1, 1] beside the real digits of that kind."""
-        real, ours = self.real[shade], self.see(x)
+        real, ours = self.real[color_mode], self.see(x)
         shares = metrics.precision_recall_coverage(real, ours, self.k)
         rarest = torch.bincount(self.classes(x), minlength=10).min() / len(x)
         return Quality(*shares, metrics.density(real, ours, self.k), metrics.frechet_distance(real, ours), float(rarest))
@@ -132,7 +132,7 @@ class Judge:
 
     def along(self, start: Tensor, middle: Tensor, end: Tensor) -> tuple[float, float]:
         """How many pictures half-way are recognised, and the detour of the way through features.  three of (P, 1, 28, 28)"""
-        return self.recognised(middle), latent_metrics.detour(torch.stack([self.see(x) for x in (start, middle, end)]))
+        return self.recognised(middle), latent_metrics.path_length_ratio(torch.stack([self.see(x) for x in (start, middle, end)]))
 
     def faded(self) -> tuple[float, float]:
         """The same of real digits of two classes, one faded half-way into the other: no latent at all."""
@@ -151,36 +151,36 @@ def spread(x: Tensor, y: Tensor, n: int) -> Tensor:
 
 
 @torch.no_grad()
-def likelihood(system: System, model: Any, images: Images, n: int) -> Told | None:
+def likelihood(system: ModelSpec, model: Any, images: Images, n: int) -> LikelihoodResult | None:
     """The mean of −log p over n test images, by what the system knows; None where it knows nothing at one go."""
     kind = system.likelihood
     if kind.log_prob is None:
         return None
     x, y = images.test[:n], images.test_labels[:n]
-    x = Bits(x).fixed() if kind.unit == NATS_OF_BITS else x
+    x = DynamicallyBinarized(x).fixed() if kind.unit == NATS_OF_BITS else x
     with counted(system.parts(model)) as tally:
         found, seconds = timed(lambda: -torch.cat([kind.log_prob(model, *part) for part in zip(x.split(50), y.split(50))]))
     if kind.unit == BITS_A_PIXEL:
         found = metrics.bits_per_dim(found, x[0].numel())
-    return Told(float(found.mean()), float(found.std() / len(found) ** 0.5), tally.samples / n, seconds / n)
+    return LikelihoodResult(float(found.mean()), float(found.std() / len(found) ** 0.5), tally.samples / n, seconds / n)
 
 
 @torch.no_grad()
-def latent_figures(system: System, model: Any, judge: Judge, x: Tensor, z: Tensor) -> LatentFigures:
+def latent_figures(system: ModelSpec, model: Any, judge: Evaluator, x: Tensor, z: Tensor) -> LatentFigures:
     """How a latent space behaves, by samples x that were drawn from z with the labels 0 ... 9 in turn.
 
     A way leads from one sample towards the latent of the next, of whatever class; a label, where one is told, stays."""
     few = min(PAIRS, len(x) // 2)
     start, end, y = z[:few], z[few:2 * few], torch.arange(few) % 10
     middle = system.make(model, latent_metrics.slerp(start, end, 0.5), y).clamp(-1, 1)
-    last = system.make(model, end, y).clamp(-1, 1) if system.told else x[few:2 * few]
+    last = system.make(model, end, y).clamp(-1, 1) if system.conditional else x[few:2 * few]
     shares = [latent_metrics.explained(z, factor.float()) for factor in latent_metrics.factors(x)]
     one, together = (statistics.fmean(share[i] for share in shares) for i in (0, 1))
     return LatentFigures(judge.recognised(x), *judge.along(x[:few], middle, last), one, together)
 
 
 @one_thread()
-def survey(images: Images, n: int = 200, known: int = 200, systems: Sequence[System] | None = None, rounds: int = 2,
+def survey(images: Images, n: int = 200, known: int = 200, systems: Sequence[ModelSpec] | None = None, rounds: int = 2,
            report: Callable[[str], None] | None = None) -> list[Row]:
     """A row for each system: n samples drawn in ``rounds``, all systems in turn in each, likelihoods on ``known`` images.
 
@@ -189,29 +189,29 @@ def survey(images: Images, n: int = 200, known: int = 200, systems: Sequence[Sys
     chosen = available(SYSTEMS) if systems is None else tuple(systems)
     if n % rounds or n // rounds < 2:
         raise ValueError(f"n is {n} and rounds {rounds}: expected a whole number, at least 2, of samples a round.")
-    judge, models = Judge(images, n), [system.load() for system in chosen]
+    judge, models = Evaluator(images, n), [system.load() for system in chosen]
     for system, model in zip(chosen, models):
-        system.draw(model, 2)  # what is slow only the first time
+        system.sample_digits(model, 2)  # what is slow only the first time
     parts: list[list[Any]] = [[] for _ in chosen]
     for turn in range(rounds):
         for system, model, mine in zip(chosen, models, parts):
             with counted(system.parts(model)) as tally:
-                drawn, seconds = timed(partial(system.draw, model, n // rounds))
+                drawn, seconds = timed(partial(system.sample_digits, model, n // rounds))
             mine.append((drawn, seconds * rounds / n, tally.samples * rounds / n))
             if report is not None:
                 report(f"round {turn + 1} of {rounds}: {system.name}")
     return [_row(system, model, mine, judge, images, known) for system, model, mine in zip(chosen, models, parts)]
 
 
-def _row(system: System, model: Any, mine: list[Any], judge: Judge, images: Images, known: int) -> Row:
+def _row(system: ModelSpec, model: Any, mine: list[Any], judge: Evaluator, images: Images, known: int) -> Row:
     x = torch.cat([drawn[0] for drawn, _, _ in mine])
     z = None if system.source is None else torch.cat([drawn[1] for drawn, _, _ in mine])
     latent = None if z is None else latent_figures(system, model, judge, x, z)
     return Row(system, judge.n, min(s for _, s, _ in mine), statistics.fmean(p for _, _, p in mine),
-               judge.compare(x, system.shade), judge.floor[system.shade], likelihood(system, model, images, known), latent,
+               judge.compare(x, system.color_mode), judge.floor[system.color_mode], likelihood(system, model, images, known), latent,
                judge.faded(), x)
 
 
-def measure(system: System, images: Images, n: int = 200, known: int = 200) -> Row:
+def measure(system: ModelSpec, images: Images, n: int = 200, known: int = 200) -> Row:
     """The row of one system."""
     return survey(images, n, known, (system,))[0]

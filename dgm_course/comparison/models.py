@@ -1,6 +1,6 @@
 """Every model of the course that draws digits, under one description: what it is told, what it draws, what it knows.
 
-A ``System`` is a name and a few small functions over weights that ``pretrained`` ships.  To add one is to add a row to
+A ``ModelSpec`` is a name and a few small functions over weights that ``pretrained`` ships.  To add one is to add a row to
 ``SYSTEMS``; a row whose weights are not there is left out by ``available``, and nothing else asks about it.
 """
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from .. import pretrained
-from ..flows.images import Asker
-from ..paths import ancestral, hop
-from ..paths.model import heun_to_data
+from ..flows.images import CouplingCNN
+from ..paths import ancestral, ddim
+from ..paths.model import heun_euler_last
 
 GREYS, BITS = "greys", "bits"  # digits in [−1, 1], or of black and white
 NATS_OF_BITS, BITS_A_PIXEL, NATS_OF_GREYS = "nats, black and white", "bits a pixel, 256 greys", "nats, density of greys"
@@ -36,7 +36,7 @@ class Likelihood:
 
 
 @dataclass(frozen=True, repr=False)
-class System:
+class ModelSpec:
     """A way to draw digits.  model: what ``build`` makes of the weights.
 
     make(model, z, y): digits (n, 1, 28, 28) from latents z, or from their number n where there is no ``source``.
@@ -51,8 +51,8 @@ class System:
     parts: Callable[[Any], Parts]
     source: Callable[[Any, int], Tensor] | None = None
     likelihood: Likelihood = Likelihood(NONE)
-    shade: str = GREYS
-    told: bool = False
+    color_mode: str = GREYS
+    conditional: bool = False
     settings: str = ""
     beside: str = ""
     build: Callable[..., Any] = lambda model: model
@@ -63,67 +63,67 @@ class System:
         return self.build(*(pretrained.load(name) for name in self.weights))
 
     @torch.no_grad()
-    def draw(self, model: Any, n: int) -> tuple[Tensor, Tensor | None, Tensor]:
+    def sample_digits(self, model: Any, n: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """n digits in [−1, 1], their latents where there are any, and the labels 0 ... 9 in turn, told or not."""
         y = torch.arange(n) % 10
         z = None if self.source is None else self.source(model, n)
         x = self.make(model, n if z is None else z, y)
-        return (2.0 * x.float() - 1 if self.shade == BITS else x).clamp(-1, 1), z, y
+        return (2.0 * x.float() - 1 if self.color_mode == BITS else x).clamp(-1, 1), z, y
 
     def __repr__(self) -> str:
-        told = ", told the class" if self.told else ""
+        condition = ", told the class" if self.conditional else ""
         settings = f", {self.settings}" if self.settings else ""
-        return f"{self.name} ({self.family}{told}{settings}): {self.likelihood.kind} likelihood, {self.space}"
+        return f"{self.name} ({self.family}{condition}{settings}): {self.likelihood.kind} likelihood, {self.space}"
 
 
 def _normal(model: Any, n: int) -> Tensor:
     return torch.randn(n, 32)
 
 
-def _autoregressive(name: str, weights: str, inner: Callable[[Any], Net] = lambda model: model) -> System:
+def _autoregressive(name: str, weights: str, inner: Callable[[Any], Net] = lambda model: model) -> ModelSpec:
     likelihood = Likelihood(EXACT, NATS_OF_BITS, lambda model, x, y: model.log_prob(x))
-    return System(name, "autoregressive", (weights,), lambda model, n, y: model.sample(n), lambda model: [inner(model)],
-                  likelihood=likelihood, shade=BITS)
+    return ModelSpec(name, "autoregressive", (weights,), lambda model, n, y: model.sample(n), lambda model: [inner(model)],
+                  likelihood=likelihood, color_mode=BITS)
 
 
 VAE_BOUND = Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, 8))
 
 
-def _vae(name: str, weights: tuple[str, ...], source: Callable | None = _normal, **more: Any) -> System:
+def _vae(name: str, weights: tuple[str, ...], source: Callable | None = _normal, **more: Any) -> ModelSpec:
     """The means of the decoder: what is usually shown as a VAE's sample."""
     def means(model: Any, z: Any, y: Tensor) -> Tensor:
         return 2 * model.decode(model.latents(z) if isinstance(z, int) else z).mean - 1
-    return System(name, "VAE", weights, more.pop("make", means), lambda model: [model.decoder.net], source,
+    return ModelSpec(name, "VAE", weights, more.pop("make", means), lambda model: [model.decoder.net], source,
                   VAE_BOUND, build=lambda vae, *prior: vae.with_prior(*prior) if prior else vae, **more)
 
 
-def _gan(name: str, weights: str) -> System:
-    return System(name, "GAN", (weights,), lambda model, z, y: model.generator(z), lambda model: [model.generator],
+def _gan(name: str, weights: str) -> ModelSpec:
+    return ModelSpec(name, "GAN", (weights,), lambda model, z, y: model.generator(z), lambda model: [model.generator],
                   lambda model, n: model.noise(n))
 
 
-def _path(name: str, family: str, weights: str, steps: int, method: Callable, **more: Any) -> System:
+def _path(name: str, family: str, weights: str, steps: int, method: Callable, **more: Any) -> ModelSpec:
     """The model itself, told the class and not guided; where the method has no chance in it, the noise is a latent."""
     def make(model: Any, start: Any, y: Tensor) -> Tensor:
-        return model.given(y).sample(start, steps, method)
-    return System(name, family, (weights,), make, lambda model: [model.net], likelihood=Likelihood(BY_ODE), told=True,
+        return model.with_label(y).sample(start, steps, method)
+    return ModelSpec(name, family, (weights,), make, lambda model: [model.net], likelihood=Likelihood(BY_ODE), conditional=True,
                   settings=f"{steps} steps of {method.__name__}", **more)
 
 
-def _written(name: str, weights: tuple[str, str], beside: str, parts: Callable[[Any], Parts]) -> System:
+def _written(name: str, weights: tuple[str, str], beside: str, parts: Callable[[Any], Parts]) -> ModelSpec:
     """Codes that a second model writes, one after the other or scale by scale, told the class; the first draws them."""
-    return System(name, "vector quantization", weights, lambda pair, n, y: pair[0].picture(pair[1].sample(n, y)), parts,
-                  likelihood=Likelihood(BOUND, NATS_OF_GREYS, lambda pair, x, y: pair[0].elbo(x, pair[1], y)), told=True,
+    return ModelSpec(name, "vector quantization", weights, lambda pair, n, y: pair[0].picture(pair[1].sample(n, y)), parts,
+                  likelihood=Likelihood(BOUND, NATS_OF_GREYS, lambda pair, x, y: pair[0].elbo(x, pair[1], y)), conditional=True,
                   build=lambda *pair: pair, space="codes", beside=beside)
 
 
-def _in_codes(name: str, family: str, weights: str, steps: int, method: Callable, beside: str) -> System:
+def _in_codes(name: str, family: str, weights: str, steps: int, method: Callable, beside: str) -> ModelSpec:
     """The recipe of `_path` in the latent of ``latent_digits``, whose decoder draws the codes.  (notebook 10)"""
     def make(pair: Any, start: Any, y: Tensor) -> Tensor:
-        return pair[0].decode(pair[1].given(y).sample(start, steps, method)).mean
+        return pair[0].decode(pair[1].with_label(y).sample(start, steps, method)).mean
     source = None if method is ancestral else lambda pair, n: pair[1].generator.start(n)
-    return System(name, family, ("latent_digits", weights), make, lambda pair: [pair[0].decoder.net, pair[1].generator.net],
-                  source, Likelihood(BY_ODE), told=True, settings=f"{steps} steps of {method.__name__}",
+    return ModelSpec(name, family, ("latent_digits", weights), make, lambda pair: [pair[0].decoder.net, pair[1].generator.net],
+                  source, Likelihood(BY_ODE), conditional=True, settings=f"{steps} steps of {method.__name__}",
                   build=lambda *pair: pair, space="codes", beside=beside)
 
 
@@ -135,35 +135,35 @@ def _flow_source(model: Any, n: int) -> Tensor:
     return model.base.sample(n)
 
 
-SYSTEMS: tuple[System, ...] = (
+SYSTEMS: tuple[ModelSpec, ...] = (
     _autoregressive("PixelCNN", "pixel_cnn_digits"),
     _autoregressive("PixelRNN", "pixel_rnn_digits"),
     _autoregressive("ImageGPT", "image_gpt_digits", lambda model: model.model),
     _vae("VAE", ("vae_digits",)),
-    _vae("VAE, bits drawn", ("vae_digits",), None, make=lambda model, n, y: model.sample(n), shade=BITS),
+    _vae("VAE, bits drawn", ("vae_digits",), None, make=lambda model, n, y: model.sample(n), color_mode=BITS),
     _vae("VAE, learned prior", ("vae_digits", "prior_realnvp_digits"), None),
     _written("VQ-VAE with prior", ("vqvae_digits", "vq_prior_digits"), "PixelCNN",
              lambda pair: [pair[0].decoder.net, pair[1]]),
     _gan("DCGAN", "dcgan_digits"),
     _gan("style GAN", "style_digits"),
-    System("RealNVP", "flow", ("flow_digits",), lambda model, z, y: model.f.inverse(z),
-           lambda model: [[part for part in model.f.modules() if isinstance(part, Asker)]], _flow_source,
+    ModelSpec("RealNVP", "flow", ("flow_digits",), lambda model, z, y: model.f.inverse(z),
+           lambda model: [[part for part in model.f.modules() if isinstance(part, CouplingCNN)]], _flow_source,
            Likelihood(EXACT, BITS_A_PIXEL, lambda model, x, y: model.log_prob(x))),
     _path("DDPM", "diffusion", "ddpm_digits", 20, ancestral),
-    _path("DDIM, same weights", "diffusion", "ddpm_digits", 15, hop, source=_noise),
+    _path("DDIM, same weights", "diffusion", "ddpm_digits", 15, ddim, source=_noise),
     _path("NCSN", "diffusion", "ncsn_digits", 20, ancestral),
-    _path("flow matching", "flow matching", "flow_matching_digits", 8, heun_to_data, source=_noise),
-    System("absorbing diffusion", "diffusion of tokens", ("absorbing_digits",), lambda model, n, y: model.sample(n, 16),
+    _path("flow matching", "flow matching", "flow_matching_digits", 8, heun_euler_last, source=_noise),
+    ModelSpec("absorbing diffusion", "diffusion of tokens", ("absorbing_digits",), lambda model, n, y: model.sample(n, 16),
            lambda model: [model.net], likelihood=Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, None, 4)),
-           shade=BITS, settings="16 steps of hop"),
+           color_mode=BITS, settings="16 steps of ddim"),
     _in_codes("latent diffusion", "diffusion", "ldm_digits", 20, ancestral, "DDPM"),
-    _in_codes("latent flow matching", "flow matching", "lfm_digits", 8, heun_to_data, "flow matching"),
+    _in_codes("latent flow matching", "flow matching", "lfm_digits", 8, heun_euler_last, "flow matching"),
     _written("LlamaGen", ("vqgan_digits", "llama_gen_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1]]),
-    _written("VAR", ("var_tokens_digits", "var_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1].leave]),
+    _written("VAR", ("var_tokens_digits", "var_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1].out_proj]),
 )
 
 
-def available(systems: tuple[System, ...] = SYSTEMS) -> tuple[System, ...]:
+def available(systems: tuple[ModelSpec, ...] = SYSTEMS) -> tuple[ModelSpec, ...]:
     """Those whose weights are all here."""
     known = {name for name in pretrained.names() if (pretrained.FOLDER / f"{name}.safetensors").exists()}
     return tuple(system for system in systems if known.issuperset(system.weights))

@@ -26,7 +26,7 @@ AGREES, DISAGREES, LEFT_OPEN, NO_WORD = "agrees", "disagrees", "the lecture leav
 
 
 @dataclass(frozen=True)
-class Rules:
+class Thresholds:
     """Where a figure becomes a tick.
 
     speed: at most this share of the slowest system's seconds; quality, coverage: at least this share of what real digits
@@ -41,7 +41,7 @@ class Rules:
     disentangled: float = 0.5
 
 
-class Mark(NamedTuple):
+class TableEntry(NamedTuple):
     """A sign, the figure it comes from, the lecture's sign ('' where it has none), and whether the two agree."""
 
     sign: str
@@ -50,10 +50,10 @@ class Mark(NamedTuple):
     verdict: str
 
 
-USUAL = Rules()
+USUAL = Thresholds()
 
 
-def marks(rows: Sequence[Row], rules: Rules = USUAL) -> dict[str, dict[str, Mark]]:
+def marks(rows: Sequence[Row], rules: Thresholds = USUAL) -> dict[str, dict[str, TableEntry]]:
     """For each system a mark in each column of the lecture's table, the lecture's own beside it."""
     if not rows:
         raise ValueError("there are no rows: expected at least one system that was measured.")
@@ -62,7 +62,7 @@ def marks(rows: Sequence[Row], rules: Rules = USUAL) -> dict[str, dict[str, Mark
         found = (_efficient(row, slowest, rules), _quality(row, rules), _coverage(row, rules), _latent(row, rules),
                  _disentangled(row, rules), _likelihood(row))
         said = LECTURE.get(ROW_OF.get(row.system.family, ""), ("",) * len(COLUMNS))
-        table[row.name] = {column: Mark(*pair, word, verdict(pair[0], word))
+        table[row.name] = {column: TableEntry(*pair, word, verdict(pair[0], word))
                            for column, pair, word in zip(COLUMNS, found, said, strict=True)}
     return table
 
@@ -76,7 +76,7 @@ def verdict(measured: str, lecture: str) -> str:
     return AGREES if measured == lecture else DISAGREES
 
 
-def agreement(table: dict[str, dict[str, Mark]]) -> dict[str, int]:
+def agreement(table: dict[str, dict[str, TableEntry]]) -> dict[str, int]:
     """How many marks agree, disagree, or answer what the lecture leaves open."""
     words = [mark.verdict for row in table.values() for mark in row.values()]
     return {word: words.count(word) for word in (AGREES, DISAGREES, LEFT_OPEN)}
@@ -86,28 +86,28 @@ def _sign(holds: bool) -> str:
     return YES if holds else NO
 
 
-def _efficient(row: Row, slowest: float, rules: Rules) -> tuple[str, str]:
+def _efficient(row: Row, slowest: float, rules: Thresholds) -> tuple[str, str]:
     return _sign(row.seconds <= rules.speed * slowest), milliseconds(row.seconds)
 
 
-def _quality(row: Row, rules: Rules) -> tuple[str, str]:
+def _quality(row: Row, rules: Thresholds) -> tuple[str, str]:
     ours, real = row.quality.precision, row.floor.precision
     return _sign(ours >= rules.quality * real), f"{ours:.2f} of {real:.2f}"
 
 
-def _coverage(row: Row, rules: Rules) -> tuple[str, str]:
+def _coverage(row: Row, rules: Thresholds) -> tuple[str, str]:
     ours, real = row.quality.coverage, row.floor.coverage
     return _sign(ours >= rules.coverage * real), f"{ours:.2f} of {real:.2f}"
 
 
-def _latent(row: Row, rules: Rules) -> tuple[str, str]:
+def _latent(row: Row, rules: Thresholds) -> tuple[str, str]:
     if row.latent is None:
         return UNSEEN, ""
     middle, own = row.latent.middle, row.latent.own
     return _sign(middle >= rules.latent * own and middle > row.faded[0]), f"{middle:.2f} of {own:.2f}"
 
 
-def _disentangled(row: Row, rules: Rules) -> tuple[str, str]:
+def _disentangled(row: Row, rules: Thresholds) -> tuple[str, str]:
     if row.latent is None:
         return UNSEEN, ""
     one, together = row.latent.one, row.latent.all
@@ -119,7 +119,7 @@ def _likelihood(row: Row) -> tuple[str, str]:
     kind = row.system.likelihood.kind
     if kind == NONE:
         return NOT_APPLICABLE, NONE
-    if row.told is None:
+    if row.likelihood_result is None:
         return NO, kind if kind == BY_ODE else f"{kind}, not computed"
-    passes = f"{row.told.passes:.3g} pass{'es' * (row.told.passes > 1.005)}"
-    return _sign(kind == EXACT and row.told.passes < 1.005), f"{kind}, {passes}"
+    passes = f"{row.likelihood_result.passes:.3g} pass{'es' * (row.likelihood_result.passes > 1.005)}"
+    return _sign(kind == EXACT and row.likelihood_result.passes < 1.005), f"{kind}, {passes}"

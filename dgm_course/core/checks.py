@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .tensors import _expect_near, over
+from .tensors import _expect_near, expand_time
 
 
 def expect_batch(x: Tensor, event: Sequence[int] | None = None, name: str = "x",
@@ -95,5 +95,5 @@ def expect_time(t: Tensor | float, x: Tensor | None = None, span: tuple[float, f
         raise ValueError(f"t runs from {low:.4g} to {high:.4g}: expected times in [{span[0]:g}, {span[1]:g}] "
                          "(0 is noise, 1 is data; diffusion slides use 1 - t).")
     if x is not None:
-        over(t, x)
+        expand_time(t, x)
     return t

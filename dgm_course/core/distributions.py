@@ -3,7 +3,7 @@
 * `DiagNormal`: torch's Independent(Normal), with batch and event shapes; `StandardNormal`: N(0, I) as a module.
 * `Mixture` of Gaussians: log_prob, score and samples in closed form.  Scaled and with Gaussian noise added it stays a
   mixture, so its marginal along any Gaussian path is exact, and a network is judged against the right answer.
-* `Table`: the same for tokens, few and short sequences with their probabilities written down.
+* `TableDistribution`: the same for tokens, few and short sequences with their probabilities written down.
 """
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Mixture:
         return f"{self.name}: mixture of {k} Gaussians in {d} dimensions, std {float(self.stds.mean()):.3g} (average)"
 
 
-class Table:
+class TableDistribution:
     """p(x) for every sequence of L symbols out of K, written down: tokens' exact world.
 
     probs (K, ..., K) with L axes, not negative, normalised here; small: K^L numbers."""
@@ -251,9 +251,9 @@ class Table:
         if low < 0 or high >= symbols:
             raise ValueError(f"x runs from {low} to {high}: expected tokens 0 to {symbols - 1}.")
 
-    def to(self, like: Tensor | torch.dtype | torch.device) -> Table:
+    def to(self, like: Tensor | torch.dtype | torch.device) -> TableDistribution:
         """The same table in another dtype or on another device."""
-        return Table(self.probs.to(like), self.name)
+        return TableDistribution(self.probs.to(like), self.name)
 
     def __repr__(self) -> str:
         return (f"{self.name}: all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols, "

@@ -50,7 +50,7 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-def detour(way: Tensor) -> float:
+def path_length_ratio(way: Tensor) -> float:
     """Σ_i ‖f_(i+1) − f_i‖ / ‖f_last − f_first‖, the mean over the ways: 1 is straight.  way (T, B, D), features in turn
 
     At least 1; the more points, the longer what bends: compare equal T."""
@@ -82,8 +82,8 @@ def explained(z: Tensor, y: Tensor, ridge: float = 0.1) -> Explained:
     slopes = (z[:half] * y[:half, None]).mean(0) / z[:half].square().mean(0).clamp(min=1e-9)
     best = int((slopes.square() * z[:half].square().mean(0)).argmax())
     dual = torch.linalg.solve(z[:half] @ z[:half].T + ridge * z.shape[1] * torch.eye(half).to(z), y[:half])
-    return Explained(*(_share(y[half:], guess) for guess in (slopes[best] * z[half:, best], z[half:] @ (z[:half].T @ dual))))
+    return Explained(*(_share(y[half:], estimate) for estimate in (slopes[best] * z[half:, best], z[half:] @ (z[:half].T @ dual))))
 
 
-def _share(y: Tensor, guess: Tensor) -> float:
-    return max(0.0, 1 - float((y - guess).square().sum() / (y - y.mean()).square().sum().clamp(min=1e-12)))
+def _share(y: Tensor, estimate: Tensor) -> float:
+    return max(0.0, 1 - float((y - estimate).square().sum() / (y - y.mean()).square().sum().clamp(min=1e-12)))

@@ -47,7 +47,7 @@ def rk4(field: Field, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     return x + dt / 6 * (a + 2 * b + 2 * c + d)
 
 
-def walk(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], Tensor] = 0.0,
+def iter_solve(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], Tensor] = 0.0,
          method: Method = euler) -> Iterator[Tensor]:
     """x at each time of ts, in turn: the loop under ``solve``, for when only the last point is wanted.
 
@@ -68,7 +68,7 @@ def walk(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], 
 def solve(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], Tensor] = 0.0,
           method: Method = euler) -> Tensor:
     """The trajectory of dx = field dt + noise dW from x over the grid.  x (B, *event), ts (T,) -> (T, B, *event)"""
-    return torch.stack(list(walk(field, x, ts, noise, method)))
+    return torch.stack(list(iter_solve(field, x, ts, noise, method)))
 
 
 def adaptive(field: Field, x: Tensor, ts: Tensor, tolerance: float = 1e-5) -> Tensor:
@@ -78,8 +78,8 @@ def adaptive(field: Field, x: Tensor, ts: Tensor, tolerance: float = 1e-5) -> Te
     return odeint(lambda t, y: field(y, t), x, ts, rtol=tolerance, atol=tolerance)
 
 
-class Counted:
-    """A field that counts its evaluations: ``counted = Counted(field)``, then ``counted.calls``."""
+class EvaluationCounter:
+    """A field that counts its evaluations: ``counted = EvaluationCounter(field)``, then ``counted.calls``."""
 
     def __init__(self, field: Field) -> None:
         self.field, self.calls = field, 0
@@ -127,7 +127,7 @@ def log_density(field: Field, x: Tensor, ts: Tensor, log_base: Callable[[Tensor]
     ts runs from data to noise, such as linspace(1, 0, 100); Heun for x, the trapezoid for the integral.
     x (B, D) -> (B,)"""
     total, traces, before = torch.zeros_like(x[:, 0]), None, ts[0]
-    for t, point in zip(ts, walk(field, x, ts, method=heun)):
+    for t, point in zip(ts, iter_solve(field, x, ts, method=heun)):
         now = trace(field, point, t).detach()  # the trace switches gradients on for itself alone
         if traces is not None:
             total = total + (t - before) / 2 * (now + traces)

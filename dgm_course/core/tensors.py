@@ -3,7 +3,7 @@
 Three habits of the whole course begin here.
 
 *Time is broadcast in one place.*  A time t is a scalar () or one value a sample (B,); a batch of data is
-(B, *event) with any event.  ``over(t, x)`` gives t the trailing ones it needs, and nobody else reshapes it.
+(B, *event) with any event.  ``expand_time(t, x)`` gives t the trailing ones it needs, and nobody else reshapes it.
 
 *Tensors follow their inputs.*  Nothing in the library moves data to a device by itself: what it creates has the
 dtype and device of what it was given.  ``device()`` is for the notebook's set-up cell.
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 Choice = TypeVar("Choice")
 
 
-def over(t: Tensor | float, x: Tensor) -> Tensor:
+def expand_time(t: Tensor | float, x: Tensor) -> Tensor:
     """t laid over x: (B,) -> (B, 1, ..., 1), a scalar stays (); dtype and device of a floating x.
 
     x (B, *event).  ValueError where t is neither a scalar nor one value a sample, or lies on another device."""

@@ -1,8 +1,8 @@
 """Data: toy distributions with their exact density, small images, MNIST, short discrete sequences."""
 from .images import (
-    Bits,
+    DynamicallyBinarized,
+    ImagePairs,
     Images,
-    Pairs,
     binarise,
     digits,
     mnist,
@@ -10,11 +10,11 @@ from .images import (
     outline,
     paired_digits,
     pixelate,
-    shrink,
+    shrink_to_10x10,
     turned,
 )
 from .mnist_files import DataError
 from .tokens import little_images, little_language
-from .worlds import RINGS, WORLDS, Ring, World, checkerboard, eight_gaussians, grid25, moons, rings, spiral
+from .worlds import RINGS, WORLDS, RingSpec, ToyDistribution, checkerboard, eight_gaussians, grid25, moons, rings, spiral
 
-__all__ = ["Bits", "DataError", "Images", "Pairs", "RINGS", "Ring", "WORLDS", "World", "binarise", "checkerboard", "digits", "eight_gaussians", "grid25", "little_images", "little_language", "mnist", "mnist_for_weights", "moons", "outline", "paired_digits", "pixelate", "rings", "shrink", "spiral", "turned"]
+__all__ = ["DynamicallyBinarized", "DataError", "Images", "ImagePairs", "RINGS", "RingSpec", "WORLDS", "ToyDistribution", "binarise", "checkerboard", "digits", "eight_gaussians", "grid25", "little_images", "little_language", "mnist", "mnist_for_weights", "moons", "outline", "paired_digits", "pixelate", "rings", "shrink_to_10x10", "spiral", "turned"]

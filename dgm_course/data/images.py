@@ -145,7 +145,7 @@ def binarise(images: Tensor, how: str = "threshold", generator: torch.Generator 
     raise ValueError(f"no way {how!r} to binarise is known: expected 'threshold' or 'dynamic'.")
 
 
-class Bits:
+class DynamicallyBinarized:
     """Images as endless black and white tokens: ``sample(n)`` draws n of them and binarises each anew (dynamic).
 
     images (N, 1, H, W) in [-1, 1]; samples (n, 1, H, W) of integers 0 and 1"""
@@ -169,7 +169,7 @@ class Bits:
 # --- pairs ----------------------------------------------------------------------------------------
 
 
-def shrink(images: Tensor) -> Tensor:
+def shrink_to_10x10(images: Tensor) -> Tensor:
     """MNIST at 10 x 10: the middle 20 x 20 pixels, which hold the digit, in means of 2 x 2.  (B, 1, 28, 28)"""
     return F.avg_pool2d(expect_batch(images, (1, 28, 28), "images")[..., 4:24, 4:24], 2)
 
@@ -190,7 +190,7 @@ def turned(images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, repr=False)
-class Pairs:
+class ImagePairs:
     """Two images of each digit: x0 to start from, x1 to arrive at, (N, 1, 28, 28); row i belongs to row i."""
 
     x0: Tensor
@@ -205,11 +205,11 @@ class Pairs:
         return f"{len(self.x0):,} training and {len(self.test_x0):,} held-out pairs: {self.task}"
 
 
-def paired_digits(change: Callable[[Tensor], Tensor] = pixelate, images: Images | None = None) -> Pairs:
+def paired_digits(change: Callable[[Tensor], Tensor] = pixelate, images: Images | None = None) -> ImagePairs:
     """x0 = change(x1): a flow from x0 to x1 undoes ``change``: it sharpens ``pixelate``, fills ``outline``.
 
     Whether rows stay together is the lesson: after a shuffle the flow still makes digits, but other ones."""
     images = mnist() if images is None else images
     task = f"x0 = {getattr(change, '__name__', 'change')}(x1), x1 from {images.source}"
-    return Pairs(change(images.train), images.train, images.train_labels,
+    return ImagePairs(change(images.train), images.train, images.train_labels,
                  change(images.test), images.test, images.test_labels, task)

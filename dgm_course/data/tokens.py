@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import torch
 
-from ..core.distributions import Table
+from ..core.distributions import TableDistribution
 from .mnist_files import DataError as DataError
 
 # --- words ----------------------------------------------------------------------------------------
 
 
-def little_language(length: int = 5) -> Table:
+def little_language(length: int = 5) -> TableDistribution:
     """Words over a, b, c: a letter likes to be followed by the next of the alphabet, a word likes to end as it began.
 
     p(x) ∝ Π q(x_l | x_{l-1}) · 8^[x_L = x_1], q = 0.7 for the next letter (after c comes a), 0.15 for the others.
@@ -20,10 +20,10 @@ def little_language(length: int = 5) -> Table:
     follow[torch.arange(3), (torch.arange(3) + 1) % 3] = 0.7
     words = torch.cartesian_prod(*[torch.arange(3)] * length)
     p = follow[words[:, :-1], words[:, 1:]].prod(1) * 8.0 ** (words[:, 0] == words[:, -1])
-    return Table(p.view([3] * length), "little language")
+    return TableDistribution(p.view([3] * length), "little language")
 
 
-def little_images(flip: float = 0.05) -> Table:
+def little_images(flip: float = 0.05) -> TableDistribution:
     """Images of 3 x 3 pixels, read row by row: one of six lines, each pixel of it flipped with a small chance.
 
     p(x) = (1/6) Σ_lines Π_i flip^[x_i ≠ line_i] (1 − flip)^[x_i = line_i]: 512 images, every probability known."""
@@ -33,4 +33,4 @@ def little_images(flip: float = 0.05) -> Table:
     lines = torch.stack([place // 3 == k for k in range(3)] + [place % 3 == k for k in range(3)]).long()
     images = torch.cartesian_prod(*[torch.arange(2)] * 9)
     wrong = (images[:, None] != lines).sum(-1)  # (512, 6)
-    return Table((flip**wrong * (1 - flip) ** (9 - wrong)).mean(1).view([2] * 9), "little images")
+    return TableDistribution((flip**wrong * (1 - flip) ** (9 - wrong)).mean(1).view([2] * 9), "little images")

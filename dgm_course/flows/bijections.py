@@ -3,7 +3,7 @@
     log p(x) = log p(f(x)) + log |det ∂f/∂x|                                  (lecture 5, NF-Based VAE Prior)
 
 Every layer is called towards the noise, ``z, ladj = layer(x)``, and gives the way back as ``layer.inverse(z)``.  Here stand
-the protocol and the plain layers, which know nothing but numbers: one coordinate at a time (`Affine`), a matrix (`Linear`),
+the protocol and the plain layers, which know nothing but numbers: one coordinate at a time (`ActNorm`), a matrix (`LULinear`),
 nothing but order (`Permutation`); those with networks inside are in `triangular`.
 """
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Bijection(nn.Module):
     def inverse(self, z: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no way back: expected it to define inverse.")
 
-    def expect(self, x: Tensor, name: str = "x") -> Tensor:
+    def check_input(self, x: Tensor, name: str = "x") -> Tensor:
         """x where it is a batch of this layer's event without NaN, or a sentence."""
         return expect_batch(x, self.event, name)
 
@@ -81,7 +81,7 @@ class Compose(Bijection):
         return z
 
 
-class Affine(Bijection):
+class ActNorm(Bijection):
     """z = (x − shift) · exp(log_scale), coordinate by coordinate; ladj = Σ log_scale.    (ActNorm, where set from data)
 
     event: such as (2,) or (4, 14, 14)."""
@@ -92,25 +92,25 @@ class Affine(Bijection):
         self.shift, self.log_scale = nn.Parameter(torch.zeros(event)), nn.Parameter(torch.zeros(event))
 
     @torch.no_grad()
-    def set_from(self, x: Tensor, least: float = 1e-3) -> Affine:
+    def set_from(self, x: Tensor, least: float = 1e-3) -> ActNorm:
         """Give the data mean 0 and deviation 1 (deviations below ``least`` count as that).  x (B, *event), B > 1"""
-        if len(expect_some(self.expect(x))) < 2:
+        if len(expect_some(self.check_input(x))) < 2:
             raise ValueError("x holds one sample: expected two or more, which have a deviation.")
         self.shift.copy_(x.mean(0))
         self.log_scale.copy_(-x.std(0).clamp(min=least).log())
         return self
 
     def forward(self, x: Tensor) -> Change:
-        return (self.expect(x) - self.shift) * self.log_scale.exp(), self.log_scale.sum().expand(len(x))
+        return (self.check_input(x) - self.shift) * self.log_scale.exp(), self.log_scale.sum().expand(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
-        return self.expect(z, "z") * (-self.log_scale).exp() + self.shift
+        return self.check_input(z, "z") * (-self.log_scale).exp() + self.shift
 
     def extra_repr(self) -> str:
         return f"z = (x - shift) exp(log_scale), {self.event}"
 
 
-class Linear(Bijection):
+class LULinear(Bijection):
     """z = L U x + shift, L lower triangular with ones on its diagonal, U upper: log |det| = Σ log |U_ii|.   x (B, D)
 
     raw holds both triangles, and log U_ii on its diagonal: every choice of it can be inverted."""
@@ -133,11 +133,11 @@ class Linear(Bijection):
         return lower @ upper
 
     def forward(self, x: Tensor) -> Change:
-        return self.expect(x) @ self.matrix.T + self.shift, self.raw.diagonal().sum().expand(len(x))
+        return self.check_input(x) @ self.matrix.T + self.shift, self.raw.diagonal().sum().expand(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
         lower, upper = self.factors
-        y = torch.linalg.solve_triangular(lower, (self.expect(z, "z") - self.shift).T, upper=False, unitriangular=True)
+        y = torch.linalg.solve_triangular(lower, (self.check_input(z, "z") - self.shift).T, upper=False, unitriangular=True)
         return torch.linalg.solve_triangular(upper, y, upper=True).T
 
     def extra_repr(self) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_batch, expect_some
-from ..core.ode import Field, Method, divergence, rk4, solve, walk
+from ..core.ode import Field, Method, divergence, iter_solve, rk4, solve
 from .bijections import as_base
 
 Trace = Callable[[Field, Tensor, Tensor], Tensor]
@@ -24,7 +24,7 @@ Trace = Callable[[Field, Tensor, Tensor], Tensor]
 class ContinuousFlow(nn.Module):
     """x(0) ~ base, dx/dt = f(x, t), x = x(1), with log p(x) = log p(x(0)) − ∫ tr ∂f/∂x dt.        (x (B, D))
 
-    field: called f(x, t), such as `nets.MLP`.  base: as for `Flow`.  steps, method: of ``dynamics.walk``.  trace:
+    field: called f(x, t), such as `nets.MLP`.  base: as for `Flow`.  steps, method: of ``dynamics.iter_solve``.  trace:
     ``dynamics.divergence`` (exact) or ``dynamics.hutchinson``.  span: times of noise and data.
 
     ``log_prob`` can be differentiated through the solver, step by step: so such flows were trained before flow matching."""
@@ -53,7 +53,7 @@ class ContinuousFlow(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """z = x(0), the flow run back from the data, and −∫ tr ∂f/∂x dt.  x (B, D) -> (B, D), (B,)"""
         start = torch.cat([expect_batch(x), torch.zeros_like(x[:, :1])], 1)
-        for state in walk(self.slope, start, self.times(x).flip(0), method=self.method):
+        for state in iter_solve(self.slope, start, self.times(x).flip(0), method=self.method):
             pass
         return state[:, :-1], state[:, -1]
 

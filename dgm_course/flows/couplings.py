@@ -104,11 +104,11 @@ class MaskedCoupling(Bijection):
         return bounded(s, self.bound) * ~self.mask, t * ~self.mask
 
     def forward(self, x: Tensor) -> Change:
-        s, t = self.conditions(self.expect(x))
+        s, t = self.conditions(self.check_input(x))
         return x * s.exp() + t, total(s)
 
     def inverse(self, z: Tensor) -> Tensor:
-        s, t = self.conditions(self.expect(z, "z"))
+        s, t = self.conditions(self.check_input(z, "z"))
         return (z - t) * (-s).exp()
 
     def extra_repr(self) -> str:
@@ -143,12 +143,12 @@ class MaskedAutoregressive(Bijection):
         return m, bounded(a, self.bound)
 
     def forward(self, x: Tensor) -> Change:
-        m, a = self.conditions(self.expect(x))
+        m, a = self.conditions(self.check_input(x))
         return (x - m) * (-a).exp(), -a.sum(1)
 
     def inverse(self, z: Tensor) -> Tensor:
         """x_i = z_i · exp(a_i) + m_i, place by place: D passes."""
-        x = torch.zeros_like(self.expect(z, "z"))
+        x = torch.zeros_like(self.check_input(z, "z"))
         for i in self.order.tolist():
             m, a = self.conditions(x)
             x = x.index_copy(1, self.order.new_tensor([i]), (z * a.exp() + m)[:, i : i + 1])
@@ -171,17 +171,17 @@ class Planar(Bijection):
         self.b = nn.Parameter(torch.zeros(()))
 
     @property
-    def push(self) -> Tensor:
+    def u_hat(self) -> Tensor:
         """û = u + (softplus(w·u) − 1 − w·u) w / |w|²"""
         along = self.w @ self.u
         return self.u + (nn.functional.softplus(along) - 1 - along) * self.w / self.w.square().sum()
 
     def forward(self, x: Tensor) -> Change:
-        bend = torch.tanh(self.expect(x) @ self.w + self.b)
-        return x + bend[:, None] * self.push, torch.log1p((1 - bend**2) * (self.w @ self.push))
+        bend = torch.tanh(self.check_input(x) @ self.w + self.b)
+        return x + bend[:, None] * self.u_hat, torch.log1p((1 - bend**2) * (self.w @ self.u_hat))
 
     def inverse(self, z: Tensor) -> Tensor:
-        push, goal = self.push, self.expect(z, "z") @ self.w
+        push, goal = self.u_hat, self.check_input(z, "z") @ self.w
         reach = self.w @ push
         low, high = goal - reach.abs(), goal + reach.abs()
         for _ in range(64):

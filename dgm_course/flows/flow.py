@@ -18,7 +18,7 @@ class Flow(nn.Module):
     layers: one `Bijection` or a list of them, towards the noise.  base: an object with log_prob and sample, or the shape
     of a standard normal: 2, or (784,)."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, layers: Bijection | Sequence[Bijection], base: Any) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ A pixel is a whole number 0 ... K − 1, a flow has a density.  Adding uniform n
 
 since P(x) is the integral of p over the cube of x.  Then the logit stretches [0, 1] to the whole line, and layers for
 images follow: `Squeeze` turns blocks of 2 x 2 pixels into four channels, so that a split of channels is a checkerboard of
-pixels; `Factor` sends half of the channels to the noise and goes on with the others.   (Dinh et al. 2017, RealNVP)
+pixels; `Split` sends half of the channels to the noise and goes on with the others.   (Dinh et al. 2017, RealNVP)
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ..core.checks import expect_batch
 from ..core.tensors import flat
-from .bijections import Affine, Bijection, Change, Compose, Permutation, total
+from .bijections import ActNorm, Bijection, Change, Compose, Permutation, total
 from .couplings import Coupling
 
 
@@ -36,7 +36,7 @@ class Dequantise(Bijection):
         self.event, self.levels = tuple(event), levels
 
     def forward(self, x: Tensor) -> Change:
-        k = (self.expect(x) + 1) / 2 * (self.levels - 1)
+        k = (self.check_input(x) + 1) / 2 * (self.levels - 1)
         whole = k.round()
         odd = ((k - whole).abs() > 0.01) | (whole < 0) | (whole >= self.levels)
         if x.device.type == "cpu" and odd.any():
@@ -46,7 +46,7 @@ class Dequantise(Bijection):
         return z, x.new_full((len(x),), -math.prod(self.event) * math.log(self.levels))
 
     def inverse(self, z: Tensor) -> Tensor:
-        k = (self.expect(z, "z") * self.levels).floor().clamp(0, self.levels - 1)
+        k = (self.check_input(z, "z") * self.levels).floor().clamp(0, self.levels - 1)
         return 2 * k / (self.levels - 1) - 1
 
     def extra_repr(self) -> str:
@@ -96,7 +96,7 @@ class Squeeze(Bijection):
 
     def forward(self, x: Tensor) -> Change:
         channels, height, width = self.event
-        blocks = self.expect(x).reshape(len(x), channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4)
+        blocks = self.check_input(x).reshape(len(x), channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4)
         return blocks.reshape(len(x), 4 * channels, height // 2, width // 2), x.new_zeros(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class Squeeze(Bijection):
         return blocks.reshape(len(z), channels, height, width)
 
 
-class Factor(Bijection):
+class Split(Bijection):
     """Half of the channels are noise already, the others go on: z = (x_first, rest(x_second)), flat.
 
     (B, C, H, W) -> (B, D).  rest: a layer for (C/2, H, W) whose z is flat, or None where all is noise."""
@@ -119,8 +119,8 @@ class Factor(Bijection):
 
     def forward(self, x: Tensor) -> Change:
         if self.rest is None:
-            return flat(self.expect(x)), x.new_zeros(len(x))
-        done, going = self.expect(x).chunk(2, 1)
+            return flat(self.check_input(x)), x.new_zeros(len(x))
+        done, going = self.check_input(x).chunk(2, 1)
         z, ladj = self.rest(going)
         return torch.cat([flat(done), z], 1), ladj
 
@@ -133,22 +133,22 @@ class Factor(Bijection):
         return torch.cat([done.reshape(len(z), self.event[0] // 2, *self.event[1:]), self.rest.inverse(going)], 1)
 
 
-class Asker(nn.Module):
+class CouplingCNN(nn.Module):
     """The network of a coupling of images: what the kept channels say about the others.  (B, i, H, W) -> (B, o, H, W)
 
     Two looks around (3 x 3), a bias for each place since digits stand in the middle; the last layer starts at zero."""
 
     def __init__(self, inputs: int, outputs: int, width: int, size: Sequence[int]) -> None:
         super().__init__()
-        self.look, self.again = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-        self.place = nn.Parameter(torch.zeros(width, *size))
+        self.look, self.residual = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.position = nn.Parameter(torch.zeros(width, *size))
         self.tell = nn.Conv2d(width, outputs, 3, padding=1)
         for p in self.tell.parameters():
             nn.init.zeros_(p)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.silu(self.look(x) + self.place)
-        return self.tell(F.silu(h + self.again(h)))
+        h = F.silu(self.look(x) + self.position)
+        return self.tell(F.silu(h + self.residual(h)))
 
 
 def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
@@ -160,11 +160,11 @@ def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
             fixed = [0, 3, 1, 2] if channels == 4 and k == 0 else torch.randperm(channels, generator=source).tolist()
             layers.append(Permutation(fixed))
         kept = range(channels // 2) if k % 2 == 0 else range(channels // 2, channels)
-        layers += [Affine(*event), Coupling(list(kept), channels, Asker(channels // 2, channels, width, size), 2.0)]
-    return [*layers, Affine(*event)]
+        layers += [ActNorm(*event), Coupling(list(kept), channels, CouplingCNN(channels // 2, channels, width, size), 2.0)]
+    return [*layers, ActNorm(*event)]
 
 
-def two_scales(event: Sequence[int] = (1, 28, 28), counts: tuple[int, int] = (8, 6), widths: tuple[int, int] = (32, 48),
+def multiscale_realnvp(event: Sequence[int] = (1, 28, 28), counts: tuple[int, int] = (8, 6), widths: tuple[int, int] = (32, 48),
                levels: int = 256, stretch: Bijection | None = None) -> Compose:
     """RealNVP for grey images: pixels -> [0, 1) -> the line -> couplings of 4 channels -> of 8, for half of them -> noise.
 
@@ -172,18 +172,18 @@ def two_scales(event: Sequence[int] = (1, 28, 28), counts: tuple[int, int] = (8,
     stretch: from [0, 1) to the line, pixel by pixel; None for the paper's logit."""
     channels, height, width = event
     fine, coarse = (4 * channels, height // 2, width // 2), (8 * channels, height // 4, width // 4)
-    rest = Compose([Squeeze((2 * channels, *fine[1:])), *scale(coarse, counts[1], widths[1]), Factor(coarse)])
+    rest = Compose([Squeeze((2 * channels, *fine[1:])), *scale(coarse, counts[1], widths[1]), Split(coarse)])
     return Compose([Dequantise(event, levels), stretch or Logit(), Squeeze(event), *scale(fine, counts[0], widths[0]),
-                    Factor(fine, rest)])
+                    Split(fine, rest)])
 
 
 @torch.no_grad()
 def set_scales(layer: Bijection, x: Tensor, least: float = 1e-3) -> Tensor:
-    """Set every `Affine` in turn from what a batch of data looks like when it arrives there.  -> f(x)"""
+    """Set every `ActNorm` in turn from what a batch of data looks like when it arrives there.  -> f(x)"""
     if isinstance(layer, Compose):
         for part in layer.layers:
             x = set_scales(part, x, least)
         return x
-    if isinstance(layer, Factor) and layer.rest is not None:
+    if isinstance(layer, Split) and layer.rest is not None:
         set_scales(layer.rest, x.chunk(2, 1)[1], least)
-    return (layer.set_from(x, least) if isinstance(layer, Affine) else layer)(x)[0]
+    return (layer.set_from(x, least) if isinstance(layer, ActNorm) else layer)(x)[0]

@@ -37,7 +37,7 @@ class Game:
     clip: float | None = None
     logits: bool = True
 
-    def plus(self, penalty: Penalty) -> Game:
+    def with_penalty(self, penalty: Penalty) -> Game:
         """The same game with one penalty more on the critic."""
         name = f"{self.name} + {getattr(penalty, 'name', 'penalty')}"
         return replace(self, name=name, penalties=(*self.penalties, penalty))
@@ -57,7 +57,7 @@ def saturating(fake: Tensor) -> Tensor:
     return -F.softplus(fake).mean()
 
 
-def surprising(fake: Tensor) -> Tensor:
+def nonsaturating_loss(fake: Tensor) -> Tensor:
     """−E log D(G(z)): the same wish, whose slope −(1 − D) is largest where the critic is sure.   (Goodfellow et al. 2014)"""
     return F.softplus(-fake).mean()
 
@@ -69,7 +69,7 @@ def minimax() -> Game:
 
 def non_saturating() -> Game:
     """The critic plays for V, the generator for −E log D(G(z)).        (Goodfellow et al. 2014, what everybody uses)"""
-    return Game("non-saturating", cross_entropy, surprising)
+    return Game("non-saturating", cross_entropy, nonsaturating_loss)
 
 
 def least_squares(fake: float = 0.0, real: float = 1.0, wanted: float = 1.0) -> Game:
@@ -93,13 +93,13 @@ def wasserstein(clip: float | None = 0.1) -> Game:
 
 def wasserstein_gp(weight: float = 10.0) -> Game:
     """The same without clipping; the slope is pulled to 1 between real and fake samples.         (Gulrajani et al. 2017)"""
-    return wasserstein(clip=None).plus(GradientPenalty(weight))
+    return wasserstein(clip=None).with_penalty(GradientPenalty(weight))
 
 
 # --- penalties
 
 
-def slopes(net: Net, x: Tensor) -> Tensor:
+def squared_grad_norm(net: Net, x: Tensor) -> Tensor:
     """‖∇_x f(x)‖² of each sample, on the graph: its own gradient reaches the weights of f.  x (B, *event) -> (B,)"""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -120,7 +120,7 @@ class GradientPenalty:
 
     def at(self, net: Net, x: Tensor) -> Tensor:
         """The penalty at given points."""
-        return self.weight * ((slopes(net, x) + 1e-12).sqrt() - 1).square().mean()
+        return self.weight * ((squared_grad_norm(net, x) + 1e-12).sqrt() - 1).square().mean()
 
 
 @dataclass(frozen=True)
@@ -133,4 +133,4 @@ class R1:
     name = "R1"
 
     def __call__(self, net: Net, real: Tensor, fake: Tensor) -> Tensor:
-        return self.weight / 2 * slopes(net, real).mean()
+        return self.weight / 2 * squared_grad_norm(net, real).mean()

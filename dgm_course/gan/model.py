@@ -17,8 +17,8 @@ from ..core.checks import expect_batch, expect_some
 from ..core.distributions import DiagNormal
 from ..core.metrics import GRID, Grid, LogDensity
 from ..core.tensors import flat, parameter_count
-from ..training.diagnostics import Symptom, critic_won, mode_collapse
-from ..training.loop import Player, still
+from ..training.diagnostics import Diagnostic, critic_won, mode_collapse
+from ..training.loop import Objective, frozen
 from .losses import Game, non_saturating
 
 
@@ -26,12 +26,12 @@ class GAN(nn.Module):
     """A generator against a discriminator, by the rules of a game.                 (intro lecture, Algorithm 1)
 
     generator: z (B, latent) -> x, with an attribute ``latent``; discriminator: x -> (B,) logits, without a sigmoid.
-    k: discriminator steps per generator step.  pace: the generator's learning rate over the discriminator's."""
+    k: discriminator steps per generator step.  lr_ratio: the generator's learning rate over the discriminator's."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module, game: Game | None = None, k: int = 1,
-                 pace: float = 1.0) -> None:
+                 lr_ratio: float = 1.0) -> None:
         super().__init__()
         if k < 1:
             raise ValueError(f"k is {k}: expected at least 1 discriminator step per generator step.")
@@ -43,12 +43,12 @@ class GAN(nn.Module):
             raise ValueError(f"the discriminator ends in a {type(last).__name__}: expected logits, the numbers before it; "
                              "the game takes the sigmoid itself, where it can do so without rounding log(1 − D) to −inf.")
         self.generator, self.discriminator = generator, discriminator
-        self.game, self.k, self.pace = non_saturating() if game is None else game, k, pace
+        self.game, self.k, self.lr_ratio = non_saturating() if game is None else game, k, lr_ratio
 
-    def players(self) -> dict[str, Player]:
+    def objectives(self) -> dict[str, Objective]:
         """The two sides for ``fit``: the discriminator moves at every step, the generator at each k-th."""
-        return {"discriminator": Player(self.discriminator, self.discriminator_loss),
-                "generator": Player(self.generator, self.generator_loss, self.k, self.pace)}
+        return {"discriminator": Objective(self.discriminator, self.discriminator_loss),
+                "generator": Objective(self.generator, self.generator_loss, self.k, self.lr_ratio)}
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """z ~ N(0, I).  -> (n, latent), where the weights are"""
@@ -71,29 +71,29 @@ class GAN(nn.Module):
                              f"sample, ({len(x)},).")
         return found.reshape(-1)
 
-    def discriminator_loss(self, x: Tensor, *told: Any) -> Tensor:
+    def discriminator_loss(self, x: Tensor, *condition: Any) -> Tensor:
         """What the discriminator wants small, on real x (B, *event) and as many fakes, which are held fixed."""
         self._clipped()
         with torch.no_grad():
-            fake = self.generator(self.noise(len(self._real(x, told))))
+            fake = self.generator(self.noise(len(self._real(x, condition))))
         if fake.shape != x.shape:
             raise ValueError(f"x has shape {tuple(x.shape)} and the generator makes {tuple(fake.shape)}: expected the same.")
         loss = self.game.critic(self.scores(x), self.scores(fake))
         return loss + sum(penalty(self.discriminator, x, fake) for penalty in self.game.penalties)
 
-    def generator_loss(self, x: Tensor, *told: Any) -> Tensor:
+    def generator_loss(self, x: Tensor, *condition: Any) -> Tensor:
         """What the generator wants small, on as many fakes as x has samples; the judge's weights are held fixed."""
         self._clipped()
-        with still(self.discriminator):
-            return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, told))))))
+        with frozen(self.discriminator):
+            return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, condition))))))
 
-    def symptoms(self, x: Tensor, *told: Any) -> list[Symptom]:
+    def symptoms(self, x: Tensor, *condition: Any) -> list[Diagnostic]:
         """A discriminator that has won, or samples that are all alike, beside the real x (B, *event)."""
         fake = self.sample(len(x))
         return [*critic_won(self.game.critic, self.scores(x), self.scores(fake)), *mode_collapse(fake, x)]
 
-    def _real(self, x: Tensor, told: tuple[Any, ...]) -> Tensor:
-        if any(some is not None for some in told):
+    def _real(self, x: Tensor, condition: tuple[Any, ...]) -> Tensor:
+        if any(some is not None for some in condition):
             raise ValueError("labels were given, but this GAN knows no classes: train it on the images alone, "
                              "fit(gan, images.train, ...).")
         return expect_some(expect_batch(x))
@@ -128,7 +128,7 @@ def _is_a_probability(x: Tensor) -> bool:
 # --- where both densities are known
 
 
-class Optimal(nn.Module):
+class OptimalDiscriminator(nn.Module):
     """The best discriminator of two known densities, D*(x) = π(x) / (π(x) + p(x)), as logits log π − log p.    (Proof)
 
     A drop-in for a trained one: Optimal(world, model)(x).sigmoid() is D*.  Both need ``log_prob``."""
@@ -152,7 +152,7 @@ class Optimal(nn.Module):
 def value_on_grid(data: Any, model: Any, discriminator: Any, grid: Grid = GRID) -> float:
     """V = ∫ π log D + p log(1 − D), by midpoints; the discriminator gives logits.  In nats, at most 0.   (GAN objective)
 
-    With ``Optimal(data, model)`` it is 2 JSD(π, p) − 2 log 2 (intro lecture, Proof continued)."""
+    With ``OptimalDiscriminator(data, model)`` it is 2 JSD(π, p) − 2 log 2 (intro lecture, Proof continued)."""
     nodes: list[Tensor] = []
 
     def seen(x: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def _masses(log_prob: LogDensity, name: str, grid: Grid) -> Tensor:
     return grid.log_masses(log_prob, name).exp()
 
 
-class Affine(nn.Module):
+class AffineGenerator(nn.Module):
     """G(z) = shift + exp(log_scale) z: so simple a generator that its density is known.  z (B, dim) -> (B, dim)"""
 
     def __init__(self, shift: Tensor, scale: Tensor | float = 1.0) -> None:
@@ -179,7 +179,7 @@ class Affine(nn.Module):
         self.log_scale = nn.Parameter(torch.as_tensor(scale).to(shift).expand_as(shift).log())
 
     @property
-    def density(self) -> DiagNormal:
+    def distribution(self) -> DiagNormal:
         """N(shift, scale² I) as it is now."""
         return DiagNormal(self.shift.detach(), self.log_scale.detach().exp())
 
@@ -193,7 +193,7 @@ class Affine(nn.Module):
 # --- the smallest game
 
 
-class Duel:
+class DiracGAN:
     """The game of two numbers: data all at 0, a generator that always says θ, a critic f(x) = ψ x.  (Mescheder et al. 2018)
 
     Called as a field, duel((θ, ψ), t): where plain gradient descent of both sides would move them.  For every game the only
@@ -218,7 +218,7 @@ class Duel:
         return f"duel of two numbers, {self.game.name} game" + (f", R1 penalty {self.r1:g}" if self.r1 else "")
 
 
-def alternating(field: Duel, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+def alternating(field: DiracGAN, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     """One step each, the critic first, the generator against the new critic: a method for ``dynamics.solve``."""
     theta, psi = x.unbind(1)
     psi = psi + dt * field(x, t)[:, 1]
@@ -250,7 +250,7 @@ def invert(generator: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.1, s
     optimizer = torch.optim.Adam([z], lr)
     generator.eval()
     try:
-        with still(generator), torch.enable_grad():
+        with frozen(generator), torch.enable_grad():
             for step in range(steps):
                 optimizer.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
                 error = flat(generator(z) - target).square().mean(1)

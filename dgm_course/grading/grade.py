@@ -9,8 +9,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from ..teach.homework import NOT_YET, Exercise, Expected, Verdict, exercise
-from .notebooks import Asked, Book, Found, Unreadable, asked, find, imports, is_stub, needed, read, wanted
-from .pool import Bench, Outcome, Worker, bare
+from .notebooks import AnswerCell, ExerciseCell, Notebook, Unreadable, asked, find, imports, is_stub, needed, read, wanted
+from .pool import Outcome, Worker, Workspace, bare
 from .sandbox import Limits
 from .submissions import Refused, Submission, contents
 from .worker import Job
@@ -24,7 +24,7 @@ class Assignment:
     """A notebook that was handed out: its exercises, and the imports on which their cells rely."""
 
     name: str
-    asked: tuple[Asked, ...]
+    asked: tuple[ExerciseCell, ...]
     imports: tuple[str, ...]
 
     @classmethod
@@ -83,7 +83,7 @@ class Grader:
 
     def grade(self, everybody: Sequence[Submission]) -> Iterator[Graded]:
         """A `Graded` for each submission, in their order, each as soon as it and those before it are done."""
-        bench = Bench([case for expected in self.expected.values() for case in expected.cases])
+        bench = Workspace([case for expected in self.expected.values() for case in expected.cases])
         idle: SimpleQueue[Worker] = SimpleQueue()
         staff = [Worker(bench) for _ in range(self.workers)]
         for worker in staff:
@@ -122,7 +122,7 @@ class Grader:
         tasks = [exercise(one.id) for assignment in self.assignments for one in assignment.asked]
         return Graded(submission.student, tuple(Mark(task, 0, Verdict("wrong", why)) for task in tasks), (why,))
 
-    def _mark(self, one: Asked, assignment: Assignment, found: dict[str, Found], prelude: tuple[str, ...],
+    def _mark(self, one: ExerciseCell, assignment: Assignment, found: dict[str, AnswerCell], prelude: tuple[str, ...],
               worker: Worker) -> Mark:
         task, cell = exercise(one.id), found[one.id]
         if cell.reason:
@@ -140,7 +140,7 @@ class Grader:
         return Mark(task, task.points * verdict.passed, verdict, notes, cell.source, outcome.said, outcome.held)
 
 
-def handed_in(submission: Submission) -> tuple[list[Book], list[str]]:
+def handed_in(submission: Submission) -> tuple[list[Notebook], list[str]]:
     """The notebooks that can be read, and a sentence for each that cannot."""
     try:
         files = contents(submission.path)
@@ -155,11 +155,11 @@ def handed_in(submission: Submission) -> tuple[list[Book], list[str]]:
     return books, troubles
 
 
-def _before(one: Asked, others: Sequence[Asked], found: dict[str, Found]) -> dict[str, str]:
+def _before(one: ExerciseCell, others: Sequence[ExerciseCell], found: dict[str, AnswerCell]) -> dict[str, str]:
     """The cells of earlier exercises that a cell needs, those first that others need."""
     order: dict[str, str] = {}
 
-    def visit(task: Asked, path: tuple[str, ...]) -> None:
+    def visit(task: ExerciseCell, path: tuple[str, ...]) -> None:
         for other in needed(found[task.id].source, task, others):
             if other.id not in path and other.id not in order and found[other.id].source:
                 visit(other, (*path, other.id))

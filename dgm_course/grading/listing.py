@@ -23,7 +23,7 @@ def homework(topic: str | None = None) -> Iterator[str]:
     yield f"{'':5} {'exercise':{width}} points hints {'refused' if banks else '':7}  asked"
     for task in chosen:
         proven = str(banks[task.id]) if task.id in banks else "?" if banks else ""
-        yield f"{task.number:5} {task.id:{width}} {task.points:6} {_hints(task):5} {proven:>7}  {task.asks}"
+        yield f"{task.number:5} {task.id:{width}} {task.points:6} {_hints(task):5} {proven:>7}  {task.prompt}"
     points = sum(task.points for task in chosen)
     yield f"{len(chosen)} exercises, {points} points, {sum(map(_hints, chosen))} hints of their own."
     refused = sum(banks.get(task.id, 0) for task in chosen)
@@ -33,7 +33,7 @@ def homework(topic: str | None = None) -> Iterator[str]:
 
 def _hints(task: Exercise) -> int:
     """Sentences of the exercise's own: one for each known slip, and the second hint."""
-    return len({hint for hint, _ in task.slips}) + bool(task.more)
+    return len({hint for hint, _ in task.mistakes}) + bool(task.more)
 
 
 def proofs() -> Mapping[str, int]:

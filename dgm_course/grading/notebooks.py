@@ -30,7 +30,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Book:
+class Notebook:
     """A notebook: its file's name and its cells."""
 
     name: str
@@ -38,7 +38,7 @@ class Book:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExerciseCell:
     """What one exercise looks like where it is handed out: mark, function, stub and check cell."""
 
     id: str
@@ -52,7 +52,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Found:
+class AnswerCell:
     """The cell that counts (or the reason why there is none), and remarks for the report."""
 
     source: str = ""
@@ -60,7 +60,7 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def read(name: str, content: bytes) -> Book:
+def read(name: str, content: bytes) -> Notebook:
     """The cells of a notebook of format 4; an Unreadable with a sentence for anything else."""
     try:
         data = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse)
@@ -74,7 +74,7 @@ def read(name: str, content: bytes) -> Book:
     cells = data.get("cells")
     if not isinstance(cells, list):
         raise Unreadable(f"{name} is no notebook: it has no list of cells.")
-    return Book(name, tuple(_cell(cell) for cell in cells if isinstance(cell, dict)))
+    return Notebook(name, tuple(_cell(cell) for cell in cells if isinstance(cell, dict)))
 
 
 def _refuse(word: str) -> None:
@@ -94,7 +94,7 @@ def _cell(cell: dict) -> Cell:
 
 # --- what is asked
 
-def asked(book: Book) -> tuple[Asked, ...]:
+def asked(book: Notebook) -> tuple[ExerciseCell, ...]:
     """The exercises of a notebook as it is handed out, in order, from its check cells."""
     stubs = {cell.mark: cell.source for cell in book.cells if cell.kind == "code" and cell.mark}
     found = []
@@ -109,11 +109,11 @@ def asked(book: Book) -> tuple[Asked, ...]:
                     f"{book.name} has something written into exercise {call.args[0].value}, so it is not as it was handed "
                     f"out: take it back (`git restore notebooks/{book.name}`), or name the folder that you released "
                     "(`--notebooks class/notebooks`).")
-            found.append(Asked(call.args[0].value, call.args[1].id, stub, cell.source))
+            found.append(ExerciseCell(call.args[0].value, call.args[1].id, stub, cell.source))
     return tuple(found)
 
 
-def imports(books: Sequence[Book]) -> tuple[str, ...]:
+def imports(books: Sequence[Notebook]) -> tuple[str, ...]:
     """Every import statement at the top level of code cells, one name a line: cells rely on those of the set-up cell."""
     lines = (line for book in books for cell in book.cells if cell.kind == "code" for line in _imports(cell.source))
     return tuple(dict.fromkeys(lines))
@@ -135,7 +135,7 @@ def wanted(lines: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
 
 # --- what was handed in
 
-def find(books: Sequence[Book], task: Asked) -> Found:
+def find(books: Sequence[Notebook], task: ExerciseCell) -> AnswerCell:
     """The cell of one exercise in all notebooks of a student."""
     notes: list[str] = []
     answers = {}
@@ -145,32 +145,32 @@ def find(books: Sequence[Book], task: Asked) -> Found:
             answers.setdefault(_form(source), (book.name, source))
     filled = {form: answer for form, answer in answers.items() if form != _form(task.stub)} or answers
     if not filled:
-        return Found(reason="No cell for this exercise was handed in.", notes=tuple(notes))
+        return AnswerCell(reason="No cell for this exercise was handed in.", notes=tuple(notes))
     if len(filled) > 1:
         names = " and ".join(name for name, _ in filled.values())
-        return Found(reason=f"Different answers were handed in, in {names}: one is wanted.", notes=tuple(notes))
+        return AnswerCell(reason=f"Different answers were handed in, in {names}: one is wanted.", notes=tuple(notes))
     ((_, source),) = filled.values()
-    return Found(source, notes=tuple(notes))
+    return AnswerCell(source, notes=tuple(notes))
 
 
-def _of_the_lecture(books: Sequence[Book], task: Asked) -> Sequence[Book]:
+def _of_the_lecture(books: Sequence[Notebook], task: ExerciseCell) -> Sequence[Notebook]:
     """The notebooks with marks of the exercise's lecture, else all: another lecture may use the same name for its own."""
     lecture = f"{task.mark.partition('-')[0]}-"
     return [book for book in books if any(cell.mark.startswith(lecture) for cell in book.cells)] or books
 
 
-def is_stub(source: str, task: Asked) -> bool:
+def is_stub(source: str, task: ExerciseCell) -> bool:
     """Whether the cell is still as it was handed out, layout and comments aside."""
     return _form(source) == _form(task.stub)
 
 
-def needed(source: str, task: Asked, others: Sequence[Asked]) -> list[Asked]:
+def needed(source: str, task: ExerciseCell, others: Sequence[ExerciseCell]) -> list[ExerciseCell]:
     """The earlier exercises whose functions a cell calls."""
     names = {node.id for node in ast.walk(_parsed(plain(source))) if isinstance(node, ast.Name)}
     return [other for other in others if other.function in names and other.id != task.id]
 
 
-def _in_book(book: Book, task: Asked, notes: list[str]) -> str | None:
+def _in_book(book: Notebook, task: ExerciseCell, notes: list[str]) -> str | None:
     """The cell by its mark (the last of several); where that is missing or unfilled, the last that defines the function."""
     marked = [cell for cell in book.cells if cell.mark == task.mark]
     code = [cell.source for cell in marked if cell.kind == "code"]

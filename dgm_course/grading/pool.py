@@ -20,11 +20,11 @@ from pathlib import Path
 from ..teach.homework import Case, Observation, unpack
 from . import worker_package
 from .messages import decode, receive, send
-from .sandbox import Limits, Yard, usual_folders
+from .sandbox import Limits, SandboxPaths, usual_folders
 from .worker import Job
 
-ROOTS = [("grading.worker", "main"), ("grading.worker", "Job"), ("grading.sandbox", "Limits"), ("grading.sandbox", "Yard"),
-         ("teach.homework.cases", "Case"), ("teach.homework.cases", "Watch")]
+ROOTS = [("grading.worker", "main"), ("grading.worker", "Job"), ("grading.sandbox", "Limits"), ("grading.sandbox", "SandboxPaths"),
+         ("teach.homework.cases", "Case"), ("teach.homework.cases", "ObserveSpec")]
 START, SLACK = 300.0, 20.0
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from dgm_course.grading.worker import main; main()"
 ENDINGS = {
@@ -47,7 +47,7 @@ class Outcome:
     said: str = ""
 
 
-class Bench:
+class Workspace:
     """Folders that workers share for one run of the grader: the sieved package, and the yard where pens stand."""
 
     def __init__(self, cases: Iterable[Case]) -> None:
@@ -57,7 +57,7 @@ class Bench:
         yard.mkdir()
         for folder in (self.folder, self.package, yard):
             folder.chmod(0o755)
-        self.yard = Yard(str(yard), usual_folders([str(self.package), *_where_torch_is()]), _where_the_course_is())
+        self.yard = SandboxPaths(str(yard), usual_folders([str(self.package), *_where_torch_is()]), _where_the_course_is())
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -92,7 +92,7 @@ def _where_the_course_is() -> tuple[str, ...]:
 class Worker:
     """One template process and the pipe to it; started again whenever it fails."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Workspace) -> None:
         self.bench, self.process = bench, None
 
     def ask(self, job: Job) -> Outcome:

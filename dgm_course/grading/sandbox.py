@@ -46,7 +46,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Yard:
+class SandboxPaths:
     """Where pens stand: a folder for their roots, the folders that may be seen in there, those that must not."""
 
     root: str
@@ -58,9 +58,9 @@ def unshare() -> set[str]:
     """Cut this process and its children off, as far as the system allows: the first of several ways that works."""
     if not sys.platform.startswith("linux"):
         return set()
-    apart = NEWNS | NEWPID | NEWNET | NEWIPC | NEWUTS
+    isolated = NEWNS | NEWPID | NEWNET | NEWIPC | NEWUTS
     user, group = os.geteuid(), os.getegid()
-    for flags in (apart, apart | NEWUSER, NEWNET | NEWUSER, NEWNET):
+    for flags in (isolated, isolated | NEWUSER, NEWNET | NEWUSER, NEWNET):
         if _libc().unshare(flags) == 0:
             if flags & NEWUSER:
                 _map_user(user, group)
@@ -69,17 +69,17 @@ def unshare() -> set[str]:
     return set()
 
 
-def close(yard: Yard, limits: Limits, apart: set[str], uid: int) -> set[str]:
+def close(yard: SandboxPaths, limits: Limits, isolated: set[str], uid: int) -> set[str]:
     """In the child, before anything of the student's: view, limits, user. Returns which words hold."""
-    held = {"process", *(apart & {"network"})}
+    held = {"process", *(isolated & {"network"})}
     memory = limits.memory + _address_space()
-    if "files" in apart and _tried(lambda: _view(yard, limits, uid)):
+    if "files" in isolated and _tried(lambda: _view(yard, limits, uid)):
         held |= {"files", "processes"}  # the view holds a /proc of its own, or none
     else:
         os.chdir(yard.root)
     if _tried(lambda: _limit(limits, memory)):
         held.add("limits")
-    if _tried(lambda: _lower(uid, "own user" in apart)) and ("own user" not in apart or "files" in held):
+    if _tried(lambda: _lower(uid, "own user" in isolated)) and ("own user" not in isolated or "files" in held):
         held.add("user")
     os.umask(0o077)
     os.environ.clear()
@@ -152,7 +152,7 @@ def _address_space() -> int:
 
 # --- the view
 
-def _view(yard: Yard, limits: Limits, uid: int) -> None:
+def _view(yard: SandboxPaths, limits: Limits, uid: int) -> None:
     """A root of our own in memory: the visible folders read-only, /proc of our own processes, /dev/null, an empty home."""
     _ask(_libc().unshare(NEWNS))  # once more, so that the guard keeps its own view and can clear up
     _mount("none", "/", "", REC | PRIVATE)

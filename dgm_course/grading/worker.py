@@ -24,10 +24,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..teach.homework.cases import Case, Watch, pack
+from ..teach.homework.cases import Case, ObserveSpec, pack
 from ..teach.homework.observe import observe, warm_up
 from .messages import encode, receive, send
-from .sandbox import Limits, Yard, close, unshare
+from .sandbox import Limits, SandboxPaths, close, unshare
 
 FIRST_USER, USERS = 61184, 4000  # numbers that belong to nobody; several guards at a time have several of them
 
@@ -40,9 +40,9 @@ class Job:
     prelude: tuple[str, ...]  # single import statements; one that fails makes its name say so when used
     function: str
     cases: tuple[Case, ...]
-    watch: Watch
+    watch: ObserveSpec
     limits: Limits
-    yard: Yard
+    yard: SandboxPaths
 
 
 def main() -> None:
@@ -51,31 +51,31 @@ def main() -> None:
     warm_up()
     send(1, b"ready")
     while os.read(0, 1):
-        guard = os.fork()
-        if guard == 0:
+        supervisor = os.fork()
+        if supervisor == 0:
             with contextlib.suppress(BaseException):
-                _guard()
+                _supervisor()
             os._exit(0)
-        os.waitpid(guard, 0)
+        os.waitpid(supervisor, 0)
 
 
 # --- the guard
 
-def _guard() -> None:
+def _supervisor() -> None:
     job: Job = pickle.loads(receive(0))  # from the grader itself
-    apart = unshare()
+    isolated = unshare()
     user = FIRST_USER + os.getpid() % USERS
     yard = replace(job.yard, root=_folder(job.yard.root, user))
     results, outputs, news = os.pipe(), os.pipe(), os.pipe()
-    prisoner = os.fork()
-    if prisoner == 0:
+    child = os.fork()
+    if child == 0:
         with contextlib.suppress(BaseException):
-            _prisoner(replace(job, yard=yard), apart, user, (outputs[1], results[1], news[1]))
+            _child(replace(job, yard=yard), isolated, user, (outputs[1], results[1], news[1]))
         os._exit(0)
     for pipe in (results, outputs, news):
         os.close(pipe[1])
     held = _all_of(news[0])
-    ended, result, said = _watch(prisoner, results[0], outputs[0], job.limits)
+    ended, result, said = _watch(child, results[0], outputs[0], job.limits)
     _sweep(user)
     shutil.rmtree(yard.root, ignore_errors=True)
     header = {"ended": ended, "held": held.decode().split(), "said": said[-2000:].decode("utf-8", "replace")}
@@ -98,7 +98,7 @@ def _all_of(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _watch(prisoner: int, results: int, outputs: int, limits: Limits) -> tuple[str, bytes, bytes]:
+def _watch(child: int, results: int, outputs: int, limits: Limits) -> tuple[str, bytes, bytes]:
     """Read both pipes until the prisoner ends or breaks a limit; how it ended, the result, what it printed."""
     came = {results: bytearray(), outputs: bytearray()}
     most = {results: (limits.result, "result"), outputs: (limits.output, "output")}
@@ -114,12 +114,12 @@ def _watch(prisoner: int, results: int, outputs: int, limits: Limits) -> tuple[s
                     selector.unregister(fd)
                 elif len(came[fd]) > most[fd][0]:
                     ended = most[fd][1]
-            status = status if status is not None else _ended(prisoner)
+            status = status if status is not None else _ended(child)
             if status is not None and not readable:
                 ended = ended or _cause(status)
             elif time.monotonic() > deadline:
                 ended = ended or "wall"
-    _kill(prisoner, waited=status is not None)
+    _kill(child, waited=status is not None)
     for fd in came:
         _rest(fd, came[fd], most[fd][0])
     return ended, bytes(came[results][:limits.result]), bytes(came[outputs][:limits.output])
@@ -142,8 +142,8 @@ def _rest(fd: int, into: bytearray, most: int) -> None:
             into += part
 
 
-def _ended(prisoner: int) -> int | None:
-    pid, status = os.waitpid(prisoner, os.WNOHANG)
+def _ended(child: int) -> int | None:
+    pid, status = os.waitpid(child, os.WNOHANG)
     return status if pid else None
 
 
@@ -154,14 +154,14 @@ def _cause(status: int) -> str:
     return "done"
 
 
-def _kill(prisoner: int, waited: bool) -> None:
+def _kill(child: int, waited: bool) -> None:
     """The whole group; where the prisoner was the first of its namespace, everything in there dies with it."""
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(OSError):
-            kill(prisoner, signal.SIGKILL)
+            kill(child, signal.SIGKILL)
     if not waited:
         with contextlib.suppress(OSError):
-            os.waitpid(prisoner, 0)
+            os.waitpid(child, 0)
 
 
 def _sweep(user: int) -> None:
@@ -189,11 +189,11 @@ def _running(user: int) -> Iterator[int]:
 
 # --- the prisoner
 
-def _prisoner(job: Job, apart: set[str], user: int, pipes: tuple[int, int, int]) -> None:
+def _child(job: Job, isolated: set[str], user: int, pipes: tuple[int, int, int]) -> None:
     """Give up every right, say what is held, and only then touch the student's code."""
     os.setsid()
     output, result, news = _only(pipes)
-    held = close(job.yard, job.limits, apart, user)
+    held = close(job.yard, job.limits, isolated, user)
     os.write(news, " ".join(sorted(held)).encode())
     os.close(news)
     os.dup2(output, 1), os.dup2(output, 2), os.close(output)

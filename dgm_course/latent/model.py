@@ -4,7 +4,7 @@
 
 The first stage is trained first and then frozen: it decides what may be forgotten.  The second stage, a generator of
 codes, decides what is likely, and works where there are fewer numbers.  Flow matching and diffusion want codes of real
-numbers (`Rescaled`, so that they have unit size), an autoregressive model wants whole ones: to this class it is one.
+numbers (`ScaledModel`, so that they have unit size), an autoregressive model wants whole ones: to this class it is one.
 
 What is lost is the likelihood of pictures: the generator's log p(codes) is exact or bounded as ever, but of codes.
 """
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_some
-from ..training.gpu import steady
+from ..training.gpu import graph_safe
 from .stages import FirstStage
 
 
@@ -35,9 +35,9 @@ class Latent(nn.Module):
         self.generator = generator
 
     @property
-    def steady(self) -> bool:
+    def graph_safe(self) -> bool:
         """Whether a GPU may replay a training step: where it may replay the generator's."""
-        return steady(self.generator)
+        return graph_safe(self.generator)
 
     def train(self, mode: bool = True) -> Latent:
         """The generator changes its mode; the first stage stays as it is used, so that no codebook or norm learns."""
@@ -55,9 +55,9 @@ class Latent(nn.Module):
         """Pictures of codes.  (B, *grid) -> (B, *event)"""
         return self.stage.decode(codes)
 
-    def loss(self, x: Tensor, *told: Any) -> Tensor:
+    def loss(self, x: Tensor, *condition: Any) -> Tensor:
         """The generator's loss on the codes of x; what else is told (labels) goes through.  x (B, *event) -> ()"""
-        return self.generator.loss(self.encode(x), *told)
+        return self.generator.loss(self.encode(x), *condition)
 
     def sample(self, *how: Any, **more: Any) -> Tensor:
         """decode(generator.sample(...)): the arguments are the generator's own.  -> (n, *event)"""
@@ -68,10 +68,10 @@ class Latent(nn.Module):
         way = self.generator.trajectory(*how, **more)
         return torch.stack([self.decode(codes) for codes in way])
 
-    def given(self, *condition: Any) -> Latent:
-        """The same with its class, and guidance, fixed (as the generator's `given`); weights are shared."""
+    def with_label(self, *condition: Any) -> Latent:
+        """The same with its class, and guidance, fixed (as the generator's `with_label`); weights are shared."""
         twin = copy.copy(self)
-        twin._modules = {**self._modules, "generator": self.generator.given(*condition)}
+        twin._modules = {**self._modules, "generator": self.generator.with_label(*condition)}
         return twin
 
     def __repr__(self) -> str:

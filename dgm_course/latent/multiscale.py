@@ -27,7 +27,7 @@ class Round(NamedTuple):
     total: Tensor
 
 
-class Quantized(NamedTuple):
+class MultiScaleQuantized(NamedTuple):
     """What the scales make of z (B, C, h, w): what the decoder gets, the codes (B, L), and two costs, (B,) each."""
 
     z_q: Tensor
@@ -36,7 +36,7 @@ class Quantized(NamedTuple):
     commitment: Tensor
 
 
-def shrink(z: Tensor, side: int) -> Tensor:
+def average_pool(z: Tensor, side: int) -> Tensor:
     """The means over side × side areas.  (B, C, h, w) -> (B, C, side, side)"""
     return F.adaptive_avg_pool2d(z, side)
 
@@ -59,24 +59,24 @@ class Smooth(nn.Module):
         return 0.5 * h + 0.5 * self.look(h)
 
 
-class Scales(nn.Module):
+class MultiScaleQuantizer(nn.Module):
     """A codebook of many scales, for use where a codebook is used: z -> L codes, coarse ones first -> Σ_k φ_k(up(e_(c_k))).
 
     codebook: an object with vectors (K, C), size, codes, lookup and learn (`vq.Codebook`).  sides: of the grids, rising, the
-    last being that of z.  smooth: φ_k, one module a scale, or None for none.  hide: share of the training samples of which
+    last being that of z.  smooth: φ_k, one module a scale, or None for none.  drop_prob: share of the training samples of which
     the decoder gets the first rounds alone, a random number of them; so it learns what to make of an unfinished sum."""
 
     def __init__(self, codebook: nn.Module, sides: Sequence[int] = (1, 2, 3, 5, 7),
-                 smooth: Sequence[nn.Module] | None = None, hide: float = 0.0) -> None:
+                 smooth: Sequence[nn.Module] | None = None, drop_prob: float = 0.0) -> None:
         super().__init__()
         self.sides = tuple(sides)
         if not self.sides or min(self.sides) < 1 or any(a >= b for a, b in zip(self.sides, self.sides[1:])):
             raise ValueError(f"sides are {self.sides}: expected rising whole numbers, such as (1, 2, 3, 5, 7).")
         if smooth is not None and len(smooth) != len(self.sides):
             raise ValueError(f"smooth holds {len(smooth)} modules for {len(self.sides)} scales: expected one a scale.")
-        if not 0 <= hide < 1:
-            raise ValueError(f"hide is {hide}: expected a share, at least 0 and below 1.")
-        self.codebook, self.hide = codebook, hide
+        if not 0 <= drop_prob < 1:
+            raise ValueError(f"drop_prob is {drop_prob}: expected a share, at least 0 and below 1.")
+        self.codebook, self.drop_prob = codebook, drop_prob
         self.smooth = nn.ModuleList(smooth if smooth is not None else [nn.Identity() for _ in self.sides])
         self.counts = [side**2 for side in self.sides]
 
@@ -100,7 +100,7 @@ class Scales(nn.Module):
         self._expect_codes(codes)
         return [part.view(-1, side, side) for part, side in zip(codes.split(self.counts, 1), self.sides)]
 
-    def raised(self, codes: Tensor, k: int) -> Tensor:
+    def upsampled(self, codes: Tensor, k: int) -> Tensor:
         """φ_k(up(e_c)): what the codes of scale k add.  codes (B, s, s) -> (B, C, h, w)"""
         return self.smooth[k](grow(self.codebook.lookup(codes), self.sides[-1]))
 
@@ -108,9 +108,9 @@ class Scales(nn.Module):
         """f̂ ← f̂ + φ_k(up(e_(c_k))), one round after the other.  z (B, C, h, w)             (lecture 14, VAR, stage 1)"""
         total = torch.zeros_like(z)
         for k, side in enumerate(self.sides):
-            rest = shrink(z - total.detach(), side)
+            rest = average_pool(z - total.detach(), side)
             codes = self.codebook.codes(rest)
-            total = total + self.raised(codes, k)
+            total = total + self.upsampled(codes, k)
             yield Round(rest, codes, total)
 
     def codes(self, z: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class Scales(nn.Module):
         """The sums of the first k scales, k = 1 ... S.  codes (B, L) -> [(B, C, h, w), ...]"""
         sums: list[Tensor] = []
         for k, part in enumerate(self.split(codes)):
-            more = self.raised(part, k)
+            more = self.upsampled(part, k)
             sums.append(sums[-1] + more if sums else more)
         return sums
 
@@ -129,25 +129,25 @@ class Scales(nn.Module):
         """The sum of all scales: what the decoder gets.  codes (B, L) -> (B, C, h, w)"""
         return self.partial(codes)[-1]
 
-    def forward(self, z: Tensor) -> Quantized:
+    def forward(self, z: Tensor) -> MultiScaleQuantized:
         """Quantize, and in training mode let the codebook learn from all rounds at once.  z (B, C, h, w)
 
         Both costs are means over the rounds: every unfinished sum should be near z, so that coarse scales say much."""
         found = list(self.rounds(expect_some(self._expect(z), "z").detach()))
         totals = torch.stack([each.total for each in found])
         apart = lambda a, b: (a - b).square().flatten(2).sum(2).mean(0)
-        chosen = self._cut(totals) if self.training and self.hide else totals[-1]
+        chosen = self._cut(totals) if self.training and self.drop_prob else totals[-1]
         if self.training:
             rows = torch.cat([each.rest.movedim(1, -1).flatten(0, -2) for each in found])
             self.codebook.learn(rows, torch.cat([each.codes.flatten() for each in found]))
-        return Quantized(z + (chosen - z).detach(), torch.cat([each.codes.flatten(1) for each in found], 1),
+        return MultiScaleQuantized(z + (chosen - z).detach(), torch.cat([each.codes.flatten(1) for each in found], 1),
                          apart(z.detach()[None], totals), apart(z[None], totals.detach()))
 
     def _cut(self, totals: Tensor) -> Tensor:
-        """The last sum, and of a share ``hide`` of the samples an earlier one.  (S, B, C, h, w) -> (B, C, h, w)"""
+        """The last sum, and of a share ``drop_prob`` of the samples an earlier one.  (S, B, C, h, w) -> (B, C, h, w)"""
         scales, n = totals.shape[:2]
         early = torch.randint(scales, (n,), device=totals.device)
-        last = torch.where(torch.rand(n, device=totals.device) < self.hide, early, scales - 1)
+        last = torch.where(torch.rand(n, device=totals.device) < self.drop_prob, early, scales - 1)
         return totals[last, torch.arange(n, device=totals.device)]
 
     def _expect(self, z: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def centres(sides: Sequence[int]) -> Tensor:
     return torch.cat([torch.cartesian_prod(middle(side), middle(side)).view(-1, 2) for side in sides])
 
 
-def same_or_coarser(sides: Sequence[int]) -> Tensor:
+def block_causal_mask(sides: Sequence[int]) -> Tensor:
     """The block-causal mask: True where the column's scale is not finer than the row's.  -> (L, L) booleans
 
     A place sees its whole own scale, since the input there is made of coarser scales alone.    (lecture 14, VAR, stage 2)"""

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_batch
-from ..training.gpu import steady
+from ..training.gpu import graph_safe
 
 
-class Rescaling(nn.Module):
+class LatentScaler(nn.Module):
     """z' = (z − mean) / std, and back.  mean, std: of any shape that broadcasts over one code, such as () or (C, 1, 1)."""
 
     def __init__(self, mean: Tensor | float, std: Tensor | float) -> None:
@@ -34,7 +34,7 @@ class Rescaling(nn.Module):
         self.register_buffer("std", std.clone())
 
     @classmethod
-    def of(cls, codes: Tensor, axes: Sequence[int] | None = None) -> Rescaling:
+    def of(cls, codes: Tensor, axes: Sequence[int] | None = None) -> LatentScaler:
         """Measured on codes (N, C, *grid): one mean and one std a channel.
 
         axes: over which of the codes' axes to average; by default all but the channels, (0, 2, 3); or all."""
@@ -53,7 +53,7 @@ class Rescaling(nn.Module):
         return cls(mean.reshape(shape), var.sqrt().reshape(shape))
 
     @classmethod
-    def blank(cls, channels: int, axes: int = 2) -> Rescaling:
+    def blank(cls, channels: int, axes: int = 2) -> LatentScaler:
         """One that changes nothing, in the shape of a measured one: to be loaded into.  (channels, 1, ..., 1)"""
         return cls(torch.zeros(channels, *[1] * axes), torch.ones(channels, *[1] * axes))
 
@@ -83,24 +83,24 @@ class Rescaling(nn.Module):
         return f"{self.mean.numel()} means, std {low:.3g} to {high:.3g}"
 
 
-class Rescaled(nn.Module):
+class ScaledModel(nn.Module):
     """A generator of codes of any size, made of a generator of numbers of unit size.
 
     generator: whatever learns and samples events of the codes' shape: its `loss` is asked about rescaled codes, and what it
-    samples is scaled back.  `given` and `trajectory` are there where the generator has them."""
+    samples is scaled back.  `with_label` and `trajectory` are there where the generator has them."""
 
-    def __init__(self, generator: nn.Module, rescaling: Rescaling) -> None:
+    def __init__(self, generator: nn.Module, rescaling: LatentScaler) -> None:
         super().__init__()
         self.generator, self.rescaling = generator, rescaling
 
     @property
-    def steady(self) -> bool:
+    def graph_safe(self) -> bool:
         """Whether a GPU may replay a training step: where it may replay the generator's."""
-        return steady(self.generator)
+        return graph_safe(self.generator)
 
-    def loss(self, codes: Tensor, *told: Any) -> Tensor:
-        """The generator's loss on rescaled codes; `told` (source, labels) goes through as it is.  codes (B, C, *grid)"""
-        return self.generator.loss(self.rescaling(codes), *told)
+    def loss(self, codes: Tensor, *condition: Any) -> Tensor:
+        """The generator's loss on rescaled codes; `condition` (source, labels) goes through as it is.  codes (B, C, *grid)"""
+        return self.generator.loss(self.rescaling(codes), *condition)
 
     def sample(self, *how: Any, **more: Any) -> Tensor:
         """The generator's sample, scaled back to the size of codes; its arguments are the generator's."""
@@ -111,10 +111,10 @@ class Rescaled(nn.Module):
         way = self.generator.trajectory(*how, **more)
         return self.rescaling.inverse(way.flatten(0, 1)).view(way.shape)
 
-    def given(self, *condition: Any) -> Rescaled:
+    def with_label(self, *condition: Any) -> ScaledModel:
         """The same with its class, and guidance, fixed; weights are shared."""
         twin = copy.copy(self)
-        twin._modules = {**self._modules, "generator": self.generator.given(*condition)}
+        twin._modules = {**self._modules, "generator": self.generator.with_label(*condition)}
         return twin
 
     def __repr__(self) -> str:

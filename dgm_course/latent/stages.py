@@ -3,7 +3,7 @@
     encode: x (B, *event) -> codes        decode: codes -> x (B, *event)        rebuild: x -> (its own loss, x̂)
 
 A generator of codes needs the first two.  The adversarial game that sharpens a first stage needs the third, and the last
-layer of the decoder.  `Continuous` asks a VAE (its codes are real numbers, the means of q(z | x)), `Discrete` a VQ-VAE (its
+layer of the decoder.  `VAEStage` asks a VAE (its codes are real numbers, the means of q(z | x)), `VQStage` a VQ-VAE (its
 codes are whole numbers); neither has weights of its own.
 """
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_batch, expect_some
-from ..training.diagnostics import Symptom
+from ..training.diagnostics import Diagnostic
 
 
 class Rebuilt(NamedTuple):
@@ -54,12 +54,12 @@ class FirstStage(nn.Module):
         """Its own loss alone: training without a game."""
         return self.rebuild(x).loss
 
-    def symptoms(self, x: Tensor) -> list[Symptom]:
+    def symptoms(self, x: Tensor) -> list[Diagnostic]:
         """What ails the autoencoder, where it can say.  x (B, *event)"""
         return self.model.symptoms(x) if hasattr(self.model, "symptoms") else []
 
     @torch.no_grad()
-    def again(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor) -> Tensor:
         """x, through its codes and back; nothing is learned from it.  (B, *event) -> the same"""
         return self.decode(self.encode(x))
 
@@ -72,7 +72,7 @@ class FirstStage(nn.Module):
         return f"{type(self).__name__} first stage: {self.model!r}"
 
 
-class Continuous(FirstStage):
+class VAEStage(FirstStage):
     """A VAE, whose KL is usually weighed so low that its codes say nearly everything.       (latent diffusion, KL-reg)
 
     model: `encode(x)` and `decode(z)` give distributions, `kl(q, z)` and `kl_weight` are there, as for `vae.VAE`."""
@@ -94,7 +94,7 @@ class Continuous(FirstStage):
         return Rebuilt((self.model.kl_weight * self.model.kl(q, z) - p.log_prob(x)).mean(), p.mean)
 
 
-class Discrete(FirstStage):
+class VQStage(FirstStage):
     """A VQ-VAE: codes are whole numbers, and the gradient steps over them.                         (lecture 5; VQGAN)
 
     model: `encode(x)` gives codes, `decode(codes)` a distribution, `quantize(x)` z_q and two costs, as for `vq.VQVAE`."""

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..core.checks import expect_labels, expect_some
 from ..core.tensors import parameter_count, threads_for
 from ..nets.transformer import Llama
-from .multiscale import Scales, same_or_coarser, shrink
+from .multiscale import MultiScaleQuantizer, average_pool, block_causal_mask
 
 
 class VAR(nn.Module):
@@ -28,9 +28,9 @@ class VAR(nn.Module):
     scales: the finished tokeniser's, of which a frozen copy is kept; net: over its L places; classes: labels, at least 1;
     drop: share of the training samples whose label is kept back.  Without a label it models all classes together."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
-    def __init__(self, scales: Scales, net: Llama, classes: int = 10, drop: float = 0.1) -> None:
+    def __init__(self, scales: MultiScaleQuantizer, net: Llama, classes: int = 10, drop: float = 0.1) -> None:
         super().__init__()
         if net.length != scales.length:
             raise ValueError(f"the net has {net.length} places and the scales {scales.length} codes: expected as many.")
@@ -40,20 +40,20 @@ class VAR(nn.Module):
             raise ValueError(f"classes is {classes} and drop {drop}: expected at least 1 class, and a share below 1.")
         self.scales, self.net = copy.deepcopy(scales).requires_grad_(False), net
         self.classes, self.drop = classes, drop
-        self.told = nn.Parameter(0.02 * torch.randn(classes + 1, net.width))  # the last row: no class is told
-        self.enter = nn.Linear(scales.vectors.shape[1], net.width)
+        self.label_embedding = nn.Parameter(0.02 * torch.randn(classes + 1, net.width))  # the last row: no class is told
+        self.in_proj = nn.Linear(scales.vectors.shape[1], net.width)
         self.level = nn.Parameter(0.02 * torch.randn(len(scales.sides), net.width))
-        self.leave = nn.Linear(net.width, scales.size)
-        self.register_buffer("allowed", same_or_coarser(scales.sides), persistent=False)
+        self.out_proj = nn.Linear(net.width, scales.size)
+        self.register_buffer("allowed", block_causal_mask(scales.sides), persistent=False)
 
     def start(self, label: Tensor) -> Tensor:
         """The start token: the class, in place of the sum of no scales.  label (B,) -> (B, 1, width)"""
-        return self.told[label][:, None] + self.level[0]
+        return self.label_embedding[label][:, None] + self.level[0]
 
     def seen(self, total: Tensor, k: int) -> Tensor:
         """The input at scale k: the sum of the coarser ones, shrunk to its size.  (B, C, h, w) -> (B, s², width)"""
-        small = shrink(total, self.scales.sides[k])
-        return self.enter(small.flatten(2).mT) + self.level[k]
+        small = average_pool(total, self.scales.sides[k])
+        return self.in_proj(small.flatten(2).mT) + self.level[k]
 
     def forward(self, codes: Tensor, y: Tensor | int | None = None) -> Tensor:
         """Logits of every code, all scales in one masked pass.  codes (B, L), y () or (B,) labels -> (B, L, K)"""
@@ -62,7 +62,7 @@ class VAR(nn.Module):
     def _logits(self, codes: Tensor, label: Tensor) -> Tensor:
         sums = self.scales.partial(codes)
         later = [self.seen(total, k) for k, total in enumerate(sums[:-1], 1)]
-        return self.leave(self.net(torch.cat([self.start(label), *later], 1), self.allowed))
+        return self.out_proj(self.net(torch.cat([self.start(label), *later], 1), self.allowed))
 
     def log_prob(self, codes: Tensor, y: Tensor | int | None = None) -> Tensor:
         """log p(codes | y) = Σ over scales and places, exact, in nats.  codes (B, L) -> (B,)"""
@@ -87,10 +87,10 @@ class VAR(nn.Module):
         guidance: w in free + w (told − free); 1 is the model itself, and then no second pass is made."""
         if n < 0 or not 0 < temperature < math.inf:
             raise ValueError(f"n is {n} and temperature {temperature}: expected 0 or more, and a finite number above 0.")
-        told = self._labels(y, n)
+        labels = self._labels(y, n)
         twice = guidance != 1 and y is not None
-        label = torch.cat([told, torch.full_like(told, self.classes)]) if twice else told
-        u = torch.rand(n, self.scales.length, generator=generator, dtype=self.told.dtype, device=told.device)
+        label = torch.cat([labels, torch.full_like(labels, self.classes)]) if twice else labels
+        u = torch.rand(n, self.scales.length, generator=generator, dtype=self.label_embedding.dtype, device=labels.device)
         with torch.inference_mode(), threads_for(self):
             codes = self._descend(label, u, guidance if twice else 1.0, temperature)
         return codes.clone()
@@ -101,10 +101,10 @@ class VAR(nn.Module):
         h, total = self.start(label), 0.0
         for k, side in enumerate(self.scales.sides):
             stop = start + side**2
-            told, free = self._halves(self.leave(self.net.extend(h, memory, start)), len(u))
-            codes = _drawn((free + guidance * (told - free)) / temperature, u[:, start:stop])
+            conditional, free = self._halves(self.out_proj(self.net.step(h, memory, start)), len(u))
+            codes = _drawn((free + guidance * (conditional - free)) / temperature, u[:, start:stop])
             drawn.append(codes)
-            total = total + self.scales.raised(codes.view(-1, side, side), k)
+            total = total + self.scales.upsampled(codes.view(-1, side, side), k)
             if k + 1 < len(self.scales.sides):
                 h = self.seen(total, k + 1).repeat(len(label) // max(1, len(u)), 1, 1)
             start = stop
@@ -117,7 +117,7 @@ class VAR(nn.Module):
 
     def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
         """Rows of ``told``; without labels the last one.  (n,)"""
-        return expect_labels(y, self.classes, n, self.told.device, optional=True)
+        return expect_labels(y, self.classes, n, self.label_embedding.device, optional=True)
 
     def __repr__(self) -> str:
         return (f"VAR: {self.scales.length} codes in {len(self.scales.sides)} passes, grids of "

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_batch, expect_some
 from ..core.tensors import parameter_count
-from ..training.diagnostics import Symptom, critic_won
-from ..training.loop import Player, still
-from .stages import Discrete, FirstStage
+from ..training.diagnostics import Diagnostic, critic_won
+from ..training.loop import Objective, frozen
+from .stages import FirstStage, VQStage
 
 
-class Rules(Protocol):
+class AdversarialLoss(Protocol):
     """What both sides want of the critic's numbers, as in `gan.losses`: hinge(), non_saturating(), ..."""
 
     name: str
@@ -57,26 +57,26 @@ class Adversarial(nn.Module):
 
     critic: x (B, *event) -> one number a patch, (B, ...) (or one a picture).  rules: a game, as in `gan.losses`.
     strength: what the adversarial loss weighs after balancing.  start: steps before the critic enters, in which the first
-    stage plays for its own loss alone (a critic of noise learns nothing worth hearing).  pace: the critic's learning rate
+    stage plays for its own loss alone (a critic of noise learns nothing worth hearing).  lr_ratio: the critic's learning rate
     over the first stage's."""
 
-    def __init__(self, stage: FirstStage, critic: nn.Module, rules: Rules, strength: float = 0.8, start: int = 0,
-                 pace: float = 1.0) -> None:
+    def __init__(self, stage: FirstStage, critic: nn.Module, rules: AdversarialLoss, strength: float = 0.8, start: int = 0,
+                 lr_ratio: float = 1.0) -> None:
         super().__init__()
         if not 0 <= strength < math.inf or start < 0:
             raise ValueError(f"strength is {strength} and start {start}: expected a finite number and a number of steps, "
                              "both at least 0.")
         self.stage, self.critic, self.rules = stage, critic, rules
-        self.strength, self.start, self.pace = strength, start, pace
+        self.strength, self.start, self.lr_ratio = strength, start, lr_ratio
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))  # finished training steps
 
-    def players(self) -> dict[str, Player]:
+    def objectives(self) -> dict[str, Objective]:
         """The two sides for ``fit``: the first stage, then its critic, at every step."""
-        return {"autoencoder": Player(self.stage, self.stage_loss),
-                "critic": Player(self.critic, self.critic_loss, pace=self.pace)}
+        return {"autoencoder": Objective(self.stage, self.stage_loss),
+                "critic": Objective(self.critic, self.critic_loss, lr_ratio=self.lr_ratio)}
 
     @property
-    def begun(self) -> bool:
+    def critic_active(self) -> bool:
         """Whether the critic has entered."""
         return self.start == 0 or int(self.turn) >= self.start
 
@@ -85,7 +85,7 @@ class Adversarial(nn.Module):
         self.turn += 1
 
     @property
-    def steady(self) -> bool:
+    def graph_safe(self) -> bool:
         """Each training step is the same operations, where nobody has to ask how many there were (``recorded``)."""
         return self.start == 0
 
@@ -95,31 +95,31 @@ class Adversarial(nn.Module):
         if picture.shape != x.shape:
             raise ValueError(f"the first stage gives {tuple(picture.shape)} for x of shape {tuple(x.shape)}: expected the "
                              "same.")
-        with still(self.critic):
+        with frozen(self.critic):
             adversarial = self.rules.generator(self._scores(picture))
         return own, adversarial, adaptive_weight(own, adversarial, self.stage.last)
 
-    def stage_loss(self, x: Tensor, *told: Any) -> Tensor:
+    def stage_loss(self, x: Tensor, *condition: Any) -> Tensor:
         """own + strength · λ · adversarial; own alone before the critic has entered.  Labels are not looked at."""
-        if not self.begun or self.strength == 0:
+        if not self.critic_active or self.strength == 0:
             return self.stage.loss(expect_batch(x))
         own, adversarial, weight = self.terms(x)
         return own + self.strength * weight * adversarial
 
-    def critic_loss(self, x: Tensor, *told: Any) -> Tensor:
+    def critic_loss(self, x: Tensor, *condition: Any) -> Tensor:
         """What the critic wants small, on real pictures and on the same ones rebuilt, which are held fixed."""
-        if not self.begun or self.strength == 0:
+        if not self.critic_active or self.strength == 0:
             return 0.0 * sum(p.sum() for p in self.critic.parameters())
-        again = self.stage.again(expect_some(expect_batch(x)))
-        loss = self.rules.critic(self._scores(x), self._scores(again))
-        return loss + sum(penalty(self.critic, x, again) for penalty in self.rules.penalties)
+        reconstruction = self.stage.reconstruct(expect_some(expect_batch(x)))
+        loss = self.rules.critic(self._scores(x), self._scores(reconstruction))
+        return loss + sum(penalty(self.critic, x, reconstruction) for penalty in self.rules.penalties)
 
-    def symptoms(self, x: Tensor, *told: Any) -> list[Symptom]:
+    def symptoms(self, x: Tensor, *condition: Any) -> list[Diagnostic]:
         """What ails the first stage, and a critic that has won.  x (B, *event)"""
         own = self.stage.symptoms(x)
-        if not self.begun or self.strength == 0:
+        if not self.critic_active or self.strength == 0:
             return own
-        return own + critic_won(self.rules.critic, self._scores(x), self._scores(self.stage.again(x)), "critic")
+        return own + critic_won(self.rules.critic, self._scores(x), self._scores(self.stage.reconstruct(x)), "critic")
 
     def _scores(self, x: Tensor) -> Tensor:
         """The critic's numbers, or a sentence where there is not at least one for each picture."""
@@ -136,7 +136,7 @@ class Adversarial(nn.Module):
                 f"{self.rules.name} game of strength {self.strength:g}")
 
 
-def vqgan(model: nn.Module, critic: nn.Module, rules: Rules, strength: float = 0.8, start: int = 0,
-          pace: float = 1.0) -> Adversarial:
+def vqgan(model: nn.Module, critic: nn.Module, rules: AdversarialLoss, strength: float = 0.8, start: int = 0,
+          lr_ratio: float = 1.0) -> Adversarial:
     """A VQ-VAE and its objective, with the adversarial loss added.                  (lecture 14, Vector Quantized GAN)"""
-    return Adversarial(Discrete(model), critic, rules, strength, start, pace)
+    return Adversarial(VQStage(model), critic, rules, strength, start, lr_ratio)

@@ -18,10 +18,10 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.look, self.mix = nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, channels, 1)
+        self.look, self.proj = nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, channels, 1)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.mix(F.relu(self.look(F.relu(h))))
+        return h + self.proj(F.relu(self.look(F.relu(h))))
 
 
 class GridEncoder(nn.Module):
@@ -34,20 +34,20 @@ class GridEncoder(nn.Module):
         _expect_sizes(outputs=outputs, channels=channels, halvings=halvings, inputs=inputs)
         widths = [inputs] + [channels * 2**i for i in range(halvings)]
         self.down = nn.ModuleList(nn.Conv2d(i, o, 4, 2, 1) for i, o in zip(widths, widths[1:]))
-        self.middle, self.leave = Residual(widths[-1]), nn.Conv2d(widths[-1], outputs, 1)
+        self.middle, self.out_proj = Residual(widths[-1]), nn.Conv2d(widths[-1], outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         factor, inputs = 2 ** len(self.down), self.down[0].in_channels
         if x.ndim != 4 or x.shape[1] != inputs or x.shape[2] % factor or x.shape[3] % factor:
             raise ValueError(f"x has shape {tuple(x.shape)}: this GridEncoder expects (B, {inputs}, H, W), H and W "
                              f"multiples of {factor}.")
-        h = x.to(self.leave.weight.dtype)
+        h = x.to(self.out_proj.weight.dtype)
         for layer in self.down:
             h = F.relu(layer(h))
-        return self.leave(F.relu(self.middle(h)))
+        return self.out_proj(F.relu(self.middle(h)))
 
     def extra_repr(self) -> str:
-        return f"one vector of {self.leave.out_channels} numbers for {2 ** len(self.down)} x {2 ** len(self.down)} pixels"
+        return f"one vector of {self.out_proj.out_channels} numbers for {2 ** len(self.down)} x {2 ** len(self.down)} pixels"
 
 
 class GridDecoder(nn.Module):
@@ -57,13 +57,13 @@ class GridDecoder(nn.Module):
         super().__init__()
         _expect_sizes(inputs=inputs, channels=channels, doublings=doublings, outputs=outputs)
         widths = [channels * 2**i for i in reversed(range(doublings))] + [outputs]
-        self.enter, self.middle = nn.Conv2d(inputs, widths[0], 3, padding=1), Residual(widths[0])
+        self.in_proj, self.middle = nn.Conv2d(inputs, widths[0], 3, padding=1), Residual(widths[0])
         self.up = nn.ModuleList(nn.ConvTranspose2d(i, o, 4, 2, 1) for i, o in zip(widths, widths[1:]))
 
     def forward(self, z: Tensor) -> Tensor:
-        if z.ndim != 4 or z.shape[1] != self.enter.in_channels:
-            raise ValueError(f"z has shape {tuple(z.shape)}: this GridDecoder expects (B, {self.enter.in_channels}, h, w).")
-        h = self.middle(self.enter(z))
+        if z.ndim != 4 or z.shape[1] != self.in_proj.in_channels:
+            raise ValueError(f"z has shape {tuple(z.shape)}: this GridDecoder expects (B, {self.in_proj.in_channels}, h, w).")
+        h = self.middle(self.in_proj(z))
         for layer in self.up:
             h = layer(F.relu(h))
         return h
@@ -75,7 +75,7 @@ class GridDecoder(nn.Module):
         return self
 
     def extra_repr(self) -> str:
-        return f"{2 ** len(self.up)} x {2 ** len(self.up)} pixels from one vector of {self.enter.in_channels} numbers"
+        return f"{2 ** len(self.up)} x {2 ** len(self.up)} pixels from one vector of {self.in_proj.in_channels} numbers"
 
 
 class TwoLevels(nn.Module):
@@ -95,9 +95,9 @@ class TwoLevels(nn.Module):
         self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(2 * wide, wide, 3, padding=1), nn.ReLU(), nn.Conv2d(wide, dim, 1))
         self.wide = wide
 
-    def bottom(self, h: Tensor, told: Tensor) -> Tensor:
+    def bottom(self, h: Tensor, condition: Tensor) -> Tensor:
         """h, told (B, 2c, 7, 7) -> z_bottom (B, C, 7, 7)"""
-        return self.join(torch.cat([h, told], 1))
+        return self.join(torch.cat([h, condition], 1))
 
 
 def _expect_sizes(**numbers: int) -> None:

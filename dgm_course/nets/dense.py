@@ -33,14 +33,14 @@ class DenseNet(nn.Module):
         self.outputs = (outputs,) if isinstance(outputs, int) else tuple(outputs)
         sizes = [inputs, *[width] * depth, math.prod(self.outputs)]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
-        self.told = nn.Embedding(classes, sizes[1]) if classes else None
+        self.label_embedding = nn.Embedding(classes, sizes[1]) if classes else None
 
     def forward(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
         x = x.reshape(len(x), math.prod(x.shape[1:])).to(self.layers[0].weight.dtype)
         if x.shape[1] != self.inputs:
             raise ValueError(f"x holds {x.shape[1]} numbers a sample: this DenseNet expects {self.inputs}.")
         label = expect_labels(y, self.classes, len(x), x.device)
-        h = self.layers[0](x) + (0 if self.told is None else self.told(label))
+        h = self.layers[0](x) + (0 if self.label_embedding is None else self.label_embedding(label))
         for layer in self.layers[1:]:
             h = layer(F.silu(h))
         return h.view(len(x), *self.outputs)
@@ -54,5 +54,5 @@ class DenseNet(nn.Module):
         return self
 
     def extra_repr(self) -> str:
-        told = f", one of {self.classes} labels" if self.classes else ""
-        return f"{self.inputs} numbers{told} -> {' x '.join(map(str, self.outputs))}, {parameter_count(self):,} parameters"
+        label = f", one of {self.classes} labels" if self.classes else ""
+        return f"{self.inputs} numbers{label} -> {' x '.join(map(str, self.outputs))}, {parameter_count(self):,} parameters"

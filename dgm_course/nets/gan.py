@@ -2,13 +2,13 @@
 
     G: z (B, latent) -> x (B, *event),        D: x (B, *event) -> (B,), a logit (or, for Wasserstein, any real number)
 
-* `Sculptor` and `Critic` for points of the plane, plain MLPs.
+* `MLPGenerator` and `MLPDiscriminator` for points of the plane, plain MLPs.
 * `DCGenerator` and `DCCritic` for 28 x 28 digits: strides in place of pooling, batch normalisation, no dense layers but the
   ends (Radford, Metz, Chintala 2016).
 * `StyleGenerator`: z becomes a style w first, and w sets mean and deviation of every channel (``adain``) in every layer; a
   picture's place comes from one learned constant, its accidents from noise on every pixel (intro lecture, StyleGAN).
-* `Choice` lets the noise choose a starting point first: many clouds in place of one.
-* `Packed` shows a critic several samples at once, so that it sees how alike they are.
+* `MixtureLatent` lets the noise choose a starting point first: many clouds in place of one.
+* `PacDiscriminator` shows a critic several samples at once, so that it sees how alike they are.
 
 No critic here ends in a sigmoid: a game takes logits, since log(1 − sigmoid) of a sure critic is minus infinity in floating
 point long before it is so on paper.
@@ -47,7 +47,7 @@ def _expect_two(z: Tensor, training: bool) -> None:
                          "batch, so it needs at least 2; for one sample call generator.eval() first.")
 
 
-class Sculptor(nn.Module):
+class MLPGenerator(nn.Module):
     """z -> depth hidden layers of `width` ReLU units -> x: noise bent into shape.  z (B, latent) -> (B, dim)
 
     norm: what stands before each ReLU, such as ``nn.BatchNorm1d``, which keeps the samples of a batch apart; or nothing."""
@@ -61,7 +61,7 @@ class Sculptor(nn.Module):
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], dim))
 
     def forward(self, z: Tensor) -> Tensor:
-        _expect_noise(z, self.latent, "Sculptor")
+        _expect_noise(z, self.latent, "MLPGenerator")
         _expect_two(z, self.training and self.normed)
         return self.layers(z)
 
@@ -69,7 +69,7 @@ class Sculptor(nn.Module):
         return f"z in R^{self.latent} -> x in R^{self.dim}, {parameter_count(self):,} parameters"
 
 
-class Choice(nn.Module):
+class MixtureLatent(nn.Module):
     """G(z) = net(strength · one-hot(k), the rest of z), where k is the largest of the first `choices` numbers of z.
 
     Noise is one cloud and G is continuous, so what it draws hangs together: islands get bridges, or are given up.  A choice
@@ -83,7 +83,7 @@ class Choice(nn.Module):
         self.net, self.choices, self.strength, self.latent = net, choices, strength, net.latent
 
     def forward(self, z: Tensor) -> Tensor:
-        _expect_noise(z, self.latent, "Choice")
+        _expect_noise(z, self.latent, "MixtureLatent")
         chosen = F.one_hot(z[:, : self.choices].argmax(1), self.choices).to(z)
         return self.net(torch.cat([self.strength * chosen, z[:, self.choices :]], 1))
 
@@ -91,10 +91,10 @@ class Choice(nn.Module):
         return f"one of {self.choices} starting points, then {self.latent - self.choices} numbers of noise"
 
 
-class Critic(nn.Module):
+class MLPDiscriminator(nn.Module):
     """x -> depth hidden layers of `width` units -> one real number, no sigmoid.  x (B, dim) -> (B,)
 
-    dim: 2 for the plane, 2m for `Packed(..., m)`.  The units bend smoothly (SiLU), so that penalties on the slope make sense
+    dim: 2 for the plane, 2m for `PacDiscriminator(..., m)`.  The units bend smoothly (SiLU), so that penalties on the slope make sense
     everywhere.  Weights start as N(0, 2/inputs): with torch's smaller ones the critic is nearly a plane at first, and what
     is finer than the whole picture it learns late."""
 
@@ -109,14 +109,14 @@ class Critic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 2 or x.shape[1] != self.dim:
-            raise ValueError(f"x has shape {tuple(x.shape)}: this Critic expects (B, {self.dim}).")
+            raise ValueError(f"x has shape {tuple(x.shape)}: this MLPDiscriminator expects (B, {self.dim}).")
         return self.layers(x)[:, 0]
 
     def extra_repr(self) -> str:
         return f"x in R^{self.dim} -> one number, {parameter_count(self):,} parameters"
 
 
-class Packed(nn.Module):
+class PacDiscriminator(nn.Module):
     """A critic that is shown m samples side by side and gives one number for all of them (PacGAN, Lin et al. 2018).
 
     x (B, C, ...) -> net((B/m, m·C, ...)) -> (B/m,).  A generator that says one thing over and over gives packs of equal
@@ -145,15 +145,15 @@ class DCGenerator(nn.Module):
     def __init__(self, latent: int = 32, channels: int = 32) -> None:
         super().__init__()
         self.latent, wide = latent, 2 * channels
-        self.enter = nn.Linear(latent, wide * 49, bias=False)
+        self.in_proj = nn.Linear(latent, wide * 49, bias=False)
         self.norm, self.grow = nn.BatchNorm2d(wide), nn.ConvTranspose2d(wide, channels, 4, 2, 1, bias=False)
-        self.norm2, self.leave = nn.BatchNorm2d(channels), nn.ConvTranspose2d(channels, 1, 4, 2, 1)
+        self.norm2, self.out_proj = nn.BatchNorm2d(channels), nn.ConvTranspose2d(channels, 1, 4, 2, 1)
 
     def forward(self, z: Tensor) -> Tensor:
         _expect_noise(z, self.latent, "DCGenerator")
         _expect_two(z, self.training)
-        h = F.relu(self.norm(self.enter(z).view(len(z), -1, 7, 7)))
-        return torch.tanh(self.leave(F.relu(self.norm2(self.grow(h)))))
+        h = F.relu(self.norm(self.in_proj(z).view(len(z), -1, 7, 7)))
+        return torch.tanh(self.out_proj(F.relu(self.norm2(self.grow(h)))))
 
     def extra_repr(self) -> str:
         return f"z in R^{self.latent} -> 1x28x28 in (-1, 1), {parameter_count(self):,} parameters"
@@ -233,7 +233,7 @@ class StyleGenerator(nn.Module):
         self.constant = nn.Parameter(torch.randn(wide, 7, 7))
         widths = ((0, wide), (wide, wide), (wide, 2 * channels), (2 * channels, 2 * channels), (2 * channels, channels))
         self.layers = nn.ModuleList(StyleLayer(i, o, styles, size) for (i, o), size in zip(widths, self.sizes))
-        self.leave = nn.Conv2d(channels, 1, 3, padding=1)
+        self.out_proj = nn.Conv2d(channels, 1, 3, padding=1)
 
     def mapping(self, z: Tensor) -> Tensor:
         """w of each z, after z was brought to length √latent.  (B, latent) -> (B, styles)"""
@@ -254,9 +254,9 @@ class StyleGenerator(nn.Module):
         h = self.constant.expand(len(w), -1, -1, -1)
         for number, (layer, noise) in enumerate(zip(self.layers, self.noises(len(w)) if noises is None else noises)):
             h = layer(h, w[:, number], noise)
-        return torch.tanh(self.leave(h))
+        return torch.tanh(self.out_proj(h))
 
-    def mix(self, first: Tensor, second: Tensor, layer: int | Tensor) -> Tensor:
+    def mix_styles(self, first: Tensor, second: Tensor, layer: int | Tensor) -> Tensor:
         """Styles of `first` below the layer, of `second` from it on.  (B, styles) twice, layer 0 ... 5 -> (B, 5, styles)"""
         layer = torch.as_tensor(layer, device=first.device).reshape(-1, 1)
         below = torch.arange(len(self.layers), device=first.device) < layer
@@ -267,7 +267,7 @@ class StyleGenerator(nn.Module):
         if self.training and len(z):
             layer = torch.randint(1, len(self.layers), (len(z),), device=z.device)
             layer = torch.where(torch.rand(len(z), device=z.device) < self.mixing, layer, len(self.layers))
-            w = self.mix(w, self.mapping(torch.randn_like(z)), layer)
+            w = self.mix_styles(w, self.mapping(torch.randn_like(z)), layer)
         return self.synthesis(w, noises)
 
     def extra_repr(self) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_labels
-from ..core.tensors import over, parameter_count
+from ..core.tensors import expand_time, parameter_count
 from .mlp import TimeFeatures
 from .unet import Block
 
@@ -38,11 +38,11 @@ class GridField(nn.Module):
         channels, high, wide = self.grid
         self.time = nn.Sequential(TimeFeatures(64), nn.Linear(64, width), nn.SiLU())
         self.label = nn.Embedding(classes + 1, width)
-        self.place = nn.Embedding(classes + 1, width * high * wide)
-        self.enter = nn.Conv2d(channels, width, 3, padding=1)
+        self.position = nn.Embedding(classes + 1, width * high * wide)
+        self.in_proj = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(Block(width, width, width) for _ in range(depth))
-        self.leave = nn.Conv2d(width, channels, 3, padding=1)
-        for layer in (self.place, self.leave):
+        self.out_proj = nn.Conv2d(width, channels, 3, padding=1)
+        for layer in (self.position, self.out_proj):
             for p in layer.parameters():
                 nn.init.zeros_(p)
         self.to(memory_format=torch.channels_last)
@@ -61,12 +61,12 @@ class GridField(nn.Module):
             raise ValueError(f"z has shape {tuple(z.shape)}: this GridField expects "
                              f"(B, {', '.join(map(str, self.grid))}).")
         row = self.rows(z, y)
-        c = self.time(over(t, z.flatten(1)).expand(len(z), 1)[:, 0]) + self.label(row)
-        h = self.enter(z)
-        h = h + self.place(row).view(len(z), self.width, *self.grid[1:]).to(h.dtype)
+        c = self.time(expand_time(t, z.flatten(1)).expand(len(z), 1)[:, 0]) + self.label(row)
+        h = self.in_proj(z)
+        h = h + self.position(row).view(len(z), self.width, *self.grid[1:]).to(h.dtype)
         for block in self.blocks:
             h = block(h, c)
-        return self.leave(h)
+        return self.out_proj(h)
 
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""

@@ -7,7 +7,7 @@ zeros and ones on what is multiplied.  `MaskedConv2d` masks the taps of its kern
 matrix, `CausalAttention` the pairs of places; `RowLSTM` needs no mask between rows, since a recurrence has a direction.
 
 The same masks make sampling cheap.  What a layer said about earlier places cannot change when later ones are filled in,
-so it is kept, and a new pixel costs the arithmetic of one pixel.  `Walk` and `Rows` do it for a convolution, `step` for
+so it is kept, and a new pixel costs the arithmetic of one pixel.  `CachedConv2d` and `CachedRowConv` do it for a convolution, `step` for
 attention; they give the numbers of ``forward``, a few places at a time.
 """
 from __future__ import annotations
@@ -55,20 +55,20 @@ class MaskedConv2d(nn.Conv2d):
         self.register_buffer("mask", mask(kind, rows, columns)[: above + 1].clone(), persistent=False)
 
     @property
-    def taps(self) -> Tensor:
+    def masked_weight(self) -> Tensor:
         """w ⊙ mask.  (o, i, rows // 2 + 1, columns)"""
         return self.weight * self.mask
 
     def forward(self, h: Tensor) -> Tensor:
         rows, columns = self.padding
-        return F.conv2d(F.pad(h, (columns, columns, rows, 0)), self.taps, self.bias)
+        return F.conv2d(F.pad(h, (columns, columns, rows, 0)), self.masked_weight, self.bias)
 
     def extra_repr(self) -> str:
         kernel = tuple(2 * half + 1 for half in self.padding)
         return f"{self.in_channels} -> {self.out_channels}, kernel {kernel}, mask {self.kind}"
 
 
-class Walk:
+class CachedConv2d:
     """A masked convolution front by front: the numbers of ``forward``, each computed once.
 
     A front is a few places that are taken together, as numbers r · W + c that rise: all that one of them sees came in an
@@ -76,10 +76,10 @@ class Walk:
     their weights.  seen (n, kept rows · W + 1, i): the inputs that are still wanted; the last one is nobody's, zero, and
     stands for all places outside the image."""
 
-    def __init__(self, conv: MaskedConv2d, n: int, width: int, fronts: Sequence[Tensor]) -> None:
-        mask, places = conv.mask.bool(), torch.cat(tuple(fronts))
+    def __init__(self, conv: MaskedConv2d, n: int, width: int, wavefronts: Sequence[Tensor]) -> None:
+        mask, places = conv.mask.bool(), torch.cat(tuple(wavefronts))
         self.bias, self.weight = conv.bias, conv.weight[:, :, mask].permute(2, 1, 0).flatten(0, 1)  # (taps · i, o)
-        self.sizes = [len(front) for front in fronts]
+        self.sizes = [len(front) for front in wavefronts]
         here = torch.stack([places // width, places % width], -1)  # row and column
         taps = mask.nonzero() - torch.tensor(conv.padding, device=mask.device)  # how far up and aside each tap looks
         rows = conv.padding[0] + self._height(here[:, 0])
@@ -111,21 +111,21 @@ class Walk:
         return torch.addmm(self.bias, patches.view(len(self.seen) * self.sizes[front], len(self.weight)), self.weight)
 
 
-class Rows:
+class CachedRowConv:
     """A masked convolution of whole rows (`rows_mask`), row by row: the numbers of ``forward``, each computed once.
 
     rows (n, rows // 2 + 1, W + columns - 1, i): the inputs that are still wanted, the last row under way."""
 
     def __init__(self, conv: MaskedConv2d, n: int, width: int) -> None:
-        (p, margin), self.taps, self.bias = conv.padding, conv.taps, conv.bias
-        self.rows = self.taps.new_zeros(n, p + 1, width + 2 * margin, conv.in_channels)
+        (p, margin), self.masked_weight, self.bias = conv.padding, conv.masked_weight, conv.bias
+        self.rows = self.masked_weight.new_zeros(n, p + 1, width + 2 * margin, conv.in_channels)
         self.row = self.rows[:, -1, margin : margin + width]
 
-    def begin(self, row: Tensor | float = 0.0) -> Tensor:
+    def next_row(self, row: Tensor | float = 0.0) -> Tensor:
         """The answers of the next row; its inputs are given where it sees them (kind B).  (n, W, i) -> (n, W, o)"""
         self.rows[:, :-1] = self.rows[:, 1:].clone()
         self.row[:] = row
-        return F.conv2d(self.rows.permute(0, 3, 1, 2), self.taps, self.bias)[:, :, 0].transpose(1, 2)
+        return F.conv2d(self.rows.permute(0, 3, 1, 2), self.masked_weight, self.bias)[:, :, 0].transpose(1, 2)
 
     def put(self, column: int, h: Tensor) -> None:
         """The input at a pixel of the row under way becomes known.  h (n, i)"""
@@ -203,28 +203,28 @@ class CausalAttention(nn.Module):
         self.size = width // self.heads
         self.parts = [width, self.kv_heads * self.size, self.kv_heads * self.size]  # of q, k and v
         self.qkv = nn.Linear(width, sum(self.parts))
-        self.mix = nn.Linear(width, width)
+        self.proj = nn.Linear(width, width)
 
     def split(self, h: Tensor) -> list[Tensor]:
         """q (B, heads, L, d), k and v (B, kv_heads, L, d)"""
         return [part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in self.qkv(h).split(self.parts, -1)]
 
     def join(self, h: Tensor) -> Tensor:
-        return self.mix(h.transpose(1, 2).flatten(2))
+        return self.proj(h.transpose(1, 2).flatten(2))
 
     def forward(self, h: Tensor) -> Tensor:
         q, *kv = self.split(h)
         k, v = (part[:, :, None].expand(-1, -1, self.heads // self.kv_heads, -1, -1).flatten(1, 2) for part in kv)
         return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
-    def step(self, h: Tensor, memory: Memory, i: int) -> Tensor:
+    def step(self, h: Tensor, memory: KVCache, i: int) -> Tensor:
         """The formula written out for the query of place i alone; its key and value are remembered.  h (n, C) -> (n, C)"""
         q, k, v = memory.qkv(h).split(self.parts, -1)
         memory.key_at[i].copy_(k.reshape(-1, self.size))
         memory.value_at[i].copy_(v.reshape(-1, self.size))
         q = q.reshape(len(memory.keys), self.heads // self.kv_heads, self.size)
         share = torch.bmm(q / self.size ** 0.5, memory.keys[..., : i + 1]).softmax(-1)
-        return memory.mix(torch.bmm(share, memory.values[:, : i + 1]).view(h.shape))
+        return memory.proj(torch.bmm(share, memory.values[:, : i + 1]).view(h.shape))
 
 
 class CausalBlock(nn.Module):
@@ -236,19 +236,19 @@ class CausalBlock(nn.Module):
         super().__init__()
         self.first, self.second = (nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
         self.attention = CausalAttention(width, heads)
-        self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, h: Tensor) -> Tensor:
         h = h + self.attention(self.first(h))
-        return h + self.think(self.second(h))
+        return h + self.mlp(self.second(h))
 
-    def step(self, h: Tensor, memory: Memory, i: int) -> Tensor:
+    def step(self, h: Tensor, memory: KVCache, i: int) -> Tensor:
         """``forward`` at place i alone, given the memory of those before.  h (n, C) -> (n, C)"""
         h = h + self.attention.step(memory.first(h), memory, i)
-        return h + memory.think(memory.second(h))
+        return h + memory.mlp(memory.second(h))
 
 
-class Memory:
+class KVCache:
     """What a `CausalBlock` keeps of n sequences while they grow to a length: keys and values, (n · kv_heads) each.
 
     keys kᵀ (n · kv_heads, d, L) and values (n · kv_heads, L, d) lie as the two products read them.  The block's layers are
@@ -256,22 +256,22 @@ class Memory:
 
     def __init__(self, block: CausalBlock, n: int, length: int) -> None:
         attention = block.attention
-        self.keys = attention.mix.weight.new_empty(n * attention.kv_heads, attention.size, length)
+        self.keys = attention.proj.weight.new_empty(n * attention.kv_heads, attention.size, length)
         self.values = torch.empty_like(self.keys.mT)
         self.key_at, self.value_at = self.keys.unbind(-1), self.values.unbind(1)  # views, made once
-        self.first, self.second = norm_alone(block.first), norm_alone(block.second)
-        self.qkv, self.mix = product_alone(attention.qkv), product_alone(attention.mix)
-        widen, narrow = product_alone(block.think[0]), product_alone(block.think[2])
-        self.think = lambda h: narrow(F.gelu(widen(h)))
+        self.first, self.second = fast_layer_norm(block.first), fast_layer_norm(block.second)
+        self.qkv, self.proj = fast_linear(attention.qkv), fast_linear(attention.proj)
+        widen, narrow = fast_linear(block.mlp[0]), fast_linear(block.mlp[2])
+        self.mlp = lambda h: narrow(F.gelu(widen(h)))
 
 
-def product_alone(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
+def fast_linear(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
     """h Wᵀ + b as one operation, Wᵀ laid out for few rows h.  (n, i) -> (n, o)"""
     bias, weight = layer.bias, layer.weight.mT.contiguous()
     return lambda h: torch.addmm(bias, h, weight)
 
 
-def norm_alone(layer: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
+def fast_layer_norm(layer: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
     """A layer norm without gain and shift as one operation.  (n, C) -> (n, C)"""
     shape, epsilon = layer.normalized_shape, layer.eps
     return lambda h: F.layer_norm(h, shape, eps=epsilon)
@@ -285,9 +285,9 @@ class MaskedLinear(nn.Linear):
         self.register_buffer("mask", mask.float(), persistent=False)
 
     @property
-    def kept(self) -> Tensor:
+    def masked_weight(self) -> Tensor:
         """W ⊙ mask"""
         return self.weight * self.mask
 
     def forward(self, h: Tensor) -> Tensor:
-        return F.linear(h, self.kept, self.bias)
+        return F.linear(h, self.masked_weight, self.bias)

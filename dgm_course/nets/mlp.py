@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.tensors import over, parameter_count
+from ..core.tensors import expand_time, parameter_count
 
 
 def _one_hot(x: Tensor, vocabulary: int, weight: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def _one_hot(x: Tensor, vocabulary: int, weight: Tensor) -> Tensor:
 
 def _column(t: Tensor | float, x: Tensor) -> Tensor:
     """One time a sample, () or (B,) -> (B, 1), in the dtype and on the device of x."""
-    return over(t, x.flatten(1)).expand(len(x), 1)
+    return expand_time(t, x.flatten(1)).expand(len(x), 1)
 
 
 class TimeFeatures(nn.Module):

@@ -7,7 +7,7 @@
 
 A `Llama` is told its places once, as coordinates: whole numbers for a text, (row, column) for a grid, the middles of cells
 of several sizes for a pyramid of grids.  Who may attend to whom is a mask of booleans that comes with the call; a sampler
-takes `extend` instead, which adds a few places at a time to what is remembered.
+takes `step` instead, which adds a few places at a time to what is remembered.
 """
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RotaryAttention(nn.Module):
         self.heads, self.kv_heads = expect_heads(width, heads)
         self.size = width // self.heads
         self.parts = [width, self.kv_heads * self.size, self.kv_heads * self.size]
-        self.qkv, self.mix = nn.Linear(width, sum(self.parts), bias=False), nn.Linear(width, width, bias=False)
+        self.qkv, self.proj = nn.Linear(width, sum(self.parts), bias=False), nn.Linear(width, width, bias=False)
 
     def split(self, h: Tensor, turn: tuple[Tensor, Tensor]) -> list[Tensor]:
         """q (B, heads, L, d) and k (B, kv_heads, L, d), both turned, and v (B, kv_heads, L, d)"""
@@ -83,12 +83,12 @@ class RotaryAttention(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
         out = F.scaled_dot_product_attention(q, k, v, allowed, enable_gqa=self.heads != self.kv_heads)
-        return self.mix(out.transpose(1, 2).flatten(2))
+        return self.proj(out.transpose(1, 2).flatten(2))
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
         return self.attend(*self.split(h, turn), allowed)
 
-    def extend(self, h: Tensor, turn: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor], start: int) -> Tensor:
+    def step(self, h: Tensor, turn: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor], start: int) -> Tensor:
         """The places start ... start + m − 1 alone, which attend to each other and to all that is remembered; they are
         remembered, too.  h (n, m, C) -> (n, m, C)"""
         q, *new = self.split(h, turn)
@@ -104,15 +104,15 @@ class LlamaBlock(nn.Module):
     def __init__(self, width: int, heads: int | tuple[int, int], hidden: int) -> None:
         super().__init__()
         self.first, self.second = nn.RMSNorm(width, eps=EPSILON), nn.RMSNorm(width, eps=EPSILON)
-        self.attention, self.think = RotaryAttention(width, heads), SwiGLU(width, hidden)
+        self.attention, self.mlp = RotaryAttention(width, heads), SwiGLU(width, hidden)
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
         h = h + self.attention(self.first(h), turn, allowed)
-        return h + self.think(self.second(h))
+        return h + self.mlp(self.second(h))
 
-    def extend(self, h: Tensor, turn: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor], start: int) -> Tensor:
-        h = h + self.attention.extend(self.first(h), turn, memory, start)
-        return h + self.think(self.second(h))
+    def step(self, h: Tensor, turn: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor], start: int) -> Tensor:
+        h = h + self.attention.step(self.first(h), turn, memory, start)
+        return h + self.mlp(self.second(h))
 
 
 class Llama(nn.Module):
@@ -153,7 +153,7 @@ class Llama(nn.Module):
         like = self.last.weight
         return [(like.new_zeros(shape), like.new_zeros(shape)) for _ in self.blocks]
 
-    def extend(self, h: Tensor, memory: Memory, start: int) -> Tensor:
+    def step(self, h: Tensor, memory: Memory, start: int) -> Tensor:
         """What ``forward`` says at the places start ... start + m − 1, if all before and all of these may be attended to.
 
         h (n, m, width) -> (n, m, width).  memory: what earlier calls left; these places are added to it."""
@@ -162,7 +162,7 @@ class Llama(nn.Module):
             raise ValueError(f"places {start} to {stop - 1} were asked: expected some of 0 to {self.length - 1}.")
         turn = self.cosine[start:stop], self.sine[start:stop]
         for block, kept in zip(self.blocks, memory, strict=True):
-            h = block.extend(h, turn, kept, start)
+            h = block.step(h, turn, kept, start)
         return self.last(h)
 
     def extra_repr(self) -> str:

@@ -25,23 +25,23 @@ class ClassGaussians(nn.Module):
     """N(m_k, C_k) for each class k, and in the last row one for all images together.
 
     images (N, *event), labels (N,) from 0 to classes − 1.  rank: how many directions of C_k have a variance of their own;
-    the others share their mean, so that C_k = V diag(λ) Vᵀ + ρ (I − V Vᵀ).  shrink: how much of C_k is the mean of the
+    the others share their mean, so that C_k = V diag(λ) Vᵀ + ρ (I − V Vᵀ).  shrinkage: how much of C_k is the mean of the
     covariances of all classes, since a few hundred images say little about 784² numbers."""
 
-    def __init__(self, images: Tensor, labels: Tensor, classes: int = 10, rank: int = 48, shrink: float = 0.25) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, classes: int = 10, rank: int = 48, shrinkage: float = 0.25) -> None:
         super().__init__()
         x = flat(expect_batch(images, name="images"))
         counts = labels.bincount(minlength=classes)
         if len(labels) != len(x) or len(counts) != classes or not bool((counts > 1).all()):
             raise ValueError(f"{len(x)} images and {len(labels)} labels, of the classes {counts.tolist()}: expected a label "
                              f"for each image, and of each class 0 to {classes - 1} two images or more.")
-        if not 0 < rank < x.shape[1] or not 0 <= shrink <= 1:
-            raise ValueError(f"rank is {rank} and shrink {shrink}: expected 1 to {x.shape[1] - 1}, and a share from 0 to 1.")
+        if not 0 < rank < x.shape[1] or not 0 <= shrinkage <= 1:
+            raise ValueError(f"rank is {rank} and shrinkage {shrinkage}: expected 1 to {x.shape[1] - 1}, and a share from 0 to 1.")
         self.event, self.rank = tuple(images.shape[1:]), rank
         each = [x[labels == k] for k in range(classes)]
         covs = torch.stack([part.T.cov(correction=0) for part in (*each, x)]).double().cpu()  # eigh is most at home there
         common = (covs[:-1] * (counts / len(x)).to(covs)[:, None, None]).sum(0)
-        covs[:-1] = torch.lerp(covs[:-1], common.expand_as(covs[:-1]), shrink)
+        covs[:-1] = torch.lerp(covs[:-1], common.expand_as(covs[:-1]), shrinkage)
         values, vectors = torch.linalg.eigh(covs)
         self.register_buffer("means", torch.stack([part.mean(0) for part in (*each, x)]), persistent=False)
         for name, value in {"directions": vectors[:, :, -rank:].transpose(0, 1).flatten(1), "variances": values[:, -rank:],
@@ -53,7 +53,7 @@ class ClassGaussians(nn.Module):
         v = self.directions.view(len(self.directions), -1, self.rank)[:, row]
         return (v * (self.variances[row] - self.rest[row])) @ v.T + self.rest[row] * torch.eye(len(v)).to(v)
 
-    def expect(self, x: Tensor, row: Tensor, at: tuple[Tensor, Tensor], of: tuple[Tensor, Tensor]) -> Tensor:
+    def conditional_mean(self, x: Tensor, row: Tensor, at: tuple[Tensor, Tensor], of: tuple[Tensor, Tensor]) -> Tensor:
         """E[a x1 + b x0 | α x1 + σ x0 = x] for x1 of the Gaussians of those rows.
 
         x (B, *event), row (B,), at = (α, σ) and of = (a, b), each () or (B, 1, ...)  ->  (B, *event)"""
@@ -91,5 +91,5 @@ class GaussianSkip(nn.Module):
             row = torch.where(torch.rand(len(x), device=x.device) < self.forget, self.net.classes, row)
         with torch.autocast(x.device.type, enabled=False):
             at = self.path.at(t, x)
-            g = self.gaussians.expect(x, row, at[:2], self.path.rows(at)[self.prediction])
+            g = self.gaussians.conditional_mean(x, row, at[:2], self.path.rows(at)[self.prediction])
         return g + self.net(torch.cat([x, g], 1), t, row).to(g.dtype)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ..core.checks import expect_alike, expect_batch, expect_some, expect_time
 from ..core.distributions import DiagNormal, Mixture
 from ..core.ode import euler
-from ..core.tensors import over
+from ..core.tensors import expand_time
 from .fields import PathField
 
 Schedule = Callable[[Tensor], Tensor]
@@ -39,7 +39,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Guess:
+class Prediction:
     """A pair (x̂1, x̂0) on a path at a time, and every other way to say it.
 
     x1, x0 (B, *event); at = (alpha, sigma, alpha', sigma') laid over them."""
@@ -77,7 +77,7 @@ class Guess:
         alpha, sigma, _, _ = self.at
         return alpha * self.x0 - sigma * self.x1
 
-    def bounded(self, xt: Tensor, low: float, high: float) -> Guess:
+    def bounded(self, xt: Tensor, low: float, high: float) -> Prediction:
         """The guess with x̂1 clamped to where data can be, and x̂0 what is then left of x_t: (x_t − alpha x̂1) / sigma.
 
         A pixel is never brighter than white, but a network may say so, and each step would build on it."""
@@ -116,7 +116,7 @@ class GaussianPath:
     def at(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(alpha, sigma, alpha', sigma') at t, laid over x where x is given.  t () or (B,) in [0, 1]"""
         t = expect_time(t, x)
-        t = t if x is None else over(t, x)
+        t = t if x is None else expand_time(t, x)
         if self.slopes:
             return self.alpha(t), self.sigma(t), *(torch.full_like(t, slope) for slope in self.slopes)
         return tuple(torch.broadcast_to(value, t.shape) for value in _with_slopes((self.alpha, self.sigma), t))
@@ -126,7 +126,7 @@ class GaussianPath:
         """Whether the source is N(0, I), so that a score exists."""
         return self.source is None
 
-    def draw(self, like: Tensor) -> Tensor:
+    def sample_source(self, like: Tensor) -> Tensor:
         """A batch of the source x0, as many as ``like`` and in its shape, dtype and device."""
         if self.source is None:
             return torch.randn_like(like)
@@ -134,29 +134,29 @@ class GaussianPath:
         expect_alike(x0, like, ("the source's sample", "x1"))
         return x0
 
-    def blur(self, x: Tensor) -> Tensor:
+    def add_jitter(self, x: Tensor) -> Tensor:
         """x + jitter · ε"""
         return x + self.jitter * torch.randn_like(x) if self.jitter else x
 
-    def begin(self, x0: Tensor, t: Tensor) -> Tensor:
+    def initial_state(self, x0: Tensor, t: Tensor) -> Tensor:
         """sigma x0: where sampling starts, with nothing known of the data."""
         return self.sigma(t) * x0
 
     def corrupt(self, x1: Tensor, t: Tensor | float, x0: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x_t, x0) with x_t = alpha x1 + sigma x0.  x1 (B, *event), t () or (B,); x0 drawn where not given"""
         expect_batch(x1, name="x1")
-        x0 = self.draw(x1) if x0 is None else x0
-        return self.place(self.pair(x1, x0, t)), x0
+        x0 = self.sample_source(x1) if x0 is None else x0
+        return self.interpolate(self.endpoints(x1, x0, t)), x0
 
-    def place(self, pair: Guess) -> Tensor:
+    def interpolate(self, endpoints: Prediction) -> Tensor:
         """x_t = alpha x1 + sigma x0 (+ jitter · ε): where the pair stands at its time."""
-        alpha, sigma, _, _ = pair.at
-        return self.blur(alpha * pair.x1 + sigma * pair.x0)
+        alpha, sigma, _, _ = endpoints.at
+        return self.add_jitter(alpha * endpoints.x1 + sigma * endpoints.x0)
 
-    def pair(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> Guess:
-        """The known pair as a Guess: its .velocity is what conditional flow matching regresses on, alpha' x1 + sigma' x0."""
+    def endpoints(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> Prediction:
+        """The known pair as a Prediction: its .velocity is what conditional flow matching regresses on, alpha' x1 + sigma' x0."""
         expect_alike(x0, x1, ("x0", "x1"))
-        return Guess(x1, x0, self.at(t, x1), self.gaussian)
+        return Prediction(x1, x0, self.at(t, x1), self.gaussian)
 
     def velocity(self, x: Tensor, x1: Tensor, t: Tensor | float) -> Tensor:
         """f(x, x1, t) = alpha' x1 + (sigma'/sigma)(x − alpha x1).      (lecture 14, conditional vector field)
@@ -169,7 +169,7 @@ class GaussianPath:
         """∇ log p_t(x | x1) = (alpha x1 − x) / sigma², for a standard normal source.  Shapes as ``velocity``"""
         expect_alike(x, x1, ("x", "x1"))
         alpha, sigma, _, _ = self.at(t, x)
-        return Guess(x1, (x - alpha * x1) / sigma, self.at(t, x), self.gaussian).score
+        return Prediction(x1, (x - alpha * x1) / sigma, self.at(t, x), self.gaussian).score
 
     def rows(self, at: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         """Each prediction as a row (a, b): its value is a·x1 + b·x0.  at: what ``at(t, x)`` gives"""
@@ -178,21 +178,21 @@ class GaussianPath:
         return {"data": (one, zero), "noise": (zero, one), "velocity": (dalpha, dsigma), "v": (-sigma, alpha),
                 "score": (zero, -1 / sigma)}
 
-    def guess(self, xt: Tensor, t: Tensor | float, **known: Tensor) -> Guess:
+    def predict(self, xt: Tensor, t: Tensor | float, **known: Tensor) -> Prediction:
         """The pair behind x_t and one known prediction: solve [alpha sigma; a b] (x̂1, x̂0) = (x_t, value).
 
-        ``path.guess(xt, t, velocity=u).score`` converts a velocity into a score, and likewise the other nineteen.
+        ``path.predict(xt, t, velocity=u).score`` converts a velocity into a score, and likewise the other nineteen.
         xt, value (B, *event), t () or (B,)"""
         kind, value = self._prediction(known, xt)
         at = alpha, sigma, _, _ = self.at(t, xt)
         a, b = self.rows(at)[kind]
         det = self._solvable(alpha * b - sigma * a, kind, t)
-        return Guess((b * xt - sigma * value) / det, (alpha * value - a * xt) / det, at, self.gaussian)
+        return Prediction((b * xt - sigma * value) / det, (alpha * value - a * xt) / det, at, self.gaussian)
 
     def _prediction(self, known: dict[str, Tensor], xt: Tensor) -> tuple[str, Tensor]:
-        """The one prediction that ``guess`` was given, or a sentence."""
+        """The one prediction that ``predict`` was given, or a sentence."""
         if len(known) != 1 or not known.keys() <= {"data", "noise", "velocity", "v", "score"}:
-            raise ValueError(f"guess was given {sorted(known) or 'nothing'}: expected exactly one of "
+            raise ValueError(f"predict was given {sorted(known) or 'nothing'}: expected exactly one of "
                              "data=, noise=, velocity=, v=, score=.")
         (kind, value), = known.items()
         expect_alike(value, xt, (kind, "xt"))
@@ -210,22 +210,22 @@ class GaussianPath:
                          "nothing where alpha = 0, data nothing where sigma = 0; expected other times, or another "
                          "prediction, such as velocity.")
 
-    def step(self, guess: Guess, s: Tensor | float, fresh: float | Tensor = 0.0) -> Tensor:
-        """Re-noise a guess at the next time: alpha_s x̂1 + √(sigma_s² − κ²) x̂0 + κ ε, with κ = ``fresh``.
+    def step(self, prediction: Prediction, s: Tensor | float, noise_std: float | Tensor = 0.0) -> Tensor:
+        """Re-noise a guess at the next time: alpha_s x̂1 + √(sigma_s² − κ²) x̂0 + κ ε, with κ = ``posterior_std``.
 
         κ = 0 is DDIM; κ = the posterior's deviation is DDPM's ancestral step.  -> (B, *event)"""
-        alpha, sigma, _, _ = self.at(s, guess.x1)
-        if not isinstance(fresh, Tensor) and fresh == 0:
-            return alpha * guess.x1 + sigma * guess.x0
-        kept = (sigma**2 - fresh**2).clamp(min=0).sqrt()
-        return alpha * guess.x1 + kept * guess.x0 + fresh * torch.randn_like(guess.x0)
+        alpha, sigma, _, _ = self.at(s, prediction.x1)
+        if not isinstance(noise_std, Tensor) and noise_std == 0:
+            return alpha * prediction.x1 + sigma * prediction.x0
+        retained = (sigma**2 - noise_std**2).clamp(min=0).sqrt()
+        return alpha * prediction.x1 + retained * prediction.x0 + noise_std * torch.randn_like(prediction.x0)
 
-    def fresh(self, guess: Guess, s: Tensor | float) -> Tensor:
+    def posterior_std(self, prediction: Prediction, s: Tensor | float) -> Tensor:
         """κ, the deviation of q(x_s | x_t, x1): κ² = sigma_s² (1 − (alpha_t sigma_s / alpha_s sigma_t)²), s after t.
 
         With it ``step`` draws from the posterior of the chain; for DDPM's discrete times κ² is its "beta tilde"."""
-        alpha_t, sigma_t, _, _ = guess.at
-        alpha, sigma, _, _ = self.at(s, guess.x1)
+        alpha_t, sigma_t, _, _ = prediction.at
+        alpha, sigma, _, _ = self.at(s, prediction.x1)
         ratio = alpha_t * sigma / (alpha * sigma_t)
         if not bool((ratio <= 1 + 1e-6).all()):
             raise ValueError("s lies before t: expected a step towards the data, s > t (0 is noise, 1 is data).")
@@ -238,19 +238,19 @@ class GaussianPath:
         alpha, sigma, dalpha, dsigma = self.at(t)
         return (2 * sigma * (sigma * dalpha / alpha - dsigma)).clamp(min=0).sqrt()
 
-    def expect(self, x1: Tensor, event: tuple[int, ...], device: torch.device) -> None:
+    def check_input(self, x1: Tensor, event: tuple[int, ...], device: torch.device) -> None:
         """A batch to train on, or a sentence."""
         expect_some(expect_batch(x1, event, "x1", device), "x1")
 
-    def accept(self, answer: Tensor, xt: Tensor) -> Tensor:
+    def check_output(self, answer: Tensor, xt: Tensor) -> Tensor:
         """A network's answer, in the dtype and shape of its input; else (B, 1) would be spread over (B, D)."""
         answer = answer.to(xt.dtype)
         expect_alike(answer, xt, ("the net's answer", "its input"))
         return answer
 
-    def discrepancy(self, answer: Tensor, pair: Guess, prediction: str) -> Tensor:
+    def loss(self, answer: Tensor, endpoints: Prediction, prediction: str) -> Tensor:
         """Mean over batch and coordinates of (answer − a·x1 − b·x0)², the row (a, b) being what is predicted."""
-        return nn.functional.mse_loss(answer, getattr(pair, prediction))
+        return nn.functional.mse_loss(answer, getattr(endpoints, prediction))
 
     def elbo(self, *_: object) -> Tensor:
         raise ValueError(f"the {self.name} path has a density by the continuity equation: expected log_prob(x), not elbo.")
@@ -293,7 +293,7 @@ def Conical() -> GaussianPath:
     return GaussianPath(lambda t: t, lambda t: 1 - t, name="conical", slopes=(1.0, -1.0))
 
 
-def Linear(source: Source, jitter: float = 0.0) -> GaussianPath:
+def LinearPath(source: Source, jitter: float = 0.0) -> GaussianPath:
     """x_t = t x1 + (1 − t) x0 + ε, any source x0, ε ~ N(0, jitter² I).      (lecture 14, linear interpolation)
 
     The lecture's z = (x0, x1), mu = t x1 + (1 − t) x0, sigma = jitter: the velocity x1 − x0 is the conical one."""
@@ -341,9 +341,9 @@ class ExactField(PathField):
         self.path, self.data, self.origin = path, data, path._origin(data)
 
     def start(self, n: int) -> Tensor:
-        return self.path.blur(self.origin.sample(n))
+        return self.path.add_jitter(self.origin.sample(n))
 
-    def guess(self, xt: Tensor, t: Tensor | float) -> Guess:
+    def predict(self, xt: Tensor, t: Tensor | float) -> Prediction:
         """E[(x1, x0) | x_t]: the average over all pairs that could have made x_t.  xt (B, D), t () or (B,)"""
         expect_batch(xt, self.data.event, "xt")
         t = expect_time(t, xt)
@@ -358,7 +358,7 @@ class ExactField(PathField):
         share = joint.softmax(1)[..., None]
         x1 = (share * (k1[0] + alpha * k1[1] ** 2 * pull)).sum(1)
         x0 = (share * (k0[0] + sigma * k0[1] ** 2 * pull)).sum(1)
-        return Guess(x1, x0, at, self.path.gaussian)
+        return Prediction(x1, x0, at, self.path.gaussian)
 
     def marginal(self, t: Tensor | float) -> Mixture:
         """p_t itself."""

@@ -40,9 +40,9 @@ class Autoguided(nn.Module):
         self.net, self.worse, self.weight, self.guidance = net, worse, weight, guidance
 
     def forward(self, x: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
-        told = self.net(x, t, y)
-        better = told + self.weight * (told - self.worse(x, t, y))
-        return better if y is None or self.guidance == 1 else better + (self.guidance - 1) * (told - self.net(x, t))
+        conditional = self.net(x, t, y)
+        better = conditional + self.weight * (conditional - self.worse(x, t, y))
+        return better if y is None or self.guidance == 1 else better + (self.guidance - 1) * (conditional - self.net(x, t))
 
     def extra_repr(self) -> str:
         return f"v + {self.weight:g} (v - v_worse) + {self.guidance - 1:g} (v - v(x, t))"

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..core.checks import expect_some, expect_time
-from ..core.distributions import Table
-from ..core.tensors import over
+from ..core.distributions import TableDistribution
+from ..core.tensors import expand_time
 from .fields import PathField
-from .samplers import hop
+from .samplers import ddim
 
 Schedule = Callable[[Tensor], Tensor]
 
@@ -68,7 +68,7 @@ class TokenPair:
 
 
 @dataclass(frozen=True)
-class TokenGuess:
+class TokenPrediction:
     """What is thought of the clean tokens behind x_t.  logits (B, *event, K), xt (B, *event), t () or (B,)"""
 
     logits: Tensor
@@ -89,7 +89,7 @@ class TokenGuess:
 
     @property
     def velocity(self) -> Tensor:
-        raise ValueError("tokens jump and have no velocity: expected a method that hops (hop, confident), not euler.")
+        raise ValueError("tokens jump and have no velocity: expected a method that hops (ddim, maskgit_step), not euler.")
 
     score = velocity
 
@@ -110,7 +110,7 @@ class MaskPath:
     weight: Callable[[MaskPath, Tensor], Tensor] = elbo_weight
     name: str = "absorbing"
     span: tuple[float, float] = (0.0, 1.0)
-    method = staticmethod(hop)
+    method = staticmethod(ddim)
     predictions = ("data",)
     gaussian = False
 
@@ -194,14 +194,14 @@ class MaskPath:
         ts = _grid(steps)
         return self.unmask(ts[:-1], ts[1:]).flip(0)
 
-    def marginal(self, data: Table, t: Tensor | float) -> Table:
+    def marginal(self, data: TableDistribution, t: Tensor | float) -> TableDistribution:
         """p_t when the data are a table: again a table, over one more symbol, the mask."""
         self._same(data)
         q = self.transition(1.0, t).to(data.probs) if float(t) < 1 else torch.eye(self.vocabulary + 1).to(data.probs)
         probs = data.probs
         for axis in range(probs.ndim):
             probs = torch.tensordot(q[:, :-1], probs, ([1], [axis])).movedim(0, axis)
-        return Table(probs, f"{data.name}, masked at t = {float(t):.2f}")
+        return TableDistribution(probs, f"{data.name}, masked at t = {float(t):.2f}")
 
     def posterior(self, xt: Tensor, x1: Tensor, t: Tensor | float, s: Tensor | float) -> Tensor:
         """q(x_s | x_t, x1) for t < s: x_t where it is visible; where masked, x1 with ``unmask(t, s)``, else the mask.
@@ -211,79 +211,79 @@ class MaskPath:
         size, masked = self.vocabulary + 1, (xt == self.mask_id)[..., None]
         if bool((~masked[..., 0] & (xt != x1)).any()):
             raise ValueError("xt shows a token that differs from x1: expected each token of xt to be that of x1, or masked.")
-        appear = over(self.unmask(t, s), xt)[..., None]
+        appear = expand_time(self.unmask(t, s), xt)[..., None]
         stay = F.one_hot(xt, size).to(appear)
         return torch.where(masked, (1 - appear) * stay + appear * F.one_hot(x1, size).to(appear), stay)
 
     # --- the protocol of paths
 
-    def draw(self, like: Tensor) -> Tensor:
+    def sample_source(self, like: Tensor) -> Tensor:
         """The hour of each token, x0 ~ U[0, 1].  (B, *event)"""
         return torch.rand(like.shape, device=like.device)
 
-    def blur(self, x0: Tensor) -> Tensor:
+    def add_jitter(self, x0: Tensor) -> Tensor:
         return x0
 
-    def fresh(self, guess: TokenGuess, s: Tensor | float) -> Tensor:
-        raise ValueError("tokens have no noise to renew, hop draws from the posterior already: expected hop or confident.")
+    def posterior_std(self, prediction: TokenPrediction, s: Tensor | float) -> Tensor:
+        raise ValueError("tokens have no noise to renew, ddim draws from the posterior already: expected ddim or maskgit_step.")
 
     def sigma(self, t: Tensor) -> Tensor:
-        raise ValueError("a mask path has no sigma: expected method=hop or confident, not one that follows a score.")
+        raise ValueError("a mask path has no sigma: expected method=ddim or maskgit_step, not one that follows a score.")
 
-    def begin(self, x0: Tensor, t: Tensor) -> Tensor:
+    def initial_state(self, x0: Tensor, t: Tensor) -> Tensor:
         """All masked; or, where x0 are tokens, these: what is visible is given, what is masked is to be filled in."""
         if not x0.is_floating_point():
             return self._tokens(x0, "x0", self.mask_id)
         return torch.full(x0.shape, self.mask_id, device=x0.device)
 
-    def pair(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> TokenPair:
+    def endpoints(self, x1: Tensor, x0: Tensor, t: Tensor | float) -> TokenPair:
         """Hidden where x0 >= alpha(t).  x1, x0 (B, *event), t () or (B,)"""
         t = expect_time(t)
         if x0.shape != x1.shape:
             raise ValueError(f"x0 has shape {tuple(x0.shape)}: expected an hour for each token, {tuple(x1.shape)}.")
-        return TokenPair(x1.long(), x0 >= over(self.alpha(t), x0), t)
+        return TokenPair(x1.long(), x0 >= expand_time(self.alpha(t), x0), t)
 
-    def place(self, pair: TokenPair) -> Tensor:
+    def interpolate(self, endpoints: TokenPair) -> Tensor:
         """x_t: the mask where the pair is hidden."""
-        return torch.where(pair.hidden, self.mask_id, pair.x1)
+        return torch.where(endpoints.hidden, self.mask_id, endpoints.x1)
 
     def corrupt(self, x1: Tensor, t: Tensor | float, x0: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x_t, x0): every token hidden on its own with probability 1 − alpha(t).  x1 (B, *event), t () or (B,)"""
         x1 = self._tokens(x1, "x1", self.vocabulary - 1)
-        x0 = self.draw(x1) if x0 is None else x0
-        return self.place(self.pair(x1, x0, t)), x0
+        x0 = self.sample_source(x1) if x0 is None else x0
+        return self.interpolate(self.endpoints(x1, x0, t)), x0
 
-    def guess(self, xt: Tensor, t: Tensor | float, **known: Tensor) -> TokenGuess:
+    def predict(self, xt: Tensor, t: Tensor | float, **known: Tensor) -> TokenPrediction:
         """The logits of the clean tokens, ``data=`` (B, *event, K), with where and when they were given."""
         if set(known) != {"data"}:
-            raise ValueError(f"guess was given {sorted(known) or 'nothing'}: on a mask path expected data=, the logits.")
+            raise ValueError(f"predict was given {sorted(known) or 'nothing'}: on a mask path expected data=, the logits.")
         xt = self._tokens(xt, "xt", self.mask_id)
-        return TokenGuess(self.accept(known["data"], xt), xt, expect_time(t))
+        return TokenPrediction(self.check_output(known["data"], xt), xt, expect_time(t))
 
-    def step(self, guess: TokenGuess, s: Tensor | float) -> Tensor:
+    def step(self, prediction: TokenPrediction, s: Tensor | float) -> Tensor:
         """x_s ~ q(x_s | x_t, x̂1): each masked token appears with ``unmask(t, s)``, and then as the guess has it."""
-        appear = torch.rand(guess.xt.shape, device=guess.xt.device) < over(self.unmask(guess.t, s), guess.xt)
-        return torch.where(guess.masked & appear, guess.sample(), guess.xt)
+        appear = torch.rand(prediction.xt.shape, device=prediction.xt.device) < expand_time(self.unmask(prediction.t, s), prediction.xt)
+        return torch.where(prediction.masked & appear, prediction.sample(), prediction.xt)
 
-    def expect(self, x1: Tensor, event: tuple[int, ...], device: torch.device) -> None:
+    def check_input(self, x1: Tensor, event: tuple[int, ...], device: torch.device) -> None:
         """A batch to train on, or a sentence."""
         expect_some(self._tokens(x1, "x1", self.vocabulary - 1), "x1")
         if tuple(x1.shape[1:]) != event or x1.device != device:
             raise ValueError(f"x1 has shape {tuple(x1.shape)} on {x1.device}: expected (B, {', '.join(map(str, event))}) "
                              f"on {device}.")
 
-    def accept(self, answer: Tensor, xt: Tensor) -> Tensor:
+    def check_output(self, answer: Tensor, xt: Tensor) -> Tensor:
         """A network's logits as float32, or a sentence."""
         if answer.shape != (*xt.shape, self.vocabulary):
             raise ValueError(f"the net's answer has shape {tuple(answer.shape)}: expected logits "
                              f"{(*xt.shape, self.vocabulary)}, one for each clean token.")
         return answer.float() if answer.dtype in (torch.bfloat16, torch.float16) else answer
 
-    def discrepancy(self, answer: Tensor, pair: TokenPair, prediction: str) -> Tensor:
+    def loss(self, answer: Tensor, endpoints: TokenPair, prediction: str) -> Tensor:
         """Mean over the batch of w_t Σ_masked −log p(x1 | x_t): in nats a sample.      (lecture 14, Simplified Training)"""
-        surprise = F.cross_entropy(answer.flatten(0, -2), pair.x1.flatten(), reduction="none").view(pair.x1.shape)
-        weight = self.weight(self, pair.t.clamp(max=1 - 1e-6))
-        return (weight * (surprise * pair.hidden).flatten(1).sum(1)).mean()
+        surprise = F.cross_entropy(answer.flatten(0, -2), endpoints.x1.flatten(), reduction="none").view(endpoints.x1.shape)
+        weight = self.weight(self, endpoints.t.clamp(max=1 - 1e-6))
+        return (weight * (surprise * endpoints.hidden).flatten(1).sum(1)).mean()
 
     def elbo(self, field: PathField, x1: Tensor, steps: int | None = None, draws: int = 8) -> Tensor:
         """−E Σ_k w_k Σ_masked −log p(x1 | x_t) ≤ log p(x1), in nats; steps None: continuous time.  -> (B,)
@@ -307,16 +307,16 @@ class MaskPath:
 
     def _term(self, field: PathField, x1: Tensor, t: Tensor, weight: Tensor) -> Tensor:
         """weight · Σ_masked −log p(x1 | x_t) at one corruption.  (B,)"""
-        pair = self.pair(x1, self.draw(x1), t)
-        guess = field.guess(self.place(pair), t)
-        surprise = -guess.logits.log_softmax(-1).gather(-1, x1[..., None])[..., 0]
-        return weight * torch.where(pair.hidden, surprise, 0.0).flatten(1).sum(1)
+        endpoints = self.endpoints(x1, self.sample_source(x1), t)
+        prediction = field.predict(self.interpolate(endpoints), t)
+        surprise = -prediction.logits.log_softmax(-1).gather(-1, x1[..., None])[..., 0]
+        return weight * torch.where(endpoints.hidden, surprise, 0.0).flatten(1).sum(1)
 
-    def _same(self, data: Table) -> None:
+    def _same(self, data: TableDistribution) -> None:
         if data.symbols != self.vocabulary:
             raise ValueError(f"the table has {data.symbols} symbols, the path {self.vocabulary} tokens: expected the same.")
 
-    def exact(self, data: Table) -> ExactTokens:
+    def exact(self, data: TableDistribution) -> ExactTokens:
         """The perfect model of this path for these data."""
         return ExactTokens(self, data)
 
@@ -340,36 +340,36 @@ class MaskPath:
 class ExactTokens(PathField):
     """The perfect model of a mask path: p(x1 | what is visible), by Bayes' rule over every sequence of a table."""
 
-    def __init__(self, path: MaskPath, data: Table) -> None:
+    def __init__(self, path: MaskPath, data: TableDistribution) -> None:
         super().__init__()
         path._same(data)
         self.path, self.data = path, data
 
     def start(self, n: int) -> Tensor:
-        return self.path.draw(torch.empty(n, *self.data.event, device=self.data.probs.device))
+        return self.path.sample_source(torch.empty(n, *self.data.event, device=self.data.probs.device))
 
-    def guess(self, xt: Tensor, t: Tensor | float) -> TokenGuess:
+    def predict(self, xt: Tensor, t: Tensor | float) -> TokenPrediction:
         """p(x1 | x_t): the time does not matter, only what is visible; any token where the data never look so.  xt (B, L)"""
-        told = self.data.conditional(xt).nan_to_num(1 / self.data.symbols)  # tokens drawn together may fit no sequence
-        return self.path.guess(xt, t, data=told.log())
+        probs = self.data.conditional(xt).nan_to_num(1 / self.data.symbols)  # tokens drawn together may fit no sequence
+        return self.path.predict(xt, t, data=probs.log())
 
     def __repr__(self) -> str:
         return f"exact tokens of the {self.path.name} path for {self.data!r}"
 
 
-def confident(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
-    """As many tokens as ``hop`` reveals on average, but those first whose drawn value the model is surest of.
+def maskgit_step(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
+    """As many tokens as ``ddim`` reveals on average, but those first whose drawn value the model is surest of.
 
     (MaskGIT, Chang et al. 2022.)  Greedy in the order: its samples follow no stated distribution."""
-    guess = field.guess(x, t)
-    tokens, share = guess.sample(), float(field.path.unmask(t, t + dt))
-    sure = guess.data.gather(-1, tokens[..., None])[..., 0].masked_fill(~guess.masked, -1.0).flatten(1)
+    prediction = field.predict(x, t)
+    tokens, share = prediction.sample(), float(field.path.unmask(t, t + dt))
+    sure = prediction.data.gather(-1, tokens[..., None])[..., 0].masked_fill(~prediction.masked, -1.0).flatten(1)
     rank = sure.argsort(1, descending=True).argsort(1)
-    told = rank < (guess.masked.flatten(1).sum(1, keepdim=True) * share).round()
-    return torch.where(guess.masked & told.view(x.shape), tokens, x)
+    chosen = rank < (prediction.masked.flatten(1).sum(1, keepdim=True) * share).round()
+    return torch.where(prediction.masked & chosen.view(x.shape), tokens, x)
 
 
-confident.hops = True
+maskgit_step.hops = True
 
 
 def _grid(steps: int) -> Tensor:

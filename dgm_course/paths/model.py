@@ -5,7 +5,7 @@
 One regression, four famous models.  With the conical path and the velocity it is flow matching; with VP and the noise
 it is DDPM; with VE and the noise (which is −sigma times the score) it is NCSN; with pairs (x0, x1) of any two
 distributions it is the lecture's linear interpolation.  At the minimum the network is the conditional expectation of
-its target given x_t, and ``guess`` turns that into whatever a sampler wants.
+its target given x_t, and ``predict`` turns that into whatever a sampler wants.
 
 The two choices besides path and prediction are objects as well: *when* to look (``times``) and *who travels with whom*
 (``coupling``).
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_time
 from ..core.ode import Field, Method, euler, heun
-from ..core.tensors import flat, over, parameter_count
-from . import VE, VP, Conical, GaussianPath, Guess, MaskPath, PathField, TokenGuess
+from ..core.tensors import expand_time, flat, parameter_count
+from . import VE, VP, Conical, GaussianPath, MaskPath, PathField, Prediction, TokenPrediction
 from .guidance import Guided
 
 Times = Callable[[Tensor], Tensor]
@@ -64,14 +64,14 @@ def optimal_transport(x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
     return x0[torch.as_tensor(partner, device=x0.device)], x1
 
 
-def heun_to_data(field: Field, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+def heun_euler_last(field: Field, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     """Heun's step, but Euler's for the one that ends at t = 1.           (Karras et al. 2022, there towards sigma = 0)
 
     At the data no noise is left to be guessed, so a second look there would spoil the step; order two remains."""
     return (euler if float(t + dt) > 1 - 1e-6 else heun)(field, x, t, dt)
 
 
-class Normalised(nn.Module):
+class ScaledInput(nn.Module):
     """net(x / √(alpha² + sigma²), t): the input of a network at about unit size, on paths that leave it (VE)."""
 
     def __init__(self, net: nn.Module, path: GaussianPath) -> None:
@@ -79,11 +79,11 @@ class Normalised(nn.Module):
         self.net, self.path = net, path
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        size = over((self.path.alpha(t) ** 2 + self.path.sigma(t) ** 2).sqrt(), x)
+        size = expand_time((self.path.alpha(t) ** 2 + self.path.sigma(t) ** 2).sqrt(), x)
         return self.net(x / size, t) if y is None else self.net(x / size, t, y)
 
 
-class Pairs:
+class IndependentPairs:
     """Independent samples of two distributions as one source of batches (x1, x0), for ``fit``."""
 
     def __init__(self, data, source) -> None:
@@ -100,7 +100,7 @@ class PathModel(PathField):
     event: shape of one sample, wanted by ``sample(n)``.  bounds: where data are known to lie, such as (-1, 1) for
     pixels; every guess is kept inside.  precision: a dtype for the network alone, by autocast."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
     bounds: tuple[float, float] | None = None
     precision: torch.dtype | None = None
 
@@ -111,48 +111,48 @@ class PathModel(PathField):
             known = " or ".join(", ".join(path.predictions).rsplit(", ", 1))
             raise ValueError(f"prediction is {prediction!r}: expected {known} on this path.")
         self.net, self.path, self.event, self.prediction = net, path, tuple(event), prediction
-        self.times_of, self.coupling, self.label = times, coupling, None
+        self.time_sampler, self.coupling, self.label = times, coupling, None
 
     def loss(self, x1: Tensor, x0: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """How far net(x_t, t) is from what it should predict: the mean of (target − net(x_t, t))² on Gaussian paths (lecture
         14, conditional flow matching), the weighted cross-entropy of the hidden tokens on mask paths.
 
         x1 (B, *event); x0 the same, drawn here where not given; y (B,) labels, if the net takes them"""
-        self.path.expect(x1, self.event, next(self.net.parameters(), x1).device)
-        x0, x1 = self.coupling(self.path.draw(x1) if x0 is None else x0, x1)
+        self.path.check_input(x1, self.event, next(self.net.parameters(), x1).device)
+        x0, x1 = self.coupling(self.path.sample_source(x1) if x0 is None else x0, x1)
         low, high = self.path.span
-        t = low + (high - low) * self.times_of(x1)
-        pair = self.path.pair(x1, x0, t)
-        return self.path.discrepancy(self._net(self.path.place(pair), t, y), pair, self.prediction)
+        t = low + (high - low) * self.time_sampler(x1)
+        endpoints = self.path.endpoints(x1, x0, t)
+        return self.path.loss(self._net(self.path.interpolate(endpoints), t, y), endpoints, self.prediction)
 
     def _net(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         with torch.autocast(xt.device.type, self.precision) if self.precision else nullcontext():
-            return self.path.accept(self.net(xt, t) if y is None else self.net(xt, t, y), xt)
+            return self.path.check_output(self.net(xt, t) if y is None else self.net(xt, t, y), xt)
 
     def start(self, n: int) -> Tensor:
         weight = next(self.net.parameters())
-        return self.path.blur(self.path.draw(torch.empty(n, *self.event, dtype=weight.dtype, device=weight.device)))
+        return self.path.add_jitter(self.path.sample_source(torch.empty(n, *self.event, dtype=weight.dtype, device=weight.device)))
 
-    def guess(self, xt: Tensor, t: Tensor | float) -> Guess | TokenGuess:
+    def predict(self, xt: Tensor, t: Tensor | float) -> Prediction | TokenPrediction:
         """What the network says about x_t, as a pair (x̂1, x̂0).  xt (B, *event), t () or (B,)"""
         t = expect_time(t, xt)
-        guess = self.path.guess(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt))})
-        return guess if self.bounds is None else guess.bounded(xt, *self.bounds)
+        prediction = self.path.predict(xt, t, **{self.prediction: self._net(xt, t, self._labels(xt))})
+        return prediction if self.bounds is None else prediction.bounded(xt, *self.bounds)
 
     def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
         """u_t(x); read off directly where the network predicts it."""
         if self.prediction == "velocity" and self.bounds is None:
             return self._net(x, expect_time(t, x), self._labels(x))
-        return self.guess(x, t).velocity
+        return self.predict(x, t).velocity
 
     velocity = forward
 
-    def given(self, label: Tensor | int, guidance: float = 1.0) -> PathModel:
+    def with_label(self, label: Tensor | int, guidance: float = 1.0) -> PathModel:
         """The same model with its class fixed: a label for all, or one a sample (B,).  Weights are shared.
 
         guidance above 1 exaggerates what makes the class (``guidance.Guided``): clearer samples, less variety."""
         net = self.net if guidance == 1 else Guided(self.net, guidance)
-        twin = PathModel(net, self.path, self.event, self.prediction, self.times_of, self.coupling)
+        twin = PathModel(net, self.path, self.event, self.prediction, self.time_sampler, self.coupling)
         twin.label, twin.bounds, twin.precision = label, self.bounds, self.precision
         return twin.train(self.training)
 
@@ -185,7 +185,7 @@ def ncsn(net: nn.Module, event: Sequence[int], sigma_max: float = 10.0) -> PathM
 
     sigma_max: well above the norm of the data's mean, or sampling starts in the wrong place."""
     path = VE(sigma_max=sigma_max)
-    return PathModel(Normalised(net, path), path, event, "noise")
+    return PathModel(ScaledInput(net, path), path, event, "noise")
 
 
 def absorbing(net: nn.Module, event: Sequence[int], vocabulary: int) -> PathModel:

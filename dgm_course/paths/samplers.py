@@ -9,20 +9,20 @@ from ..core.ode import Method, langevin
 from .fields import PathField
 
 
-def hop(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
+def ddim(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
     """x_s = path.step(guess at t, s), s = t + dt: both ends guessed, then a place between them.
 
     Gaussian: alpha_s x̂1 + sigma_s x̂0, that is DDIM (Song et al. 2021).  Masks: the posterior's step, token by token."""
-    return field.path.step(field.guess(x, t), t + dt)
+    return field.path.step(field.predict(x, t), t + dt)
 
 
-hop.hops = True  # it uses the model itself, not an arrow, so no noise can be added from outside
+ddim.hops = True  # it uses the model itself, not an arrow, so no noise can be added from outside
 
 
 def ancestral(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     """x_s ~ q(x_s | x_t, x̂1), s = t + dt: the posterior of the chain, with the guess for the data.        (DDPM)"""
-    guess = field.guess(x, t)
-    return field.path.step(guess, t + dt, field.path.fresh(guess, t + dt))
+    prediction = field.predict(x, t)
+    return field.path.step(prediction, t + dt, field.path.posterior_std(prediction, t + dt))
 
 
 ancestral.hops = True

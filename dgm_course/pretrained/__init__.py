@@ -19,7 +19,7 @@ from .. import data
 from ..core.tensors import device, seed
 from ..training import checkpoints, distributed
 from ..training.loop import History, fit
-from . import autoregressive, evaluation, flows, gan, latent, multiscale, paths, priors, published, vae, vq
+from . import autoregressive, evaluation, flows, gan, latent, multiscale, paths, priors, published, vae, vq  # noqa: F401
 from .evaluation import accuracy, balanced, judged, nats_of_bits
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
@@ -33,16 +33,16 @@ from .paths import (
     digits_flow,
     digits_ncsn,
     digits_recipe,
-    likeness,
     live_digits,
     live_recipe,
     nats,
+    sample_quality,
 )
 
 __all__ = [
     "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "anchors", "balanced", "bits",
     "bits_recipe", "card", "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow",
-    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "likeness", "live_digits",
+    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "sample_quality", "live_digits",
     "live_recipe", "load", "names", "nats", "nats_of_bits", "train",
 ]
 
@@ -96,11 +96,11 @@ def train(name: str, folder: Path | None = None, report: Callable[[History], Non
     checkpoints.write(path, {k: v.half() if v.is_floating_point() else v
                              for k, v in model.state_dict().items()})
     recipe = made.recipe()
-    told = {"name": name, "data": images.source, "images": len(images.train), "steps": history.step,
+    record = {"name": name, "data": images.source, "images": len(images.train), "steps": history.step,
             "batch": recipe.batch, "seed": recipe.seed, "device": str(device()), "seconds": round(history.seconds),
             "command": f"dgm train {name}", "held_out": made.figure(model.eval(), images),
             "judging_seconds": round(time.perf_counter() - start)}
-    _put(path.with_suffix(".json"), json.dumps(told, indent=1) + "\n")
+    _put(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     for left in folder.glob(f"{half.name}*"):  # the checkpoint, and the one before it
         left.unlink()
     return path

@@ -7,12 +7,12 @@ from typing import Any
 from torch import nn
 
 from .. import data
-from ..autoregressive import ImageGPT, InBlocks, PixelCNN, PixelRNN
+from ..autoregressive import ImageGPT, PatchModel, PixelCNN, PixelRNN
 from ..core.tensors import device, fast_dtype
 from ..data.images import Images
-from ..training.config import Recipe, held_then_linear
+from ..training.config import Recipe, constant_then_linear
 from .evaluation import nats_of_bits
-from .files import Entry, itself
+from .files import Entry, identity
 
 
 def pixel_cnn() -> PixelCNN:
@@ -25,9 +25,9 @@ def pixel_rnn() -> PixelRNN:
     return PixelRNN(2, (1, 28, 28), width=32, depth=3)
 
 
-def image_gpt() -> InBlocks:
+def image_gpt() -> PatchModel:
     """Four causal blocks of width 96 with four heads, over blocks of 2 x 2 pixels: 196 places of 16 symbols."""
-    return InBlocks(ImageGPT(16, (14, 14), width=96, depth=4, heads=4))
+    return PatchModel(ImageGPT(16, (14, 14), width=96, depth=4, heads=4))
 
 
 def exact(model: nn.Module, images: Images) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def exact(model: nn.Module, images: Images) -> dict[str, Any]:
 
 def recipe(steps: int, lr: float) -> Recipe:
     """Many small batches of fresh bits, the rate held for 70 % of them and then brought to zero."""
-    return Recipe(steps, 16, lr, warmup=100, decay=held_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01,
+    return Recipe(steps, 16, lr, warmup=100, decay=constant_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01,
                   clip=100.0)
 
 
@@ -48,13 +48,13 @@ def long(steps: int, lr: float) -> Recipe:
     return replace(recipe(steps, lr), batch=32, precision=fast_dtype(), compiled=True)
 
 
-def bits(images: Images) -> data.Bits:
+def bits(images: Images) -> data.DynamicallyBinarized:
     """The training images as endless bits, drawn anew each time."""
-    return data.Bits(images.train)
+    return data.DynamicallyBinarized(images.train)
 
 
 ENTRIES = {
-    "pixel_cnn_digits": Entry(pixel_cnn, itself, bits, lambda: long(120_000, 5e-3), exact),
-    "pixel_rnn_digits": Entry(pixel_rnn, itself, bits, lambda: recipe(2_500, 5e-3), exact),
-    "image_gpt_digits": Entry(image_gpt, itself, bits, lambda: long(100_000, 2e-3), exact),
+    "pixel_cnn_digits": Entry(pixel_cnn, identity, bits, lambda: long(120_000, 5e-3), exact),
+    "pixel_rnn_digits": Entry(pixel_rnn, identity, bits, lambda: recipe(2_500, 5e-3), exact),
+    "image_gpt_digits": Entry(image_gpt, identity, bits, lambda: long(100_000, 2e-3), exact),
 }

@@ -86,7 +86,7 @@ def judged_often(sampler: Callable[[Tensor], Tensor], images: data.Images, learn
                     "features of digit_classifier, k = 5"}
 
 
-def taught(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 5000,
+def classification_accuracy_score(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 5000,
            steps: int = 1500) -> dict[str, Any]:
     """The share of test images that a classifier recognises which was taught by n samples alone, each with the class asked
     for; beside it that of one taught by as many real digits.
@@ -112,7 +112,7 @@ def nats_of_bits(log_prob: Callable[[Tensor], Tensor], images: Tensor, what: str
 
     log_prob: bits (B, 1, 28, 28) -> (B,), exact or a bound.  what: which of these, for the protocol."""
     seed(0)
-    bits = data.Bits(images).fixed()
+    bits = data.DynamicallyBinarized(images).fixed()
     nats = -torch.cat([log_prob(x) for x in bits.split(500)])
     return {"nats": round(float(nats.mean()), 2), "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
             "protocol": f"{what}, {len(bits):,} images, each pixel one fixed Bernoulli draw of its brightness"}

@@ -27,7 +27,7 @@ class Entry:
     figure: Callable[[nn.Module, Images], dict[str, Any]]
 
 
-def itself(model: nn.Module) -> nn.Module:
+def identity(model: nn.Module) -> nn.Module:
     """The model, which has a loss of its own."""
     return model
 

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from .. import data
 from ..core import metrics
 from ..core.tensors import device, seed
-from ..flows import Flow, grey_spline, set_scales, two_scales
-from ..training.config import Recipe, held_then_linear
+from ..flows import Flow, grey_spline, multiscale_realnvp, set_scales
+from ..training.config import Recipe, constant_then_linear
 from .files import Entry
 
 
 def digits_nvp() -> Flow:
     """RealNVP on 28 x 28 digits of 256 grey values: one spline for all pixels, then couplings at two scales."""
-    return Flow(two_scales((1, 28, 28), counts=(6, 4), widths=(32, 48), stretch=grey_spline()), (784,))
+    return Flow(multiscale_realnvp((1, 28, 28), counts=(6, 4), widths=(32, 48), stretch=grey_spline()), (784,))
 
 
 def whitened(flow: Flow) -> nn.Module:
@@ -44,7 +44,7 @@ def bits(flow: Flow, images: Tensor, draws: int = 1, levels: int = 256) -> dict[
 ENTRIES = {
     "flow_digits": Entry(
         digits_nvp, whitened, lambda images: images.train,
-        lambda: Recipe(60_000, 32, 2e-3, warmup=200, decay=held_then_linear, ema=0.9998, betas=(0.9, 0.99), clip=100.0,
+        lambda: Recipe(60_000, 32, 2e-3, warmup=200, decay=constant_then_linear, ema=0.9998, betas=(0.9, 0.99), clip=100.0,
                        compiled=True),  # minutes of a GPU
         lambda model, images: bits(model, data.mnist().test.to(device())) | {
             "official_test": bits(model, images.test), "official_test_8_draws": bits(model, images.test[:2000], 8)}),

@@ -10,28 +10,28 @@ from .. import data
 from ..core.tensors import device, seed
 from ..gan import GAN, R1, non_saturating
 from ..nets.classifier import DigitClassifier
-from ..nets.gan import DCCritic, DCGenerator, Packed, StyleGenerator
-from ..training.config import Recipe, held_then_linear
+from ..nets.gan import DCCritic, DCGenerator, PacDiscriminator, StyleGenerator
+from ..training.config import Recipe, constant_then_linear
 from .evaluation import judged
-from .files import Entry, itself, read_into
+from .files import Entry, identity, read_into
 
 
 def digits_dcgan() -> GAN:
     """A DCGAN on 28 x 28 digits: non-saturating game, with the R1 penalty that keeps the critic's slope in bounds."""
-    return GAN(DCGenerator(latent=32, channels=32), DCCritic(channels=32), non_saturating().plus(R1(0.1)))
+    return GAN(DCGenerator(latent=32, channels=32), DCCritic(channels=32), non_saturating().with_penalty(R1(0.1)))
 
 
 def digits_style() -> GAN:
     """A style-based generator on 28 x 28 digits, the same game, and a critic who sees two samples at a time.
 
     All its pictures start from one constant, so it tends to make but one digit; a pack of two equal ones is easily told."""
-    critic = Packed(DCCritic(channels=32, inputs=2), 2)
-    return GAN(StyleGenerator(latent=32, styles=32, channels=16), critic, non_saturating().plus(R1(0.1)))
+    critic = PacDiscriminator(DCCritic(channels=32, inputs=2), 2)
+    return GAN(StyleGenerator(latent=32, styles=32, channels=16), critic, non_saturating().with_penalty(R1(0.1)))
 
 
 def adversarial_recipe(steps: int, ema: float = 0.998) -> Recipe:
     """Small batches, little momentum (the other side moves, too), and an average of the weights that turns with neither."""
-    return Recipe(steps, 32, 1e-3, warmup=50, decay=held_then_linear, ema=ema, betas=(0.5, 0.99))
+    return Recipe(steps, 32, 1e-3, warmup=50, decay=constant_then_linear, ema=ema, betas=(0.5, 0.99))
 
 
 @torch.no_grad()
@@ -53,9 +53,9 @@ def adversarial_figure(model: nn.Module) -> dict[str, Any]:
 
 ENTRIES = {
     "dcgan_digits": Entry(
-        digits_dcgan, itself, lambda images: images.train, lambda: adversarial_recipe(28_000),
+        digits_dcgan, identity, lambda images: images.train, lambda: adversarial_recipe(28_000),
         lambda model, images: adversarial_figure(model)),
     "style_digits": Entry(
-        digits_style, itself, lambda images: images.train, lambda: adversarial_recipe(16_000),
+        digits_style, identity, lambda images: images.train, lambda: adversarial_recipe(16_000),
         lambda model, images: adversarial_figure(model)),
 }

@@ -12,13 +12,13 @@ from ..core import metrics
 from ..core.ode import Method
 from ..core.tensors import device, fast_dtype
 from ..gan import hinge
-from ..latent import Adversarial, Continuous, Discrete, FirstStage, Latent, Rescaled, Rescaling, sharpness, vqgan
+from ..latent import Adversarial, FirstStage, Latent, LatentScaler, ScaledModel, VAEStage, VQStage, sharpness, vqgan
 from ..nets.classifier import DigitClassifier
 from ..nets.conv import GridEncoder
 from ..nets.grid import GridField, PatchCritic
 from ..paths import ancestral
-from ..paths.model import ddpm, flow_matching, heun_to_data, logit_normal
-from ..training.config import Recipe, held_then_linear, linear
+from ..paths.model import ddpm, flow_matching, heun_euler_last, logit_normal
+from ..training.config import Recipe, constant_then_linear, linear
 from ..vae import VAE, GaussianHead, StandardNormal
 from ..vq import VQVAE
 from .evaluation import balanced, judged
@@ -33,7 +33,7 @@ PACE = 4.0  # of the critic: one that learns no faster than the decoder is foole
 def vqgan_game(model: VQVAE) -> Adversarial:
     """The shipped VQ-VAE goes on, now also against a critic of patches; it starts where squared error had led."""
     read_into(model, "vqvae_digits").requires_grad_(True)
-    return vqgan(model, PatchCritic(32), hinge(), pace=PACE)
+    return vqgan(model, PatchCritic(32), hinge(), lr_ratio=PACE)
 
 
 def digits_stage() -> VAE:
@@ -50,7 +50,7 @@ def stage_game(model: VAE) -> Adversarial:
     own = model.state_dict()
     model.load_state_dict(own | {name: known[name].to(value) for name, value in own.items()
                                  if name in known and known[name].shape == value.shape})
-    return Adversarial(Continuous(model), PatchCritic(32), hinge(), start=500, pace=PACE)
+    return Adversarial(VAEStage(model), PatchCritic(32), hinge(), start=500, lr_ratio=PACE)
 
 
 def adversarial_recipe(steps: int, lr: float = 5e-4) -> Recipe:
@@ -58,9 +58,9 @@ def adversarial_recipe(steps: int, lr: float = 5e-4) -> Recipe:
     return Recipe(steps, 32, lr, warmup=50, decay=linear, clip=100.0, betas=(0.5, 0.99))
 
 
-def frozen_stage() -> Continuous:
+def frozen_stage() -> VAEStage:
     """The shipped first stage of real numbers, where the training is."""
-    return Continuous(read_into(digits_stage(), "latent_digits")).to(device())
+    return VAEStage(read_into(digits_stage(), "latent_digits")).to(device())
 
 
 @torch.no_grad()
@@ -70,23 +70,23 @@ def codes_of(images: Tensor) -> Tensor:
     return torch.cat([stage.encode(part.to(device())) for part in images.split(500)])
 
 
-def digits_lfm() -> Rescaled:
+def digits_lfm() -> ScaledModel:
     """Flow matching in the latent: conical path, velocity, logit-normal times, told the class."""
     model = flow_matching(GridField(GRID, 56, 4, classes=10), GRID)
-    model.times_of, model.precision = logit_normal, fast_dtype()
-    return Rescaled(model, Rescaling.blank(GRID[0]))
+    model.time_sampler, model.precision = logit_normal, fast_dtype()
+    return ScaledModel(model, LatentScaler.blank(GRID[0]))
 
 
-def digits_ldm() -> Rescaled:
+def digits_ldm() -> ScaledModel:
     """Diffusion in the latent: VP path, noise prediction, uniform times, told the class."""
     model = ddpm(GridField(GRID, 56, 4, classes=10), GRID)
     model.precision = fast_dtype()
-    return Rescaled(model, Rescaling.blank(GRID[0]))
+    return ScaledModel(model, LatentScaler.blank(GRID[0]))
 
 
-def measured(model: Rescaled) -> Rescaled:
+def measured(model: ScaledModel) -> ScaledModel:
     """With mean and std of the codes of the 4,000 embedded training images."""
-    model.rescaling = Rescaling.of(codes_of(data.mnist().train)).to(device())
+    model.rescaling = LatentScaler.of(codes_of(data.mnist().train)).to(device())
     return model
 
 
@@ -94,7 +94,7 @@ def measured(model: Rescaled) -> Rescaled:
 def rebuilding(stage: FirstStage, images: Tensor) -> dict[str, float]:
     """Error, sharpness and likeness of pictures that came back from their codes.  images (N, 1, 28, 28)"""
     judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
-    back = torch.cat([stage.again(part) for part in images.split(500)])
+    back = torch.cat([stage.reconstruct(part) for part in images.split(500)])
     features = [torch.cat([judge.features(x) for x in part.split(500)]) for part in (back, images)]
     return {"squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
             "sharpness": round(sharpness(back, images), 3), "frechet": round(metrics.frechet_distance(*features), 2)}
@@ -102,7 +102,7 @@ def rebuilding(stage: FirstStage, images: Tensor) -> dict[str, float]:
 
 def rebuilt(stage: FirstStage, images: data.Images) -> dict[str, Any]:
     """``rebuilding`` on the embedded and on the official test images, beside the VQ-VAE that knows no critic."""
-    plain = Discrete(read_into(digits_vqvae(), "vqvae_digits").to(device()))
+    plain = VQStage(read_into(digits_vqvae(), "vqvae_digits").to(device()))
     own = data.mnist().to(device())
     return rebuilding(stage, own.test) | {
         "vqvae_digits": rebuilding(plain, own.test), "official_test": rebuilding(stage, images.test) | {
@@ -113,13 +113,13 @@ def rebuilt(stage: FirstStage, images: data.Images) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def likeness(model: Rescaled, images: data.Images, guidance: float = GUIDANCE, steps: int = STEPS,
-             method: Method = heun_to_data) -> dict[str, Any]:
+def sample_quality(model: ScaledModel, images: data.Images, guidance: float = GUIDANCE, steps: int = STEPS,
+             method: Method = heun_euler_last) -> dict[str, Any]:
     """How class-balanced samples compare with test images, and how many of them are of the class that was asked for."""
     system, asked = Latent(frozen_stage(), model), []
 
     def sampler(labels: Tensor) -> Tensor:
-        fake = system.given(labels, guidance).sample(len(labels), steps, method).clamp(-1, 1)
+        fake = system.with_label(labels, guidance).sample(len(labels), steps, method).clamp(-1, 1)
         judge = read_into(DigitClassifier(), "digit_classifier").to(fake.device)
         asked.append(torch.cat([judge(x) for x in fake.split(500)]).argmax(1) == labels)
         return fake
@@ -129,7 +129,7 @@ def likeness(model: Rescaled, images: data.Images, guidance: float = GUIDANCE, s
 
 
 @torch.no_grad()
-def race(pixels: Any, codes: Any, steps: int, method: Method, n: int = 50, laps: int = 3) -> tuple[float, float]:
+def time_per_sample(pixels: Any, codes: Any, steps: int, method: Method, n: int = 50, laps: int = 3) -> tuple[float, float]:
     """Seconds a sample in pixels and in the latent, decoder included: by turns in one run, the quickest lap of each.
 
     On a CPU these are seconds of the processor, which other work on the machine does not prolong."""
@@ -138,15 +138,15 @@ def race(pixels: Any, codes: Any, steps: int, method: Method, n: int = 50, laps:
     for _ in range(laps):
         for system, times in zip((pixels, codes), seconds):
             start = clock()
-            system.given(labels, GUIDANCE).sample(n, steps, method)
+            system.with_label(labels, GUIDANCE).sample(n, steps, method)
             times.append((clock() - start) / n)
     return min(seconds[0]), min(seconds[1])
 
 
-def cost(model: Rescaled, rival: str, pixels: Any, steps: int, method: Method) -> dict[str, Any]:
-    """``race`` against the shipped model of pixels of the same family."""
+def cost(model: ScaledModel, rival: str, pixels: Any, steps: int, method: Method) -> dict[str, Any]:
+    """``time_per_sample`` against the shipped model of pixels of the same family."""
     known = read_into(pixels, rival).to(device())
-    slow, quick = race(known, Latent(frozen_stage(), model), steps, method)
+    slow, quick = time_per_sample(known, Latent(frozen_stage(), model), steps, method)
     return {"milliseconds_a_sample": round(1000 * quick, 2), "in_pixels": round(1000 * slow, 2),
             "times_cheaper": round(slow / quick, 1),
             "cost_protocol": f"50 samples, {method.__name__}, {steps} steps, guidance {GUIDANCE:g}, decoder included, by "
@@ -155,21 +155,21 @@ def cost(model: Rescaled, rival: str, pixels: Any, steps: int, method: Method) -
 
 def codes_recipe(steps: int) -> Recipe:
     """As for digits of pixels, with twice the batch, which costs hardly more where pictures are so small."""
-    return Recipe(steps, 64, 3e-3, warmup=100, decay=held_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01)
+    return Recipe(steps, 64, 3e-3, warmup=100, decay=constant_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01)
 
 
 ENTRIES = {
     "vqgan_digits": Entry(digits_vqvae, vqgan_game, lambda images: images.train, lambda: adversarial_recipe(1200),
-                          lambda model, images: rebuilt(Discrete(model), images)),
+                          lambda model, images: rebuilt(VQStage(model), images)),
     "latent_digits": Entry(digits_stage, stage_game, lambda images: images.train, lambda: adversarial_recipe(1400, 1e-3),
-                           lambda model, images: rebuilt(Continuous(model), images)),
+                           lambda model, images: rebuilt(VAEStage(model), images)),
     "lfm_digits": Entry(
         digits_lfm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
-        lambda: codes_recipe(5000), lambda model, images: likeness(model, data.mnist().to(device())) | cost(
-            model, "flow_matching_digits", digits_flow(deep=True), STEPS, heun_to_data)),
+        lambda: codes_recipe(5000), lambda model, images: sample_quality(model, data.mnist().to(device())) | cost(
+            model, "flow_matching_digits", digits_flow(deep=True), STEPS, heun_euler_last)),
     "ldm_digits": Entry(
         digits_ldm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
         lambda: codes_recipe(5000),
-        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral) | cost(
+        lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral) | cost(
             model, "ddpm_digits", digits_ddpm(), 10, ancestral)),
 }

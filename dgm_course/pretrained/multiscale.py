@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from .. import data
 from ..autoregressive import LlamaGen, guided
 from ..core.tensors import device, seed
-from ..latent import VAR, Scales, Smooth, centres
+from ..latent import VAR, MultiScaleQuantizer, Smooth, centres
 from ..nets.classifier import DigitClassifier
 from ..nets.conv import GridEncoder
 from ..nets.transformer import Llama, grid_positions
-from ..training.config import Recipe, held_then_linear, linear
+from ..training.config import Recipe, constant_then_linear, linear
 from ..vq import VQVAE
 from .evaluation import balanced, judged
-from .files import Entry, itself, read_into
+from .files import Entry, identity, read_into
 from .vq import CODES, DIM, GRID, codebook, codes_of, digits_vqvae, picture_head, rebuilt, recognised
 
 SIDES = (1, 2, 3, 5, 7)
@@ -30,9 +30,9 @@ WIDTH, DEPTH, HEADS = 96, 3, 4
 LLAMA_TOKENS = "vqgan_digits"  # whose codes LlamaGen writes
 
 
-def digits_scales() -> Scales:
+def digits_scales() -> MultiScaleQuantizer:
     """1 + 4 + 9 + 25 + 49 codes, each one of 64; for one training digit in seven the decoder gets the first rounds alone."""
-    return Scales(codebook(), SIDES, [Smooth(DIM) for _ in SIDES], hide=0.15)
+    return MultiScaleQuantizer(codebook(), SIDES, [Smooth(DIM) for _ in SIDES], drop_prob=0.15)
 
 
 def digits_tokens() -> VQVAE:
@@ -40,7 +40,7 @@ def digits_tokens() -> VQVAE:
     return VQVAE(GridEncoder(DIM), picture_head(DIM, 32), digits_scales())
 
 
-def begun(model: VQVAE) -> VQVAE:
+def start_from_vqvae(model: VQVAE) -> VQVAE:
     """The same, beginning with what the shipped VQ-VAE has learned: its encoder, its decoder and its vectors."""
     before = read_into(digits_vqvae(), "vqvae_digits")
     for part, other in ((model.encoder, before.encoder), (model.decoder, before.decoder),
@@ -57,7 +57,7 @@ def digits_var() -> VAR:
 def finished_var(model: VAR) -> VAR:
     """The same with the scales of the shipped tokeniser, which stay as they are."""
     tokens = read_into(digits_tokens(), "var_tokens_digits").codebook
-    model.scales.load_state_dict(tokens.to(model.told.device).state_dict())
+    model.scales.load_state_dict(tokens.to(model.label_embedding.device).state_dict())
     return model
 
 
@@ -112,13 +112,13 @@ def written(log_prob: Callable[[Tensor, Tensor], Tensor], codes: Tensor, draw: C
     own = data.mnist().to(device())
     nats = -torch.cat([log_prob(*part) for part in zip(codes.split(250), own.test_labels.split(250))])
     labels = balanced(1000, own.test)
-    told: dict[str, Any] = {"nats": round(float(nats.mean()), 2),
+    figures: dict[str, Any] = {"nats": round(float(nats.mean()), 2),
                             "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2), "passes": passes}
     for name, weight in (("guided", GUIDANCE), ("unguided", 1.0)):
         seed(0)
-        told[name] = as_asked(draw(labels, weight), labels) | judged(lambda y, w=weight: draw(y, w), own,
+        figures[name] = as_asked(draw(labels, weight), labels) | judged(lambda y, w=weight: draw(y, w), own,
                                                                      f"w = {weight:g}")
-    return told | {"protocol": f"exact -log p(codes | class) of {len(nats):,} test digits; as asked: the class asked for is "
+    return figures | {"protocol": f"exact -log p(codes | class) of {len(nats):,} test digits; as asked: the class asked for is "
                                "the first choice of digit_classifier (strictly: with probability 0.9 or more), 1,000 "
                                f"class-balanced samples; guided: w = {GUIDANCE:g} on logits"}
 
@@ -134,21 +134,21 @@ def llama_figure(model: LlamaGen, images: data.Images) -> dict[str, Any]:
     """`written` for LlamaGen."""
     tokens = llama_tokens().to(device())
     return written(model.log_prob, one_scale(data.mnist().to(device()).test),
-                   lambda y, weight: tokens.picture(model.sample(len(y), y, stream=guided(weight))), model.length
+                   lambda y, weight: tokens.picture(model.sample(len(y), y, iter_logits=guided(weight))), model.length
                    ) | {"tokens": LLAMA_TOKENS}
 
 
 def codes_recipe(steps: int, lr: float = 3e-3) -> Recipe:
     """Small batches of codes, the rate held for 70 % of them and then brought to zero."""
-    return Recipe(steps, 32, lr, warmup=100, decay=held_then_linear, ema=0.998, betas=(0.9, 0.98), weight_decay=0.02,
+    return Recipe(steps, 32, lr, warmup=100, decay=constant_then_linear, ema=0.998, betas=(0.9, 0.98), weight_decay=0.02,
                   clip=30.0)
 
 
 ENTRIES = {
-    "var_tokens_digits": Entry(digits_tokens, begun, lambda images: images.train,
+    "var_tokens_digits": Entry(digits_tokens, start_from_vqvae, lambda images: images.train,
                                lambda: Recipe(2400, 64, 2e-3, warmup=100, decay=linear, clip=100.0), scales_figure),
     "var_digits": Entry(digits_var, finished_var, lambda images: (many_scales(images.train), images.train_labels),
                         lambda: codes_recipe(2200), var_figure),
-    "llama_gen_digits": Entry(digits_llama, itself, lambda images: (one_scale(images.train), images.train_labels),
+    "llama_gen_digits": Entry(digits_llama, identity, lambda images: (one_scale(images.train), images.train_labels),
                               lambda: codes_recipe(2000), llama_figure),
 }

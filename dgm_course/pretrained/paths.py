@@ -18,14 +18,14 @@ from ..paths.model import (
     absorbing,
     ddpm,
     flow_matching,
-    heun_to_data,
+    heun_euler_last,
     logit_normal,
     ncsn,
     stratified_logit_normal,
 )
-from ..training.config import Recipe, held_then_linear, linear
-from .evaluation import judged, judged_often, nats_of_bits, taught
-from .files import Entry, itself
+from ..training.config import Recipe, constant_then_linear, linear
+from .evaluation import classification_accuracy_score, judged, judged_often, nats_of_bits
+from .files import Entry, identity
 
 GUIDANCE, STEPS = 1.4, 8  # wherever digits are judged: more guidance is more precise and less varied
 
@@ -35,7 +35,7 @@ def digits_flow(deep: bool = False) -> PathModel:
 
     deep: with the network of long trainings."""
     model = flow_matching((DeepUNet if deep else UNet)(channels=32, classes=10), (1, 28, 28))
-    model.times_of = logit_normal
+    model.time_sampler = logit_normal
     return _for_pixels(model)
 
 
@@ -59,7 +59,7 @@ def digits_ncsn() -> PathModel:
 
     The mean of the digits has norm 22 (they are mostly −1), so the noise must be larger than in the plane."""
     model = ncsn(UNet(channels=32, classes=10), (1, 28, 28), sigma_max=30.0)
-    model.times_of = logit_normal
+    model.time_sampler = logit_normal
     return _for_pixels(model)
 
 
@@ -82,7 +82,7 @@ def digits_recipe(steps: int, lr: float = 2e-3, ema: float = 0.999, decay: Calla
 
 def long(steps: int) -> Recipe:
     """The same for minutes of a GPU."""
-    return replace(digits_recipe(steps, ema=0.9998, decay=held_then_linear), batch=64, compiled=True)
+    return replace(digits_recipe(steps, ema=0.9998, decay=constant_then_linear), batch=64, compiled=True)
 
 
 def bits_recipe(steps: int, ema: float = 0.999, decay: Callable[[float], float] = linear) -> Recipe:
@@ -96,23 +96,23 @@ def nats(model: PathModel, images: Tensor, draws: int = 16, steps: int | None = 
     return nats_of_bits(lambda x: model.elbo(x, steps, draws), images, f"bound on -log p in {time}, {draws} draws an image")
 
 
-def likeness(model: PathModel, images: data.Images, n: int = 1000, guidance: float = GUIDANCE, steps: int = STEPS,
-             method: Method = heun_to_data) -> dict[str, Any]:
+def sample_quality(model: PathModel, images: data.Images, n: int = 1000, guidance: float = GUIDANCE, steps: int = STEPS,
+             method: Method = heun_euler_last) -> dict[str, Any]:
     """How n class-balanced samples compare with n test images in the classifier's features, beside real ones."""
-    return judged(lambda labels: model.given(labels, guidance).sample(n, steps, method), images,
+    return judged(lambda labels: model.with_label(labels, guidance).sample(n, steps, method), images,
                   f"guidance {guidance:g}, {method.__name__}, {steps} steps", n)
 
 
 def likeness_often(model: PathModel, images: data.Images, learned: data.Images, guidance: float = GUIDANCE,
-                   steps: int = STEPS, method: Method = heun_to_data) -> dict[str, Any]:
+                   steps: int = STEPS, method: Method = heun_euler_last) -> dict[str, Any]:
     """The same over several draws, beside those of the data that were learned."""
-    return judged_often(lambda labels: model.given(labels, guidance).sample(len(labels), steps, method), images, learned,
+    return judged_often(lambda labels: model.with_label(labels, guidance).sample(len(labels), steps, method), images, learned,
                         f"guidance {guidance:g}, {method.__name__}, {steps} steps")
 
 
-def as_teacher(model: PathModel, images: data.Images, steps: int = STEPS, method: Method = heun_to_data) -> dict[str, Any]:
+def as_teacher(model: PathModel, images: data.Images, steps: int = STEPS, method: Method = heun_euler_last) -> dict[str, Any]:
     """How well a classifier does that has seen nothing but the model's samples; unguided, which vary more."""
-    return taught(lambda labels: model.given(labels).sample(len(labels), steps, method), images,
+    return classification_accuracy_score(lambda labels: model.with_label(labels).sample(len(labels), steps, method), images,
                   f"no guidance, {method.__name__}, {steps} steps")
 
 
@@ -123,21 +123,21 @@ def live_recipe(quick: int = 900) -> Recipe:
 
 ENTRIES = {
     "flow_matching_digits": Entry(
-        lambda: digits_flow(deep=True), itself, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_flow(deep=True), identity, lambda images: (images.train, None, images.train_labels),
         lambda: replace(long(118_000), batch=128),
-        lambda model, images: likeness(model, data.mnist().to(device())) | as_teacher(model, images) | {
+        lambda model, images: sample_quality(model, data.mnist().to(device())) | as_teacher(model, images) | {
             "often": likeness_often(model, data.mnist().to(device()), images, guidance=1.2)}),
     "ddpm_digits": Entry(
-        digits_ddpm, itself, lambda images: (images.train, None, images.train_labels),
+        digits_ddpm, identity, lambda images: (images.train, None, images.train_labels),
         lambda: long(60_000),
-        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)
+        lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)
         | as_teacher(model, images, 50, ancestral)),
     "ncsn_digits": Entry(
-        digits_ncsn, itself, lambda images: (images.train, None, images.train_labels),
+        digits_ncsn, identity, lambda images: (images.train, None, images.train_labels),
         lambda: long(60_000),
-        lambda model, images: likeness(model, data.mnist().to(device()), steps=50, method=ancestral)),
+        lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)),
     "absorbing_digits": Entry(
-        digits_absorbing, itself, lambda images: data.Bits(images.train),
+        digits_absorbing, identity, lambda images: data.DynamicallyBinarized(images.train),
         lambda: replace(long(150_000), lr=3e-3, clip=50.0),
         lambda model, images: nats(model, data.mnist().test.to(device())) | {
             "official_test": nats(model, images.test, draws=2)}),

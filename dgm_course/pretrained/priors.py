@@ -20,7 +20,7 @@ from ..flows import Flow, autoregressive, couplings
 from ..training.config import Recipe, linear
 from ..vae import VAE, AggregatedPosterior, DiagNormal, MixturePrior, VampPrior
 from .evaluation import judged
-from .files import Entry, itself, read_into
+from .files import Entry, identity, read_into
 from .vae import IMAGE, digits_vae
 
 LATENT = 32
@@ -73,7 +73,7 @@ def at_codes(prior: MixturePrior) -> MixturePrior:
 def at_images(prior: VampPrior) -> VampPrior:
     """Its invented inputs start as bits of training images."""
     seed(0)
-    prior.inputs.copy_(data.Bits(data.mnist().train).sample(len(prior.inputs)))
+    prior.inputs.copy_(data.DynamicallyBinarized(data.mnist().train).sample(len(prior.inputs)))
     return prior
 
 
@@ -85,7 +85,7 @@ def gain(prior: Any, images: Tensor, draws: int = 16) -> dict[str, Any]:
     model, rises, bounds = frozen(), [], []
     changed = model.with_prior(prior)
     seed(0)
-    for x in data.Bits(images).fixed().split(500):
+    for x in data.DynamicallyBinarized(images).fixed().split(500):
         q = model.encode(x)
         z = q.sample(draws)
         rises.append((changed.log_prior(z) - model.log_prior(z)).mean(0))
@@ -106,14 +106,14 @@ def figure(prior: nn.Module, images: data.Images) -> dict[str, Any]:
 
     def look(chosen: Any) -> dict[str, Any]:
         means = lambda labels: 2 * model.decode(chosen.sample(len(labels))).mean - 1
-        told = judged(means, own, "means of the decoder, z from the prior")
-        return told | {"protocol": told["protocol"].replace("class-balanced samples", "samples", 1)}  # none is asked for
+        figures = judged(means, own, "means of the decoder, z from the prior")
+        return figures | {"protocol": figures["protocol"].replace("class-balanced samples", "samples", 1)}  # none is asked for
 
     return gain(prior, own.test) | {"decoder": "vae_digits", "official_test": gain(prior, images.test),
                                     "samples": look(prior), "samples_of_standard_normal": look(model.prior)}
 
 
-def prior_entry(blank: Callable[[], Any], recipe: Recipe, training: Callable[[Any], nn.Module] = itself) -> Entry:
+def prior_entry(blank: Callable[[], Any], recipe: Recipe, training: Callable[[Any], nn.Module] = identity) -> Entry:
     """Maximum likelihood on the frozen encoder's codes of the training images."""
     return Entry(blank, training, lambda images: codes(images.train), lambda: recipe, figure)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Anchor:
+class PublishedResult:
     """A published figure; ``figure``: where on the card its counterpart stands ("" is the card's main one)."""
 
     value: str
@@ -29,44 +29,44 @@ FLOWS = "tutorial 11 of github.com/phlippe/uvadlc_notebooks"
 FRESH = "bits drawn anew for training and test"
 FIXED = "the fixed bits of Larochelle"
 TIGHT, EIGHT = "official_test.importance_weighted", "official_test_8_draws"
-PRIOR = Anchor("85.57", "VAE with a VampPrior of 500 inputs, importance-weighted with 5,000 draws (reproduced there: 85.79)",
+PRIOR = PublishedResult("85.57", "VAE with a VampPrior of 500 inputs, importance-weighted with 5,000 draws (reproduced there: 85.79)",
                PYTHAE, f"{FIXED}; gated layers, a tighter bound, and encoder and decoder learn along with the prior",
                "official_test.nats")
-ANCHORS: dict[str, tuple[Anchor, ...]] = {
+ANCHORS: dict[str, tuple[PublishedResult, ...]] = {
     "pixel_cnn_digits": (
-        Anchor("81.30", "PixelCNN", PIXELS, FIXED),
-        Anchor("81.45", "PixelCNN of 15 residual blocks, 457 epochs", ZOO, FRESH)),
-    "pixel_rnn_digits": (Anchor("79.20", "PixelRNN, seven diagonal BiLSTM layers", PIXELS, FIXED),),
-    "image_gpt_digits": (Anchor("79.17", "an ImageGPT of 8 blocks and 64 channels, 457 epochs", ZOO, FRESH),),
+        PublishedResult("81.30", "PixelCNN", PIXELS, FIXED),
+        PublishedResult("81.45", "PixelCNN of 15 residual blocks, 457 epochs", ZOO, FRESH)),
+    "pixel_rnn_digits": (PublishedResult("79.20", "PixelRNN, seven diagonal BiLSTM layers", PIXELS, FIXED),),
+    "image_gpt_digits": (PublishedResult("79.17", "an ImageGPT of 8 blocks and 64 channels, 457 epochs", ZOO, FRESH),),
     "vae_digits": (
-        Anchor("86.76", "VAE of one stochastic layer, importance-weighted with 5,000 draws",
+        PublishedResult("86.76", "VAE of one stochastic layer, importance-weighted with 5,000 draws",
                "the IWAE paper (Burda, Grosse and Salakhutdinov), quoted", "3,280 epochs", TIGHT),
-        Anchor("89.9", "VAE 784-400-40, importance-weighted with 200 draws (reproduced there: 89.78)", PYTHAE, FIXED,
+        PublishedResult("89.9", "VAE 784-400-40, importance-weighted with 200 draws (reproduced there: 89.78)", PYTHAE, FIXED,
                TIGHT)),
     "prior_mixture_digits": (PRIOR,), "prior_vamp_digits": (PRIOR,), "prior_realnvp_digits": (PRIOR,),
     "prior_maf_digits": (PRIOR,),
     "flow_digits": (
-        Anchor("1.078", "eight couplings, importance-weighted with 8 draws, 200 epochs", FLOWS, "", EIGHT),
-        Anchor("1.020", "multi-scale with variational dequantisation, 1.71 million weights", FLOWS, "", EIGHT)),
+        PublishedResult("1.078", "eight couplings, importance-weighted with 8 draws, 200 epochs", FLOWS, "", EIGHT),
+        PublishedResult("1.020", "multi-scale with variational dequantisation, 1.71 million weights", FLOWS, "", EIGHT)),
     "absorbing_digits": (
-        Anchor("87.13", "order-agnostic NADE of two hidden layers, the same objective", "README of github.com/yaoli/nade_k",
+        PublishedResult("87.13", "order-agnostic NADE of two hidden layers, the same objective", "README of github.com/yaoli/nade_k",
                FIXED),
-        Anchor("79.46", "Bayesian flow network, 100 steps", "Table 6 of the paper on SLM, quoted",
+        PublishedResult("79.46", "Bayesian flow network, 100 steps", "Table 6 of the paper on SLM, quoted",
                "another family of processes")),
     "digit_classifier": (
-        Anchor("0.996", "a classifier trained on the real digits", "README of github.com/VSehwag/minimal-diffusion"),),
+        PublishedResult("0.996", "a classifier trained on the real digits", "README of github.com/VSehwag/minimal-diffusion"),),
 }
 # Beside whatever else stands there, where the card has such a figure.
-ALSO: dict[str, tuple[Anchor, ...]] = {
-    "taught": (Anchor("0.990", "a classifier taught by samples of a DDPM alone",
+ALSO: dict[str, tuple[PublishedResult, ...]] = {
+    "taught": (PublishedResult("0.990", "a classifier taught by samples of a DDPM alone",
                       "README of github.com/VSehwag/minimal-diffusion", "50,000 samples; 2.1 hours of four GPUs"),),
-    "classes": (Anchor("24.8 ± 0.2 of 25", "modes of a grid found by PacGAN in packs of four",
+    "classes": (PublishedResult("24.8 ± 0.2 of 25", "modes of a grid found by PacGAN in packs of four",
                        "Table 1 of github.com/fjxmlzn/PacGAN, synthetic_data_experiments", "a grid in the plane"),),
 }
 # Where the card's main figure is one of these and the name above is not known.
-BY_FIGURE: dict[str, tuple[Anchor, ...]] = {
+BY_FIGURE: dict[str, tuple[PublishedResult, ...]] = {
     "frechet": (
-        Anchor("1.95 × its floor", "DDPM of 1,000 steps on Fashion-MNIST, 2,048 samples: 3.73 over 1.91",
+        PublishedResult("1.95 × its floor", "DDPM of 1,000 steps on Fashion-MNIST, 2,048 samples: 3.73 over 1.91",
                "nbs/20_DDIM of github.com/fastai/course22p2", "other data and other features: only the ratio can be read"),),
 }
 MAIN = ("nats", "bits_per_dim", "frechet", "squared_error", "squared_error_both", "accuracy")  # of a card, the first found
@@ -84,13 +84,13 @@ def lines(cards: Iterable[dict[str, Any]]) -> Iterator[str]:
     for card in cards:
         part, key = _main(card)
         anchors = (*(ANCHORS.get(card["name"]) or BY_FIGURE.get(key, ())), *(a for k in part for a in ALSO.get(k, ())))
-        yield f"{card['name']:22} {_told(part, key)}"
+        yield f"{card['name']:22} {_figure(part, key)}"
         beside = [f"{what} {part[name]:g}" for name, what in ASIDE.items() if name in part]
         yield from _indented("beside", ", ".join(beside))
         yield from _indented("how", part.get("protocol") or card["held_out"]["protocol"])
         for anchor in anchors:
-            told = f"{anchor.value}   {anchor.what} [{anchor.source}]"
-            yield from _indented("published", told + (f"; {anchor.differs}" if anchor.differs else ""))
+            line = f"{anchor.value}   {anchor.what} [{anchor.source}]"
+            yield from _indented("published", line + (f"; {anchor.differs}" if anchor.differs else ""))
         if not anchors:
             yield from _indented("published", "no figure of the same thing was found")
 
@@ -106,15 +106,15 @@ def _main(card: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return held, key or next((name for name in MAIN if name in held), "")
 
 
-def _told(part: dict[str, Any], key: str) -> str:
+def _figure(part: dict[str, Any], key: str) -> str:
     """A figure with its error, and a distance as so many times its floor."""
     if not key:
         return "no figure of a known kind"
     error = part.get("nats_error" if "nats_error" in part else "standard_error")
-    told = f"{part[key]:g}" + (f" ± {error:g}" if error is not None else "") + f" {UNITS[key]}"
+    figure = f"{part[key]:g}" + (f" ± {error:g}" if error is not None else "") + f" {UNITS[key]}"
     if "frechet_floor" in part and key == "frechet":
-        told += f" = {part[key] / part['frechet_floor']:.2f} × its floor"
-    return told
+        figure += f" = {part[key] / part['frechet_floor']:.2f} × its floor"
+    return figure
 
 
 def _indented(what: str, text: str) -> list[str]:

@@ -90,7 +90,7 @@ def on_fewer(model: VAE, images: data.Images) -> dict[str, Any]:
     return on_both_sets(model, images, 2000)
 
 
-def told_the_class(model: VAE, images: data.Images, first: int = 1000) -> dict[str, Any]:
+def conditional_figure(model: VAE, images: data.Images, first: int = 1000) -> dict[str, Any]:
     """The same of log p(x | y), the class being given."""
     own = data.mnist().to(device())
     return bound_in_nats(model, own.test, labels=own.test_labels) | {
@@ -98,10 +98,10 @@ def told_the_class(model: VAE, images: data.Images, first: int = 1000) -> dict[s
 
 
 ENTRIES = {
-    "vae_digits": Entry(digits_vae, at_the_mean_image, lambda images: data.Bits(images.train),
+    "vae_digits": Entry(digits_vae, at_the_mean_image, lambda images: data.DynamicallyBinarized(images.train),
                         lambda: vae_recipe(12_000), on_both_sets),
-    "vae_plane_digits": Entry(plane_vae, at_the_mean_image, lambda images: data.Bits(images.train),
+    "vae_plane_digits": Entry(plane_vae, at_the_mean_image, lambda images: data.DynamicallyBinarized(images.train),
                               lambda: vae_recipe(10_000), on_fewer),
     "cvae_digits": Entry(digits_cvae, at_the_mean_image, lambda images: LabelledBits(images.train, images.train_labels),
-                         lambda: vae_recipe(6_000), told_the_class),
+                         lambda: vae_recipe(6_000), conditional_figure),
 }

@@ -18,9 +18,9 @@ from ..nets.classifier import DigitClassifier
 from ..nets.conv import GridDecoder, GridEncoder, TwoLevels
 from ..training.config import Recipe, linear
 from ..vae import FixedGaussianHead
-from ..vq import VQVAE, VQVAE2, Codebook, MovingAverage, Revival, UniformCodes
+from ..vq import VQVAE, VQVAE2, Codebook, DeadCodeReset, EMAUpdate, UniformCodes
 from .evaluation import balanced
-from .files import Entry, itself, read_into
+from .files import Entry, identity, read_into
 
 IMAGE, GRID, CODES, DIM = (1, 28, 28), (7, 7), 64, 16
 SURE = 0.9  # a digit is recognised where the fixed classifier gives one class at least this probability
@@ -28,7 +28,7 @@ SURE = 0.9  # a digit is recognised where the fixed classifier gives one class a
 
 def codebook(size: int = CODES) -> Codebook:
     """Running averages, and dead codes moved onto outputs: what keeps all of a small codebook in use."""
-    return Codebook(0.5 * torch.randn(size, DIM), MovingAverage(), Revival())
+    return Codebook(0.5 * torch.randn(size, DIM), EMAUpdate(), DeadCodeReset())
 
 
 def picture_head(inputs: int, channels: int) -> FixedGaussianHead:
@@ -130,10 +130,10 @@ def vq_recipe(steps: int) -> Recipe:
 
 
 ENTRIES = {
-    "vqvae_digits": Entry(digits_vqvae, itself, lambda images: images.train, lambda: vq_recipe(3000), rebuilt),
-    "vqvae2_digits": Entry(digits_vqvae2, itself, lambda images: images.train, lambda: vq_recipe(2000), two_levels),
+    "vqvae_digits": Entry(digits_vqvae, identity, lambda images: images.train, lambda: vq_recipe(3000), rebuilt),
+    "vqvae2_digits": Entry(digits_vqvae2, identity, lambda images: images.train, lambda: vq_recipe(2000), two_levels),
     "vq_prior_digits": Entry(
-        codes_prior, itself, lambda images: (codes_of(images.train), images.train_labels),
+        codes_prior, identity, lambda images: (codes_of(images.train), images.train_labels),
         lambda: Recipe(2200, 64, 3e-3, warmup=100, decay=linear, ema=0.998, betas=(0.9, 0.99), weight_decay=0.01, clip=50.0),
         prior_figure),
 }

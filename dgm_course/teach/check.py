@@ -144,7 +144,7 @@ class Card:
     def text(self) -> str:
         """The words of the card, the same on every run."""
         verdict = self.verdict
-        asked = f"Asked: {self.task.asks}." if self.task and not verdict.passed else ""
+        asked = f"Asked: {self.task.prompt}." if self.task and not verdict.passed else ""
         second = verdict.more if verdict.status == WRONG else ""
         label = "Note" if verdict.passed else "Hint"
         hints = [f"{label}: {verdict.hint}" if verdict.hint else "", f"Hint 2: {second}" if second else ""]
@@ -158,7 +158,7 @@ class Card:
         if self.task and verdict.passed:
             rows[0] = f'<strong>{say(self.title)}</strong> — {say(self.body)}'
         elif self.task:
-            rows.append(f"<em>Asked:</em> {say(self.task.asks)}")
+            rows.append(f"<em>Asked:</em> {say(self.task.prompt)}")
         if verdict.given:
             rows.append(_values_table(verdict))
         elif verdict.where:

@@ -96,7 +96,7 @@ def token_chances(field: PathField, x: Tensor, t: float) -> Tensor:
     sets, mask = visible_sets(x.shape[1]), field.path.mask_id
     hidden = torch.where(sets, x[:, None], mask)  # (N, 2^L, L)
     with torch.no_grad():
-        chances = field.guess(hidden.flatten(0, 1), t).logits.softmax(-1).unflatten(0, hidden.shape[:2])
+        chances = field.predict(hidden.flatten(0, 1), t).logits.softmax(-1).unflatten(0, hidden.shape[:2])
     return chances.gather(-1, x[:, None, :, None].expand(*hidden.shape, 1))[..., 0].double()
 
 

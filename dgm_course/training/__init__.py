@@ -1,37 +1,37 @@
 """Training: one loop for every model, its configuration, checkpoints and diagnostics."""
-from .batches import feed
-from .config import Recipe, Schedule, constant, cosine, held_then_linear, linear
+from .batches import batch_stream
+from .config import Recipe, Schedule, constant, constant_then_linear, cosine, linear
 from .loop import (
     History,
-    Player,
+    Objective,
     TrainingError,
     TrainState,
     finish,
     fit,
-    players,
+    frozen,
+    objectives,
     read_history,
     set_rate,
-    still,
     train_step,
 )
 
 __all__ = [
     "History",
-    "Player",
+    "Objective",
     "Recipe",
     "Schedule",
     "TrainState",
     "TrainingError",
     "constant",
     "cosine",
-    "feed",
+    "batch_stream",
     "finish",
     "fit",
-    "held_then_linear",
+    "constant_then_linear",
     "linear",
-    "players",
+    "objectives",
     "read_history",
     "set_rate",
-    "still",
+    "frozen",
     "train_step",
 ]

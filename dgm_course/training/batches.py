@@ -18,7 +18,7 @@ def batch_size(batch: Batch) -> int:
     return len(next(part for part in batch if part is not None))
 
 
-def feed(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], Batch]:
+def batch_stream(data: Any, recipe: Recipe, device: torch.device) -> Callable[[int], Batch]:
     """step -> batch.  data: a tensor (N, *event), a tuple of them or None, an object with sample(n), or n -> batch."""
     if isinstance(data, Tensor):
         data = (data,)

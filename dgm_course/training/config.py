@@ -26,7 +26,7 @@ def cosine(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def held_then_linear(done: float) -> float:
+def constant_then_linear(done: float) -> float:
     """1 for the first 70 % of the run, then linearly to 0."""
     return min(1.0, (1 - done) / 0.3)
 

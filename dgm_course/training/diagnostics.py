@@ -5,7 +5,7 @@
     discriminator won     its loss → 0                  the generator learns little from it              (intro lecture: GAN)
     mode collapse         Var G(z) ≪ Var x              every noise becomes the same sample              (intro lecture: GAN)
 
-A model with ``symptoms(*batch) -> list[Symptom]`` is checked by ``fit``.  The thresholds are cautious: a quarter of the
+A model with ``symptoms(*batch) -> list[Diagnostic]`` is checked by ``fit``.  The thresholds are cautious: a quarter of the
 codes dead or one mode of ten missed is common, and is not reported.
 """
 from __future__ import annotations
@@ -26,7 +26,7 @@ SPREAD = 0.05  # of the variance of the data
 
 
 @dataclass(frozen=True)
-class Symptom:
+class Diagnostic:
     """A named problem: what is seen, with its number; what it usually means; what to try."""
 
     name: str
@@ -38,35 +38,35 @@ class Symptom:
         return f"{self.name}: {self.seen}. {self.means}. To try: {self.advice}."
 
 
-def posterior_collapse(kl: Tensor, z: str = "z") -> list[Symptom]:
+def posterior_collapse(kl: Tensor, z: str = "z") -> list[Diagnostic]:
     """A mean KL(q(z|x) ‖ p(z)) below 0.1 nats.  kl (B,), summed over the latent; z: its letter
 
     I(x; z) ≤ E KL(q(z|x) ‖ p(z)), for any prior.                                             (lecture 5, ELBO Surgery)"""
     mean = float(kl.detach().double().mean())
     if not abs(mean) < NATS:  # sampled, it may fall a little below 0
         return []
-    return [Symptom("Posterior collapse", f"KL(q({z}|x) ‖ p({z})) is {mean:.2g} nats a sample",
+    return [Diagnostic("Posterior collapse", f"KL(q({z}|x) ‖ p({z})) is {mean:.2g} nats a sample",
                     f"The encoder answers every x alike, so {z} says nothing about x, and the decoder does without it",
                     "a KL weight that is smaller or grows from 0; a decoder that knows less by itself (no neighbouring "
                     "pixels), or one with a smaller deviation; a smaller learning rate")]
 
 
-def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Symptom]:
+def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Diagnostic]:
     """A batch that chooses one code in sixteen or fewer, or a single one.  codes (B, *grid), of `size` vectors
 
     Where there are fewer outputs than codes, one in sixteen of the outputs."""
     live, outputs = int(codes.unique().numel()), codes.numel()
     if outputs < 2 or live > max(1, min(size, outputs) // LIVE):
         return []
-    return [Symptom("Dead codes", f"{outputs:,} outputs of the encoder choose {live} of the {size} vectors of the {name}",
+    return [Diagnostic("Dead codes", f"{outputs:,} outputs of the encoder choose {live} of the {size} vectors of the {name}",
                     "The outputs lie far from the other vectors, which are never chosen, and so never moved: the codes "
                     "say next to nothing",
-                    "codebook vectors that start where the outputs are; revival=Revival(), which after some 300 "
-                    "steps moves the dead onto outputs; MovingAverage() in place of ByGradient(); a smaller learning rate")]
+                    "codebook vectors that start where the outputs are; revival=DeadCodeReset(), which after some 300 "
+                    "steps moves the dead onto outputs; EMAUpdate() in place of GradientUpdate(); a smaller learning rate")]
 
 
 def critic_won(rule: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Tensor,
-               name: str = "discriminator") -> list[Symptom]:
+               name: str = "discriminator") -> list[Diagnostic]:
     """A critic's loss below a hundredth of that of outputs 0, such as 2 log 2 for logits.  real, fake: its outputs
 
     rule: the critic's loss, (real, fake) -> ().  A Wasserstein game has loss 0 at outputs 0, and is never won."""
@@ -74,28 +74,28 @@ def critic_won(rule: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Ten
     blank, loss = float(rule(torch.zeros_like(real), torch.zeros_like(fake))), float(rule(real, fake))
     if not blank > 0 or not loss < WON * blank:
         return []
-    return [Symptom(f"The {name} has won", f"its loss is {loss:.2g}, that of one without opinion {blank:.3g}",
+    return [Diagnostic(f"The {name} has won", f"its loss is {loss:.2g}, that of one without opinion {blank:.3g}",
                     "It is sure of every sample, so its answer hardly changes when a sample does, and the generator learns "
                     "little from it",
                     f"a smaller learning rate for the {name} (pace), or fewer steps of it (k); a penalty on its slope "
-                    "(game.plus(R1())); a game whose slope lives on (non_saturating, not minimax; wasserstein_gp)")]
+                    "(game.with_penalty(R1())); a game whose slope lives on (non_saturating, not minimax; wasserstein_gp)")]
 
 
-def mode_collapse(fake: Tensor, real: Tensor) -> list[Symptom]:
+def mode_collapse(fake: Tensor, real: Tensor) -> list[Diagnostic]:
     """Samples of less than a twentieth of the data's variance: Σ Var G(z) < 0.05 Σ Var x.  both (B, *event)"""
     if min(len(fake), len(real)) < 2:
         return []
     own, wanted = (float(x.detach().double().var(0).sum()) for x in (fake, real))
     if not own < SPREAD * wanted:
         return []
-    return [Symptom("Mode collapse", f"{len(fake)} samples have {own / wanted:.2%} of the variance of as many data",
+    return [Diagnostic("Mode collapse", f"{len(fake)} samples have {own / wanted:.2%} of the variance of as many data",
                     "The generator makes one thing whatever its noise, which the other side has not yet learned to see, or "
                     "cannot: it looks at one sample at a time",
-                    "both sides at an even pace; a penalty on the discriminator's slope (game.plus(R1())); a discriminator "
-                    "that sees several samples at once (Packed); noise of more dimensions")]
+                    "both sides at an even pace; a penalty on the discriminator's slope (game.with_penalty(R1())); a discriminator "
+                    "that sees several samples at once (PacDiscriminator); noise of more dimensions")]
 
 
-class Watch:
+class TrainingMonitor:
     """Checks ten times per run (of 100 steps or more), and reports a problem once, after three positives in a row.
 
     Every run starts with some of these problems, and recovers.  A check changes no weight, buffer, mode or random number.
@@ -103,13 +103,13 @@ class Watch:
 
     looks, on_end, least = 10, 3, 100
 
-    def __init__(self, model: nn.Module, steps: int, reported: Sequence[Symptom] = ()) -> None:
+    def __init__(self, model: nn.Module, steps: int, reported: Sequence[Diagnostic] = ()) -> None:
         self.model, self.every = model, steps // self.looks
         self.idle = steps < self.least or not hasattr(model, "symptoms")
         self.counts: dict[str, int] = {}
         self.said = {symptom.name for symptom in reported}
 
-    def look(self, step: int, batch: tuple[Any, ...]) -> list[Symptom]:
+    def look(self, step: int, batch: tuple[Any, ...]) -> list[Diagnostic]:
         """The problems to report after this step."""
         if self.idle or step % self.every:
             return []
@@ -125,7 +125,7 @@ class Watch:
         return new
 
 
-def told(symptom: Symptom, step: int) -> str:
+def describe(symptom: Diagnostic, step: int) -> str:
     """A report of three lines: what is seen and when, what it means, what to try."""
     lines = (f"{symptom.name}, step {step:,}: {symptom.seen}.", f"{symptom.means}.", f"To try: {symptom.advice}.")
     return "\n".join(textwrap.fill(line, 118, initial_indent="  " * (number > 0), subsequent_indent="  ")

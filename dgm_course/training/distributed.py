@@ -34,7 +34,7 @@ class LostProcess(RuntimeError):
     """Another process of the run is gone."""
 
 
-def place() -> tuple[int, int]:
+def rank_and_size() -> tuple[int, int]:
     """(rank, size) as torchrun says, else (0, 1)."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return 0, 1
@@ -43,22 +43,22 @@ def place() -> tuple[int, int]:
 
 def first() -> bool:
     """Whether this process writes and prints."""
-    return place()[0] == 0
+    return rank_and_size()[0] == 0
 
 
-def team(device: torch.device) -> Team:
+def process_group(device: torch.device) -> ProcessGroup:
     """The group of this run's processes, joined."""
-    rank, size = place()
+    rank, size = rank_and_size()
     if size > 1 and not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(dist.destroy_process_group)
-    return Team(rank, size)
+    return ProcessGroup(rank, size)
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of one run.  A group of one changes nothing."""
 
     rank: int = 0
@@ -106,7 +106,7 @@ class Team:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
 
-    def begin(self, model: nn.Module, step: int) -> None:
+    def prepare(self, model: nn.Module, step: int) -> None:
         """Give every process the first one's weights and buffers; ValueError where their steps differ."""
         if len(set(steps := self.gather(step))) > 1:
             raise ValueError(f"The {self.size} processes start at steps {steps}: expected one step for all, and so a "

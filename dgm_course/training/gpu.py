@@ -4,7 +4,7 @@ The step of a small network is hundreds of operations of a few microseconds, and
 A replay reads the batch, the weights and the learning rate at the addresses of the capture, and draws new random numbers.
 A step is captured only if it is the same operations each time:
 
-* the model's class promises it with ``steady = True``, beside its ``loss`` or ``players``;
+* the model's class promises it with ``graph_safe = True``, beside its ``loss`` or ``objectives``;
 * three steps are run and watched: one that syncs, or draws from a CPU generator, ends all capturing;
 * a changed hyperparameter triggers a new capture;
 * the memory has room for another step.
@@ -28,11 +28,11 @@ SYNCED, PROTOTYPE = "called a synchronizing CUDA operation", "Synchronization de
 WATCHED = 3  # steps that are watched before a capture: by then every buffer exists
 
 
-def steady(model: nn.Module) -> bool:
+def graph_safe(model: nn.Module) -> bool:
     """Whether the class that defines the loss promises that each step is the same operations."""
-    owner = next((kind for kind in type(model).__mro__ if {"loss", "players"} & vars(kind).keys()), None)
-    own = {"loss", "players"} & vars(model).keys()
-    return owner is not None and not own and "steady" in vars(owner) and bool(model.steady)
+    owner = next((kind for kind in type(model).__mro__ if {"loss", "objectives"} & vars(kind).keys()), None)
+    own = {"loss", "objectives"} & vars(model).keys()
+    return owner is not None and not own and "graph_safe" in vars(owner) and bool(model.graph_safe)
 
 
 class Settings:
@@ -90,7 +90,7 @@ class Recording(NamedTuple):
     losses: list[Tensor]
 
 
-class Recorder:
+class GraphRunner:
     """Runs steps, by replaying a CUDA graph where it can.  There is one graph for each kind of step.
 
     unwatched: first steps that may sync, because a loss is compiled in them."""

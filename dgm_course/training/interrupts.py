@@ -9,7 +9,7 @@ from typing import Any
 
 
 @contextmanager
-def patient(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterator[list[int]]:
+def defer_interrupt(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterator[list[int]]:
     """Collect these signals in a list; a second one of the same kind acts at once.
 
     Outside the main thread, where Python delivers no signals, the list stays empty."""

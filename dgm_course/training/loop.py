@@ -1,6 +1,6 @@
 """One training loop for the whole course.
 
-A model offers ``loss(*batch) -> scalar``.  A GAN offers ``players()``: two modules with a loss each, which move in turn.
+A model offers ``loss(*batch) -> scalar``.  A GAN offers ``objectives()``: two modules with a loss each, which move in turn.
 ``fit`` adds what every training needs: batches, a learning-rate schedule, an average of the weights, checkpoints.
 
 Batches are a function of (seed, step), and the noise comes from torch's generators, whose states are saved.  So a stopped
@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 from ..core.tensors import threads_for
 from . import checkpoints, distributed
-from .batches import Batch, feed
+from .batches import Batch, batch_stream
 from .checkpoints import CheckpointError
 from .compiled import Compiled
 from .config import Recipe
-from .diagnostics import Symptom, Watch, told
-from .gpu import Recorder, steady
-from .interrupts import patient
-from .pieces import Pieces
+from .diagnostics import Diagnostic, TrainingMonitor, describe
+from .gpu import GraphRunner, graph_safe
+from .interrupts import defer_interrupt
+from .pieces import GradientAccumulator
 
 CHECK_EVERY = 50  # steps between two checks of the losses on a GPU: each one forces a sync
 
@@ -39,7 +39,7 @@ class TrainingError(RuntimeError):
 
 
 @contextmanager
-def still(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module) -> Iterator[None]:
     """Freeze the module's weights: gradients pass through them, and none is added to them."""
     before = [p.requires_grad for p in module.parameters()]
     module.requires_grad_(False)
@@ -51,28 +51,28 @@ def still(module: nn.Module) -> Iterator[None]:
 
 
 @dataclass
-class Player:
+class Objective:
     """A module and the loss that its parameters minimise, called with the batch.
 
-    every: it moves at each ``every``-th step; in between its loss is NaN.  pace: its learning rate over the recipe's."""
+    every: it moves at each ``every``-th step; in between its loss is NaN.  lr_ratio: its learning rate over the recipe's."""
 
     module: nn.Module
     loss: Callable[..., Tensor]
     every: int = 1
-    pace: float = 1.0
+    lr_ratio: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.every < 1 or not self.pace > 0:
-            raise ValueError(f"every is {self.every} and pace {self.pace}: expected at least 1, and above 0.")
+        if self.every < 1 or not self.lr_ratio > 0:
+            raise ValueError(f"every is {self.every} and pace {self.lr_ratio}: expected at least 1, and above 0.")
 
 
-def players(model: nn.Module) -> dict[str, Player]:
-    """What the model's own ``players()`` gives, else the model with its loss."""
-    if hasattr(model, "players"):
-        return model.players()
+def objectives(model: nn.Module) -> dict[str, Objective]:
+    """What the model's own ``objectives()`` gives, else the model with its loss."""
+    if hasattr(model, "objectives"):
+        return model.objectives()
     if not hasattr(model, "loss"):
         raise TypeError(f"{type(model).__name__} has no loss: expected a module with loss(*batch) -> scalar, or players().")
-    return {"model": Player(model, model.loss)}
+    return {"model": Objective(model, model.loss)}
 
 
 @dataclass
@@ -84,7 +84,7 @@ class History:
     step: int = 0
     seconds: float = 0.0
     checkpoint: dict[str, Any] = field(default_factory=dict, repr=False)
-    symptoms: list[Symptom] = field(default_factory=list)
+    symptoms: list[Diagnostic] = field(default_factory=list)
 
     @property
     def finished(self) -> bool:
@@ -117,13 +117,13 @@ def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | 
     resume: a History or a file, of an equal recipe.  save: a file, written some twenty times.  report: called at each step.
     TrainingError where a loss or weight becomes NaN or infinite; the model then returns to its last checkpoint."""
     state = TrainState.create(model, recipe)
-    batches, history, group = feed(data, recipe, state.device), state.history, state.group
+    batches, history, group = batch_stream(data, recipe, state.device), state.history, state.group
     save_every = max(1, recipe.steps // 20)
-    with _own_random_numbers(state), patient(group.signals) as asked, threads_for(model), group.guard():
+    with _own_random_numbers(state), defer_interrupt(group.signals) as asked, threads_for(model), group.guard():
         if resume is not None:
             restore(state, resume if isinstance(resume, History) else read_history(resume, recipe))
-        group.begin(model, history.step)
-        monitor = Watch(model, recipe.steps, history.symptoms)
+        group.prepare(model, history.step)
+        monitor = TrainingMonitor(model, recipe.steps, history.symptoms)
         start = time.perf_counter() - history.seconds
         try:
             remember(state)
@@ -134,7 +134,7 @@ def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | 
                 if group.first:
                     for symptom in monitor.look(history.step, batch):
                         history.symptoms.append(symptom)
-                        print(told(symptom, history.step))
+                        print(describe(symptom, history.step))
                 if history.step % save_every == 0:
                     remember(state, save)
                 if group.first and report:
@@ -152,10 +152,10 @@ class TrainState:
     model: nn.Module
     recipe: Recipe
     device: torch.device
-    group: distributed.Team
-    players: dict[str, Player]
-    pieces: Pieces
-    recorder: Recorder
+    group: distributed.ProcessGroup
+    objectives: dict[str, Objective]
+    pieces: GradientAccumulator
+    recorder: GraphRunner
     losses: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     average: list[Tensor] | None  # of the model's parameters
@@ -164,15 +164,15 @@ class TrainState:
     @classmethod
     def create(cls, model: nn.Module, recipe: Recipe) -> TrainState:
         """The state before the first step."""
-        sides, weights = players(model.train()), list(model.parameters())
+        sides, weights = objectives(model.train()), list(model.parameters())
         if not weights:
             raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
         device = weights[0].device
-        group = distributed.team(device)
-        graphs = device.type == "cuda" and group.size == 1 and steady(model)
+        group = distributed.process_group(device)
+        graphs = device.type == "cuda" and group.size == 1 and graph_safe(model)
         compile = graphs and recipe.compiled
         return cls(
-            model, recipe, device, group, sides, Pieces(), Recorder(model, graphs, unwatched=int(compile)),
+            model, recipe, device, group, sides, GradientAccumulator(), GraphRunner(model, graphs, unwatched=int(compile)),
             losses={name: group.wrap(PlayerLoss(name, side, recipe, device, compile)) for name, side in sides.items()},
             optimizers={name: _adamw(side, recipe, device, graphs) for name, side in sides.items()},
             average=[p.detach().clone() for p in weights] if recipe.ema else None,
@@ -182,7 +182,7 @@ class TrainState:
 class PlayerLoss(nn.Module):
     """A player's loss as the ``forward`` of a module, in the recipe's precision, compiled if asked."""
 
-    def __init__(self, name: str, player: Player, recipe: Recipe, device: torch.device, compile: bool) -> None:
+    def __init__(self, name: str, player: Objective, recipe: Recipe, device: torch.device, compile: bool) -> None:
         super().__init__()
         self.name, self.module, self.precision, self.device = name, player.module, recipe.precision, device.type
         self.loss = Compiled(player.loss) if compile else player.loss
@@ -198,7 +198,7 @@ class PlayerLoss(nn.Module):
         return loss
 
 
-def _adamw(player: Player, recipe: Recipe, device: torch.device, graphs: bool) -> torch.optim.Optimizer:
+def _adamw(player: Objective, recipe: Recipe, device: torch.device, graphs: bool) -> torch.optim.Optimizer:
     """Fused AdamW; in a CUDA graph its learning rate is a tensor."""
     lr = torch.tensor(recipe.lr, device=device) if graphs else recipe.lr
     return torch.optim.AdamW(player.module.parameters(), lr, recipe.betas, weight_decay=recipe.weight_decay,
@@ -209,9 +209,9 @@ def train_step(state: TrainState, batch: Batch) -> None:
     """One optimizer step of each player whose turn it is."""
     history, recipe = state.history, state.recipe
     step = history.step
-    names = tuple(name for name, player in state.players.items() if (step + 1) % player.every == 0)
+    names = tuple(name for name, player in state.objectives.items() if (step + 1) % player.every == 0)
     for name in names:
-        set_rate(state.optimizers[name], recipe.rate(step) * state.players[name].pace)
+        set_rate(state.optimizers[name], recipe.rate(step) * state.objectives[name].lr_ratio)
     batch, share = state.group.share(batch)
     losses = state.recorder.take(names, batch, lambda batch: [update(state, name, batch, share) for name in names])
     for name, loss in zip(names, losses):
@@ -238,7 +238,7 @@ def update(state: TrainState, name: str, batch: Batch, share: float) -> Tensor:
         if not loss.isfinite():
             check_losses(state, step + 1)
     if state.recipe.clip is not None:
-        nn.utils.clip_grad_norm_(state.players[name].module.parameters(), state.recipe.clip)
+        nn.utils.clip_grad_norm_(state.objectives[name].module.parameters(), state.recipe.clip)
     optimizer.step()
     return loss
 
@@ -264,7 +264,7 @@ def update_average(average: list[Tensor], weights: list[Tensor], ema: float, ste
 def check_losses(state: TrainState, steps: int) -> None:
     """TrainingError where a loss of the first ``steps`` steps is NaN or infinite."""
     for name, losses in state.history.losses.items():
-        every = state.players[name].every
+        every = state.objectives[name].every
         broken = (~losses[every - 1:steps:every].isfinite()).nonzero()
         if not len(broken):
             continue
@@ -311,9 +311,9 @@ def restore(state: TrainState, history: History) -> None:
     saved = copy.deepcopy(history.checkpoint)  # a checkpoint can be resumed from twice
     try:
         step, seconds, model, average = (saved[name] for name in ("step", "seconds", "model", "average"))
-        losses = {name: saved["losses"][name].to(state.device) for name in state.players}
-        moments = {name: {"state": saved["optimizers"][name]} for name in state.players}
-        problems = [Symptom(**problem) for problem in saved["symptoms"]]
+        losses = {name: saved["losses"][name].to(state.device) for name in state.objectives}
+        moments = {name: {"state": saved["optimizers"][name]} for name in state.objectives}
+        problems = [Diagnostic(**problem) for problem in saved["symptoms"]]
         random = saved["random"]
     except KeyError as missing:
         raise CheckpointError(f"The checkpoint lacks {missing}: resuming needs it.") from None
@@ -324,7 +324,7 @@ def restore(state: TrainState, history: History) -> None:
     checkpoints.expect_fit(state.model, model, "The checkpoint")
     if state.average is not None and [p.shape for p in average or ()] != shapes:
         raise CheckpointError(f"The averaged weights in the checkpoint do not fit {type(state.model).__name__}.")
-    for name, player in state.players.items():
+    for name, player in state.objectives.items():
         if step >= player.every and not moments[name]["state"]:
             raise CheckpointError(f"The checkpoint lacks the optimizer state of '{name}': resuming needs it.")
     try:

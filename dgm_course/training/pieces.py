@@ -21,7 +21,7 @@ def out_of_memory(error: BaseException) -> bool:
         isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES))
 
 
-class Pieces:
+class GradientAccumulator:
     """Takes gradients in ``number`` pieces: 1, and twice as many each time the memory is full."""
 
     def __init__(self) -> None:

@@ -20,10 +20,10 @@ from .heads import (
            SharedGaussianHead,
            gaussian_kl,
 )
-from .model import VAE, Autoencoder, Share, Surgery, Terms, surgery
+from .model import VAE, Autoencoder, ELBOTerms, MeanWithError, Surgery, surgery
 from .priors import AggregatedPosterior, ClassPrior, MixturePrior, VampPrior
 
 __all__ = ["VAE", "AggregatedPosterior", "Autoencoder", "BernoulliHead", "CausalBernoulli", "CausalHead",
            "ClassPrior", "DiagNormal", "FixedGaussianHead", "GaussianHead", "IndependentBernoulli", "LinearGaussian",
-           "MixturePrior", "Share", "SharedGaussianHead", "StandardNormal", "Surgery", "Terms", "VampPrior", "e_step",
+           "MixturePrior", "MeanWithError", "SharedGaussianHead", "StandardNormal", "Surgery", "ELBOTerms", "VampPrior", "e_step",
            "gaussian_kl", "m_step", "mixture_bound", "surgery"]

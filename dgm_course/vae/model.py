@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_some
 from ..core.tensors import parameter_count
-from ..training.diagnostics import Symptom, posterior_collapse
+from ..training.diagnostics import Diagnostic, posterior_collapse
 from .heads import gaussian_kl, is_diagonal
 from .priors import AggregatedPosterior
 
@@ -48,7 +48,7 @@ class Autoencoder(nn.Module):
         return f"Autoencoder: {parameter_count(self):,} parameters, squared error"
 
 
-class Terms(NamedTuple):
+class ELBOTerms(NamedTuple):
     """The two sides of the ELBO, in nats, one a sample: E_q log p(x|z), and KL(q(z|x) ‖ p(z))."""
 
     reconstruction: Tensor
@@ -60,7 +60,7 @@ class VAE(nn.Module):
 
     kl_weight multiplies the KL in `loss` alone: 1 is the bound; `elbo` never knows of it."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, encoder: Callable[..., Any], decoder: Callable[..., Any], prior: Any,
                  kl_weight: float = 1.0) -> None:
@@ -103,11 +103,11 @@ class VAE(nn.Module):
             return gaussian_kl(q, p)
         return (q.log_prob(z) - self.log_prior(z, y)).mean(0)
 
-    def terms(self, x: Tensor, n: int = 1, y: Labels = None) -> Terms:
+    def terms(self, x: Tensor, n: int = 1, y: Labels = None) -> ELBOTerms:
         """E_q log p(x|z), by n samples z = mean + std ε, and KL(q ‖ p).  x (B, *event) -> two of (B,)"""
         q = self.encode(x, y)
         z = q.rsample((_at_least_one(n, "n"),))
-        return Terms(self.log_likelihood(x, z, y).mean(0), self.kl(q, z, y))
+        return ELBOTerms(self.log_likelihood(x, z, y).mean(0), self.kl(q, z, y))
 
     def elbo(self, x: Tensor, n: int = 1, y: Labels = None) -> Tensor:
         """E_q log p(x|z) − KL(q ‖ p) by n samples, unbiased, at most log p(x) on average.  x (B, *event) -> (B,)"""
@@ -119,7 +119,7 @@ class VAE(nn.Module):
         reconstruction, kl = self.terms(expect_some(x), 1, y)
         return (self.kl_weight * kl - reconstruction).mean()
 
-    def symptoms(self, x: Tensor, y: Labels = None) -> list[Symptom]:
+    def symptoms(self, x: Tensor, y: Labels = None) -> list[Diagnostic]:
         """Posterior collapse, where KL(q(z|x) ‖ p(z)) has gone to 0.  x (B, *event)"""
         q = self.encode(x, y)
         return posterior_collapse(self.kl(q, q.rsample((8,)), y))
@@ -184,7 +184,7 @@ class VAE(nn.Module):
         return f"VAE: {parameter_count(self):,} parameters, prior: {self.prior}{weight}"
 
 
-class Share(NamedTuple):
+class MeanWithError(NamedTuple):
     """A mean over data, in nats, and its standard error from the sampled z (0 where nothing was sampled)."""
 
     mean: float
@@ -197,10 +197,10 @@ class Surgery:
 
     kl: the mean KL(q_i ‖ p), in closed form where there is one; most: log n, which the mutual information cannot exceed."""
 
-    reconstruction: Share
-    mutual_information: Share
-    marginal_kl: Share
-    kl: Share
+    reconstruction: MeanWithError
+    mutual_information: MeanWithError
+    marginal_kl: MeanWithError
+    kl: MeanWithError
     most: float
 
     @property
@@ -209,10 +209,10 @@ class Surgery:
         return self.reconstruction.mean - self.mutual_information.mean - self.marginal_kl.mean
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name} {share.mean:.2f} ± {share.error:.2g}" for name, share in (
+        message = ", ".join(f"{name} {share.mean:.2f} ± {share.error:.2g}" for name, share in (
             ("reconstruction", self.reconstruction), ("mutual information", self.mutual_information),
             ("marginal KL", self.marginal_kl), ("mean KL", self.kl)))
-        return f"{told}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
+        return f"{message}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
 
 
 @torch.no_grad()
@@ -227,15 +227,15 @@ def surgery(vae: VAE, x: Tensor, n: int = 8, y: Labels = None) -> Surgery:
     log_q, log_p = q.log_prob(z), vae.log_prior(z, y)
     log_agg = AggregatedPosterior(q).log_prob(z.flatten(0, 1)).view(z.shape[:2])
     p = vae._prior(y, len(x))
-    kl = Share(float(gaussian_kl(q, p).mean()), 0.0) if is_diagonal(q) and is_diagonal(p) else _share(log_q - log_p)
+    kl = MeanWithError(float(gaussian_kl(q, p).mean()), 0.0) if is_diagonal(q) and is_diagonal(p) else _share(log_q - log_p)
     return Surgery(_share(vae.log_likelihood(x, z, y)), _share(log_q - log_agg), _share(log_agg - log_p), kl,
                    math.log(len(x)))
 
 
-def _share(values: Tensor) -> Share:
+def _share(values: Tensor) -> MeanWithError:
     """Mean and standard error of n draws for each of N fixed data: √(Σ_i s_i² / n) / N.  values (n, N)"""
     values = values.double()
-    return Share(float(values.mean()), float((values.var(0).sum() / len(values)).sqrt() / values.shape[1]))
+    return MeanWithError(float(values.mean()), float((values.var(0).sum() / len(values)).sqrt() / values.shape[1]))
 
 
 def _repeated(y: Labels, n: int) -> Labels:

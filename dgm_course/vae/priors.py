@@ -24,7 +24,7 @@ class LearnedPrior(nn.Module):
 
     Only the marginal KL knows λ, and KL(q_agg ‖ p(z|λ)) = −E_q_agg log p(z|λ) − H(q_agg): maximum likelihood on codes."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def log_prob(self, z: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} does not say how likely z is: expected it to define log_prob.")

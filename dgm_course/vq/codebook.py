@@ -3,10 +3,10 @@
 Every encoder output z chooses its nearest e_k.  The entries should then sit where the outputs are, each in the middle of
 those that chose it: that is k-means.  Two rules lead there, and a codebook is given one of them:
 
-    ByGradient      a step down on ‖sg[z] − e‖², like any other weight                    (intro lecture, VQ loss)
-    MovingAverage   N ← γ N + (1 − γ) n,  m ← γ m + (1 − γ) Σ z,  e = m / N               no loss, no gradient
+    GradientUpdate      a step down on ‖sg[z] − e‖², like any other weight                    (intro lecture, VQ loss)
+    EMAUpdate   N ← γ N + (1 − γ) n,  m ← γ m + (1 − γ) Σ z,  e = m / N               no loss, no gradient
 
-By neither rule does an entry move that no output chooses.  It is *dead*, and stays so, unless a `Revival` moves it.
+By neither rule does an entry move that no output chooses.  It is *dead*, and stays so, unless a `DeadCodeReset` moves it.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import expect_some
-from .quantize import apart, expect_table, lookup, nearest, places, straight_through
+from .quantize import expect_table, lookup, nearest, places, squared_error, straight_through
 
 MEMORY = 0.99  # of the running shares: about a hundred batches
 
@@ -39,29 +39,29 @@ class Rule(Protocol):
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
         """What is done after a batch of outputs (N, C) has chosen its codes (N,)."""
 
-    def place(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
+    def set_vectors(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
         """Put the vectors of some rows somewhere else.  where (K, 1) bool, vectors (K, C)"""
 
 
 @dataclass(frozen=True)
-class ByGradient:
+class GradientUpdate:
     """e_k is a weight; its loss ‖sg[z_e] − e‖² pulls it towards the outputs that chose it, and never these towards it."""
 
     def install(self, codebook: Codebook, vectors: Tensor) -> None:
         codebook.vectors = nn.Parameter(vectors)
 
     def loss(self, z: Tensor, e: Tensor) -> Tensor:
-        return apart(z.detach(), e)
+        return squared_error(z.detach(), e)
 
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
         pass
 
-    def place(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
+    def set_vectors(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
         codebook.vectors.data.copy_(torch.where(where, vectors, codebook.vectors))
 
 
 @dataclass(frozen=True)
-class MovingAverage:
+class EMAUpdate:
     """e_k = m_k / N_k, running averages of the sum and the number of the outputs that chose k: k-means, batch by batch.
 
     decay: γ, in [0, 1); with 0 a step is one of Lloyd's.  A vector that nobody chose stays where it is."""
@@ -87,14 +87,14 @@ class MovingAverage:
         means = codebook.sums / codebook.counts[:, None]
         codebook.vectors.copy_(torch.where(n[:, None] > 0, means, codebook.vectors))
 
-    def place(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
+    def set_vectors(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
         for table in (codebook.vectors, codebook.sums):
             table.copy_(torch.where(where, vectors, table))
         codebook.counts.masked_fill_(where[:, 0], 1.0)
 
 
 @dataclass(frozen=True)
-class Revival:
+class DeadCodeReset:
     """A code with less than ``below`` of its fair share 1/K is moved onto an output of the batch, drawn at random.
 
     The shares are running ones, which forget in about a hundred batches; what was moved starts with its fair share.
@@ -108,7 +108,7 @@ class Revival:
 
     def __call__(self, codebook: Codebook, rows: Tensor) -> None:
         dead = codebook.share * codebook.size < self.below
-        codebook.place(dead, rows[torch.randint(len(rows), (codebook.size,), device=rows.device)])
+        codebook.set_vectors(dead, rows[torch.randint(len(rows), (codebook.size,), device=rows.device)])
 
 
 class Quantized(NamedTuple):
@@ -123,13 +123,13 @@ class Quantized(NamedTuple):
 class Codebook(nn.Module):
     """K vectors e_k, one of which stands for each z: z_q = e_k*, k* = argmin ‖z − e_k‖.     (lecture 5, Vector Quantization)
 
-    vectors (K, C): where they start.  rule: `ByGradient()` or `MovingAverage()`.  revival: `Revival()`, or None.
+    vectors (K, C): where they start.  rule: `GradientUpdate()` or `EMAUpdate()`.  revival: `DeadCodeReset()`, or None.
     It learns when it is called in training mode, and at no other time.  share (K,): how often each was chosen of late."""
 
-    def __init__(self, vectors: Tensor, rule: Rule | None = None, revival: Revival | None = None) -> None:
+    def __init__(self, vectors: Tensor, rule: Rule | None = None, revival: DeadCodeReset | None = None) -> None:
         super().__init__()
         expect_table(vectors)
-        self.rule, self.revival = rule or ByGradient(), revival
+        self.rule, self.revival = rule or GradientUpdate(), revival
         self.rule.install(self, vectors.detach().clone())
         self.register_buffer("share", vectors.new_full((len(vectors),), 1 / len(vectors)))
 
@@ -156,7 +156,7 @@ class Codebook(nn.Module):
         """Quantize, and in training mode learn from the batch.  z (B, C, *grid)"""
         codes = self.codes(expect_some(z, "z"))
         e = self.lookup(codes)
-        found = Quantized(straight_through(z, e), codes, self.rule.loss(z, e), apart(z, e.detach()))
+        found = Quantized(straight_through(z, e), codes, self.rule.loss(z, e), squared_error(z, e.detach()))
         if self.training:
             self.learn(places(z.detach()), codes.flatten())
         return found
@@ -170,9 +170,9 @@ class Codebook(nn.Module):
             self.revival(self, rows)
 
     @torch.no_grad()
-    def place(self, where: Tensor, vectors: Tensor) -> None:
+    def set_vectors(self, where: Tensor, vectors: Tensor) -> None:
         """Move the vectors of some codes, which count as used from then on.  where (K,) bool, vectors (K, C)"""
-        self.rule.place(self, where[:, None], vectors.to(self.vectors))
+        self.rule.set_vectors(self, where[:, None], vectors.to(self.vectors))
         self.share.masked_fill_(where, 1 / self.size)
 
     def extra_repr(self) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_some
 from ..core.tensors import parameter_count
-from ..training.diagnostics import Symptom, posterior_collapse
+from ..training.diagnostics import Diagnostic, posterior_collapse
 from .quantize import expect_table, lookup
 
 
@@ -92,7 +92,7 @@ class GumbelVAE(nn.Module):
         reconstruction, kl = self.terms(x)
         return (kl - reconstruction).mean()
 
-    def symptoms(self, x: Tensor) -> list[Symptom]:
+    def symptoms(self, x: Tensor) -> list[Diagnostic]:
         """Posterior collapse, where KL(q(c|x) ‖ Uniform) has gone to 0.  x (B, *event)"""
         return posterior_collapse(kl_to_uniform(self.logits(x)), "c")
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_some
 from ..core.tensors import parameter_count
-from ..training.diagnostics import Symptom, dead_codes
+from ..training.diagnostics import Diagnostic, dead_codes
 from .codebook import Codebook, Quantized
 from .quantize import expect_codes
 
@@ -46,7 +46,7 @@ class UniformCodes:
         return f"uniform: {self.event.numel()} places, each one of {self.size} codes, {nats:.1f} nats"
 
 
-class Terms(NamedTuple):
+class VQTerms(NamedTuple):
     """The three costs of a VQ-VAE, one number a sample: −log p(x | z_q), ‖sg[z_e] − e‖², ‖z_e − sg[e]‖²."""
 
     reconstruction: Tensor
@@ -60,7 +60,7 @@ class VQVAE(nn.Module):
     encoder: x -> z_e (B, C, *grid); decoder: z_q -> a distribution with ``log_prob`` and ``mean`` (a head), whose squared
     error is that of a Gaussian with σ² = ½; commitment: β, how much an output wants to stay near its vector."""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, encoder: nn.Module, decoder: Callable[[Tensor], Any], codebook: Codebook,
                  commitment: float = 0.25) -> None:
@@ -86,17 +86,17 @@ class VQVAE(nn.Module):
         """The mean of p(x | e_c), which is what is usually shown.  codes (B, *grid) -> (B, *event)"""
         return self.decode(codes).mean
 
-    def terms(self, x: Tensor) -> Terms:
+    def terms(self, x: Tensor) -> VQTerms:
         """The costs of each sample.  x (B, *event) -> three of (B,)"""
         found = self.quantize(expect_some(x))
-        return Terms(-self.decoder(found.z_q).log_prob(x), found.codebook, found.commitment)
+        return VQTerms(-self.decoder(found.z_q).log_prob(x), found.codebook, found.commitment)
 
     def loss(self, x: Tensor) -> Tensor:
         """mean of −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖², each a sum.       (intro lecture, VQ-VAE)"""
         reconstruction, codebook, commitment = self.terms(x)
         return (reconstruction + codebook + self.commitment * commitment).mean()
 
-    def symptoms(self, x: Tensor) -> list[Symptom]:
+    def symptoms(self, x: Tensor) -> list[Diagnostic]:
         """Dead codes, where nearly all outputs choose the same few.  x (B, *event)"""
         return dead_codes(self.encode(x), self.codebook.size)
 

@@ -47,7 +47,7 @@ def places(z: Tensor) -> Tensor:
     return z.movedim(1, -1).reshape(-1, z.shape[1])
 
 
-def apart(a: Tensor, b: Tensor) -> Tensor:
+def squared_error(a: Tensor, b: Tensor) -> Tensor:
     """‖a − b‖² of each sample, summed over channels and places.  (B, C, *grid) -> (B,)"""
     return (a - b).square().flatten(1).sum(1)
 

@@ -3,7 +3,7 @@
     c_top ∈ {1..K}^(4 × 4),  c_bottom ∈ {1..K}^(7 × 7);     q(c | x) = Π over all places, each certain;     p(c) uniform
 
 The decoder sees both.  What the top alone says is a question with an answer only for a decoder that was trained to do
-without the bottom: for a share of the samples (``hide``) it is given zeros in its place.
+without the bottom: for a share of the samples (``drop_prob``) it is given zeros in its place.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..core.checks import expect_some
 from ..core.tensors import parameter_count
-from ..training.diagnostics import Symptom, dead_codes
+from ..training.diagnostics import Diagnostic, dead_codes
 from .codebook import Codebook
 
 
@@ -31,46 +31,46 @@ class VQVAE2(nn.Module):
     """x -> (c_top, c_bottom) -> p(x | both).                                       (lecture 5, VQ-VAE-2; Razavi et al. 2019)
 
     nets: with features, top, grow and bottom (`grid_nets.TwoLevels`); decoder: (B, wide + C, *grid) -> a distribution;
-    top, bottom: codebooks; commitment: β of both; hide: share of the training samples whose bottom the decoder must miss"""
+    top, bottom: codebooks; commitment: β of both; drop_prob: share of the training samples whose bottom the decoder must miss"""
 
-    steady = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def __init__(self, nets: nn.Module, decoder: Callable[[Tensor], Any], top: Codebook, bottom: Codebook,
-                 commitment: float = 0.25, hide: float = 0.2) -> None:
+                 commitment: float = 0.25, drop_prob: float = 0.2) -> None:
         super().__init__()
-        if not 0 <= commitment < math.inf or not 0 <= hide < 1:
-            raise ValueError(f"commitment is {commitment} and hide {hide}: expected 0 or more, and a share below 1.")
+        if not 0 <= commitment < math.inf or not 0 <= drop_prob < 1:
+            raise ValueError(f"commitment is {commitment} and hide {drop_prob}: expected 0 or more, and a share below 1.")
         self.nets, self.decoder, self.top, self.bottom = nets, decoder, top, bottom
-        self.commitment, self.hide = commitment, hide
+        self.commitment, self.drop_prob = commitment, drop_prob
 
     def encode(self, x: Tensor) -> Levels:
         """The codes of both grids; the bottom ones are told the top ones.  x (B, *event)"""
         h = self.nets.features(x)
         top = self.top.codes(self.nets.top(h))
-        told = self.nets.grow(self.top.lookup(top))
-        return Levels(top, self.bottom.codes(self.nets.bottom(h, told)))
+        condition = self.nets.grow(self.top.lookup(top))
+        return Levels(top, self.bottom.codes(self.nets.bottom(h, condition)))
 
     def decode(self, top: Tensor, bottom: Tensor | None = None) -> Any:
         """p(x | both), or p(x | top) where the bottom is not given.  top (B, 4, 4), bottom (B, 7, 7)"""
-        told = self.nets.grow(self.top.lookup(top))
+        condition = self.nets.grow(self.top.lookup(top))
         if bottom is None:
-            z = told.new_zeros(len(told), self.bottom.vectors.shape[1], *told.shape[2:])
+            z = condition.new_zeros(len(condition), self.bottom.vectors.shape[1], *condition.shape[2:])
         else:
             z = self.bottom.lookup(bottom)
-        return self.decoder(torch.cat([told, z], 1))
+        return self.decoder(torch.cat([condition, z], 1))
 
     def loss(self, x: Tensor) -> Tensor:
         """mean of −log p(x | both) and, of both grids, ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖²."""
         h = self.nets.features(expect_some(x))
         top = self.top(self.nets.top(h))
-        told = self.nets.grow(top.z_q)
-        bottom = self.bottom(self.nets.bottom(h, told))
-        seen = (torch.rand(len(x), device=x.device) >= self.hide).to(told)[:, None, None, None]
-        surprise = -self.decoder(torch.cat([told, seen * bottom.z_q], 1)).log_prob(x)
+        condition = self.nets.grow(top.z_q)
+        bottom = self.bottom(self.nets.bottom(h, condition))
+        seen = (torch.rand(len(x), device=x.device) >= self.drop_prob).to(condition)[:, None, None, None]
+        surprise = -self.decoder(torch.cat([condition, seen * bottom.z_q], 1)).log_prob(x)
         costs = top.codebook + bottom.codebook + self.commitment * (top.commitment + bottom.commitment)
         return (surprise + costs).mean()
 
-    def symptoms(self, x: Tensor) -> list[Symptom]:
+    def symptoms(self, x: Tensor) -> list[Diagnostic]:
         """Dead codes of either grid, where nearly all outputs choose the same few.  x (B, *event)"""
         codes = self.encode(x)
         return [*dead_codes(codes.top, self.top.size, "top codebook"),

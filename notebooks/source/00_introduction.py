@@ -28,7 +28,7 @@ import torch
 from dgm_course import autoregressive, data, flows, gan, nets, paths, pretrained, vae
 from dgm_course.core import distributions, metrics
 from dgm_course.training import Recipe, fit, linear
-from dgm_course.paths import ancestral, hop
+from dgm_course.paths import ancestral, ddim
 from dgm_course.teach import check, estimate, play, plots, progress, rehearsal, reveal, verify
 from dgm_course.teach.plots import intro as intro_plots
 from dgm_course.core.tensors import budget, seed
@@ -44,7 +44,7 @@ from dgm_course.core.tensors import budget, seed
 
 # %%
 seed(0)
-dreamer = pretrained.load("flow_matching_digits").given(torch.arange(10), pretrained.GUIDANCE)
+dreamer = pretrained.load("flow_matching_digits").with_label(torch.arange(10), pretrained.GUIDANCE)
 plots.images(dreamer.sample(10, steps=25), columns=10, alt="Ten handwritten digits from 0 to 9")
 
 # %% [markdown]
@@ -66,7 +66,7 @@ def sixteen(name):
         if name == "vae_digits":
             return 2 * model.decode(model.latents(16)).mean - 1
         if hasattr(model, "path"):                                     # the two that know classes are told which digit
-            return model.given(torch.arange(16) % 10, pretrained.GUIDANCE).sample(16, steps=25, method=hop)
+            return model.with_label(torch.arange(16) % 10, pretrained.GUIDANCE).sample(16, steps=25, method=ddim)
         return model.sample(16)
 
 intro_plots.timeline([intro_plots.Milestone(name, year, who, sixteen(file)) for name, year, who, file in history],
@@ -193,7 +193,7 @@ for ax, (step, (w, m, s)) in zip(axes, moments.items()):
     then = vae.MixturePrior(12, 2)
     for own, value in zip((then.logits, then.means, then.log_stds), (w, m, s)):
         own.data = value
-    plots.density(then.mixture.log_prob, ax=ax, title=f"after {step} steps")
+    plots.density_map(then.mixture.log_prob, ax=ax, title=f"after {step} steps")
 plots.points(bare_sample(1000).detach(), ax=axes[4], color=plots.BLUE, title="samples of it")
 plots.shown(axes, "A density of twelve clouds at four moments of its training, and samples of the last")
 
@@ -337,7 +337,7 @@ with torch.no_grad():
 axes = plots.panels(3, 2.7, height=3.0)
 plots.points(flow.sample(1000), ax=axes[0], color=plots.BLUE, title="1. produce (flow)")
 intro_plots.codes(held, code, ax=axes[1], curve=curve, title="2. represent (VAE)")
-plots.density(lambda p: flow.log_prob(p.float()), ax=axes[2], title="3. estimate the density (flow)")
+plots.density_map(lambda p: flow.log_prob(p.float()), ax=axes[2], title="3. estimate the density (flow)")
 plots.shown(axes, "Samples of a flow; points coloured by their code with the decoder's curve; the density of the flow")
 
 # %% [markdown]
@@ -380,7 +380,7 @@ spell = lambda n: words(moons.sample(n))
 seed(9)
 models["autoregressive"] = autoregressive.MADE(CELLS, (2,), width=128)
 models["absorbing"] = paths.absorbing(nets.TokenMLP(CELLS, 2, 128), (2,), CELLS)
-models["GAN"] = gan.GAN(nets.Sculptor(latent=4), nets.Critic(), gan.non_saturating().plus(gan.R1(0.01)))
+models["GAN"] = gan.GAN(nets.MLPGenerator(latent=4), nets.MLPDiscriminator(), gan.non_saturating().with_penalty(gan.R1(0.01)))
 models["diffusion"] = paths.ddpm(nets.MLP(2, 64, 3), (2,))
 models["flow matching"] = paths.flow_matching(nets.MLP(2, 64, 3), (2,))
 plan = {"autoregressive": (300, 4e-3), "absorbing": (400, 4e-3), "GAN": (1000, 4e-3), "diffusion": (2400, 1e-2), "flow matching": (1200, 1e-2)}

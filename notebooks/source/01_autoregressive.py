@@ -96,7 +96,7 @@ model = ar.MADE(K, (L,), width=H, depth=1)
 with torch.no_grad():
     for mine, bare in ((model.first, first), (model.last, last)):
         mine.load_state_dict(bare.state_dict())
-    model.told.weight.zero_()                                          # a bias that the bare lines do not have
+    model.label_embedding.weight.zero_()                                          # a bias that the bare lines do not have
 x = world.sample(500)
 dice = lambda: torch.Generator().manual_seed(1)
 same = model.sample(500, generator=dice()) == bare_sample(torch.rand(L, 500, generator=dice()))
@@ -236,9 +236,9 @@ print(f"images that the world gives less than one in 2,000: world {float(p[p < 5
 
 # %% tags=["slide:ar.masked-conv"]
 axes = plots.panels(3, 1.9)
-history_plots.taps(nets.raster_mask("A", 3, 3), ax=axes[0], title="A: the entrance")
-history_plots.taps(nets.raster_mask("B", 3, 3), ax=axes[1], title="B: all others")
-history_plots.taps(nets.raster_mask("A", 5, 5), ax=axes[2], title="A, 5 × 5")
+history_plots.mask_taps(nets.raster_mask("A", 3, 3), ax=axes[0], title="A: the entrance")
+history_plots.mask_taps(nets.raster_mask("B", 3, 3), ax=axes[1], title="B: all others")
+history_plots.mask_taps(nets.raster_mask("A", 5, 5), ax=axes[2], title="A, 5 × 5")
 plots.shown(axes, "Three masks of zeros and ones: kind A without its centre, kind B with it, and a larger A")
 
 # %%
@@ -272,7 +272,7 @@ for network in (ar.PixelCNN(K, tiny_event, 8, depth=8), ar.PixelRNN(K, tiny_even
     verify("ar.masked-conv", felt[ahead], torch.zeros(int(ahead.sum())), scale=float(felt.max()),
            what=f"{type(network).__name__}: ∂logit_i/∂x_j = 0 for all j ≥ i")
 wrong = ar.PixelCNN(K, tiny_event, width=8, depth=8)
-wrong.enter = nets.MaskedConv2d(K, 8, 7, "B")
+wrong.in_proj = nets.MaskedConv2d(K, 8, 7, "B")
 print(f"a PixelCNN with a B at the entrance: {int((heard(wrong).diagonal() > 0).sum())} of {side**2} places see themselves")
 
 # %% [markdown]
@@ -334,7 +334,7 @@ reveal(nets.CausalAttention.forward)
 # held-out digits. Look at the flat line, pixels that know nothing of each other; and at how much of the gain is there after fifty steps.
 
 # %% tags=["slide:ar.history-functions", "slide:ar.pixelrnn"]
-tiny = data.mnist().map(data.shrink, "10 x 10").map(data.binarise, "threshold")
+tiny = data.mnist().map(data.shrink_to_10x10, "10 x 10").map(data.binarise, "threshold")
 train, test = tiny.train.long().to(device()), tiny.test.long().to(device())
 ink_share = train.double().mean(0).clamp(1e-3, 1 - 1e-3)
 independent = lambda x: float(-torch.where(x == 1, ink_share, 1 - ink_share).log().flatten(1).sum(1).mean())
@@ -355,8 +355,8 @@ print(f"{'nats an image, ' + f'{len(test):,} held-out digits':44}{'weights':>9}{
 for name, (network, row, history) in remembered.items():
     with torch.no_grad():
         nats = -torch.cat([network.log_prob(part) for part in test.split(250)])
-    told = f"{name:12}{float(nats.mean()):8.2f} ± {float(nats.std() / len(nats)**0.5):.2f}"
-    print(f"{told:44}{sum(p.numel() for p in network.parameters()):9,}{history.seconds:9.1f}")
+    summary = f"{name:12}{float(nats.mean()):8.2f} ± {float(nats.std() / len(nats)**0.5):.2f}"
+    print(f"{summary:44}{sum(p.numel() for p in network.parameters()):9,}{history.seconds:9.1f}")
 print(f"{'independent pixels':12} {independent(test):7.2f}")
 curves = {name: (list(row), list(row.values())) for name, (_, row, _) in remembered.items()}
 plots.curves(curves | {"independent pixels": ([25, recipe.steps], [independent(few)] * 2)}, xlabel="step",
@@ -412,7 +412,7 @@ for name, network in best.items():
     written[name] = network.sample(25)
     seconds[name] = time.perf_counter() - start
 print("seconds for 25 digits: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
-plots.gallery({"held-out digits, as bits": plots.ink(data.Bits(mnist.test).fixed()[:25])}
+plots.gallery({"held-out digits, as bits": plots.ink(data.DynamicallyBinarized(mnist.test).fixed()[:25])}
              | {f"{name}": plots.ink(x) for name, x in written.items()}, columns=25,
              alt="Rows of twenty-five digits: real bits, and samples of PixelCNN, PixelRNN and ImageGPT")
 
@@ -435,14 +435,14 @@ FramePlayer(plots.ink(torch.stack(stages)[:, :, 0]), captions=[f"{row} rows writ
 # the likely becomes likelier.
 
 # %% tags=["slide:ar.pixelcnn"]
-test_bits = data.Bits(mnist.test).fixed()
+test_bits = data.DynamicallyBinarized(mnist.test).fixed()
 chosen = torch.stack([test_bits[(mnist.test_labels == d).nonzero()[3, 0]] for d in (0, 4, 7, 9)])
 finished = {}
 for given in (4, 10, 14, 18):
     for temperature in (0.7, 1.0):
         known = (torch.arange(28) < given)[:, None].expand(1, 28, 28).to(device())
         eight = chosen.repeat_interleave(8, 0)
-        found = best["PixelCNN"].complete(eight, known, temperature=temperature,
+        found = best["PixelCNN"].inpaint(eight, known, temperature=temperature,
                                           generator=torch.Generator(device()).manual_seed(10))
         finished[given, temperature] = found.view(4, 8, 1, 28, 28)
 
@@ -468,7 +468,7 @@ for which, digit in enumerate((0, 4, 7, 9)):
 # %%
 lower = (torch.arange(28) >= 14)[:, None].expand(1, 28, 28).to(device())
 try:
-    best["PixelCNN"].complete(chosen, lower)
+    best["PixelCNN"].inpaint(chosen, lower)
 except ValueError as refusal:
     print(refusal)
 
@@ -484,9 +484,9 @@ except ValueError as refusal:
 # %% tags=["slide:ar.image-gpt"]
 gpt = remembered["ImageGPT"][0]
 same = lambda: torch.Generator(device()).manual_seed(11)
-cached, plain = gpt.sample(16, generator=same()), gpt.sample(16, generator=same(), stream=ar.recomputed)
+cached, plain = gpt.sample(16, generator=same()), gpt.sample(16, generator=same(), iter_logits=ar.uncached)
 verify("ar.image-gpt", cached.double(), plain.double(), what="samples with cached keys and values = without, pixel for pixel")
-steps = ar.ImageGPT.stream(gpt, 4, gpt.told.weight.new_zeros(4).long())
+steps = ar.ImageGPT.iter_logits(gpt, 4, gpt.iter_logits.weight.new_zeros(4).long())
 with torch.inference_mode():
     one_by_one = torch.stack([steps.send(None if i == 0 else plain[:4].flatten(1)[:, i - 1]) for i in range(100)], 1)
     at_once = gpt(plain[:4]).flatten(1, -2)
@@ -507,12 +507,12 @@ reveal(nets.CausalAttention.step)
 
 # %% tags=["slide:ar.pros-cons"]
 network = ar.PixelCNN(2, (1, 12, 12))
-step_of = torch.cat([torch.full_like(front, number) for number, front in enumerate(network.fronts())])
-steps = step_of[torch.cat(list(network.fronts())).argsort()].view(12, 12)
-history_plots.fronts(steps, 20, alt="A grid of 12 by 12 numbers: each row begins four steps after the one above; the pixels of step 20 lie on a steep diagonal")
+step_of = torch.cat([torch.full_like(front, number) for number, front in enumerate(network.wavefronts())])
+steps = step_of[torch.cat(list(network.wavefronts())).argsort()].view(12, 12)
+history_plots.wavefronts(steps, 20, alt="A grid of 12 by 12 numbers: each row begins four steps after the one above; the pixels of step 20 lie on a steep diagonal")
 
 # %%
-reveal(ar.PixelCNN.fronts)
+reveal(ar.PixelCNN.wavefronts)
 
 # %% [markdown]
 # How does the time grow with the image? Below, a small PixelCNN with random weights writes eight images of $n\times n$ pixels, with what was computed kept, and the plain way. (The plain way is timed for one pass and multiplied by the number of pixels.) Both axes are logarithmic: a straight line is a power, its slope the exponent. Expect 2 for a whole pass for each pixel, since the pass grows as well. What is kept costs the arithmetic of one pixel for each, slope 1; but on images as small as these a step has a fixed cost that hides it, and $n\times n$ pixels are only $5n-4$ steps: a slope nearer to one half. Timing noise bends the lines.
@@ -578,8 +578,8 @@ for rows_up in (1, 2, 4):                                              # equally
     seed(13)
     short = ar.PixelCNN(K, event, width=32, depth=4, first=2 * rows_up + 1, kernel=1).to(device())
     fit(short, train, recipe)
-    told = f"PixelCNN, sees {rows_up} row{'s' * (rows_up > 1)} up"
-    print(f"{told:26}{in_one_piece(short.sample(400)):12.2f}{float(short.loss(test).detach()):16.2f}")
+    summary = f"PixelCNN, sees {rows_up} row{'s' * (rows_up > 1)} up"
+    print(f"{summary:26}{in_one_piece(short.sample(400)):12.2f}{float(short.loss(test).detach()):16.2f}")
 print(f"{'real, 10 x 10':26}{in_one_piece(test[:400]):12.2f}")
 
 # %% [markdown]

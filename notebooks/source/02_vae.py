@@ -46,7 +46,7 @@ from dgm_course.core.tensors import budget, device, seed
 
 # %% tags=["slide:vae.train-infer"]
 small = data.digits()
-bits, held = data.Bits(small.train), data.Bits(small.test).fixed()
+bits, held = data.DynamicallyBinarized(small.train), data.DynamicallyBinarized(small.test).fixed()
 seed(0); torch.set_num_threads(1)
 Layer, act, d = torch.nn.Linear, torch.nn.SiLU(), 4
 encoder = torch.nn.Sequential(Layer(64, 64), act, Layer(64, 2 * d))
@@ -418,7 +418,7 @@ plots.curves({"exact maximum": ([30, steps], [top, top]), "$\\log p(x)$ of the l
 
 # %% tags=["slide:vae.variational-em"]
 plane = pretrained.load("vae_plane_digits")
-shapes = data.Bits(data.mnist().test).fixed()[:64]
+shapes = data.DynamicallyBinarized(data.mnist().test).fixed()[:64]
 seed(8)
 q = plane.encode(shapes)
 own = [q.mean.clone().requires_grad_(), q.stddev.log().requires_grad_()]           # one q an image, no network
@@ -578,11 +578,11 @@ for chance in (0.5, 0.9):                                                       
 # %% tags=["slide:vae.train-infer"]
 mnist = data.mnist().to(device())
 large = pretrained.load("vae_digits").to(device())
-told = pretrained.card("vae_digits")["held_out"]
-test_bits = data.Bits(mnist.test).fixed()
+held_out = pretrained.card("vae_digits")["held_out"]
+test_bits = data.DynamicallyBinarized(mnist.test).fixed()
 print(large)
-print("on its card, official test images, −log p(x): at most", told["official_test"]["nats"], "nats by the ELBO, at most",
-      told["official_test"]["importance_weighted"]["nats"], "by the importance-weighted bound with k = 500")
+print("on its card, official test images, −log p(x): at most", held_out["official_test"]["nats"], "nats by the ELBO, at most",
+      held_out["official_test"]["importance_weighted"]["nats"], "by the importance-weighted bound with k = 500")
 seed(13)
 with torch.no_grad():
     again = large.decode(large.encode(test_bits[:12]).mean).mean
@@ -704,12 +704,12 @@ truth, places = mnist.test_labels[::5], torch.arange(len(few), device=device())
 with torch.no_grad():
     read = judge(2 * conditional.decode(conditional.latents(1000), asked).mean - 1).argmax(1)
     under = torch.stack([conditional.log_prob_bound(few, 30, y) for y in range(10)])    # log p(x|y), every class in turn
-told, without = under[truth, places], under.logsumexp(0) - math.log(10)
+held_out, without = under[truth, places], under.logsumexp(0) - math.log(10)
 print(f"samples read as the class that was asked for: {float((read == asked).float().mean()):.1%} (of real test digits the "
       f"judge reads {pretrained.card('digit_classifier')['held_out']['accuracy']:.1%} as their class)")
-print(f"{len(few)} test digits, bounds in nats (k = 30): −log p(x|y) {-float(told.mean()):.2f}, told the next class "
+print(f"{len(few)} test digits, bounds in nats (k = 30): −log p(x|y) {-float(held_out.mean()):.2f}, told the next class "
       f"{-float(under[(truth + 1) % 10, places].mean()):.2f}; −log p(x) {-float(without.mean()):.2f}")
-print(f"worth of the label: {float((told - without).mean()):.2f} nats, at most log 10 = {math.log(10):.2f}; "
+print(f"worth of the label: {float((held_out - without).mean()):.2f} nats, at most log 10 = {math.log(10):.2f}; "
       f"the class with the largest p(x|y) is the right one for {float((under.argmax(0) == truth).float().mean()):.1%}")
 
 # %% [markdown]

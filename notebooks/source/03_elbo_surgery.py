@@ -40,8 +40,8 @@ from dgm_course.core.tensors import budget, seed
 # %%
 mnist, plane = data.mnist(), pretrained.load("vae_plane_digits")
 with torch.no_grad():
-    q = plane.encode(data.Bits(mnist.train).fixed())                            # 4,000 Gaussians of the plane
-    unseen = plane.encode(data.Bits(mnist.test).fixed())                        # 1,000, of digits nobody has trained on
+    q = plane.encode(data.DynamicallyBinarized(mnist.train).fixed())                            # 4,000 Gaussians of the plane
+    unseen = plane.encode(data.DynamicallyBinarized(mnist.test).fixed())                        # 1,000, of digits nobody has trained on
 print(q)
 
 # %% tags=["slide:surgery.learnable-prior"]
@@ -72,14 +72,14 @@ for step in range(budget(quick=600, full=3000)):
 axes = plots.panels(3, 2.9, height=3.5)
 latent_plots.codes(unseen.sample(), mnist.test_labels, ax=axes[0], circle=2.0, limit=3.6, title="codes of held-out digits")
 for ax, log_p, name in ((axes[1], plane.prior.log_prob, "prior $N(0, I)$"), (axes[2], log_prior, "twelve Gaussians, fitted")):
-    plots.density(lambda z, log_p=log_p: log_p(z.float()), ax=ax, limit=3.6, title=name)
+    plots.density_map(lambda z, log_p=log_p: log_p(z.float()), ax=ax, limit=3.6, title=name)
 plots.shown(axes, alt="Codes of held-out digits by class, beside the standard normal and the fitted mixture")
 
 # %% [markdown]
 # What is it worth? The prior enters the ELBO in one place only, as $\mathbb E_q\log p(z)$. So on held-out digits the bound rises by the mean of $\log p_\lambda(z)-\log\mathcal N(z;0,I)$ over their codes:
 
 # %% tags=["slide:surgery.learnable-prior"]
-def told(values):
+def format_values(values):
     """mean ± standard error over the images.     values (draws, images)"""
     each = values.detach().mean(0)
     return f"{float(each.mean()):6.2f} ± {float(each.std()) / len(each) ** 0.5:.2f} nats"
@@ -87,7 +87,7 @@ def told(values):
 seed(1)
 z = unseen.sample(16)
 rise = torch.stack([log_prior(row) - log_normal(row, torch.zeros(2), torch.ones(2)) for row in z])
-print(f"the ELBO of 1,000 held-out digits rises by {told(rise)}; encoder and decoder are untouched")
+print(f"the ELBO of 1,000 held-out digits rises by {format_values(rise)}; encoder and decoder are untouched")
 
 mixture = vae.MixturePrior(12, 2)
 mixture.load_state_dict({"logits": logits, "means": means, "log_stds": log_stds})
@@ -163,7 +163,7 @@ assert ((found > 0) & (found < n.log())).all()
 
 # %% tags=["slide:surgery.revisited"]
 small = data.digits()
-training, some = data.Bits(small.train), data.Bits(small.train[:400]).fixed()   # `some`: what surgery looks at
+training, some = data.DynamicallyBinarized(small.train), data.DynamicallyBinarized(small.train[:400]).fixed()   # `some`: what surgery looks at
 net, moments, cuts = nets.DenseNet, [0, 3, 6, 10, 15, 20, 30, 40, 60, 90, 140, 220, 350, 550, 800], {}
 seed(3)
 little = vae.VAE(vae.GaussianHead(net(64, (2, 2), 64, 1), 2), vae.BernoulliHead(net(2, (1, 8, 8), 64, 1), (1, 8, 8)),
@@ -215,7 +215,7 @@ def posteriors_of(width):
     rows = latent_oracles.density_on(fine_line, vae.DiagNormal(row_of_eight, width))
     return rows, float(latent_oracles.surgery(rows, rows.mean(0), 1.6 * cell)[0])
 
-def told_apart(width):
+def distinguished(width):
     rows, information = posteriors_of(width)
     axes = plots.panels(1, 3.6, height=2.8)
     prior_plots.posteriors(fine_line[:, 0], rows, ax=axes[0], legend=False,
@@ -223,7 +223,7 @@ def told_apart(width):
     axes[0].set_xlim(-8, 8)
     return axes
 
-play(told_apart, width=(0.1, 3.1, 0.05, 0.3))
+play(distinguished, width=(0.1, 3.1, 0.05, 0.3))
 
 # %% [markdown]
 # All widths at once, between the two ends that were predicted. *Look for* the place where the curve leaves its ceiling: about where neighbours, one unit apart, begin to overlap.
@@ -240,7 +240,7 @@ plots.curves({"mutual information of eight posteriors": (widths, [posteriors_of(
 
 # %% tags=["slide:surgery.mi-definition", "slide:surgery.revisited"]
 large = pretrained.load("vae_digits")
-train_bits, test_bits = data.Bits(mnist.train).fixed(), data.Bits(mnist.test).fixed()
+train_bits, test_bits = data.DynamicallyBinarized(mnist.train).fixed(), data.DynamicallyBinarized(mnist.test).fixed()
 seed(5)
 for count in (30, 100, 300, 1000):
     cut = vae.surgery(large, train_bits[:count], 4)
@@ -533,7 +533,7 @@ plots.shown(ax, alt="One Gaussian over both humps by the forward KL, over one hu
 # %% tags=["slide:surgery.vamp", "slide:surgery.nf-prior-realnvp", "slide:surgery.nf-prior-ar"]
 seed(14)
 priors = {"mixture": vae.MixturePrior(24, 2),
-          "VampPrior": vae.VampPrior(plane.encoder, data.Bits(mnist.train).sample(24).float()),
+          "VampPrior": vae.VampPrior(plane.encoder, data.DynamicallyBinarized(mnist.train).sample(24).float()),
           "RealNVP": flows.Flow(flows.couplings(2, 6, 32), 2),
           "autoregressive flow": flows.Flow(flows.autoregressive(2, 4, 32), 2)}
 for name, prior in priors.items():
@@ -558,7 +558,7 @@ def gain(model, prior, posterior, draws=16):
     return model.with_prior(prior).log_prior(z) - model.log_prior(z)
 
 for name, prior in [*priors.items(), ("q_agg of 4,000", agg)]:
-    print(f"{name:20} held-out ELBO {told(gain(plane, prior, unseen))}")
+    print(f"{name:20} held-out ELBO {format_values(gain(plane, prior, unseen))}")
 
 # %% [markdown]
 # (The row of $q_{\text{agg}}$ is there as a reminder: on *held-out* digits the "optimal" prior is no better than humbler ones.) With two hidden numbers there is only a fraction of a nat to win: the encoder was trained under $\mathcal N(0,I)$, and in a plane it has little room to misbehave in.
@@ -657,7 +657,7 @@ won = {name: gain(large, prior, unseen32).mean(0) for name, prior in shipped.ite
 for name, short in names.items():
     card = pretrained.card(f"prior_{short}_digits")["held_out"]
     official, before, after = card["official_test"], card["samples_of_standard_normal"], card["samples"]
-    print(f"{name:20} {told(won[name][None])}; on its card, 10,000 official test images: {official['gain']:.2f} ± "
+    print(f"{name:20} {format_values(won[name][None])}; on its card, 10,000 official test images: {official['gain']:.2f} ± "
           f"{official['standard_error']:.2f}; Fréchet distance of samples {before['frechet']:.0f} -> {after['frechet']:.0f}")
 plots.bars({name: float(v.mean()) for name, v in won.items()}, spread=[float(v.std()) / len(v) ** 0.5 for v in won.values()],
           ylabel="held-out ELBO gained, nats", alt="Gain in nats over N(0, I) of four learned priors with the same decoder")
@@ -835,7 +835,7 @@ def encoder(u):
     return answer.mean, answer.stddev.log()
 
 seed(21)
-inputs = data.Bits(mnist.train).sample(24).flatten(1).float().requires_grad_()
+inputs = data.DynamicallyBinarized(mnist.train).sample(24).flatten(1).float().requires_grad_()
 optimizer, steps = torch.optim.Adam([inputs]), budget(quick=400, full=1500)
 for step in range(steps):
     optimizer.param_groups[0]["lr"] = 4e-2 * (1 - step / steps)
@@ -847,7 +847,7 @@ with torch.no_grad():
     rise = torch.stack([vamp_log_prob(row, inputs, encoder) - plane.prior.log_prob(row) for row in z])
     log_p_x, (z_star, ladj) = plane.log_likelihood(test_bits, z), priors["RealNVP"](z.flatten(0, 1))
     yours = flow_elbo(log_p_x, z_star.view(4, -1, 2), ladj.view(4, -1), unseen.log_prob(z))
-print(f"your VampPrior gains {told(rise)} on held-out digits; under the flow of section 8 their ELBO is {float(yours.mean()):.2f} nats")
+print(f"your VampPrior gains {format_values(rise)} on held-out digits; under the flow of section 8 their ELBO is {float(yours.mean()):.2f} nats")
 
 # %% [markdown]
 # **Written (think, then unfold).** *A colleague reports: "the marginal KL of my VAE, measured on 1,000 images, is 14 nats, so a better prior will win 14 nats". What do you ask?*

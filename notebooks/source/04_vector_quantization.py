@@ -90,7 +90,7 @@ vq_plots.rows({"held-out digits": small.test[:14], "what is kept of them: 16 cod
 
 # %% tags=["slide:vq.loss"]
 head = vae.FixedGaussianHead(decoder, (1, 8, 8), 0.5**0.5)
-model = vq.VQVAE(encoder, head, vq.Codebook(table, vq.ByGradient()))
+model = vq.VQVAE(encoder, head, vq.Codebook(table, vq.GradientUpdate()))
 x = small.train[:256]
 verify("vq.loss", model.loss(x) - 32 * math.log(math.pi), bare_loss(x), what="library loss = the bare lines", tolerance=1e-5)
 reveal(vq.VQVAE.terms, vq.VQVAE.loss)
@@ -331,7 +331,7 @@ vq_plots.staircase(line, lambda z: 0.35 * (z - 0.7) ** 2 + 0.35 * torch.cos(2.2 
 
 # %% tags=["slide:vq.loss"]
 trio = vq.VQVAE(nets.GridEncoder(3, 8, 1), vae.FixedGaussianHead(nets.GridDecoder(3, 8, 1), (1, 8, 8), 0.5**0.5),
-                vq.Codebook(torch.randn(6, 3), vq.ByGradient())).double()
+                vq.Codebook(torch.randn(6, 3), vq.GradientUpdate())).double()
 x = small.train[:32].double()
 terms = trio.terms(x)
 parts = {"encoder": trio.encoder, "codebook": trio.codebook, "decoder": trio.decoder}
@@ -382,8 +382,8 @@ def settle(rule, revival, steps=240):
         way.append(book.vectors.detach().clone())
     return torch.stack(way), book.eval()
 
-runs = {"by gradient": settle(vq.ByGradient(), None), "moving averages": settle(vq.MovingAverage(0.9), None),
-        "moving averages, revived": settle(vq.MovingAverage(0.9), vq.Revival(0.2))}
+runs = {"by gradient": settle(vq.GradientUpdate(), None), "moving averages": settle(vq.EMAUpdate(0.9), None),
+        "moving averages, revived": settle(vq.EMAUpdate(0.9), vq.DeadCodeReset(0.2))}
 for name, (_, book) in runs.items():
     codes = book.codes(cloud)
     error = float((cloud - book.lookup(codes).detach()).square().sum(1).mean())
@@ -421,15 +421,15 @@ def short(rule, revival, name):
     seed(10)
     encoder, decoder = nets.GridEncoder(16, 12), nets.GridDecoder(16, 12).start_at(-1.0)
     one = vq.VQVAE(encoder, vae.FixedGaussianHead(decoder, (1, 28, 28), 0.5**0.5), vq.Codebook(torch.randn(64, 16), rule, revival)).to(device())
-    meter, told = [], progress(name)
+    meter, show = [], progress(name)
     def report(history):
-        told(history)
+        show(history)
         meter.append(one.codebook.perplexity)
     fit(one, mnist.train, Recipe(budget(quick=220, full=3000), 64, 3e-3, warmup=20, decay=linear, clip=100.0), report=report)
     return one, meter
 
-cures = {"by gradient": (vq.ByGradient(), None), "moving averages": (vq.MovingAverage(0.95), None),
-         "averages, revived": (vq.MovingAverage(0.95), vq.Revival(0.4))}
+cures = {"by gradient": (vq.GradientUpdate(), None), "moving averages": (vq.EMAUpdate(0.95), None),
+         "averages, revived": (vq.EMAUpdate(0.95), vq.DeadCodeReset(0.4))}
 trained = {name: short(*cure, name) for name, cure in cures.items()}
 
 # %% tags=["slide:vq.vqvae"]

@@ -32,7 +32,7 @@ from dgm_course import data, nets, pretrained
 from dgm_course.core import metrics, ode
 from dgm_course.core.distributions import Mixture
 from dgm_course.training import Recipe, fit, linear
-from dgm_course.gan import Affine, Duel, GAN, Optimal, R1, alternating, invert, minimax, non_saturating, value_on_grid, wasserstein
+from dgm_course.gan import AffineGenerator, DiracGAN, GAN, OptimalDiscriminator, R1, alternating, invert, minimax, non_saturating, value_on_grid, wasserstein
 from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, play, plots, progress, reveal, verify
 from dgm_course.core.tensors import budget, device, seed
 
@@ -82,16 +82,16 @@ plots.shown(axes, alt="Two moons, and what the bare generator makes: both moons,
 # From here on the library does the housekeeping: a `GAN` is a generator, a discriminator, and a `Game` that says what each wants. Its losses are the very same numbers.
 
 # %% tags=["slide:gan.algorithm1"]
-model = GAN(nets.Sculptor(latent=4), nets.Critic(), non_saturating())
+model = GAN(nets.MLPGenerator(latent=4), nets.MLPDiscriminator(), non_saturating())
 model.generator.layers.load_state_dict(G.state_dict())
 model.discriminator.layers.load_state_dict(D.state_dict())
 real = moons.sample(256)
-for side, (name, player) in enumerate(model.players().items()):
+for side, (name, player) in enumerate(model.objectives().items()):
     seed(1); from_library = player.loss(real)
     seed(1); bare = bare_losses(real, torch.randn(256, 4))[side]
     verify("gan.algorithm1", from_library, bare, what=f"library loss of the {name} = the bare lines", tolerance=1e-5)
 print(model)
-reveal(GAN.players)
+reveal(GAN.objectives)
 
 # %% [markdown]
 # ## 1 · What the two sides play for
@@ -135,20 +135,20 @@ def one(*means, std=0.7):
     return Mixture(torch.ones(len(means)), torch.tensor(means, dtype=torch.float64)[:, None], std)
 
 truth, model_1d = one(-2.0, 2.0), one(0.5, std=1.5)
-best = Optimal(truth, model_1d)
+best = OptimalDiscriminator(truth, model_1d)
 pi, p = truth.log_prob(line).exp(), model_1d.log_prob(line).exp()
 tried = torch.linspace(0, 1, 100_001, dtype=torch.float64)[1:-1]
 winner = torch.stack([tried[(a * tried.log() + b * (1 - tried).log()).argmax()] for a, b in zip(pi, p)])
 verify("gan.optimal-d", best(line).sigmoid(), winner, what="π/(π + p) = the best of 100,000 values of D, at 241 places",
        tolerance=2e-5)
-reveal(Optimal.forward)
+reveal(OptimalDiscriminator.forward)
 
 # %% [markdown]
 # Now a network learns it from samples alone, never told a density. Look for where it is good and where it is not: it is right wherever there are samples, and only there.
 
 # %% tags=["slide:gan.optimal-d"]
 seed(2)
-learned, snapshots = nets.Critic(1, 64, 2), {}
+learned, snapshots = nets.MLPDiscriminator(1, 64, 2), {}
 optimizer, game = torch.optim.Adam(learned.parameters()), non_saturating()
 for step in range(601):
     if step in (0, 30, 600):
@@ -172,9 +172,9 @@ plots.shown(axes, alt="Two densities on a line, the exact discriminator, and a l
 # %% tags=["slide:gan.optimal-d"]
 seed(3)
 eight = data.eight_gaussians()
-blob = Affine(torch.zeros(2), 2.2)                                     # a generator whose density is known
-plane = nets.Critic(2, 64, 2)
-exact, grid = Optimal(eight, blob.density), torch.cartesian_prod(*[torch.linspace(-4, 4, 61)] * 2)
+blob = AffineGenerator(torch.zeros(2), 2.2)                                     # a generator whose density is known
+plane = nets.MLPDiscriminator(2, 64, 2)
+exact, grid = OptimalDiscriminator(eight, blob.distribution), torch.cartesian_prod(*[torch.linspace(-4, 4, 61)] * 2)
 optimizer, steps = torch.optim.Adam(plane.parameters()), budget(quick=600, full=2000)
 for step in range(steps):
     optimizer.param_groups[0]["lr"] = 0.01 * (1 - step / steps)
@@ -205,7 +205,7 @@ plots.shown(axes, alt="Exact and learned discriminator of eight Gaussians agains
 line_grid = metrics.Grid(-12, 12, 4000, 1)
 for name, fake_density in {"one blob": model_1d, "half of the data": one(2.0), "nearly right": one(-1.9, 2.1, std=0.75),
                            "the data": one(-2.0, 2.0)}.items():
-    value = torch.tensor(value_on_grid(truth, fake_density, Optimal(truth, fake_density), line_grid), dtype=torch.float64)
+    value = torch.tensor(value_on_grid(truth, fake_density, OptimalDiscriminator(truth, fake_density), line_grid), dtype=torch.float64)
     jsd = metrics.jsd_on_grid(truth.log_prob, fake_density.log_prob, line_grid)
     verify("gan.jsd", value, torch.full_like(value, 2 * jsd - 2 * math.log(2)), what=f"{name:16} V(G, D*) = {float(value):7.4f} = 2·{jsd:.4f} − 2 log 2")
 
@@ -217,15 +217,15 @@ for name, fake_density in {"one blob": model_1d, "half of the data": one(2.0), "
 
 # %% tags=["slide:gan.jsd"]
 seed(4)
-single = Affine(torch.tensor([3.5], dtype=torch.float64), 0.6)
+single = AffineGenerator(torch.tensor([3.5], dtype=torch.float64), 0.6)
 optimizer, trace = torch.optim.Adam(single.parameters(), 0.03), []
 for step in range(250):
-    judge = Optimal(truth, single.density)
+    judge = OptimalDiscriminator(truth, single.distribution)
     noise = torch.randn(1000, 1, dtype=torch.float64)
     with torch.no_grad():
         by_samples = -minimax().critic(judge(truth.sample(4000)), judge(single(torch.randn(4000, 1).double())))
     if step % 5 == 0:
-        double = 2 * metrics.jsd_on_grid(truth.log_prob, single.density.log_prob, metrics.Grid(-12, 12, 1500, 1))
+        double = 2 * metrics.jsd_on_grid(truth.log_prob, single.distribution.log_prob, metrics.Grid(-12, 12, 1500, 1))
         trace.append((step, float(by_samples) + 2 * math.log(2), double))
     optimizer.zero_grad()
     minimax().generator(judge(single(noise))).backward()
@@ -236,7 +236,7 @@ plots.curves({"V + 2 log 2, by samples": (steps, value), "exact: 2 JSD, by quadr
             alt="The measured value follows twice the JSD down through a whole training")
 
 # %%
-print("the generator is now", single.density, "; the data sit at −2 and 2, deviation 0.7 each")
+print("the generator is now", single.distribution, "; the data sit at −2 and 2, deviation 0.7 each")
 landscape = torch.linspace(-4, 4, 81)
 jsds = {name: (landscape, [metrics.jsd_on_grid(truth.log_prob, one(float(m), std=std).log_prob, metrics.Grid(-12, 12, 800, 1))
                            for m in landscape]) for name, std in {"std 0.7": 0.7, "std 2": 2.0}.items()}
@@ -301,7 +301,7 @@ def push(gap, rule):
     """Mean gradient by the samples of a model N(gap, 1), of which 400 stand at even quantiles, against data N(0, 1)."""
     quantiles = (torch.arange(400, dtype=torch.float64) + 0.5) / 400
     x = torch.distributions.Normal(gap, 1.0).icdf(quantiles)[:, None].requires_grad_()
-    logits = Optimal(one(0.0, std=1.0), one(gap, std=1.0))(x)
+    logits = OptimalDiscriminator(one(0.0, std=1.0), one(gap, std=1.0))(x)
     return float(torch.autograd.grad(rule.generator(logits), x)[0].sum())
 
 gaps = torch.linspace(0, 8, 41)
@@ -315,7 +315,7 @@ def sliding(gap):
     axes, x = plots.panels(1, 4.2, height=2.9), torch.linspace(-4, 12, 200, dtype=torch.float64)[:, None]
     sides = {"data": one(0.0, std=1.0), "model": one(gap, std=1.0)}
     plots.curves({name: (x[:, 0], side.log_prob(x).exp()) for name, side in sides.items()}
-                | {"exact: D*": (x[:, 0], Optimal(*sides.values())(x).sigmoid())}, ax=axes[0], xlabel="x", ylabel="")
+                | {"exact: D*": (x[:, 0], OptimalDiscriminator(*sides.values())(x).sigmoid())}, ax=axes[0], xlabel="x", ylabel="")
     axes[0].set_title(f"push: saturating {push(gap, minimax()):.3f}, other {push(gap, non_saturating()):.2f}", fontsize=10)
     axes[0].legend(frameon=False, fontsize=8, loc="upper right")
     return axes
@@ -335,7 +335,7 @@ play(sliding, gap=(0.0, 8.0, 0.5, 3.0))
 # %% tags=["slide:gan.algorithm1"]
 def trained(rule, k, steps):
     seed(6)
-    gan = GAN(nets.Sculptor(latent=4), nets.Critic(), rule, k=k)
+    gan = GAN(nets.MLPGenerator(latent=4), nets.MLPDiscriminator(), rule, k=k)
     history = fit(gan, moons, Recipe(steps * k, 128, 1e-3, betas=(0.5, 0.99)))
     far = metrics.energy_distance(gan.sample(2000), moons.stratified(2000))
     return gan, history, far
@@ -371,7 +371,7 @@ plots.shown(axes, alt="Samples of four short trainings: two losses, one or three
 # %% tags=["slide:gan.optimality-reality"]
 seed(6)
 times, start = torch.linspace(0, 40, 401), torch.tensor([2.0, 0.0]) + 0.35 * torch.randn(300, 2)
-duels = {"minimax": Duel(minimax()), "R1 penalty": Duel(minimax(), r1=0.5)}
+duels = {"minimax": DiracGAN(minimax()), "R1 penalty": DiracGAN(minimax(), r1=0.5)}
 ways = {name: ode.solve(duel, start, times, method=ode.rk4) for name, duel in duels.items()}
 TrajectoryPlayer(list(ways.values()), field=[lambda x, t, d=d: d(x) for d in duels.values()], times=times, trails=40, seconds=8,
                  titles=list(ways), drop=[[2.0, 1.0]], steps=60, label="Pairs (θ, ψ) circle; with a penalty they spiral in")
@@ -383,9 +383,9 @@ TrajectoryPlayer(list(ways.values()), field=[lambda x, t, d=d: d(x) for d in due
 
 # %% tags=["slide:gan.optimality-reality"]
 start, times = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.arange(0, 40, 0.2, dtype=torch.float64)
-simple = Duel(wasserstein(None))
+simple = DiracGAN(wasserstein(None))
 manners = {"both at once": (simple, ode.euler), "in turn": (simple, alternating), "exact: continuous time": (simple, ode.rk4),
-           "in turn, with R1": (Duel(wasserstein(None), r1=0.3), alternating)}
+           "in turn, with R1": (DiracGAN(wasserstein(None), r1=0.3), alternating)}
 radius = {name: ode.solve(duel, start, times, method=method)[:, 0].norm(dim=1) for name, (duel, method) in manners.items()}
 growth = (1 + 0.2**2) ** (torch.arange(len(times), dtype=torch.float64) / 2)
 verify("gan.optimality-reality", radius["both at once"], growth, what="both at once: the radius grows by √(1 + h²) a step")
@@ -425,16 +425,16 @@ plots.curves({"discriminator": (at, smooth(history.losses["discriminator"])), "g
 # `fit` keeps an eye on each run: where several looks on end find samples that are all but one and the same, it says so.
 
 # %% tags=["slide:gan.mode-collapse"]
-plain = {"game": non_saturating(), "lr": 3e-4, "pace": 10.0, "latent": 2, "pack": 1}
-cures = {"plain": {}, "even pace": {"lr": 3e-3, "pace": 1.0}, "more noise": {"latent": 16},
-         "R1": {"game": non_saturating().plus(R1(0.1))}, "packing": {"pack": 2}}
+plain = {"game": non_saturating(), "lr": 3e-4, "lr_ratio": 10.0, "latent": 2, "pack": 1}
+cures = {"plain": {}, "even pace": {"lr": 3e-3, "lr_ratio": 1.0}, "more noise": {"latent": 16},
+         "R1": {"game": non_saturating().with_penalty(R1(0.1))}, "packing": {"pack": 2}}
 cures["all four"] = {k: v for name in list(cures) for k, v in cures[name].items()}
 
-def play_out(world, steps, s, game, lr, pace, latent, pack, watch=None):
+def play_out(world, steps, s, game, lr, lr_ratio, latent, pack, watch=None):
     """A GAN on a world of modes: its samples, and what was found in them."""
     seed(s)
-    critic, settings = nets.Critic(2 * pack), Recipe(steps, 128, lr, decay=linear, betas=(0.5, 0.99), seed=s)
-    gan = GAN(nets.Sculptor(latent), nets.Packed(critic, pack) if pack > 1 else critic, game, pace=pace)
+    critic, settings = nets.MLPDiscriminator(2 * pack), Recipe(steps, 128, lr, decay=linear, betas=(0.5, 0.99), seed=s)
+    gan = GAN(nets.MLPGenerator(latent), nets.PacDiscriminator(critic, pack) if pack > 1 else critic, game, lr_ratio=lr_ratio)
     fit(gan, world, settings, report=watch and (lambda history: watch(history, gan)))
     x = gan.sample(2500)
     return x, metrics.mode_counts(x, world.means, float(world.stds[0, 0]))
@@ -483,7 +483,7 @@ grid25, found = data.grid25(), {}
 for name in ("plain", "all four"):
     found[name] = play_out(grid25, budget(quick=500, full=6000), 0, **(plain | cures[name]))
 seed(0)
-chooser = GAN(nets.Choice(nets.Sculptor(102, width=128), 100), nets.Critic(width=128), non_saturating().plus(R1(0.05)))
+chooser = GAN(nets.MixtureLatent(nets.MLPGenerator(102, width=128), 100), nets.MLPDiscriminator(width=128), non_saturating().with_penalty(R1(0.05)))
 fit(chooser, grid25, Recipe(budget(quick=800, full=3000), 256, 3e-3, decay=linear, betas=(0.5, 0.99)), report=progress("chooser"))
 x = chooser.sample(2500)
 found["a choice first"] = x, metrics.mode_counts(x, grid25.means, 0.1)
@@ -522,8 +522,8 @@ seed(9)
 with torch.no_grad():
     drawn = dcgan.sample(1000)
     counts = torch.bincount(judge(drawn).argmax(1), minlength=10)
-told = pretrained.card("dcgan_digits")["held_out"]
-print(f"Fréchet {told['frechet']} (floor {told['frechet_floor']}), precision {told['precision']}, recall {told['recall']}: {told['protocol']}")
+held_out = pretrained.card("dcgan_digits")["held_out"]
+print(f"Fréchet {held_out['frechet']} (floor {held_out['frechet_floor']}), precision {held_out['precision']}, recall {held_out['recall']}: {held_out['protocol']}")
 plots.bars({str(digit): int(count) for digit, count in enumerate(counts)}, ylabel="of 1,000 samples",
           alt="How many of a thousand samples are taken for each digit: all ten occur, not equally often")
 
@@ -598,9 +598,9 @@ reveal(nets.StyleGenerator.synthesis)
 style = pretrained.load("style_digits").to(device())
 G_style = style.generator
 seed(13)
-told = pretrained.card("style_digits")["held_out"]
-print(style, f"\nFréchet {told['frechet']} (floor {told['frechet_floor']}), precision {told['precision']}, recall {told['recall']}, "
-      f"{told['classes']} classes in 1,000 samples")
+held_out = pretrained.card("style_digits")["held_out"]
+print(style, f"\nFréchet {held_out['frechet']} (floor {held_out['frechet_floor']}), precision {held_out['precision']}, recall {held_out['recall']}, "
+      f"{held_out['classes']} classes in 1,000 samples")
 with torch.no_grad():
     z = style.noise(12)
     w = G_style.mapping(z)
@@ -621,7 +621,7 @@ noises = G_style.noises(1, torch.Generator(device()).manual_seed(0))
 def mixed(layer):
     with torch.no_grad():
         left, top = w[:5], w[5:11]
-        table = G_style.mix(left.repeat_interleave(6, 0), top.repeat(5, 1), layer)
+        table = G_style.mix_styles(left.repeat_interleave(6, 0), top.repeat(5, 1), layer)
         sheet = G_style.synthesis(table, noises).view(5, 6, 1, 28, 28)
         heads = torch.cat([-torch.ones(1, 1, 28, 28, device=w.device), G_style.synthesis(top, noises)])
         rows = [torch.cat([head[None], row]) for head, row in zip(G_style.synthesis(left, noises), sheet)]
@@ -800,7 +800,7 @@ kl_bound = check("gan.kl_bound", kl_bound)
 
 # %%
 seed(20)
-yours_G, yours_D = nets.Sculptor(2, 2, 64, 2), nets.Critic(2, 64, 2)
+yours_G, yours_D = nets.MLPGenerator(2, 2, 64, 2), nets.MLPDiscriminator(2, 64, 2)
 mine = {net: torch.optim.Adam(net.parameters(), 2e-3, betas=(0.5, 0.9)) for net in (yours_G, yours_D)}
 for step in range(budget(quick=400, full=3000)):
     real, fake = eight.sample(128), yours_G(torch.randn(128, 2))

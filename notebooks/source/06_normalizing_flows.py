@@ -50,12 +50,12 @@ from dgm_course.core.tensors import budget, seed
 seed(0); torch.set_num_threads(1)                                      # tiny tensors are fastest on one core
 moons = data.moons()
 Layer, act = torch.nn.Linear, torch.nn.ReLU()
-askers = [torch.nn.Sequential(Layer(1, 64), act, Layer(64, 64), act, Layer(64, 2)) for _ in range(6)]
-optimizer = torch.optim.AdamW([p for net in askers for p in net.parameters()], lr=4e-3)
+conditioners = [torch.nn.Sequential(Layer(1, 64), act, Layer(64, 64), act, Layer(64, 2)) for _ in range(6)]
+optimizer = torch.optim.AdamW([p for net in conditioners for p in net.parameters()], lr=4e-3)
 
 def bare_log_prob(x):
     ladj = 0.0
-    for k, net in enumerate(askers):
+    for k, net in enumerate(conditioners):
         i, j = (0, 1) if k % 2 == 0 else (1, 0)                        # i is kept, j is changed
         s, t = net(x[:, i:i + 1]).T
         s = 3 * torch.tanh(s / 3)                                      # a stretching that cannot explode
@@ -78,8 +78,8 @@ with torch.no_grad():
 
 # %%
 axes, peak = plots.panels(2, 2.8), float(moons.log_prob(moons.means).exp().max())       # one scale of ink for both
-plots.density(moons.log_prob, ax=axes[0], top=peak, title="the moons, exact")
-plots.density(lambda x: bare_log_prob(x.float()), ax=axes[1], top=peak, title="thirty lines, trained for seconds")
+plots.density_map(moons.log_prob, ax=axes[0], top=peak, title="the moons, exact")
+plots.density_map(lambda x: bare_log_prob(x.float()), ax=axes[1], top=peak, title="thirty lines, trained for seconds")
 plots.shown(axes, "Two densities of two moons: the exact one, and a flow's, with a faint thread between the arcs")
 
 # %% [markdown]
@@ -96,7 +96,7 @@ plots.shown(axes, "Two densities of two moons: the exact one, and a flow's, with
 
 # %% tags=["slide:flow.realnvp"]
 flow = flows.Flow(flows.couplings(2, count=6, width=64), 2)
-for layer, net in zip(flow.f.layers, askers):
+for layer, net in zip(flow.f.layers, conditioners):
     layer.net.load_state_dict(net.state_dict())
 x = moons.sample(200)
 verify("flow.realnvp", flow.log_prob(x), bare_log_prob(x), what="library log p(x) = the bare lines", tolerance=1e-5)
@@ -163,7 +163,7 @@ TrajectoryPlayer(torch.cat(way), times=torch.linspace(0, 6, 49), data=moons.samp
 # %%
 def first_layers(k):
     part = flows.Flow(list(flow64.f.layers)[6 - k:], 2)
-    return plots.density(part.log_prob, title=f"the noise after {k} of 6 layers")
+    return plots.density_map(part.log_prob, title=f"the noise after {k} of 6 layers")
 
 play(first_layers, k=[0, 1, 2, 4, 6])
 
@@ -187,7 +187,7 @@ reveal(flows.Coupling.forward, flows.Coupling.inverse)
 # %% tags=["slide:flow.inverse"]
 seed(3)
 kinds = {"couplings (RealNVP)": flows.couplings(6, 4), "autoregressive (MAF)": flows.autoregressive(6, 4),
-         "planar": flows.planars(6, 8), "matrix L U": flows.Linear(6)}
+         "planar": flows.planars(6, 8), "matrix L U": flows.LULinear(6)}
 x = 2 * torch.randn(500, 6, dtype=torch.float64)
 for name, layer in kinds.items():
     for p in layer.double().parameters():
@@ -274,7 +274,7 @@ for name, f in trained.items():
 # %%
 axes = plots.panels(3, 2.6)
 for ax, (name, f) in zip(axes, trained.items()):
-    plots.density(lambda x, f=f: f.log_prob(x.float()), ax=ax, top=peak, title=name)
+    plots.density_map(lambda x, f=f: f.log_prob(x.float()), ax=ax, top=peak, title=name)
 plots.shown(axes, "Densities of the moons by couplings, autoregressive and planar layers, of equally long training")
 
 # %% [markdown]
@@ -308,12 +308,12 @@ event, small = (1, 8, 8), {}
 bodies = {"RealNVP": flows.couplings(64, 6, 128, bound=2.0), "MAF": flows.autoregressive(64, 4, 192, bound=2.0)}
 short = Recipe(budget(quick=300, full=3000), 64, 2e-3, decay=linear, ema=0.98)
 for name, body in bodies.items():
-    pixels = [flows.Dequantise(event, 17), flows.Logit(0.05), flows.Factor(event), flows.Affine(64)]
+    pixels = [flows.Dequantise(event, 17), flows.Logit(0.05), flows.Split(event), flows.ActNorm(64)]
     f = small[name] = flows.Flow([*pixels, *body.layers], 64)
     flows.set_scales(f.f, digits.train[:500], least=1e-2)              # the Affine layer starts with unit variances
     fit(f, digits.train, short, report=progress(name))
-    told = pretrained.bits(f, digits.test, draws=8, levels=17)
-    print(f"{name:8} {told['bits_per_dim']:.2f} ± {told['standard_error']:.2f}   ({told['protocol']})")
+    figures = pretrained.bits(f, digits.test, draws=8, levels=17)
+    print(f"{name:8} {figures['bits_per_dim']:.2f} ± {figures['standard_error']:.2f}   ({figures['protocol']})")
 
 # %% tags=["slide:flow.realnvp", "slide:flow.autoregressive"]
 seed(5)
@@ -428,7 +428,7 @@ plots.curves({"log p(x) of the flow − ELBO at noise η": (etas, gaps), "guide:
 # The VAE is the one of notebook 02 with two latent numbers and black and white digits; the flow is ours, of the moons. Which of the table's claims can be asked? Whether a direction is deterministic: by asking twice.
 
 # %% tags=["slide:flow.vae-nf-table"]
-plane, bits = pretrained.load("vae_plane_digits"), data.Bits(mnist.test).fixed()
+plane, bits = pretrained.load("vae_plane_digits"), data.DynamicallyBinarized(mnist.test).fixed()
 
 def vae_encode(x):
     return plane.encode(x).sample()
@@ -471,7 +471,7 @@ Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
 # %% tags=["slide:flow.realnvp"]
 seed(10)
 with torch.no_grad():
-    codes = plane.encode(data.Bits(mnist.train).fixed()).sample(4).flatten(0, 1)         # q_agg, as samples
+    codes = plane.encode(data.DynamicallyBinarized(mnist.train).fixed()).sample(4).flatten(0, 1)         # q_agg, as samples
     held_codes = vae_encode(bits)
 learned = flows.Flow(flows.couplings(2, count=6, width=64), 2)
 fit(learned, codes, Recipe(budget(quick=300, full=3000), 256, 4e-3, decay=linear), report=progress("flow as a prior"))
@@ -488,8 +488,8 @@ print(f"gained by the change of prior: {float(gain.mean()):.2f} ± {float(gain.s
 # %% tags=["slide:flow.realnvp"]
 axes = plots.panels(3, 2.6)
 plots.points(held_codes, ax=axes[0], color=plots.BLUE, title="held-out codes")
-plots.density(lambda z: plane.prior.log_prob(z.float()), ax=axes[1], title="prior: N(0, I)")
-plots.density(lambda z: learned.log_prob(z.float()), ax=axes[2], title="prior: flow")
+plots.density_map(lambda z: plane.prior.log_prob(z.float()), ax=axes[1], title="prior: N(0, I)")
+plots.density_map(lambda z: learned.log_prob(z.float()), ax=axes[2], title="prior: flow")
 plots.shown(axes, "Codes of a VAE in the plane, a standard normal, and a flow that has learned where the codes lie")
 
 # %% [markdown]
@@ -567,7 +567,7 @@ class Watched(flows.ContinuousFlow):
     """A continuous flow that counts how often its field is asked in training."""
 
     def loss(self, x):
-        counted = ode.Counted(self.field)
+        counted = ode.EvaluationCounter(self.field)
         value = -flows.ContinuousFlow(counted, 2, self.steps).log_prob(x).mean()
         self.asked = getattr(self, "asked", 0) + counted.calls
         return value
@@ -811,7 +811,7 @@ with torch.no_grad():
     print(f"held out: {float(-yours(test).mean()):.2f} nats, entropy {float(-pair.log_prob(test).mean()):.2f}")
 axes = plots.panels(3, 2.6)
 plots.points(pair.sample(2000), ax=axes[0], title="data")
-plots.density(lambda x: yours(x.float()), ax=axes[1], top=peak, title="your density")
+plots.density_map(lambda x: yours(x.float()), ax=axes[1], top=peak, title="your density")
 plots.points(z, ax=axes[2], color=plots.BLUE, title="your samples")
 plots.shown(axes, "Data of two moons, and the reader's own flow: its density and its samples, a thread between the moons")
 

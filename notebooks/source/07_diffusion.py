@@ -29,7 +29,7 @@ import torch
 from dgm_course import data, nets, paths, pretrained
 from dgm_course.core import distributions, metrics, ode
 from dgm_course.training import Recipe, fit, linear
-from dgm_course.paths import VE, VP, ancestral, annealed_langevin, hop
+from dgm_course.paths import VE, VP, ancestral, annealed_langevin, ddim
 from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, estimate, oracles, play, plots, progress, reveal, verify
 from dgm_course.core.tensors import budget, device, seed
 
@@ -81,7 +81,7 @@ def bare_sample(x, steps=100):
         places.append(x)
     return torch.stack(places)
 
-plots.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 101),
+plots.snapshots(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 101),
           alt="Noise becomes eight Gaussians, in five pictures")
 
 # %% [markdown]
@@ -130,7 +130,7 @@ sdes = {"VE": (VE(), lambda x, s: torch.zeros_like(x), ve_noise),
 def simulated(path, drift, noise):
     """At three times: s, and the moments of the particles, each shifted and scaled as the closed form says."""
     point, ss = torch.tensor([1.5, -1.0]).double(), torch.linspace(0, 0.8, 1601).double()
-    for i, particles in enumerate(ode.walk(drift, point.expand(20_000, 2), ss, noise)):
+    for i, particles in enumerate(ode.iter_solve(drift, point.expand(20_000, 2), ss, noise)):
         if i in (500, 1000, 1600):
             alpha, scale, _, _ = path.at(1 - ss[i])
             z = (particles - alpha * point) / scale
@@ -152,7 +152,7 @@ for row, (name, (path, drift, noise)) in zip((axes[:5], axes[5:]), sdes.items())
     cloud = ode.solve(drift, eight.sample(1500).double(), torch.linspace(0, 0.8, 401).double(), noise)
     for ax, s in zip(row, stations[name]):
         place = cloud[round(500 * s)]
-        plots.density(path.marginal(eight.to(torch.float64), float(1 - s)).log_prob, ax=ax)
+        plots.density_map(path.marginal(eight.to(torch.float64), float(1 - s)).log_prob, ax=ax)
         plots.points(place, ax=ax, color=plots.INK, title=f"{path.name}, $s={float(s):.1f}$, $t={1 - float(s):.1f}$")
 plots.shown(axes, "Eight Gaussians drown in noise, above by VE and below by VP: particles on the exact density")
 
@@ -265,8 +265,8 @@ def relative_error(model):
     seed(6)
     x1, t = eight.sample(4000), 0.02 + 0.96 * torch.rand(4000)
     xt, _ = model.path.corrupt(x1, t)
-    exact = model.path.exact(eight).guess(xt, t).noise                 # −σ times the score
-    return float(((model.guess(xt, t).noise - exact) ** 2).sum().sqrt() / (exact**2).sum().sqrt())
+    exact = model.path.exact(eight).predict(xt, t).noise                 # −σ times the score
+    return float(((model.predict(xt, t).noise - exact) ** 2).sum().sqrt() / (exact**2).sum().sqrt())
 
 learned, marks, errors = {}, (50, 200, 1000, budget(quick=3000, full=20_000)), {}
 for name, kind in {"NCSN": paths.ncsn, "DDPM": paths.ddpm}.items():
@@ -285,7 +285,7 @@ def compare(t, model):
     axes, now = plots.panels(3, 2.5), field.marginal(t)
     size = float(path.at(t)[1])
     for ax, title, of in ((axes[0], "exact score", field), (axes[1], "learned", learned[model])):
-        plots.density(now.log_prob, ax=ax)
+        plots.density_map(now.log_prob, ax=ax)
         plots.arrows(lambda x, s: 3 * size * of.score(x, s), t, ax=ax, color=plots.INK, title=f"{title}, $t={t:.2f}$")
     nodes = oracles.grid(n=41).float()
     with torch.no_grad():
@@ -340,7 +340,7 @@ annealed = VE().exact(lopsided).sample(2000, steps=60, method=annealed_langevin(
 for name, x in {"plain Langevin, 300 steps": plain[-1], "annealed, 60 levels × 10 steps": annealed}.items():
     print(f"{name:32} share of the right mode {float((x[:, 0] > 0).float().mean()):.2f}   (truth 0.80)")
 axes = plots.panels(2, 2.6)
-plots.roads(plain[::10], ax=axes[0], title="plain: stuck where it started")
+plots.trajectories(plain[::10], ax=axes[0], title="plain: stuck where it started")
 plots.points(annealed, ax=axes[1], color=plots.BLUE, title="annealed")
 plots.shown(axes, "Plain Langevin never crosses between the modes; annealed Langevin nearly finds the right shares")
 
@@ -406,15 +406,15 @@ for n in (5, 10, 20, 50, 200):
 # ### … and its discretisation is ancestral sampling
 #
 # Two recipes for one step from $t$ to $t+\Delta$: Euler's step of the reverse SDE, and DDPM's: guess the clean point, then draw from the *exact posterior* $q(\mathbf x_{t+\Delta}\mid\mathbf x_t,\hat{\mathbf x}_1)$. (Bayes for two Gaussians gives it the variance
-# $\kappa^2=\sigma_{t+\Delta}^2\big(1-(\alpha_t\sigma_{t+\Delta}/\alpha_{t+\Delta}\sigma_t)^2\big)$, the `fresh` of section 0.) Both are Gaussians; their means and variances must agree up to $\Delta^2$.
+# $\kappa^2=\sigma_{t+\Delta}^2\big(1-(\alpha_t\sigma_{t+\Delta}/\alpha_{t+\Delta}\sigma_t)^2\big)$, the `posterior_std` of section 0.) Both are Gaussians; their means and variances must agree up to $\Delta^2$.
 
 # %% tags=["slide:diff.ancestral"]
 t, x = torch.tensor(0.5).double(), path.corrupt(truth.sample(200), 0.5)[0]
 field, deltas = path.exact(truth), torch.tensor([0.02, 0.01, 0.005, 0.0025]).double()
 differences = []
 for dt in deltas:
-    guess = field.guess(x, t)
-    kappa = path.fresh(guess, t + dt)
+    guess = field.predict(x, t)
+    kappa = path.posterior_std(guess, t + dt)
     alpha_s, sigma_s, _, _ = path.at(t + dt)
     mean = alpha_s * guess.data + (sigma_s**2 - kappa**2).sqrt() * guess.noise
     euler_mean = x + dt * field.drift(path.diffusion)(x, t)
@@ -462,9 +462,9 @@ for g, way in ways.items():
 
 def from_ode_to_sde(g, t):
     axes, k = plots.panels(2, 2.9), round(200 * t)
-    plots.density(exact.marginal(min(t, 0.999)).log_prob, ax=axes[0])
+    plots.density_map(exact.marginal(min(t, 0.999)).log_prob, ax=axes[0])
     plots.points(ways[g][k], ax=axes[0], color=plots.INK, title=f"the cloud at $t={t:.2f}$, $g={g}$")
-    plots.roads(ways[g][: k + 1, :12], ax=axes[1], title="twelve particles on their way")
+    plots.trajectories(ways[g][: k + 1, :12], ax=axes[1], title="twelve particles on their way")
     return axes
 
 play(from_ode_to_sde, g=levels, t=(0.0, 1.0, 0.05, 0.6))
@@ -488,32 +488,32 @@ TrajectoryPlayer([exact.trajectory(start, steps=100, noise=path.diffusion), exac
 # ## 7 · DDIM: the ODE in the right clock, and how few steps will do
 # *Slide "Recap: Sampling"*
 #
-# DDIM guesses both ends, data $\hat{\mathbf x}_1$ and noise $\hat{\mathbf x}_0$, and stands between them anew at the next time $t'$: $\mathbf x_{t'}=\alpha_{t'}\hat{\mathbf x}_1+\sigma_{t'}\hat{\mathbf x}_0$. In the library that is `hop`, ancestral sampling without fresh noise. Why is it the ODE? Divide by $\alpha$: with $\mathbf y=\mathbf x/\alpha$ and the noise-to-signal ratio $\rho=\sigma/\alpha$ as
+# DDIM guesses both ends, data $\hat{\mathbf x}_1$ and noise $\hat{\mathbf x}_0$, and stands between them anew at the next time $t'$: $\mathbf x_{t'}=\alpha_{t'}\hat{\mathbf x}_1+\sigma_{t'}\hat{\mathbf x}_0$. In the library that is `ddim`, ancestral sampling without fresh noise. Why is it the ODE? Divide by $\alpha$: with $\mathbf y=\mathbf x/\alpha$ and the noise-to-signal ratio $\rho=\sigma/\alpha$ as
 # the clock, the ODE reads $d\mathbf y/d\rho=\hat{\mathbf x}_0$, and DDIM is exactly *Euler's method* there. If the guesses did not change on the way, it would be exact with one step of any length.
 
 # %% tags=["slide:diff.ddim"]
 t, s, x = torch.tensor(0.4).double(), torch.tensor(0.55).double(), path.corrupt(truth.sample(200), 0.4)[0]
-guess = field.guess(x, t)
+guess = field.predict(x, t)
 (alpha, sigma_t, _, _), (alpha_s, sigma_s, _, _) = path.at(t), path.at(s)
 ratio = lambda t: path.at(t)[1] / path.at(t)[0]
 slope = (field(x, t) / alpha - path.at(t)[2] / alpha**2 * x) / oracles.time_derivative(ratio, t)
 verify("diff.ddim", slope, guess.noise, what="the ODE, y = x/α in the clock ρ = σ/α: dy/dρ = x̂₀", tolerance=1e-6)
 in_its_clock = x / alpha + (sigma_s / alpha_s - sigma_t / alpha) * guess.noise
-verify("diff.ddim", hop(field, x, t, s - t), alpha_s * in_its_clock, what="DDIM = Euler's step of dy/dρ = x̂₀")
+verify("diff.ddim", ddim(field, x, t, s - t), alpha_s * in_its_clock, what="DDIM = Euler's step of dy/dρ = x̂₀")
 steps = torch.tensor([0.04, 0.02, 0.01]).double()
-apart = torch.stack([(hop(field, x, t, dt) - ode.euler(field, x, t, dt)).abs().max() for dt in steps])
+apart = torch.stack([(ddim(field, x, t, dt) - ode.euler(field, x, t, dt)).abs().max() for dt in steps])
 verify("diff.ddim", (apart[1] / apart[2]).log2(), torch.tensor(2.0).double(), tolerance=0.05,
        what="DDIM and Euler in t: one step differs like Δ²")
 seed(12); begin = torch.randn(200, 2).double()
 converged = field.sample(begin, steps=500, method=ode.heun)
-errors = [float((field.sample(begin, steps=n, method=hop) - converged).norm(dim=1).median()) for n in (200, 400)]
+errors = [float((field.sample(begin, steps=n, method=ddim) - converged).norm(dim=1).median()) for n in (200, 400)]
 verify("diff.ddim", torch.tensor(errors[0] / errors[1]), torch.tensor(2.0), tolerance=0.15,
        what="DDIM converges to the ODE: twice the steps, half the error")
 
 # %% tags=["slide:diff.ddim"]
 counts = [4, 6, 8, 12, 16, 24]
 samplers = {"ancestral (SDE)": dict(method=ancestral), "Euler–Maruyama (SDE)": dict(noise=path.diffusion),
-            "DDIM (ODE)": dict(method=hop), "Euler (ODE)": dict(method=ode.euler)}
+            "DDIM (ODE)": dict(method=ddim), "Euler (ODE)": dict(method=ode.euler)}
 axes = plots.panels(2, 4.2, height=3.2)
 for ax, (who, model) in zip(axes, {"exact score": exact, "learned score (DDPM)": learned["DDPM"]}.items()):
     quality = {}
@@ -582,7 +582,7 @@ history = fit(live, (digits.train, None, digits.train_labels), pretrained.live_r
               report=progress("DDPM on digits"))
 print(history)
 thirty = pretrained.balanced(30, digits.test)
-plots.images(live.given(thirty, 2.0).sample(30, steps=20, method=ancestral), columns=10,
+plots.images(live.with_label(thirty, 2.0).sample(30, steps=20, method=ancestral), columns=10,
             title="DDPM, trained here, just now",
             alt="Thirty digits sampled from the model that was trained in this notebook")
 
@@ -594,19 +594,19 @@ best = {name: pretrained.load(f"{name.lower()}_digits").to(device()) for name in
 print(f"{'':32}Fréchet  precision  recall   (classifier features, {len(digits.test):,} test images)")
 for name in best:
     card = pretrained.card(f"{name.lower()}_digits")
-    told = card["held_out"]
-    numbers = f"{told['frechet']:6.2f}  {told['precision']:9.2f}  {told['recall']:6.2f}"
+    held_out = card["held_out"]
+    numbers = f"{held_out['frechet']:6.2f}  {held_out['precision']:9.2f}  {held_out['recall']:6.2f}"
     print(f"{name}, {card['steps']:,} steps{'':14}{numbers}")
-print(f"floor: real against real        {told['frechet_floor']:6.2f}\n({told['protocol']})")
+print(f"floor: real against real        {held_out['frechet_floor']:6.2f}\n({held_out['protocol']})")
 seed(14)
 twelve = pretrained.balanced(120, digits.test)[::10]
-of = {name: model.given(twelve, 1.4) for name, model in best.items()}
+of = {name: model.with_label(twelve, 1.4) for name, model in best.items()}
 rows = {"NCSN, annealed Langevin (60 levels × 5)": of["NCSN"].sample(12, steps=60, method=annealed_langevin(5, 0.1)),
         "NCSN, ancestral, 40 steps": of["NCSN"].sample(12, steps=40, method=ancestral)}
-for n, methods in ((40, (ancestral, hop)), (5, (ancestral, hop, ode.euler))):
+for n, methods in ((40, (ancestral, ddim)), (5, (ancestral, ddim, ode.euler))):
     for method in methods:
         seed(14)
-        rows[f"DDPM, {'DDIM' if method is hop else method.__name__}, {n} steps"] = of["DDPM"].sample(12, n, method)
+        rows[f"DDPM, {'DDIM' if method is ddim else method.__name__}, {n} steps"] = of["DDPM"].sample(12, n, method)
 plots.gallery(rows, alt="Rows of digits: NCSN by two samplers, DDPM by ancestral sampling, DDIM and Euler")
 
 # %% [markdown]
@@ -622,7 +622,7 @@ weights = [0.0, 0.5, 1.0, 1.5, 3.0, 6.0]
 seed(15)
 noise = torch.randn(20, 1, 28, 28, device=device())
 classes = torch.arange(20, device=device()) % 10
-guided = {w: best["DDPM"].given(classes, w).sample(noise, steps=10, method=hop) for w in weights}
+guided = {w: best["DDPM"].with_label(classes, w).sample(noise, steps=10, method=ddim) for w in weights}
 play(lambda w: plots.images(guided[w], columns=10, title=f"w = {w}: the same twenty noises, classes 0 to 9 twice"),
      w=weights)
 
@@ -633,7 +633,7 @@ play(lambda w: plots.images(guided[w], columns=10, title=f"w = {w}: the same twe
 
 # %%
 seed(16)
-way = best["DDPM"].given(pretrained.balanced(40, digits.test), 1.4).trajectory(40, steps=40, method=ancestral)
+way = best["DDPM"].with_label(pretrained.balanced(40, digits.test), 1.4).trajectory(40, steps=40, method=ancestral)
 FramePlayer(way[:, :, 0].float().clamp(-1, 1), captions=[f"t = {0.999 * k / 40:.2f}" for k in range(41)],
             columns=10, size=560)
 
@@ -643,7 +643,7 @@ FramePlayer(way[:, :, 0].float().clamp(-1, 1), captions=[f"t = {0.999 * k / 40:.
 # ## 10 · What this shares with the other families
 #
 # * **Flow matching (08)**: the same class with `Conical()` and the velocity; any prediction turns into any other, so each of these networks *is* a velocity, a score, a denoiser.
-# * **Absorbing diffusion (09)**: masks for noise; `hop` is its sampler, too.
+# * **Absorbing diffusion (09)**: masks for noise; `ddim` is its sampler, too.
 # * **VAE (02)**: a DDPM is a VAE with T layers and a fixed encoder; its bound is section 3's sum.
 # * **Latent-space models (10)** run section 9 inside an autoencoder.
 #
@@ -903,7 +903,7 @@ for k in range(T, 0, -1):
     for name in ("your DDPM", "your DDIM"):
         x = walkers[name]
         with torch.no_grad():
-            eps_hat = learned["DDPM"].guess(x, max(1e-3, 1 - k / T)).noise
+            eps_hat = learned["DDPM"].predict(x, max(1e-3, 1 - k / T)).noise
         levels = abar[k].expand(1500, 1), abar[k - 1].expand(1500, 1)
         walkers[name] = (ancestral_step(eps_hat, x, k, betas, torch.randn_like(x)) if name == "your DDPM"
                          else ddim_step(eps_hat, x, *levels))

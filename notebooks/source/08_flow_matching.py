@@ -28,7 +28,7 @@ import torch
 from dgm_course import data, nets, paths, pretrained
 from dgm_course.core import distributions, metrics, ode
 from dgm_course.training import Recipe, fit, linear
-from dgm_course.paths import Conical, Cosine, GaussianPath, Guess, Linear, VE, VP
+from dgm_course.paths import Conical, Cosine, GaussianPath, Prediction, LinearPath, VE, VP
 from dgm_course.teach import FramePlayer, TrajectoryPlayer, check, estimate, oracles, play, plots, progress, reveal, verify
 from dgm_course.core.tensors import budget, device, seed
 
@@ -66,7 +66,7 @@ def bare_sample(x, steps=50):
         places.append(places[-1] + net(torch.cat([places[-1], t], 1)) / steps)
     return torch.stack(places)
 
-plots.film(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 51),
+plots.snapshots(bare_sample(torch.randn(2000, 2)), torch.linspace(0, 1, 51),
           alt="Five moments of a cloud of noise that becomes two moons")
 
 # %% [markdown]
@@ -274,7 +274,7 @@ plots.curves({"CFM, what we can compute": (shares, values[True]), "FM, what we w
 
 # %% tags=["slide:fm.boundary"]
 circle = data.eight_gaussians().to(torch.float64)
-pair_path, x = Linear(circle), oracles.grid(n=41)
+pair_path, x = LinearPath(circle), oracles.grid(n=41)
 standard = torch.distributions.Normal(0, torch.ones((), dtype=torch.float64))
 verify("fm.boundary", Conical().marginal(truth, 0.0).log_prob(x), standard.log_prob(x).sum(1),
        what="z = x₁: p₀ = N(0, I)")
@@ -297,7 +297,7 @@ for name, path in gaussian_paths.items():
     xt, _ = path.corrupt(x1, t, x0)
     verify("fm.gaussian-path", path.velocity(xt, x1, t), moved, what=f"{name}: μ' + σ'/σ (x − μ) = dx_t/dt",
            tolerance=1e-6)
-reveal(Guess.velocity)
+reveal(Prediction.velocity)
 
 # %% [markdown]
 # The library needs one line for all five, written for the pair: in $\mathbf x_t=\alpha_t\mathbf x_1+\sigma_t\mathbf x_0$ only the two coefficients depend on time.
@@ -340,7 +340,7 @@ verify("fm.conical", (x1 - xt) / (1 - t[:, None]), x1 - x0, what="(x₁ − x)/(
 # %%
 axes = plots.panels(2, 3.2)
 plots.conditional_paths(x0[:60], x1[:60], ax=axes[0], title="given the partner: straight")
-plots.roads(exact.trajectory(x0[:60], steps=100), ax=axes[1], title="the same 60 starts, partner unknown")
+plots.trajectories(exact.trajectory(x0[:60], steps=100), ax=axes[1], title="the same 60 starts, partner unknown")
 plots.shown(axes,
            "Left: straight lines from noise to data, crossing. Right: the bent flow lines of the same starts")
 
@@ -405,7 +405,7 @@ verify("fm.ot-path", Conical().exact(oval).sample(x0, steps=100, method=ode.rk4)
 
 # %%
 axes = plots.panels(2, 4.2, height=2.9)
-for ax, path, start in ((axes[0], Conical(), x0), (axes[1], Linear(circle), circle.sample(512))):
+for ax, path, start in ((axes[0], Conical(), x0), (axes[1], LinearPath(circle), circle.sample(512))):
     end = path.exact(truth).sample(start, steps=30, method=ode.heun)
     cost = {"independent pairs\n(trained on)": metrics.transport_cost(start, truth.sample(512)),
             "the flow's\nown pairs": metrics.transport_cost(start, end),
@@ -434,9 +434,9 @@ plots.shown(axes,
 # %% tags=["slide:fm.linear"]
 x0, x1, t = circle.sample(512), truth.sample(512), torch.rand(512).double()
 needle = lambda s: s[:, None] * x1 + (1 - s[:, None]) * x0     # the mean; the width ε stays
-verify("fm.linear", Linear(circle).pair(x1, x0, t).velocity, oracles.time_derivative(needle, t),
+verify("fm.linear", LinearPath(circle).endpoints(x1, x0, t).velocity, oracles.time_derivative(needle, t),
        what="μ' + 0 = x₁ − x₀", tolerance=1e-8)
-wide, _ = Linear(circle, jitter=0.2).corrupt(x1.repeat(200, 1), t.repeat(200), x0.repeat(200, 1))
+wide, _ = LinearPath(circle, jitter=0.2).corrupt(x1.repeat(200, 1), t.repeat(200), x0.repeat(200, 1))
 width = (wide - needle(t).repeat(200, 1)).square().mean(1)
 verify("fm.linear", estimate(width), 0.2**2, what="E(x_t − μ_t)² = ε², with σ_t = ε and not σ_t² in x_t")
 
@@ -446,7 +446,7 @@ for ax, s in zip(axes[:2], (0.3, 0.7)):
     plots.points(Conical().corrupt(z.expand(400, 2), s)[0], ax=ax, color=plots.BLUE, title=f"$z=x_1$, $t={s}$")
 for ax, s in zip(axes[2:], (0.3, 0.7)):
     ends = z.expand(400, 2), torch.tensor([[-2.5, -1.0]]).double().expand(400, 2)
-    plots.points(Linear(circle, jitter=0.12).corrupt(ends[0], s, ends[1])[0], ax=ax, color=plots.BLUE,
+    plots.points(LinearPath(circle, jitter=0.12).corrupt(ends[0], s, ends[1])[0], ax=ax, color=plots.BLUE,
                 title=f"$z=(x_0,x_1)$, $t={s}$")
 for ax in axes:
     plots.points(z, ax=ax, size=40)
@@ -461,8 +461,8 @@ plots.shown(axes,
 
 # %% tags=["slide:fm.any-to-any"]
 eight = data.eight_gaussians()
-bridge = paths.PathModel(nets.MLP(2, width=64, depth=3), Linear(eight), event=(2,))
-train(bridge, samples=paths.Pairs(moons, eight))
+bridge = paths.PathModel(nets.MLP(2, width=64, depth=3), LinearPath(eight), event=(2,))
+train(bridge, samples=paths.IndependentPairs(moons, eight))
 start = eight.stratified(2000)
 print(f"energy distance {metrics.energy_distance(bridge.sample(start), reference):.4f}, floor {floor:.4f}")
 which = torch.cdist(start, eight.means).argmin(1)
@@ -488,7 +488,7 @@ except ValueError as refusal:
 
 # %% tags=["slide:fm.any-to-any"]
 task = data.paired_digits(data.pixelate)
-restore = paths.PathModel(nets.UNet(channels=16), Linear(task), event=(1, 28, 28)).to(device())
+restore = paths.PathModel(nets.UNet(channels=16), LinearPath(task), event=(1, 28, 28)).to(device())
 fit(restore, (task.x1, task.x0), Recipe(budget(quick=90, full=5000), batch=32, lr=4e-3, warmup=20, decay=linear),
     report=progress("sharpening digits"))
 blurred = task.test_x0[:12].to(device())
@@ -533,7 +533,7 @@ verify("fm.ve-vp-paths", VP().velocity(x, x1, t), dalpha / (1 - alpha(s) ** 2) *
 # %% tags=["slide:fm.score-velocity"]
 for name, path in {"conical": Conical(), "VP": VP(), "VE": VE()}.items():
     field, x = path.exact(truth), path.corrupt(truth.sample(300), 0.7)[0]
-    from_velocity = path.guess(x, 0.7, velocity=field(x, 0.7)).score
+    from_velocity = path.predict(x, 0.7, velocity=field(x, 0.7)).score
     verify("fm.score-velocity", from_velocity, path.marginal(truth, 0.7).score(x),
            what=f"{name}: score out of velocity = ∇ log p_t",
            tolerance=1e-9)
@@ -542,7 +542,7 @@ with torch.no_grad():
     ours, theirs = learned.score(x, 0.7), perfect.score(x, 0.7)
 error = (ours - theirs).norm() / theirs.norm()
 print(f"the network of section 5, read as a score model at t = 0.7: relative error {error:.2f}")
-reveal(GaussianPath.guess)
+reveal(GaussianPath.predict)
 
 # %% [markdown]
 # The determinant in those lines is worth a look: it tells which prediction determines both ends well. For the velocity of the conical path it is $-1$ at every
@@ -554,12 +554,12 @@ reveal(GaussianPath.guess)
 # %% tags=["slide:fm.curved-straight"]
 axes, few = plots.panels(8, 2.3, columns=4), torch.randn(14, 2)
 fourteen, ts = moons.sample(14), torch.linspace(0, 0.999, 101)
-shown_gaussian_paths = {"conical": Conical(), "cosine": Cosine(), "VP (diffusion)": VP(),
+shown_paths = {"conical": Conical(), "cosine": Cosine(), "VP (diffusion)": VP(),
                "VE (diffusion)": VE(sigma_max=3.0)}
 for above, below, (name, path) in zip(axes[:4], axes[4:], shown_paths.items()):
     pairs = torch.stack([path.corrupt(fourteen, t, few)[0] for t in ts])
-    plots.roads(pairs, ax=above, ticks=9, limit=6 if "VE" in name else 4, title=name)
-    plots.roads(path.exact(moons).trajectory(few, steps=100), ax=below, ticks=9,
+    plots.trajectories(pairs, ax=above, ticks=9, limit=6 if "VE" in name else 4, title=name)
+    plots.trajectories(path.exact(moons).trajectory(few, steps=100), ax=below, ticks=9,
                limit=6 if "VE" in name else 4)
 plots.shown(axes,
            "Fourteen particles on four paths, given their partner (above) and by the marginal flow (below)")
@@ -688,8 +688,8 @@ verify("fm.marginal-field", answer, formula,
 
 # %%
 forty = pretrained.balanced(40, digits.test)
-look = {"steps": 10, "method": paths.heun_to_data}
-plots.images(live.eval().given(forty).sample(40, **look), columns=10,
+look = {"steps": 10, "method": paths.heun_euler_last}
+plots.images(live.eval().with_label(forty).sample(40, **look), columns=10,
             alt="Forty samples of one Gaussian for each class: blurred, but the classes can be told",
             title="no training: a Gaussian for each class")
 
@@ -697,7 +697,7 @@ plots.images(live.eval().given(forty).sample(40, **look), columns=10,
 history = fit(live, (digits.train, None, digits.train_labels), pretrained.live_recipe(),
               report=progress("flow matching on digits"))
 print(history)
-plots.images(live.given(forty, pretrained.GUIDANCE).sample(40, **look), columns=10,
+plots.images(live.with_label(forty, pretrained.GUIDANCE).sample(40, **look), columns=10,
             alt="Forty digits sampled from the model that was trained in this notebook",
             title="trained here, just now")
 
@@ -713,11 +713,11 @@ plots.images(live.given(forty, pretrained.GUIDANCE).sample(40, **look), columns=
 # %%
 best, card = pretrained.load("flow_matching_digits").to(device()), pretrained.card("flow_matching_digits")
 print(f"{'':34}Fréchet  precision  recall")
-for name, told in {"trained here": pretrained.likeness(live, digits),
+for name, measured in {"trained here": pretrained.sample_quality(live, digits),
                    "longer training (from its card)": card["held_out"]}.items():
-    print(f"{name:34}{told['frechet']:7.2f}  {told['precision']:9.2f}  {told['recall']:6.2f}")
-print(f"{'floor: real against real':34}{told['frechet_floor']:7.2f}")
-print(f"longer training: {card['steps']:,} steps of {card['batch']} of {card['images']:,} images; {told['protocol']}\n")
+    print(f"{name:34}{measured['frechet']:7.2f}  {measured['precision']:9.2f}  {measured['recall']:6.2f}")
+print(f"{'floor: real against real':34}{measured['frechet_floor']:7.2f}")
+print(f"longer training: {card['steps']:,} steps of {card['batch']} of {card['images']:,} images; {measured['protocol']}\n")
 often = card["held_out"]["often"]
 print(f"with guidance 1.2, five draws: {often['frechet']:.1f} ± {often['frechet_spread']:.1f};  twenty draws of the real "
       f"images it has learned from: {often['frechet_floor']:.1f} ± {often['frechet_floor_spread']:.1f}")
@@ -729,7 +729,7 @@ print(f"with guidance 1.2, five draws: {often['frechet']:.1f} ± {often['frechet
 
 # %%
 seed(2)
-way = best.given(forty, pretrained.GUIDANCE).trajectory(40, steps=30)
+way = best.with_label(forty, pretrained.GUIDANCE).trajectory(40, steps=30)
 FramePlayer(way[:, :, 0].float(), captions=[f"t = {k / 30:.2f}" for k in range(31)], columns=10, size=560)
 
 # %% [markdown]

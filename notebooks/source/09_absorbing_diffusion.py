@@ -29,7 +29,7 @@
 import torch
 from dgm_course import data, nets, paths, pretrained
 from dgm_course.training import Recipe, fit, linear
-from dgm_course.paths import MaskPath, confident, cosine_reveal, geometric_reveal, hop
+from dgm_course.paths import MaskPath, maskgit_step, cosine_reveal, geometric_reveal, ddim
 from dgm_course.teach import FramePlayer, check, estimate, oracles, play, plots, progress, reveal, verify
 from dgm_course.core.tensors import budget, device, seed
 
@@ -75,9 +75,9 @@ def bare_sample(n, steps):
     x = torch.full((n, L), MASK)
     for k in range(steps):
         t = torch.full((n,), k / steps)
-        told = torch.rand(n, L) < 1 / (steps - k)                      # so many of the hidden ones appear now
+        revealed = torch.rand(n, L) < 1 / (steps - k)                      # so many of the hidden ones appear now
         letters = torch.distributions.Categorical(logits=logits_of(x, t)).sample()
-        x = torch.where((x == MASK) & told, letters, x)
+        x = torch.where((x == MASK) & revealed, letters, x)
     return x
 
 words = bare_sample(20_000, steps=20)
@@ -198,7 +198,7 @@ verify("abs.sequence", pairs, expected, what="two letters are visible together w
 
 # %% tags=["slide:abs.sequence"]
 mnist = data.mnist().to(device())
-bits = data.Bits(mnist.test).fixed()
+bits = data.DynamicallyBinarized(mnist.test).fixed()
 schedules = {"linear": paths.linear_reveal, "cosine": cosine_reveal, "geometric": geometric_reveal}
 seed(3); hours = torch.rand(12, 1, 28, 28)
 
@@ -506,16 +506,16 @@ plots.curves({name: (numbers, [away(oracles.chain_likelihood(perfect, every_word
 # %% tags=["slide:abs.training"]
 live = pretrained.digits_absorbing().to(device())
 bits_recipe = pretrained.bits_recipe(budget(quick=320, full=20_000), ema=budget(quick=0.98, full=0.9995))
-history = fit(live, data.Bits(mnist.train), bits_recipe, report=progress("absorbing diffusion on digits"))
+history = fit(live, data.DynamicallyBinarized(mnist.train), bits_recipe, report=progress("absorbing diffusion on digits"))
 print(history)
-ink = data.Bits(mnist.train).fixed().double().mean(0).clamp(0.001, 0.999)
+ink = data.DynamicallyBinarized(mnist.train).fixed().double().mean(0).clamp(0.001, 0.999)
 alone = -torch.where(bits == 1, ink, 1 - ink).log().flatten(1).sum(1).mean()
 print(f"pixels that know nothing of each other {float(alone):6.1f} nats")
 best, card = pretrained.load("absorbing_digits").to(device()), pretrained.card("absorbing_digits")
-told = {"trained here, 4,000 images": pretrained.nats(live, mnist.test[::4], draws=4),
+measured = {"trained here, 4,000 images": pretrained.nats(live, mnist.test[::4], draws=4),
         f"{card['steps']:,} steps, {card['images']:,} images": card["held_out"],
         "the same, official test set": card["held_out"]["official_test"]}
-for name, row in told.items():
+for name, row in measured.items():
     print(f"{name:28} {row['nats']:6.1f} ± {row['standard_error']:.1f} nats   ({row['protocol']})")
 
 # %% [markdown]
@@ -530,8 +530,8 @@ for name, row in told.items():
 # %% tags=["slide:abs.vs-bert"]
 always = lambda like: torch.full((len(like),), 0.85, device=like.device)       # alpha = 0.85: fifteen per cent hidden
 bert = pretrained.digits_absorbing().to(device())
-bert.times_of = always
-fit(bert, data.Bits(mnist.train), bits_recipe, report=progress("the same with 15 % hidden, always"))
+bert.time_sampler = always
+fit(bert, data.DynamicallyBinarized(mnist.train), bits_recipe, report=progress("the same with 15 % hidden, always"))
 
 class Clockless(torch.nn.Module):
     """A network that is always told t = 0.85."""
@@ -547,8 +547,8 @@ class Clockless(torch.nn.Module):
 @torch.no_grad()
 def surprise_of_the_hidden(field, t=0.85):
     seed(8)
-    pair = field.path.pair(few, field.path.draw(few), t)
-    chances = field.guess(field.path.place(pair), t).logits.log_softmax(-1).gather(-1, few[..., None])[..., 0]
+    pair = field.path.endpoints(few, field.path.sample_source(few), t)
+    chances = field.predict(field.path.interpolate(pair), t).logits.log_softmax(-1).gather(-1, few[..., None])[..., 0]
     return -float(chances[pair.hidden].mean())
 
 few = bits[::4]
@@ -629,14 +629,14 @@ play(complete, given=list(regions), digit=(0, 9, 1, 2))
 # the samples follow no stated distribution any more. Measured where we can, on the little language, and shown on digits:
 
 # %% tags=["slide:abs.sampling"]
-for name, method in {"random order": hop, "surest first": confident}.items():
+for name, method in {"random order": ddim, "surest first": maskgit_step}.items():
     seed(11)
     found = frequencies(learned.sample(20_000, steps=3, method=method))
     print(f"{name:13} 3 steps: total variation {away(found):.3f}, entropy of the samples "
           f"{float(torch.special.entr(found).sum()):.2f} nats (language {float(language.entropy):.2f})")
 seed(12)
 plots.gallery({f"{name}, 12 steps": plots.ink(best.sample(12, steps=12, method=method))
-              for name, method in {"random order": hop, "surest first": confident}.items()},
+              for name, method in {"random order": ddim, "surest first": maskgit_step}.items()},
              alt="Twelve digits revealed in random order and twelve with the surest pixels first")
 
 # %% [markdown]
@@ -655,7 +655,7 @@ for name, recipe in four.items():
     batch = language.sample(64) if name == "absorbing" else data.moons().sample(64)
     print(f"{name:14} {recipe.path.name:10} predicts the {recipe.prediction:9} "
           f"loss {float(recipe.loss(batch).detach()):6.2f}   sample {tuple(recipe.sample(5, steps=4).shape)}")
-assert len({(type(m).loss, type(m).sample, type(m).guess) for m in four.values()}) == 1      # one piece of code
+assert len({(type(m).loss, type(m).sample, type(m).predict) for m in four.values()}) == 1      # one piece of code
 
 # %% [markdown]
 # * **Autoregressive models (01)** fix one order; this learns all of them, and pays with a network that must answer harder questions.

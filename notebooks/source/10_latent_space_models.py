@@ -106,7 +106,7 @@ plots.gallery({"held-out digits": small.test[:14], "the same through 8 numbers: 
 first = vae.VAE(vae.GaussianHead(encoder, 8), vae.FixedGaussianHead(decoder, (1, 8, 8), 0.5**0.5), vae.StandardNormal(8), kl_weight=0.02)
 flow = paths.flow_matching(nets.MLP(8, width=128, depth=2), (8,))
 flow.net.layers.load_state_dict(field.state_dict())
-system = latent.Latent(latent.Continuous(first), latent.Rescaled(flow, latent.Rescaling.of(codes)))
+system = latent.Latent(latent.VAEStage(first), latent.ScaledModel(flow, latent.LatentScaler.of(codes)))
 x, x0 = small.train[:256], torch.randn(256, 8)
 seed(2); from_library = system.loss(x, x0)
 seed(2); from_bare = bare_loss(((codes - shift) / scale)[:256], x0, torch.rand(256)[:, None])
@@ -180,7 +180,7 @@ plots.images(torch.cat([moved, blurred]), columns=10, alt="Nine copies of a digi
 # %% tags=["slide:lat.vqgan"]
 tokens = pretrained.load("vqvae_digits").requires_grad_(True)
 seed(4)
-game = latent.vqgan(tokens, nets.PatchCritic(32), gan.hinge(), strength=0.8, pace=4.0).eval()
+game = latent.vqgan(tokens, nets.PatchCritic(32), gan.hinge(), strength=0.8, lr_ratio=4.0).eval()
 x, W = mnist.train[:32], game.stage.last
 own, adversarial, weight = game.terms(x)
 grad = lambda loss: torch.autograd.grad(loss, W, retain_graph=True)[0]
@@ -195,28 +195,28 @@ reveal(latent.Adversarial.critic_loss)
 
 # %% tags=["slide:lat.vqgan"]
 few = mnist.test[:200]
-before = latent.sharpness(game.stage.again(few), few)
+before = latent.sharpness(game.stage.reconstruct(few), few)
 game.to(device())
 history = fit(game, mnist.train.to(device()), Recipe(budget(quick=40, full=1200), 32, 5e-4, warmup=10, decay=linear, clip=100.0, betas=(0.5, 0.99)),
               report=progress("VQ-VAE against a critic of patches"))
 game.to("cpu")
-print(f"sharpness of 200 held-out digits: {before:.3f} before, {latent.sharpness(game.stage.again(few), few):.3f} after {history.step} steps")
+print(f"sharpness of 200 held-out digits: {before:.3f} before, {latent.sharpness(game.stage.reconstruct(few), few):.3f} after {history.step} steps")
 
 # %% [markdown]
 # Now the weights that come with the course: `vqgan_digits` is this very game, continued for 1,200 steps on the official training set (`dgm train vqgan_digits`). Beside it stands the VQ-VAE that it started from, with the same number of codes and the same networks. *Look at* the edges of the strokes, and at thin gaps.
 
 # %% tags=["slide:lat.vqgan"]
 sharp, plain = pretrained.load("vqgan_digits"), pretrained.load("vqvae_digits")
-stages = {"VQ-VAE": latent.Discrete(plain), "VQGAN": latent.Discrete(sharp)}
+stages = {"VQ-VAE": latent.VQStage(plain), "VQGAN": latent.VQStage(sharp)}
 print(f"{'1,000 held-out digits':22}squared error  sharpness  Fréchet distance")
 for name, stage in stages.items():
-    told = pretrained.latent.rebuilding(stage, mnist.test)
-    print(f"{name:22}{told['squared_error']:13.2f}{told['sharpness']:11.2f}{told['frechet']:18.2f}")
+    measured = pretrained.latent.rebuilding(stage, mnist.test)
+    print(f"{name:22}{measured['squared_error']:13.2f}{measured['sharpness']:11.2f}{measured['frechet']:18.2f}")
 codes_of = {name: stage.encode(mnist.test) for name, stage in stages.items()}
 print(f"codes in use: {codes_of['VQGAN'].unique().numel()} of 64, perplexity {vq.perplexity(codes_of['VQGAN'], 64):.1f}; "
       f"places where both use the same number: {float((codes_of['VQGAN'] == codes_of['VQ-VAE']).float().mean()):.0%}")
 near = mnist.test[[0, 3, 4, 6, 8, 10]][..., 3:25, 3:25]
-seen = torch.cat([near, *(stage.again(mnist.test[[0, 3, 4, 6, 8, 10]])[..., 3:25, 3:25].clamp(-1, 1) for stage in stages.values())])
+seen = torch.cat([near, *(stage.reconstruct(mnist.test[[0, 3, 4, 6, 8, 10]])[..., 3:25, 3:25].clamp(-1, 1) for stage in stages.values())])
 plots.shown(plots.images(seen, columns=6, ax=plots.panels(1, 6.8, height=3.5)[0], names=["original", "VQ-VAE", "VQGAN"], title="held-out digits, from near"),
            "Six digits, rebuilt by a VQ-VAE with soft edges, and by a VQGAN with crisp ones")
 
@@ -230,7 +230,7 @@ plots.shown(plots.images(seen, columns=6, ax=plots.panels(1, 6.8, height=3.5)[0]
 def edges(digit):
     """A digit, where its two reconstructions differ; and the reconstructions themselves."""
     x = mnist.test[digit:digit + 1]
-    soft, crisp = (stage.again(x).clamp(-1, 1) for stage in stages.values())
+    soft, crisp = (stage.reconstruct(x).clamp(-1, 1) for stage in stages.values())
     four = torch.cat([x, 4 * (soft - crisp).abs() - 1, soft, crisp])[..., 3:25, 3:25].clamp(-1, 1)
     return plots.images(four, columns=2, ax=plots.panels(1, 3.2, height=3.3)[0], title="original, difference\nVQ-VAE, VQGAN")
 
@@ -246,13 +246,13 @@ play(edges, digit=(3, 903, 100, 103))
 # What do such codes look like? *Look at* the four channels: they still are pictures, 7 × 7 of them, of the same layout as the digit. That is why convolutions work there.
 
 # %% tags=["slide:lat.ldm"]
-stage = latent.Continuous(pretrained.load("latent_digits"))
+stage = latent.VAEStage(pretrained.load("latent_digits"))
 with torch.no_grad():
     z = torch.cat([stage.encode(part) for part in mnist.train.split(500)])
     held = stage.encode(mnist.test[:14])
-told = pretrained.latent.rebuilding(stage, mnist.test)
-print(f"squared error {told['squared_error']}, sharpness {told['sharpness']}, Fréchet distance {told['frechet']} (1,000 held-out digits)")
-rescaling = latent.Rescaling.of(z)
+measured = pretrained.latent.rebuilding(stage, mnist.test)
+print(f"squared error {measured['squared_error']}, sharpness {measured['sharpness']}, Fréchet distance {measured['frechet']} (1,000 held-out digits)")
+rescaling = latent.LatentScaler.of(z)
 print("mean of each channel:     ", [round(v, 2) for v in rescaling.mean.flatten().tolist()])
 print("deviation of each channel:", [round(v, 2) for v in rescaling.std.flatten().tolist()])
 unit = rescaling(held) / 2.5
@@ -274,15 +274,15 @@ def distance(factor, how):
     seed(5)
     large = factor * codes
     generator = paths.flow_matching(nets.MLP(8, width=64, depth=2), (8,))
-    generator = latent.Rescaled(generator, how(large))
+    generator = latent.ScaledModel(generator, how(large))
     fit(generator, large, Recipe(budget(quick=250, full=3000), 128, 3e-3, decay=linear))
     drawn = generator.sample(1000, 30) / factor
     return metrics.energy_distance((drawn - shift) / scale, (codes - shift) / scale)
 
 factors, some = (0.03, 0.2, 1.0, 5.0, 30.0), (0.03, 1.0, 30.0)
-keep = lambda large: latent.Rescaling(0.0, 1.0)
+keep = lambda large: latent.LatentScaler(0.0, 1.0)
 found = {"codes as they are": [distance(f / float(scale.mean()), keep) for f in factors],
-         "rescaled": [distance(f / float(scale.mean()), latent.Rescaling.of) for f in some]}
+         "rescaled": [distance(f / float(scale.mean()), latent.LatentScaler.of) for f in some]}
 floor = metrics.floor(lambda n: ((codes - shift) / scale)[torch.randperm(len(codes))[:n]], metrics.energy_distance, 700, 5)
 
 # %% tags=["slide:lat.ldm"]
@@ -303,15 +303,15 @@ plots.curves({name: ((factors, some)[len(values) == 3], [max(v, 1e-3) for v in v
 # %% tags=["slide:lat.ldm"]
 seed(6)
 inner = paths.ddpm(nets.GridField((4, 7, 7), 56, 4, classes=10), (4, 7, 7))
-live = latent.Rescaled(inner, rescaling).to(device())
-inner.times_of = paths.stratified_logit_normal                   # most looks at the middle
+live = latent.ScaledModel(inner, rescaling).to(device())
+inner.time_sampler = paths.stratified_logit_normal                   # most looks at the middle
 recipe = Recipe(budget(quick=1200, full=20_000), 32, 6e-3, warmup=50, decay=linear, ema=budget(quick=0.98, full=0.999), betas=(0.9, 0.99))
 history = fit(live, (z.to(device()), None, mnist.train_labels.to(device())), recipe, report=progress("diffusion of codes"))
 print(history)
 shipped = latent.Latent(stage, pretrained.load("ldm_digits"))
 few = pretrained.balanced(20, mnist.test)
-seed(7); young = latent.Latent(stage, live.to("cpu")).given(few, 1.4).sample(20, 25, ancestral)
-seed(7); old = shipped.given(few, 1.4).sample(20, 25, ancestral)
+seed(7); young = latent.Latent(stage, live.to("cpu")).with_label(few, 1.4).sample(20, 25, ancestral)
+seed(7); old = shipped.with_label(few, 1.4).sample(20, 25, ancestral)
 plots.gallery({"trained here, just now": young, "longer training: the weights ldm_digits": old}, columns=20, alt="Digits by class from a latent diffusion model after a short and after a long training")
 
 # %% [markdown]
@@ -327,9 +327,9 @@ plots.gallery({"trained here, just now": young, "longer training: the weights ld
 
 # %% tags=["slide:lat.ldm"]
 pixels, cards = pretrained.load("ddpm_digits"), [pretrained.card(name)["held_out"] for name in ("ddpm_digits", "ldm_digits")]
-slow, quick = pretrained.latent.race(pixels, shipped, 5, ancestral, n=30, laps=2)
-for name, told in zip(("pixels", "latent"), cards):
-    print(f"{name}: Fréchet {told['frechet']:.2f} (floor {told['frechet_floor']:.2f}), precision {told['precision']:.2f}, recall {told['recall']:.2f}")
+slow, quick = pretrained.latent.time_per_sample(pixels, shipped, 5, ancestral, n=30, laps=2)
+for name, measured in zip(("pixels", "latent"), cards):
+    print(f"{name}: Fréchet {measured['frechet']:.2f} (floor {measured['frechet_floor']:.2f}), precision {measured['precision']:.2f}, recall {measured['recall']:.2f}")
 print(f"{cards[1]['times_cheaper']} times cheaper a sample when the weights were judged ({cards[1]['cost_protocol']}); here and now, see the bars")
 plots.shown(plots.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}, ylabel="ms of the processor a sample", ax=plots.panels(1, 3.6, height=2.4)[0], title="diffusion, 5 steps"),
            "Milliseconds a sample by diffusion with five steps: pixels several times the latent")
@@ -342,13 +342,13 @@ plots.shown(plots.bars({"in pixels": 1000 * slow, "in the latent": 1000 * quick}
 
 # %% tags=["slide:lat.lfm"]
 flow = latent.Latent(stage, pretrained.load("lfm_digits"))
-told = {name: pretrained.card(name)["held_out"] for name in ("flow_matching_digits", "lfm_digits")}
-for name, figures in told.items():
+measured = {name: pretrained.card(name)["held_out"] for name in ("flow_matching_digits", "lfm_digits")}
+for name, figures in measured.items():
     print(f"{name:22} Fréchet {figures['frechet']:5.2f} (floor {figures['frechet_floor']:.2f}), precision {figures['precision']:.2f}, recall {figures['recall']:.2f}")
 asked = pretrained.balanced(100, mnist.test)
-seed(8); hundred = flow.given(asked, 1.4).sample(100, 8, paths.heun_to_data).clamp(-1, 1)
+seed(8); hundred = flow.with_label(asked, 1.4).sample(100, 8, paths.heun_euler_last).clamp(-1, 1)
 judge = pretrained.load("digit_classifier")
-print(f"{told['lfm_digits']['times_cheaper']} times cheaper a sample than flow_matching_digits ({told['lfm_digits']['cost_protocol']})")
+print(f"{measured['lfm_digits']['times_cheaper']} times cheaper a sample than flow_matching_digits ({measured['lfm_digits']['cost_protocol']})")
 print(f"of 100 samples, {int((judge(hundred).argmax(1) == asked).sum())} are seen as the class that was asked for")
 
 plots.images(hundred, columns=20, alt="A hundred digits in order of their classes, by flow matching in the latent", title="ten of each class")
@@ -365,7 +365,7 @@ noise, twenty = torch.randn(20, 4, 7, 7), torch.tensor([3] * 10 + [7] * 10)
 
 def guided(guidance):
     """Ten threes and ten sevens from the same noise."""
-    drawn = flow.given(twenty, guidance).sample(noise, 6, paths.heun_to_data)
+    drawn = flow.with_label(twenty, guidance).sample(noise, 6, paths.heun_euler_last)
     return plots.images(drawn, columns=10, ax=plots.panels(1, 5.6, height=1.5)[0], title=f"$w={guidance:.1f}$")
 
 play(guided, guidance=(0.0, 6.0, 0.5, 1.0))
@@ -376,7 +376,7 @@ with torch.no_grad():
     y = pretrained.balanced(200, mnist.test)
     for guidance in (0.0, 1.0, 2.0, 6.0):
         seed(10)
-        drawn = flow.given(y, guidance).sample(200, 5, paths.heun_to_data).clamp(-1, 1)
+        drawn = flow.with_label(y, guidance).sample(200, 5, paths.heun_euler_last).clamp(-1, 1)
         shares = metrics.precision_recall_coverage(real, judge.features(drawn))
         print(f"guidance {guidance:3.1f}: the asked class {float((judge(drawn).argmax(1) == y).float().mean()):4.0%}, precision {shares.precision:.2f}, recall {shares.recall:.2f}")
 
@@ -387,7 +387,7 @@ with torch.no_grad():
 
 # %% tags=["slide:lat.lfm"]
 seed(11)
-way = flow.given(pretrained.balanced(40, mnist.test), 1.4).trajectory(40, steps=20)
+way = flow.with_label(pretrained.balanced(40, mnist.test), 1.4).trajectory(40, steps=20)
 FramePlayer(way[:, :, 0].clamp(-1, 1), captions=[f"t = {k / 20:.2f}" for k in range(21)], columns=10, size=560, range=(-1, 1),
             label="Forty digits: half-finished codes decoded, from noise to data")
 
@@ -484,13 +484,13 @@ reveal(nets.SwiGLU.forward)
 # Keys and values of earlier places cannot change when a later one is written. They are kept, and a new place costs one row of attention. Here is the whole step: new queries, keys and values are made and turned, the keys and values are written into the memory, and the queries look at all that is remembered.
 
 # %% tags=["slide:lat.llamagen"]
-reveal(nets.RotaryAttention.extend)
+reveal(nets.RotaryAttention.step)
 
 # %% [markdown]
 # All together, and the chain of notebook 01 around it. A family of that chain says two things: all logits at once, for training, and the same one after the other, for sampling.
 
 # %% tags=["slide:lat.llamagen"]
-reveal(ar.LlamaGen.read, ar.LlamaGen.stream)
+reveal(ar.LlamaGen.read, ar.LlamaGen.iter_logits)
 
 # %% [markdown]
 # A first short training on the codes that VQGAN gives to the 4,000 embedded digits: two blocks, width 48. Uniform codes would cost $49\log64$ nats. *Look for* a steep beginning (which codes are common), then the slow gain that is grammar. (A bend at step 50 is the running mean's, not the model's.)
@@ -516,11 +516,11 @@ test, labels, tokens = mnist.test, mnist.test_labels, tokens.cpu()
 test_codes = pretrained.vq.codes_of(test, tokens)
 with torch.no_grad():
     for name, one in {"trained here": small.cpu(), "shipped": writer}.items():
-        told, free = one.log_prob(test_codes[:400], labels[:400]), one.log_prob(test_codes[:400])
-        print(f"{name:13} -log p(codes | class) {-float(told.mean()):6.1f} nats, -log p(codes) {-float(free.mean()):6.1f} nats, 400 held-out digits")
+        measured, free = one.log_prob(test_codes[:400], labels[:400]), one.log_prob(test_codes[:400])
+        print(f"{name:13} -log p(codes | class) {-float(measured.mean()):6.1f} nats, -log p(codes) {-float(free.mean()):6.1f} nats, 400 held-out digits")
 same = lambda: torch.Generator().manual_seed(2)
 start = time.perf_counter(); kept = writer.sample(10, labels[:10], generator=same())
-middle = time.perf_counter(); again = writer.sample(10, labels[:10], generator=same(), stream=ar.recomputed)
+middle = time.perf_counter(); again = writer.sample(10, labels[:10], generator=same(), iter_logits=ar.uncached)
 end = time.perf_counter()
 verify("lat.llamagen", kept.double(), again.double(), what="10 digits with the memory = without, code for code")
 print(f"49 places: with the memory {middle - start:.2f} s, with a whole pass for each place {end - middle:.2f} s")
@@ -538,7 +538,7 @@ print(f"49 places: with the memory {middle - start:.2f} s, with a whole pass for
 # %% tags=["slide:lat.llamagen"]
 asked = torch.arange(10).repeat(4)                                     # a column for each class
 weights = [0.0, 1.0, 2.0, 4.0, 6.0]
-written = {w: tokens.picture(writer.sample(40, asked, generator=same(), stream=ar.guided(w))) for w in weights}
+written = {w: tokens.picture(writer.sample(40, asked, generator=same(), iter_logits=ar.guided(w))) for w in weights}
 
 def guidance(w):
     """Forty digits, a column for each class, with the same random numbers at every weight."""
@@ -555,7 +555,7 @@ def share_as_asked(pictures, classes):
 many = pretrained.balanced(200, labels)
 for w in (1.0, 2.0):
     seed(3)
-    print(f"LlamaGen, w = {w:g}: {share_as_asked(tokens.picture(writer.sample(200, many, stream=ar.guided(w))), many)} of 200")
+    print(f"LlamaGen, w = {w:g}: {share_as_asked(tokens.picture(writer.sample(200, many, iter_logits=ar.guided(w))), many)} of 200")
 print(f"held-out digits:  {share_as_asked(test, labels)} of {len(test)}")
 
 # %% [markdown]
@@ -656,7 +656,7 @@ with torch.no_grad():
     memory, start, logits = var.net.memory(1), 0, []
     inputs = [var.start(labels[:1]), *[var.seen(each, k) for k, each in enumerate(var.scales.partial(one)[:-1], 1)]]
     for h in inputs:                                                   # five passes
-        logits.append(var.leave(var.net.extend(h, memory, start)))
+        logits.append(var.out_proj(var.net.step(h, memory, start)))
         start += h.shape[1]
 verify("lat.var-stage2", moves, (scale_of > scale_of[:, None]).double(), what="a code moves the logits of all finer scales and no others")
 verify("lat.var-stage2", torch.cat(logits, 1), base, what="five passes with a memory = one masked pass", tolerance=1e-4)
@@ -681,8 +681,8 @@ learning = fit(little, (train_codes, train_labels[:2000]), Recipe(budget(quick=7
 little, pyramid = little.cpu(), pyramid.cpu()
 with torch.no_grad():
     for name, one in {"trained here": little, "shipped": var}.items():
-        told = one.log_prob(digit_codes[:400], labels[:400])
-        print(f"{name:13} -log p(codes | class) {-float(told.mean()):6.1f} nats of {88 * torch.tensor(64.0).log():.1f} for uniform codes, 400 held-out digits")
+        measured = one.log_prob(digit_codes[:400], labels[:400])
+        print(f"{name:13} -log p(codes | class) {-float(measured.mean()):6.1f} nats of {88 * torch.tensor(64.0).log():.1f} for uniform codes, 400 held-out digits")
 
 # %% [markdown]
 # Now the shipped weights (`dgm train var_digits`). Press play, or drag: the digits 0 to 9 in this order, three times, after one pass, two, … five.
@@ -708,7 +708,7 @@ def timed(draw_codes, classes):
     start = time.perf_counter(); drawn = draw_codes(classes)
     return drawn, 1000 * (time.perf_counter() - start) / len(classes)
 
-rivals = {"LlamaGen": (tokens, "llama_gen_digits", lambda y: writer.sample(len(y), y, stream=ar.guided(2.0))),
+rivals = {"LlamaGen": (tokens, "llama_gen_digits", lambda y: writer.sample(len(y), y, iter_logits=ar.guided(2.0))),
           "VAR": (pyramid, "var_digits", lambda y: var.sample(len(y), y, guidance=2.0))}
 shown = {}
 for name, (decoder, weights_name, draw_codes) in rivals.items():
@@ -741,12 +741,12 @@ plots.gallery({f"{name}, w = 2": x[two] for name, x in shown.items()}, columns=1
 # First the **first stages** alone: how much is told, and what comes back. *Read* error and sharpness together: a small error with little sharpness is a mean of many pictures.
 
 # %% tags=["slide:lat.summary"]
-first_stages = {"VQ-VAE, 7 × 7 codes of 64": latent.Discrete(plain), "VQGAN, the same": latent.Discrete(tokens),
-                "VAR, 88 codes of 64": latent.Discrete(pyramid), "VAE, 4 × 7 × 7 real numbers": stage}
+first_stages = {"VQ-VAE, 7 × 7 codes of 64": latent.VQStage(plain), "VQGAN, the same": latent.VQStage(tokens),
+                "VAR, 88 codes of 64": latent.VQStage(pyramid), "VAE, 4 × 7 × 7 real numbers": stage}
 print(f"{'first stage':29}squared error  sharpness  Fréchet distance   (1,000 held-out digits)")
 for name, one in first_stages.items():
-    told = pretrained.latent.rebuilding(one, test)
-    print(f"{name:29}{told['squared_error']:13.2f}{told['sharpness']:11.2f}{told['frechet']:18.2f}")
+    measured = pretrained.latent.rebuilding(one, test)
+    print(f"{name:29}{measured['squared_error']:13.2f}{measured['sharpness']:11.2f}{measured['frechet']:18.2f}")
 
 # %% [markdown]
 # (A reconstruction is compared with the very pictures it was made from, so its Fréchet distance may lie below what two different sets of real digits have.) Now the **whole systems**, each told the class and *not* guided, 100 digits each, all by turns in one run on one thread; beside them the models of pixels with the same generator, and the VQ-VAE's own prior of notebook 04. (*Passes* count the one of the decoder as well.) A hundred samples are few: the line of real digits says how near to perfect one can come with so many.
@@ -831,10 +831,10 @@ balanced_loss = check("lat.balanced_loss", balanced_loss)
 # knows: `mean` and `std` of each channel.
 
 # %% exercise="lat.preview"
-def preview(zt, t, free, told, weight, mean, std):
+def preview(zt, t, free, conditional, weight, mean, std):
     """The finished code that zt is heading for.     zt, free, told (B, C, H, W), t (B,), a number, mean, std (C,)  ->  (B, C, H, W)"""
     ### BEGIN SOLUTION
-    arrow = free + weight * (told - free)
+    arrow = free + weight * (conditional - free)
     z1 = zt + (1 - t)[:, None, None, None] * arrow
     return mean[:, None, None] + std[:, None, None] * z1
     ### END SOLUTION
@@ -850,7 +850,7 @@ seed(12)
 model, scaling = flow.generator.generator, flow.generator.rescaling
 y, zt = torch.arange(0, 10, 2).repeat_interleave(2), torch.randn(10, 4, 7, 7)
 stops, rows = (0.0, 0.25, 0.5, 0.75), {}
-states = model.given(y, 1.4).trajectory(zt, 20)
+states = model.with_label(y, 1.4).trajectory(zt, 20)
 with torch.no_grad():
     for t in stops:
         now, when = states[round(20 * t)], torch.full((10,), t)
@@ -908,8 +908,8 @@ def one_scale(rest, vectors, side):
     ### BEGIN SOLUTION
     small = torch.nn.functional.interpolate(rest, size=(side, side), mode="area")
     codes = (small.movedim(1, -1)[..., None, :] - vectors).square().sum(-1).argmin(-1)
-    told = torch.nn.functional.interpolate(vectors[codes].movedim(-1, 1), size=rest.shape[2:], mode="bilinear")
-    return codes, rest - told
+    predicted = torch.nn.functional.interpolate(vectors[codes].movedim(-1, 1), size=rest.shape[2:], mode="bilinear")
+    return codes, rest - predicted
     ### END SOLUTION
 
 # %% check="lat.one_scale" points=2
@@ -933,11 +933,11 @@ sides = torch.tensor(scales.sides)
 verify("lat.var-stage2", var.net(torch.cat(inputs, 1), torch.as_tensor(block_causal(sides)).bool()), var.net(torch.cat(inputs, 1), var.allowed), what="VAR under your mask", tolerance=1e-6)
 
 # %%
-rest, told = features[:500], []
+rest, measured = features[:500], []
 for side in scales.sides:
     found, rest = one_scale(rest, scales.vectors, side)
-    told.append(float(rest.square().sum() / features[:500].square().sum()))
-print("left of the features after each of your rounds:", ", ".join(f"{share:.0%}" for share in told))
+    measured.append(float(rest.square().sum() / features[:500].square().sum()))
+print("left of the features after each of your rounds:", ", ".join(f"{share:.0%}" for share in measured))
 
 # %% [markdown]
 # **Written (think, then unfold).** *LlamaGen needs 49 passes for a digit of 7 × 7 codes, VAR five. For 32 × 32 codes LlamaGen needs 1024. How many does VAR need, and what does each of its passes cost?*

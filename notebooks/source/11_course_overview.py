@@ -228,11 +228,11 @@ TrilemmaPlayer(rows, label="Speed, sample quality and coverage of every model of
 assert comparison.LECTURE["GANs"] == ("✓", "✓", "✗", "✓", "?", "n/a")       # the slide's table, as the library knows it
 table = comparison.marks(rows)
 print(comparison.agreement(table))
-faded, detour = rows[0].faded
-print(f"half-way between two real digits, one faded into the other: {faded:.0%} recognised; detour through features {detour:.2f}")
+faded, path_length_ratio = rows[0].faded
+print(f"half-way between two real digits, one faded into the other: {faded:.0%} recognised; detour through features {path_length_ratio:.2f}")
 for row in rows:
     if row.latent:
-        print(f"  {row.name:20} half-way {row.latent.middle:4.0%} (own samples {row.latent.own:4.0%}), detour {row.latent.detour:.2f}")
+        print(f"  {row.name:20} half-way {row.latent.middle:4.0%} (own samples {row.latent.own:4.0%}), detour {row.latent.path_length_ratio:.2f}")
 comparison_plots.MarksTable(table)
 
 # %% [markdown]
@@ -255,7 +255,7 @@ comparison_plots.MarksTable(table)
 
 # %% tags=["slide:over.table"]
 for share in (0.8, 0.9, 0.95):
-    strict = comparison.marks(rows, comparison.Rules(quality=share, coverage=share))
+    strict = comparison.marks(rows, comparison.Thresholds(quality=share, coverage=share))
     ticks = [name for name, row in strict.items() if row["sample quality"].sign == row["coverage"].sign == "✓"]
     turned = sum(strict[name][c].sign != table[name][c].sign for name in table for c in ("sample quality", "coverage"))
     print(f"quality and coverage at {share:.0%} of real digits: {turned} of {2 * len(table)} marks turned; "
@@ -269,13 +269,13 @@ for share in (0.8, 0.9, 0.95):
 # %% tags=["slide:over.table"]
 units = {}
 for row in rows:
-    if row.told:
+    if row.likelihood_result:
         units.setdefault(row.system.likelihood.unit, []).append(row)
 for unit, group in units.items():
     print(f"{unit} (the first {budget(quick=200, full=1000)} held-out digits)")
-    for row in sorted(group, key=lambda row: row.told.value):
-        print(f"   {row.name:20} {row.told.value:7.2f} ± {row.told.error:.2f}, {row.system.likelihood.kind}, {1000 * row.told.seconds:.2g} ms an image")
-print("no figure:", ", ".join(f"{row.name} ({row.system.likelihood.kind})" for row in rows if not row.told))
+    for row in sorted(group, key=lambda row: row.likelihood_result.value):
+        print(f"   {row.name:20} {row.likelihood_result.value:7.2f} ± {row.likelihood_result.error:.2f}, {row.system.likelihood.kind}, {1000 * row.likelihood_result.seconds:.2g} ms an image")
+print("no figure:", ", ".join(f"{row.name} ({row.system.likelihood.kind})" for row in rows if not row.likelihood_result))
 
 # %% [markdown]
 # *Two things to notice.* The order of the likelihoods is not the order of precision: whether a model gives high probability to data and whether its samples look right are two questions, which meet only in the limit of a perfect model. And ± is one standard error over the digits: some digits are hard for everyone, so differences of *exact* figures are surer than it suggests. A bound is itself drawn at random: the two VAE lines are one model, and absorbing diffusion moves by some nats from run to run.
@@ -341,11 +341,11 @@ comparison_plots.library(graph, marked=families, alt="The files of the library o
 # The three functions you wrote judge two of the models above, from the same features. They must find what the library found. (Where a piece is still missing the reference stands in.)
 
 # %%
-judge = comparison.measure.Judge(digits, rows[0].n)
+judge = comparison.measure.Evaluator(digits, rows[0].n)
 by_row = lambda name: next(row for row in rows if row.name == name)
 for name in ("DCGAN", "VAE"):
     row = by_row(name)
-    ours, real = judge.see(row.samples).double(), judge.real[row.system.shade].double()
+    ours, real = judge.see(row.samples).double(), judge.real[row.system.color_mode].double()
     moments = [f(x)[None] for x in (ours, real) for f in (lambda x: x.mean(0), lambda x: torch.cov(x.T))]
     mine = (precision(real, ours, comparison.K), precision(ours, real, comparison.K), *density_coverage(real, ours, comparison.K))
     print(f"{name}: precision {float(mine[0]):.3f}, recall {float(mine[1]):.3f}, density {float(mine[2]):.3f}, coverage {float(mine[3]):.3f}, "
@@ -363,7 +363,7 @@ for name in ("DCGAN", "VAE"):
 #
 # * **Another judge.** Replace the classifier's features by your own network's, and see which of the marks survive.
 # * **Another budget.** `dgm train NAME` repeats any training; give the GAN ten times the steps and measure again. Does its ✗ for quality go? Does its coverage?
-# * **Your model.** A `System` is a name and three small functions; add yours to the list that you pass to `overview.survey`, and it joins the table.
+# * **Your model.** A `ModelSpec` is a name and three small functions; add yours to the list that you pass to `overview.survey`, and it joins the table.
 #
 # ## References
 #

@@ -21,11 +21,11 @@ from dgm_course.autoregressive import (
     LlamaGen,
     PixelCNN,
     PixelRNN,
-    pick,
     receptive_field,
-    recomputed,
+    sample_categorical,
+    uncached,
 )
-from dgm_course.core.distributions import Table
+from dgm_course.core.distributions import TableDistribution
 from dgm_course.nets import Llama
 from dgm_course.training import Recipe, fit
 
@@ -74,12 +74,12 @@ def seeded(seed: int = 5) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def followed(model: Autoregressive, x: torch.Tensor, label: torch.Tensor, stream=None) -> torch.Tensor:
+def followed(model: Autoregressive, x: torch.Tensor, label: torch.Tensor, iter_logits=None) -> torch.Tensor:
     """The logits that a stream yields while it is sent x.  (B, *event, K)"""
-    tokens, logits = x.flatten(1), torch.empty(len(x), model.length, model.vocabulary, dtype=model.told.weight.dtype)
+    tokens, logits = x.flatten(1), torch.empty(len(x), model.length, model.vocabulary, dtype=model.label_embedding.weight.dtype)
     with torch.inference_mode():
-        steps, token = (stream or type(model).stream)(model, len(x), label), None
-        for front in model.fronts() if stream is None else Autoregressive.fronts(model):
+        steps, token = (iter_logits or type(model).iter_logits)(model, len(x), label), None
+        for front in model.wavefronts() if iter_logits is None else Autoregressive.wavefronts(model):
             places = model.order[front]
             logits[:, places] = steps.send(token).view(len(x), len(places), model.vocabulary)
             token = tokens[:, places].flatten()
@@ -205,7 +205,7 @@ def test_a_stream_gives_the_logits_of_the_full_pass(make, event, classes):
     model, x = make(3, event, classes=classes), torch.randint(3, (4, *event))
     label = torch.arange(4) % max(1, classes)
     full = model.read(model.one_hot(x), label)
-    for stream in (None, recomputed):
+    for stream in (None, uncached):
         torch.testing.assert_close(followed(model, x, label, stream), full, atol=1e-11, rtol=0)
 
 
@@ -219,13 +219,13 @@ def test_in_single_precision_they_agree_to_1e_5(make):
 @pytest.mark.parametrize("y", [None, 1, torch.tensor([0, 1, 1, 0, 1])])
 def test_the_same_random_numbers_give_the_same_samples_cached_or_not(make, temperature, y):
     model = make(3, (1, 4, 3), classes=0 if y is None else 2)
-    kept, plain = (model.sample(5, y, temperature, seeded(), stream) for stream in (None, recomputed))
+    kept, plain = (model.sample(5, y, temperature, seeded(), stream) for stream in (None, uncached))
     assert torch.equal(kept, plain) and kept.shape == (5, 1, 4, 3) and kept.dtype == torch.long
     if temperature > 1:  # else a model may be too sure of itself
         assert not torch.equal(kept, model.sample(5, y, temperature, seeded(6)))
     x = torch.randint(3, (5, 1, 4, 3))
     known = (torch.arange(12) < 7)[model.order.argsort()].view(1, 4, 3)
-    kept, plain = (model.complete(x, known, y, temperature, seeded(), stream) for stream in (None, recomputed))
+    kept, plain = (model.inpaint(x, known, y, temperature, seeded(), stream) for stream in (None, uncached))
     assert torch.equal(kept, plain) and torch.equal(kept[:, known], x[:, known])
 
 
@@ -238,18 +238,18 @@ WALKED = [  # event, and sizes other than (depth, first, kernel) = (3, 7, 3): on
 def test_a_front_of_pixels_has_the_logits_and_the_samples_of_one_pixel_at_a_time(event, sizes):
     """The same walk with fronts of one pixel, the full pass, and a pass for each pixel; and a beginning that is given."""
     class OneByOne(PixelCNN):
-        fronts = Autoregressive.fronts
+        wavefronts = Autoregressive.wavefronts
 
     model = stirred(PixelCNN(3, event, 6, *(sizes or (3, 7, 3)), classes=2), 0.2)
     slow, x, y = copy.deepcopy(model), torch.randint(3, (4, *event)), torch.tensor([0, 1, 1, 0])
     slow.__class__ = OneByOne
     torch.testing.assert_close(followed(model, x, y), model(x, y).detach(), atol=1e-11, rtol=0)
     torch.testing.assert_close(followed(slow, x, y), model(x, y).detach(), atol=1e-11, rtol=0)
-    drawn = [each.sample(4, y, 1.5, seeded(), stream) for each, stream in ((model, None), (slow, None), (model, recomputed))]
+    drawn = [each.sample(4, y, 1.5, seeded(), stream) for each, stream in ((model, None), (slow, None), (model, uncached))]
     assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
     for known in range(0, model.length + 1, 3):
         given = (torch.arange(model.length) < known).view(event)
-        filled = [each.complete(x, given, y, generator=seeded()) for each in (model, slow)]
+        filled = [each.inpaint(x, given, y, generator=seeded()) for each in (model, slow)]
         assert torch.equal(*filled) and torch.equal(filled[0][:, given], x[:, given])
 
 
@@ -258,9 +258,9 @@ def test_fronts_hold_every_place_once_and_none_that_listens_to_another(event, si
     """By the gradient: what a place listens to was drawn in an earlier front."""
     model = stirred(PixelCNN(2, event, 6, *(sizes or (3, 7, 3))))
     step = torch.empty(model.length, dtype=torch.long)
-    for i, front in enumerate(model.fronts()):
+    for i, front in enumerate(model.wavefronts()):
         step[front] = i
-    assert torch.equal(torch.cat(model.fronts()).sort().values, torch.arange(model.length))
+    assert torch.equal(torch.cat(model.wavefronts()).sort().values, torch.arange(model.length))
     for place in range(model.length):
         where = (0,) * (len(event) - 2) + divmod(place, event[-1])
         heard = receptive_field(model, where, samples=4).flatten() > 0
@@ -268,8 +268,8 @@ def test_fronts_hold_every_place_once_and_none_that_listens_to_another(event, si
 
 
 def test_an_image_of_784_pixels_is_136_fronts_and_of_another_network_784():
-    assert len(PixelCNN(2, (1, 28, 28), width=2).fronts()) == 136
-    assert len(GatedPixelCNN(2, (1, 28, 28), width=2).fronts()) == len(ImageGPT(2, (784,), width=4).fronts()) == 784
+    assert len(PixelCNN(2, (1, 28, 28), width=2).wavefronts()) == 136
+    assert len(GatedPixelCNN(2, (1, 28, 28), width=2).wavefronts()) == len(ImageGPT(2, (784,), width=4).wavefronts()) == 784
 
 
 def frequencies(x: torch.Tensor, k: int) -> torch.Tensor:
@@ -306,34 +306,34 @@ def test_completions_follow_the_conditional_distribution(make):
     given = x[37]
     fits = (x[:, known] == given[known]).all(1)
     prob = torch.where(fits, model.log_prob(x).exp(), 0.0)
-    filled = model.complete(given.expand(n, 1, 2, 3), known, generator=seeded())
+    filled = model.inpaint(given.expand(n, 1, 2, 3), known, generator=seeded())
     assert agrees(frequencies(filled, 2), prob / prob.sum(), n)
 
 
 def test_completion_at_its_two_ends_and_sample_by_sample(make):
     model, x = make(3, (1, 2, 3)), torch.randint(3, (4, 1, 2, 3))
     blank = torch.zeros(1, 2, 3, dtype=torch.bool)
-    assert torch.equal(model.complete(x, ~blank), x)
+    assert torch.equal(model.inpaint(x, ~blank), x)
     free = model.sample(4, generator=seeded())
-    assert torch.equal(model.complete(x, blank, generator=seeded()), free)
+    assert torch.equal(model.inpaint(x, blank, generator=seeded()), free)
     each = (torch.arange(6) < torch.tensor([[0], [2], [5], [6]]))[:, model.order.argsort()].view(4, 1, 2, 3)
-    filled = model.complete(x, each, generator=seeded())
+    filled = model.inpaint(x, each, generator=seeded())
     assert torch.equal(filled[each], x[each]) and torch.equal(filled[0], free[0]) and torch.equal(filled[3], x[3])
 
 
 def test_a_symbol_is_picked_where_the_number_falls():
     prob = torch.tensor([0.2, 0.0, 0.5, 0.3], dtype=torch.float64)
     u = (torch.arange(1000).double() + 0.5) / 1000
-    assert torch.bincount(pick(prob.log().expand(1000, 4), u)).tolist() == [200, 0, 500, 300]
-    assert pick(prob.log().expand(2, 4), torch.tensor([0.19999, 0.20001]).double()).tolist() == [0, 2]
+    assert torch.bincount(sample_categorical(prob.log().expand(1000, 4), u)).tolist() == [200, 0, 500, 300]
+    assert sample_categorical(prob.log().expand(2, 4), torch.tensor([0.19999, 0.20001]).double()).tolist() == [0, 2]
 
 
 def test_no_impossible_symbol_is_picked_at_the_very_end_of_the_interval():
     last = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0)).expand(2000)
     logits = torch.randn(2000, 7)
     logits[:, -1] = -torch.inf
-    assert pick(logits, last).max() <= 5
-    assert pick(logits.flip(1), torch.zeros(2000)).min() == 1  # nor at its very beginning
+    assert sample_categorical(logits, last).max() <= 5
+    assert sample_categorical(logits.flip(1), torch.zeros(2000)).min() == 1  # nor at its very beginning
 
 
 def test_small_and_empty_batches(make):
@@ -352,7 +352,7 @@ def test_samples_can_be_trained_on_and_threads_are_given_back(make):
 # --- training
 
 def test_maximum_likelihood_comes_down_to_the_entropy_of_the_data():
-    data = Table(torch.rand(3, 3, 3, generator=seeded(1)) ** 4, "small world")
+    data = TableDistribution(torch.rand(3, 3, 3, generator=seeded(1)) ** 4, "small world")
     model = MADE(3, (3,), width=64, order=[2, 0, 1])
     start = model.loss(data.sample(1000)).item()
     fit(model, data, Recipe(800, 256, 1e-2, decay=lambda done: 1 - done))
@@ -406,7 +406,7 @@ def test_a_model_says_what_it_is(make):
 def test_a_network_of_ones_own_needs_to_say_only_what_it_reads():
     class Independent(Autoregressive):
         def read(self, seen, label):
-            return self.told(label)[:, None].expand(len(seen), self.length, -1)
+            return self.label_embedding(label)[:, None].expand(len(seen), self.length, -1)
 
     model = Independent(3, (4,), width=3).double()
     assert model.log_prob(every(3, (4,))).exp().sum().item() == pytest.approx(1)
@@ -421,7 +421,7 @@ def plain() -> Autoregressive:
     return MADE(2, (1, 3, 3), width=9)
 
 
-def told() -> Autoregressive:
+def conditional_model() -> Autoregressive:
     return MADE(2, (1, 3, 3), width=9, classes=3)
 
 
@@ -441,20 +441,20 @@ HOLE[0, 1, 1] = False
     (lambda: plain().loss(ONES[:0]), ValueError, "empty batch"),
     (lambda: plain().log_prob(ONES, 1), ValueError, "knows no classes"),
     (lambda: plain().sample(2, 1), ValueError, "knows no classes"),
-    (lambda: told().log_prob(ONES), ValueError, "y was not given.*3 classes"),
-    (lambda: told().sample(2, 3), ValueError, "runs from 3 to 3: expected class numbers 0 to 2"),
-    (lambda: told().sample(2, torch.tensor([1, 1, 1])), ValueError, r"shape \(3,\).*\(2,\)"),
-    (lambda: told().sample(2, torch.tensor([1.0, 1.0])), ValueError, "dtype torch.float32.*class numbers"),
+    (lambda: conditional_model().log_prob(ONES), ValueError, "y was not given.*3 classes"),
+    (lambda: conditional_model().sample(2, 3), ValueError, "runs from 3 to 3: expected class numbers 0 to 2"),
+    (lambda: conditional_model().sample(2, torch.tensor([1, 1, 1])), ValueError, r"shape \(3,\).*\(2,\)"),
+    (lambda: conditional_model().sample(2, torch.tensor([1.0, 1.0])), ValueError, "dtype torch.float32.*class numbers"),
     (lambda: plain().sample(-1), ValueError, "n is -1: expected at least 0"),
     (lambda: plain().sample(2, temperature=0), ValueError, "temperature is 0: expected.*above 0"),
     (lambda: plain().sample(2, temperature=-1.0), ValueError, "temperature is -1.0"),
     (lambda: plain().sample(2, temperature=math.nan), ValueError, "temperature is nan"),
     (lambda: plain().sample(2, temperature=math.inf), ValueError, "finite"),
-    (lambda: plain().complete(ONES, HOLE), ValueError, "no beginning.*place 5 is known, and place 4, just before it"),
-    (lambda: plain().complete(ONES, TRUE[0]), ValueError, r"shape \(3, 3\): expected \(1, 3, 3\) or \(2, 1, 3, 3\)"),
-    (lambda: plain().complete(ONES, TRUE.long()), TypeError, "known has dtype torch.int64.*booleans"),
-    (lambda: plain().complete(ONES, 4), TypeError, "known has type int"),
-    (lambda: plain().complete(ONES[:, :, :2], TRUE), ValueError, r"x has shape \(2, 1, 2, 3\)"),
+    (lambda: plain().inpaint(ONES, HOLE), ValueError, "no beginning.*place 5 is known, and place 4, just before it"),
+    (lambda: plain().inpaint(ONES, TRUE[0]), ValueError, r"shape \(3, 3\): expected \(1, 3, 3\) or \(2, 1, 3, 3\)"),
+    (lambda: plain().inpaint(ONES, TRUE.long()), TypeError, "known has dtype torch.int64.*booleans"),
+    (lambda: plain().inpaint(ONES, 4), TypeError, "known has type int"),
+    (lambda: plain().inpaint(ONES[:, :, :2], TRUE), ValueError, r"x has shape \(2, 1, 2, 3\)"),
     (lambda: receptive_field(plain(), (1, 1)), ValueError, r"place is \(1, 1\).*each axis of \(1, 3, 3\)"),
     (lambda: receptive_field(plain(), (0, 3, 1)), ValueError, "place is"),
     (lambda: MADE(2, (3,), order=[0, 1, 1]), ValueError, r"order is \[0, 1, 1\].*permutation of 0 to 2"),
@@ -480,12 +480,12 @@ def test_wrong_input_is_answered_in_sentences(ask, error, words):
 def test_a_hole_is_judged_in_the_order_of_the_model():
     """What is no beginning row by row is one where the hole comes last."""
     model = MADE(2, (1, 3, 3), width=9, order=[0, 1, 2, 3, 5, 6, 7, 8, 4])
-    assert torch.equal(model.complete(ONES, HOLE)[:, HOLE], ONES[:, HOLE])
+    assert torch.equal(model.inpaint(ONES, HOLE)[:, HOLE], ONES[:, HOLE])
 
 
 def test_broken_weights_are_named_and_not_sampled_from(make):
     model = make()
     with torch.no_grad():
-        model.told.weight.fill_(math.nan)
+        model.label_embedding.weight.fill_(math.nan)
     with pytest.raises(ValueError, match="NaN"):
         model.sample(2)

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from dgm_course import data
-from dgm_course.autoregressive import ImageGPT, InBlocks, PixelCNN
+from dgm_course.autoregressive import ImageGPT, PatchModel, PixelCNN
 
 
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return InBlocks(ImageGPT(16, (1, 2), width=16, depth=1, heads=2)).double()
+    return PatchModel(ImageGPT(16, (1, 2), width=16, depth=1, heads=2)).double()
 
 
 def every_image():
@@ -52,14 +52,14 @@ def test_samples_follow_log_prob(model):
 def test_completion_keeps_whole_blocks_and_refuses_half_ones(model):
     x = every_image()[-1:].expand(3, 1, 2, 4)
     known = (torch.arange(4) < 2).expand(1, 2, 4)
-    assert torch.equal(model.complete(x, known)[..., :2], x[..., :2])
+    assert torch.equal(model.inpaint(x, known)[..., :2], x[..., :2])
     with pytest.raises(ValueError, match="known cuts through a block of 2 x 2 pixels"):
-        model.complete(x, (torch.arange(4) < 1).expand(1, 2, 4))
+        model.inpaint(x, (torch.arange(4) < 1).expand(1, 2, 4))
 
 
 def test_bad_input_is_a_sentence(model):
     with pytest.raises(ValueError, match="16 symbols in a shape"):
-        InBlocks(ImageGPT(2, (1, 2), width=8, depth=1, heads=2))
+        PatchModel(ImageGPT(2, (1, 2), width=8, depth=1, heads=2))
     with pytest.raises(ValueError, match="expected black and white pixels"):
         model.log_prob(torch.rand(2, 1, 2, 4))
     with pytest.raises(ValueError, match=r"expected black and white pixels, integers \(B, 1, 2, 4\)"):
@@ -84,12 +84,12 @@ def test_shrinking_takes_the_middle_and_means_of_four():
     images = torch.full((1, 1, 28, 28), -1.0)
     images[..., 4:6, 4:6] = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
     images[..., :4, :] = 1.0  # outside of the middle
-    small = data.shrink(images)
+    small = data.shrink_to_10x10(images)
     assert small.shape == (1, 1, 10, 10) and float(small[0, 0, 0, 0]) == 0.5 and float(small.sum()) == 0.5 - 99
     with pytest.raises(ValueError, match="images has shape"):
-        data.shrink(torch.zeros(1, 1, 10, 10))
+        data.shrink_to_10x10(torch.zeros(1, 1, 10, 10))
 
 
 def test_a_raster_model_of_blocks_works_too():
-    model = InBlocks(PixelCNN(16, (3, 3), width=8, depth=2))
+    model = PatchModel(PixelCNN(16, (3, 3), width=8, depth=2))
     assert model.sample(2).shape == (2, 1, 6, 6)

@@ -50,11 +50,11 @@ def state(root) -> dict:
 
 def agrees(root, points, vectors) -> None:
     """Vectors, error, usage and perplexity are those of the library."""
-    told, codes = state(root), vq.nearest(points, vectors)
-    assert torch.allclose(torch.tensor(told["vectors"]), vectors, atol=1e-4)
-    assert told["error"] == pytest.approx(float((points - vectors[codes]).square().sum(1).mean()), abs=1e-4)
-    assert told["used"] == codes.unique().numel()
-    assert told["perplexity"] == pytest.approx(metrics.perplexity(codes, len(vectors)), abs=1e-4)
+    shown, codes = state(root), vq.nearest(points, vectors)
+    assert torch.allclose(torch.tensor(shown["vectors"]), vectors, atol=1e-4)
+    assert shown["error"] == pytest.approx(float((points - vectors[codes]).square().sum(1).mean()), abs=1e-4)
+    assert shown["used"] == codes.unique().numel()
+    assert shown["perplexity"] == pytest.approx(metrics.perplexity(codes, len(vectors)), abs=1e-4)
 
 
 def test_it_counts_as_the_library_does(page, player, world):
@@ -81,26 +81,26 @@ def test_a_vector_can_be_dragged_to_where_the_pointer_is(page, player, world):
     page.mouse.move(*spot(1.0, 0.0))
     page.mouse.move(*spot(-0.5, -0.5))
     page.mouse.up()
-    told = state(player)
-    assert told["chosen"] == 3 and told["used"] == 4
-    assert torch.allclose(torch.tensor(told["vectors"][3]), torch.tensor([-0.5, -0.5]), atol=0.03)
-    agrees(player, points, torch.tensor(told["vectors"]))
+    shown = state(player)
+    assert shown["chosen"] == 3 and shown["used"] == 4
+    assert torch.allclose(torch.tensor(shown["vectors"][3]), torch.tensor([-0.5, -0.5]), atol=0.03)
+    agrees(player, points, torch.tensor(shown["vectors"]))
     page.mouse.move(*spot(2.0, 2.0))  # let go: it stays
-    assert state(player)["vectors"] == told["vectors"]
+    assert state(player)["vectors"] == shown["vectors"]
 
 
 def test_keys_choose_a_vector_and_move_it(page, player):
     player.locator(".dgm-stage").focus()
     for key in ("n", "n", "p", "ArrowRight", "ArrowRight", "ArrowUp"):
         page.keyboard.press(key)
-    told = state(player)
-    assert told["chosen"] == 1 and told["vectors"][1] == pytest.approx([1.2, 1.1])
+    shown = state(player)
+    assert shown["chosen"] == 1 and shown["vectors"][1] == pytest.approx([1.2, 1.1])
 
 
 def test_the_dead_are_put_onto_points_and_the_living_stay(player, world):
     points, vectors = world
     player.get_by_text("Revive the dead").click()
-    told = torch.tensor(state(player)["vectors"])
-    assert torch.allclose(told[:3], vectors[:3]) and bool((points - told[3]).abs().sum(1).lt(1e-5).any())
+    shown = torch.tensor(state(player)["vectors"])
+    assert torch.allclose(shown[:3], vectors[:3]) and bool((points - shown[3]).abs().sum(1).lt(1e-5).any())
     player.get_by_text("As at first").click()
     agrees(player, points, vectors)

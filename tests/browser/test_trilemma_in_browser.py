@@ -44,10 +44,10 @@ def pixel(root) -> int:
 
 def test_the_line_under_the_pointer_is_chosen_and_a_click_keeps_it(page, player):
     assert failures(page) == []
-    told = state(player)
-    assert told["count"] == 3 and told["chosen"] == 0 and pixel(player) == 0
+    shown = state(player)
+    assert shown["count"] == 3 and shown["chosen"] == 0 and pixel(player) == 0
     box = player.locator("canvas").first.bounding_box()
-    at = lambda k, i: (box["x"] + told["spots"][k][i][0], box["y"] + told["spots"][k][i][1])
+    at = lambda k, i: (box["x"] + shown["spots"][k][i][0], box["y"] + shown["spots"][k][i][1])
     page.mouse.move(*at(2, 1))
     page.mouse.move(*at(2, 1), steps=2)
     assert state(player)["chosen"] == 2 and pixel(player) == 255

@@ -137,7 +137,7 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, mon
 
 def test_doctor_does_not_time_a_busy_machine(monkeypatch, capsys):
     monkeypatch.setattr(os, "getloadavg", lambda: (14.2, 0.0, 0.0))
-    monkeypatch.setattr("dgm_course.cli.pace.pace", lambda: pytest.fail("timed beside 14 others"))
+    monkeypatch.setattr("dgm_course.cli.pace.machine_speed", lambda: pytest.fail("timed beside 14 others"))
     main.main(["doctor"])
     assert "busy (load 14 on" in capsys.readouterr().out
 
@@ -211,5 +211,5 @@ def test_anchors_is_a_table_of_all_weights(capsys):
     from dgm_course import pretrained
 
     assert main.main(["anchors"]) == 0
-    told = capsys.readouterr().out
-    assert all(f"\n{name} " in told for name in pretrained.names()) and "Traceback" not in told
+    printed = capsys.readouterr().out
+    assert all(f"\n{name} " in printed for name in pretrained.names()) and "Traceback" not in printed

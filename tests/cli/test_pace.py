@@ -13,7 +13,7 @@ from dgm_course.paths.model import flow_matching
 def test_the_pace_is_the_worse_ratio_to_the_usual_times(monkeypatch):
     seconds = iter((0.058, 0.00284))
     monkeypatch.setattr(pace, "_seconds", lambda step, threads, tries: next(seconds))
-    assert pace.pace() == pytest.approx(4)
+    assert pace.machine_speed() == pytest.approx(4)
 
 
 def test_a_step_moves_the_weights_and_the_number_of_threads_is_given_back():
@@ -22,4 +22,4 @@ def test_a_step_moves_the_weights_and_the_number_of_threads_is_given_back():
     before = [p.clone() for p in model.parameters()]
     pace._step(model, torch.rand(8, 2))()
     assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters()))
-    assert 0.1 < pace.pace(tries=1) < 100 and torch.get_num_threads() == 2
+    assert 0.1 < pace.machine_speed(tries=1) < 100 and torch.get_num_threads() == 2

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from dgm_course import data, pretrained
-from dgm_course.comparison import COLUMNS, LECTURE, SYSTEMS, System, agreement, available, marks, survey
+from dgm_course.comparison import COLUMNS, LECTURE, SYSTEMS, ModelSpec, agreement, available, marks, survey
 from dgm_course.comparison.counting import counted, one_thread
-from dgm_course.comparison.measure import Judge, likelihood, spread
+from dgm_course.comparison.measure import Evaluator, likelihood, spread
 from dgm_course.comparison.models import BITS, GREYS
 from dgm_course.comparison.table import AGREES, DISAGREES, LEFT_OPEN, NO_WORD, ROW_OF, verdict
 from dgm_course.core import metrics
@@ -40,10 +40,10 @@ def test_every_system_draws_digits_as_it_says(system):
     torch.manual_seed(0)
     model = system.load()
     with counted(system.parts(model)) as tally:
-        x, z, y = system.draw(model, 2)
+        x, z, y = system.sample_digits(model, 2)
     assert x.shape == (2, 1, 28, 28) and -1 <= float(x.min()) and float(x.max()) <= 1 and y.tolist() == [0, 1]
     assert (z is None) == (system.source is None) and tally.samples > 1.99
-    assert system.shade == GREYS or set(x.unique().tolist()) <= {-1.0, 1.0}
+    assert system.color_mode == GREYS or set(x.unique().tolist()) <= {-1.0, 1.0}
 
 
 @pytest.mark.parametrize("name, passes", [
@@ -53,7 +53,7 @@ def test_passes_are_those_of_the_design(name, passes):
     system = BY_NAME[name]
     model = system.load()
     with counted(system.parts(model)) as tally:
-        system.draw(model, 3)
+        system.sample_digits(model, 3)
     assert tally.samples / 3 == pytest.approx(passes)
 
 
@@ -64,7 +64,7 @@ def test_counting_leaves_no_trace():
     with counted(system.parts(model)) as tally:
         model.log_prob(torch.zeros(2, 1, 28, 28).long())
     before = tally.samples
-    system.draw(model, 1)
+    system.sample_digits(model, 1)
     assert type(model) is kind and len(model._forward_hooks) == hooks and tally.samples == before == 2
 
 
@@ -72,10 +72,10 @@ def test_counted_autoregression_draws_what_it_draws_uncounted():
     system = BY_NAME["PixelCNN"]
     model = system.load()
     torch.manual_seed(3)
-    plain = system.draw(model, 2)[0]
+    plain = system.sample_digits(model, 2)[0]
     torch.manual_seed(3)
     with counted(system.parts(model)):
-        assert torch.equal(system.draw(model, 2)[0], plain)
+        assert torch.equal(system.sample_digits(model, 2)[0], plain)
 
 
 def test_measuring_takes_one_thread_and_gives_the_others_back(monkeypatch):
@@ -99,7 +99,7 @@ def test_a_list_of_networks_counts_as_one():
 
 
 def test_a_system_whose_weights_are_missing_is_absent():
-    attic = System("attic", "none", ("attic_digits",), lambda model, n, y: torch.zeros(n, 1, 28, 28), lambda model: [])
+    attic = ModelSpec("attic", "none", ("attic_digits",), lambda model, n, y: torch.zeros(n, 1, 28, 28), lambda model: [])
     assert attic not in available((*SYSTEMS, attic)) and BY_NAME["VAE"] in available((*SYSTEMS, attic))
     assert all(system in available() for system in SYSTEMS if set(system.weights) <= set(pretrained.names()))
 
@@ -128,7 +128,7 @@ def test_bits_have_a_floor_of_their_own(rows):
 
 
 def test_the_floor_is_what_a_sampler_of_real_digits_would_reach(images):
-    judge = Judge(images, 60)
+    judge = Evaluator(images, 60)
     others = spread(images.train, images.train_labels, 60)
     assert judge.compare(others, GREYS) == judge.floor[GREYS]
     same = judge.compare(judge.pixels, GREYS)
@@ -146,19 +146,19 @@ def test_spread_takes_the_classes_in_turn(images):
 def test_likelihoods_are_means_over_the_images(rows, images):
     flow = BY_NAME["RealNVP"]
     torch.manual_seed(5)
-    told = likelihood(flow, flow.load(), images, 30)
+    result = likelihood(flow, flow.load(), images, 30)
     torch.manual_seed(5)
     bits = metrics.bits_per_dim(-pretrained.load("flow_digits").log_prob(images.test[:30]), 784)
-    assert told.value == pytest.approx(float(bits.mean()), rel=1e-5) and told.passes == pytest.approx(1)
-    assert told.error == pytest.approx(float(bits.std() / 30**0.5), rel=1e-4)
-    assert rows[2].told is None and rows[0].told.passes == pytest.approx(8)
+    assert result.value == pytest.approx(float(bits.mean()), rel=1e-5) and result.passes == pytest.approx(1)
+    assert result.error == pytest.approx(float(bits.std() / 30**0.5), rel=1e-4)
+    assert rows[2].likelihood_result is None and rows[0].likelihood_result.passes == pytest.approx(8)
 
 
 def test_an_image_faded_into_another_is_less_often_recognised_than_real_ones(rows, images):
-    judge = Judge(images, 80)
-    middle, detour = judge.faded()
-    assert middle < 0.8 < judge.recognised(judge.pixels) and detour >= 1
-    assert rows[0].latent is not None and rows[1].latent is None and rows[0].latent.detour >= 1
+    judge = Evaluator(images, 80)
+    middle, path_length_ratio = judge.faded()
+    assert middle < 0.8 < judge.recognised(judge.pixels) and path_length_ratio >= 1
+    assert rows[0].latent is not None and rows[1].latent is None and rows[0].latent.path_length_ratio >= 1
 
 
 @pytest.mark.parametrize("n, rounds, words", [(41, 2, "n is 41 and rounds 2"), (4, 4, "n is 4 and rounds 4"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from dgm_course.core.distributions import DiagNormal, Mixture, StandardNormal, Table
+from dgm_course.core.distributions import DiagNormal, Mixture, StandardNormal, TableDistribution
 
 F64 = torch.float64
 
@@ -163,7 +163,7 @@ def test_inputs_that_want_gradients_are_unharmed():
 
 def test_reprs_say_what_they_are():
     assert "3 Gaussians in 2 dimensions" in repr(lopsided()) and "DiagNormal(Normal(loc" in repr(wide())
-    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(Table(torch.ones(2, 2), "coins"))
+    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(TableDistribution(torch.ones(2, 2), "coins"))
 
 
 # --- tables of tokens
@@ -178,7 +178,7 @@ tables = pytest.mark.parametrize("counts", TABLES.values(), ids=TABLES)
 
 @tables
 def test_a_table_says_what_stands_in_it_and_sums_to_one(counts):
-    p, k = Table(counts), len(counts)
+    p, k = TableDistribution(counts), len(counts)
     words = list(itertools.product(range(k), repeat=counts.ndim))
     assert p.sequences.tolist() == [list(word) for word in words] and p.symbols == k and p.event == (counts.ndim,)
     log_prob = p.log_prob(p.sequences)
@@ -194,7 +194,7 @@ def test_a_table_says_what_stands_in_it_and_sums_to_one(counts):
 
 @tables
 def test_samples_of_a_table_come_as_often_as_it_says(counts, rng):
-    p, n = Table(counts), 30_000
+    p, n = TableDistribution(counts), 30_000
     x = p.sample(n, rng)
     assert x.shape == (n, *p.event) and x.dtype == torch.int64
     for word, prob in zip(p.sequences, p.probs.flatten()):
@@ -206,7 +206,7 @@ def test_samples_of_a_table_come_as_often_as_it_says(counts, rng):
 
 @tables
 def test_stratified_sequences_come_in_their_due_shares(counts):
-    p, n = Table(counts), 10 * int(2 * counts.sum())
+    p, n = TableDistribution(counts), 10 * int(2 * counts.sum())
     x = p.stratified(n)
     found = [int((x == word).all(1).sum()) for word in p.sequences]
     assert found == [round(n * float(prob)) for prob in p.probs.flatten()]
@@ -220,7 +220,7 @@ def test_stratified_sequences_come_in_their_due_shares(counts):
 
 @tables
 def test_conditionals_are_shares_of_the_entries_that_fit(counts):
-    p, k, length = Table(counts), len(counts), counts.ndim
+    p, k, length = TableDistribution(counts), len(counts), counts.ndim
     for state in itertools.product(range(k + 1), repeat=length):
         fitting = [word for word in itertools.product(range(k), repeat=length)
                    if all(seen in (k, token) for seen, token in zip(state, word))]
@@ -236,22 +236,22 @@ def test_conditionals_are_shares_of_the_entries_that_fit(counts):
 
 
 def test_conditionals_of_a_batch_are_those_of_its_rows():
-    p, x = Table(TABLES["three places"]), torch.randint(3, (20, 3))
+    p, x = TableDistribution(TABLES["three places"]), torch.randint(3, (20, 3))
     assert torch.equal(p.conditional(x), torch.cat([p.conditional(row[None]) for row in x]))
     assert p.conditional(x[:0]).shape == (0, 3, 2) and p.log_prob(x[:0]).shape == (0,) and p.sample(0).shape == (0, 3)
 
 
 def test_a_table_in_another_precision_is_the_same_table():
-    p = Table(TABLES["three symbols"], "words")
+    p = TableDistribution(TABLES["three symbols"], "words")
     rough = p.to(torch.float32)
     assert rough.name == "words" and rough.log_prob(p.sequences).dtype == torch.float32
     assert torch.allclose(rough.probs.double(), p.probs, atol=1e-7)
     assert rough.conditional(torch.tensor([[3, 1]])).dtype == torch.float32 and rough.sample(4).dtype == torch.int64
-    assert torch.equal(Table(torch.tensor([1, 3])).probs, torch.tensor([0.25, 0.75]))  # counts are welcome
+    assert torch.equal(TableDistribution(torch.tensor([1, 3])).probs, torch.tensor([0.25, 0.75]))  # counts are welcome
 
 
 TWO = torch.zeros(2, 2)
-COINS = Table(torch.ones(2, 2), "coins")
+COINS = TableDistribution(torch.ones(2, 2), "coins")
 SENTENCES = [
     (lambda: DiagNormal(torch.zeros(2), 0.0), ValueError, "deviation is 0: expected it above 0"),
     (lambda: DiagNormal(torch.zeros(2), float("nan")), ValueError, "deviation is nan: expected"),
@@ -288,12 +288,12 @@ SENTENCES = [
     (lambda: lopsided().log_prob(torch.full((3, 2), float("nan"))), ValueError, "NaN in 6 of 6"),
     (lambda: lopsided().score(torch.zeros(3, 2).int()), TypeError, "torch.int32: expected floating"),
     (lambda: lopsided().log_prob(torch.zeros(3, 2, device="meta")), ValueError, "device meta: expected cpu"),
-    (lambda: Table(torch.ones(2, 3)), ValueError, r"probs have shape \(2, 3\): expected \(K, ..., K\), one axis a place"),
-    (lambda: Table(torch.tensor(1.0)), ValueError, r"probs have shape \(\): expected"),
-    (lambda: Table(torch.tensor([0.5, -0.1])), ValueError, "probs hold a negative or infinite number"),
-    (lambda: Table(torch.zeros(2, 2)), ValueError, "or nothing but zeros: expected probabilities"),
-    (lambda: Table(torch.tensor([1.0, math.nan])), ValueError, "infinite number, or nothing but zeros: expected prob"),
-    (lambda: Table(torch.tensor([1.0, math.inf])), ValueError, "or infinite number, or nothing but zeros"),
+    (lambda: TableDistribution(torch.ones(2, 3)), ValueError, r"probs have shape \(2, 3\): expected \(K, ..., K\), one axis a place"),
+    (lambda: TableDistribution(torch.tensor(1.0)), ValueError, r"probs have shape \(\): expected"),
+    (lambda: TableDistribution(torch.tensor([0.5, -0.1])), ValueError, "probs hold a negative or infinite number"),
+    (lambda: TableDistribution(torch.zeros(2, 2)), ValueError, "or nothing but zeros: expected probabilities"),
+    (lambda: TableDistribution(torch.tensor([1.0, math.nan])), ValueError, "infinite number, or nothing but zeros: expected prob"),
+    (lambda: TableDistribution(torch.tensor([1.0, math.inf])), ValueError, "or infinite number, or nothing but zeros"),
     (lambda: COINS.log_prob(torch.tensor([[0, 2]])), ValueError, "x runs from 0 to 2: expected tokens 0 to 1"),
     (lambda: COINS.log_prob(torch.tensor([[0, -1]])), ValueError, "x runs from -1 to 0"),
     (lambda: COINS.log_prob(torch.zeros(3, 2)), ValueError, r"dtype torch.float32: expected integer tokens \(B, 2\)"),
@@ -304,7 +304,7 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("act, error, told", SENTENCES, ids=[told[:40] for *_, told in SENTENCES])
-def test_bad_input_is_answered_with_a_sentence(act, error, told):
-    with pytest.raises(error, match=told):
+@pytest.mark.parametrize("act, error, message", SENTENCES, ids=[message[:40] for *_, message in SENTENCES])
+def test_bad_input_is_answered_with_a_sentence(act, error, message):
+    with pytest.raises(error, match=message):
         act()

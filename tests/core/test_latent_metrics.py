@@ -47,9 +47,9 @@ def test_slerp_keeps_the_length_and_divides_the_angle(rng):
 
 def test_a_detour_is_one_on_a_line_and_half_pi_on_a_half_circle(rng):
     start, step, t = normal(rng, 4, 3), normal(rng, 4, 3), torch.linspace(0, 1, 200, dtype=F64)
-    assert lm.detour(start + t[:, None, None] * step) == pytest.approx(1.0)
+    assert lm.path_length_ratio(start + t[:, None, None] * step) == pytest.approx(1.0)
     circle = torch.stack([torch.cos(math.pi * t), torch.sin(math.pi * t)], 1)[:, None]
-    assert lm.detour(circle) == pytest.approx(math.pi / 2, rel=1e-4)
+    assert lm.path_length_ratio(circle) == pytest.approx(math.pi / 2, rel=1e-4)
 
 
 def test_what_one_coordinate_explains_and_what_only_all_do(rng):
@@ -68,8 +68,8 @@ def test_what_chance_alone_would_find_is_not_found(rng):
 @pytest.mark.parametrize("call, words", [
     (lambda: lm.factors(torch.zeros(2, 28, 28)), r"\(2, 28, 28\): expected \(N, 1, H, W\)"),
     (lambda: lm.slerp(torch.zeros(2, 3), torch.zeros(2, 4), 0.5), r"a has shape \(2, 3\) and b \(2, 4\)"),
-    (lambda: lm.detour(torch.zeros(2, 4, 3)), r"\(2, 4, 3\): expected \(T, B, D\), at least three"),
-    (lambda: lm.detour(torch.zeros(3, 4, 3)), "ends where it began"),
+    (lambda: lm.path_length_ratio(torch.zeros(2, 4, 3)), r"\(2, 4, 3\): expected \(T, B, D\), at least three"),
+    (lambda: lm.path_length_ratio(torch.zeros(3, 4, 3)), "ends where it began"),
     (lambda: lm.explained(torch.zeros(5, 3), torch.zeros(5)), "z holds 5 samples and y 5"),
     (lambda: lm.explained(torch.zeros(9, 3), torch.zeros(8)), "z holds 9 samples and y 8"),
 ])

@@ -7,7 +7,19 @@ import torch
 
 from dgm_course.core import ode
 from dgm_course.core.distributions import DiagNormal
-from dgm_course.core.ode import Counted, adaptive, divergence, euler, heun, hutchinson, langevin, midpoint, rk4, solve, walk
+from dgm_course.core.ode import (
+    EvaluationCounter,
+    adaptive,
+    divergence,
+    euler,
+    heun,
+    hutchinson,
+    iter_solve,
+    langevin,
+    midpoint,
+    rk4,
+    solve,
+)
 
 F64 = torch.float64
 
@@ -48,7 +60,7 @@ def test_the_error_falls_with_the_order_of_the_method(method, order):
 
 @pytest.mark.parametrize("method, calls", [(euler, 1), (midpoint, 2), (heun, 2), (rk4, 4)])
 def test_evaluations_are_counted(method, calls):
-    counted = Counted(bent)
+    counted = EvaluationCounter(bent)
     solve(counted, START, grid(0, 1, 5), method=method)
     assert counted.calls == 5 * calls and f"{5 * calls} times" in repr(counted)
 
@@ -71,7 +83,7 @@ def test_adaptive_agrees_with_a_fine_fixed_grid():
     close = adaptive(bent, START, ts, tolerance=1e-9)
     assert close.shape == (5, 2, 2)
     assert torch.allclose(close, solve(bent, START, grid(0, 1.5, 400), method=rk4)[::100], atol=1e-8)
-    loose, tight = Counted(bent), Counted(bent)
+    loose, tight = EvaluationCounter(bent), EvaluationCounter(bent)
     adaptive(loose, START, ts, 1e-3), adaptive(tight, START, ts, 1e-9)
     assert loose.calls < tight.calls
 
@@ -210,7 +222,7 @@ SENTENCES = [
     (lambda: solve(bent, START, torch.tensor(1.0)), r"ts has shape \(\)"),
     (lambda: solve(bent, START, torch.rand(3, 2)), r"ts has shape \(3, 2\)"),
     (lambda: solve(bent, START, torch.tensor([0.0, float("nan"), 1.0])), "not a strictly monotone"),
-    (lambda: list(walk(bent, START, [0.0, 1.0])), r"ts is a list and .* expected a tensor \(T,\)"),
+    (lambda: list(iter_solve(bent, START, [0.0, 1.0])), r"ts is a list and .* expected a tensor \(T,\)"),
     (
         lambda: divergence(lambda x, t: torch.ones_like(x), START, torch.tensor(0.0)),
         "not tied to x .* expected a differentiable",
@@ -219,7 +231,7 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("act, told", SENTENCES, ids=[told[:40] for _, told in SENTENCES])
-def test_bad_input_is_answered_with_a_sentence(act, told):
-    with pytest.raises(ValueError, match=told):
+@pytest.mark.parametrize("act, message", SENTENCES, ids=[message[:40] for _, message in SENTENCES])
+def test_bad_input_is_answered_with_a_sentence(act, message):
+    with pytest.raises(ValueError, match=message):
         act()

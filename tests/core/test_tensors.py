@@ -17,20 +17,20 @@ CPU_X = torch.zeros(4, 3, 2)
 @pytest.mark.parametrize("event", [(), (3,), (1, 28, 28)])
 def test_over_multiplies_each_sample_by_its_own_time(event):
     t, x = torch.rand(5), torch.randn(5, *event)
-    assert torch.equal(tensors.over(t, x) * x, torch.stack([a * b for a, b in zip(t, x, strict=True)]))
+    assert torch.equal(tensors.expand_time(t, x) * x, torch.stack([a * b for a, b in zip(t, x, strict=True)]))
 
 
 def test_over_keeps_a_scalar_a_scalar_and_takes_column_times():
     x = torch.randn(4, 3)
-    assert tensors.over(0.5, x).shape == tensors.over(torch.tensor(0.5), x).shape == ()
-    assert tensors.over(torch.rand(4, 1, 1), x).shape == (4, 1)
-    assert tensors.over(torch.rand(0), torch.zeros(0, 3)).shape == (0, 1)
+    assert tensors.expand_time(0.5, x).shape == tensors.expand_time(torch.tensor(0.5), x).shape == ()
+    assert tensors.expand_time(torch.rand(4, 1, 1), x).shape == (4, 1)
+    assert tensors.expand_time(torch.rand(0), torch.zeros(0, 3)).shape == (0, 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_time_follows_the_data(dtype):
     x = torch.zeros(4, 2, dtype=dtype)
-    assert tensors.over(torch.rand(4, dtype=torch.float64), x).dtype == dtype
+    assert tensors.expand_time(torch.rand(4, dtype=torch.float64), x).dtype == dtype
     assert checks.expect_time(torch.rand(4), x).dtype == dtype
     assert checks.expect_time(1, x).dtype == dtype
 
@@ -168,9 +168,9 @@ SENTENCES = [
         ValueError,
         r"expected a scalar or one time a sample, \(4,\)",
     ),
-    (lambda: tensors.over(torch.rand(5), torch.zeros(0, 2)), ValueError, r"one time a sample, \(0,\)"),
+    (lambda: tensors.expand_time(torch.rand(5), torch.zeros(0, 2)), ValueError, r"one time a sample, \(0,\)"),
     (
-        lambda: tensors.over(torch.rand(4, device="meta"), CPU_X),
+        lambda: tensors.expand_time(torch.rand(4, device="meta"), CPU_X),
         ValueError,
         "t is on the device meta and x on cpu",
     ),
@@ -182,9 +182,9 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("act, error, told", SENTENCES, ids=[told[:40] for *_, told in SENTENCES])
-def test_bad_input_is_answered_with_a_sentence(act, error, told):
-    with pytest.raises(error, match=told):
+@pytest.mark.parametrize("act, error, message", SENTENCES, ids=[message[:40] for *_, message in SENTENCES])
+def test_bad_input_is_answered_with_a_sentence(act, error, message):
+    with pytest.raises(error, match=message):
         act()
 
 
@@ -200,6 +200,6 @@ def test_what_is_good_passes_as_it_is():
     ({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])
 def test_threads_do_not_wait_awake_for_long_unless_somebody_wants_them_to(given, kept):
     own = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    told = subprocess.run([sys.executable, "-c", "import os, dgm_course; print(os.environ.get('GOMP_SPINCOUNT'))"],
+    message = subprocess.run([sys.executable, "-c", "import os, dgm_course; print(os.environ.get('GOMP_SPINCOUNT'))"],
                           env=own | given, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == kept
+    assert message.stdout.strip() == kept

@@ -47,7 +47,7 @@ def test_score_is_the_gradient_of_the_log_density(name):
 
 def test_a_world_in_another_dtype_is_the_same_world():
     world = data.spiral()
-    assert isinstance(world.to(F64), data.World) and world.to(F64).story == world.story
+    assert isinstance(world.to(F64), data.ToyDistribution) and world.to(F64).description == world.description
     assert world.to(F64).means.dtype == F64
 
 
@@ -130,7 +130,7 @@ def test_conventions_of_the_eight_gaussians(name, radius, std):
     ring = data.eight_gaussians(name)
     assert torch.allclose(ring.means.norm(dim=1), torch.full((8,), float(radius)), rtol=1e-4)
     assert torch.allclose(ring.stds, torch.full((8, 2), float(std)), rtol=1e-4)
-    assert name in ring.name and data.RINGS[name].trap in repr(ring)
+    assert name in ring.name and data.RINGS[name].caveat in repr(ring)
 
 
 def test_the_seven_modes_of_an_inclusive_linspace():
@@ -297,7 +297,7 @@ def greys(n: int) -> torch.Tensor:
 
 
 def test_bits_are_tokens_whose_shares_are_the_brightness():
-    bits, n = data.Bits(greys(40)), 20_000
+    bits, n = data.DynamicallyBinarized(greys(40)), 20_000
     x = bits.sample(n)
     assert x.shape == (n, 1, 1, 11) and x.dtype == torch.int64 and x.unique().tolist() == [0, 1]
     p = torch.linspace(0, 1, 11)
@@ -310,14 +310,14 @@ def test_bits_draw_all_images_alike():
     marked = torch.full((4, 1, 2, 2), -1.0)
     for i in range(4):
         marked[i].flatten()[i] = 1.0
-    found = data.Bits(marked).sample(8000).flatten(1).double()
+    found = data.DynamicallyBinarized(marked).sample(8000).flatten(1).double()
     assert (found.sum(1) == 1).all()  # black and white stay what they are
     assert ((found.mean(0) - 0.25).abs() < 5 * math.sqrt(0.25 * 0.75 / 8000)).all()
 
 
 def test_fixed_bits_stay_and_belong_to_their_images():
     images = torch.randint(17, (200, 1, 8, 8)) / 8 - 1
-    bits = data.Bits(images)
+    bits = data.DynamicallyBinarized(images)
     torch.manual_seed(1)
     state, first = torch.get_rng_state(), bits.fixed()
     assert torch.equal(state, torch.get_rng_state())  # a generator of their own
@@ -333,9 +333,9 @@ def test_fixed_bits_stay_and_belong_to_their_images():
 
 def test_bits_of_what_is_no_image_are_refused():
     with pytest.raises(TypeError, match="images has dtype torch.uint8"):
-        data.Bits(torch.zeros(2, 1, 3, 3, dtype=torch.uint8))
+        data.DynamicallyBinarized(torch.zeros(2, 1, 3, 3, dtype=torch.uint8))
     with pytest.raises(ValueError, match="run from 0 to 1: expected"):
-        data.Bits(torch.tensor([[0.0, 1.0]])).fixed()
+        data.DynamicallyBinarized(torch.tensor([[0.0, 1.0]])).fixed()
 
 
 def test_pixelate_holds_block_means():

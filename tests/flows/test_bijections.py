@@ -10,23 +10,23 @@ from torch import nn
 
 from dgm_course import data
 from dgm_course.flows import (
-    Affine,
+    ActNorm,
     Compose,
     Coupling,
     Dequantise,
-    Factor,
     Flow,
-    Linear,
     Logit,
+    LULinear,
     MaskedAutoregressive,
     Planar,
     Spline,
+    Split,
     Squeeze,
     couplings,
     grey_spline,
     mlp,
+    multiscale_realnvp,
     set_scales,
-    two_scales,
 )
 from dgm_course.training import Recipe, fit, linear
 
@@ -36,7 +36,7 @@ from .models import CHECKERS, batch, seeded, stirred
 
 
 def test_a_linear_flow_of_noise_is_a_gaussian_with_that_covariance():
-    flow = Flow(stirred(Linear(3)), 3).double()
+    flow = Flow(stirred(LULinear(3)), 3).double()
     weight = flow.f.layers[0].matrix.detach().inverse()
     mean = weight @ -flow.f.layers[0].shift.detach()
     exact = torch.distributions.MultivariateNormal(mean, weight @ weight.T)
@@ -47,7 +47,7 @@ def test_a_linear_flow_of_noise_is_a_gaussian_with_that_covariance():
 def test_maximum_likelihood_of_a_linear_flow_finds_mean_and_covariance():
     torch.manual_seed(0)
     x = torch.randn(2000, 2) @ torch.tensor([[1.0, 0.7], [0.0, 0.5]]) + 1.0
-    flow = Flow(Linear(2), 2)
+    flow = Flow(LULinear(2), 2)
     fit(flow, x, Recipe(400, 2000, 0.05, decay=linear))
     weight = flow.f.layers[0].matrix.detach().inverse()
     assert torch.allclose(weight @ weight.T, torch.cov(x.T, correction=0), atol=0.02)
@@ -102,12 +102,12 @@ def test_a_planar_layer_can_be_inverted_whatever_its_weights():
 
 def test_scales_set_from_data_make_every_affine_layer_whiten():
     torch.manual_seed(0)
-    layer = two_scales((1, 8, 8), (2, 2), (6, 6), levels=17)
+    layer = multiscale_realnvp((1, 8, 8), (2, 2), (6, 6), levels=17)
     x = data.digits().train[:300]
     set_scales(layer, x, least=1e-6)
     seen = {}
     for name, part in layer.named_modules():
-        if isinstance(part, Affine):
+        if isinstance(part, ActNorm):
             part.register_forward_hook(lambda part, given, out, name=name: seen.__setitem__(name, out[0]))
     with torch.no_grad():
         layer(x)
@@ -137,7 +137,7 @@ def test_dequantised_pixels_come_back_as_they_were_and_fill_their_bins():
 def test_probabilities_of_all_images_sum_to_one_and_the_bound_lies_below():
     """Two pixels of three values: E_u exp(log_prob) is P(x) itself, and the nine of them sum to one."""
     torch.manual_seed(4)
-    layer = Compose([Dequantise((2, 1, 1), 3), Logit(0.0), Factor((2, 1, 1)), stirred(couplings(2, 4, 16), 0.2)])
+    layer = Compose([Dequantise((2, 1, 1), 3), Logit(0.0), Split((2, 1, 1)), stirred(couplings(2, 4, 16), 0.2)])
     flow, n = Flow(layer, 2).double(), 20_000
     images = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0]).double()] * 2).view(9, 2, 1, 1)
     with torch.no_grad():
@@ -186,7 +186,7 @@ def test_the_grey_spline_makes_a_bin_of_paper_nearly_normal():
 def test_a_flow_of_digits_learns_and_draws_digits_values():
     torch.manual_seed(0)
     images = data.digits()
-    flow = Flow(two_scales((1, 8, 8), (2, 2), (8, 8), levels=17), 64)
+    flow = Flow(multiscale_realnvp((1, 8, 8), (2, 2), (8, 8), levels=17), 64)
     set_scales(flow.f, images.train[:500])
     before = float(flow.loss(images.test))
     fit(flow, images.train, Recipe(60, 64, 3e-3))

@@ -7,7 +7,7 @@ import torch
 
 from dgm_course import nets
 from dgm_course.core.distributions import Mixture
-from dgm_course.core.ode import Counted, divergence, euler, heun, hutchinson
+from dgm_course.core.ode import EvaluationCounter, divergence, euler, heun, hutchinson
 from dgm_course.flows import ContinuousFlow
 from dgm_course.paths import VP, Conical
 from dgm_course.training import Recipe, fit
@@ -73,7 +73,7 @@ def test_the_gradient_through_the_solver_is_that_of_the_loss(method):
 
 
 def test_the_field_is_asked_once_for_point_and_trace():
-    counted = Counted(linear_field(torch.eye(2).double()))
+    counted = EvaluationCounter(linear_field(torch.eye(2).double()))
     with torch.no_grad():
         ContinuousFlow(counted, 2, 5).double().log_prob(batch((2,)))
     assert counted.calls == 5 * 4

@@ -10,23 +10,23 @@ from torch import nn
 
 from dgm_course import nets
 from dgm_course.flows import (
-    Affine,
+    ActNorm,
     Bijection,
     ContinuousFlow,
     Coupling,
     Dequantise,
-    Factor,
     Flow,
     Logit,
     MaskedAutoregressive,
     MaskedCoupling,
     Permutation,
     Spline,
+    Split,
     Squeeze,
     StandardNormal,
     couplings,
     mlp,
-    two_scales,
+    multiscale_realnvp,
 )
 
 
@@ -35,14 +35,14 @@ def test_an_empty_batch_passes_and_a_mean_over_it_does_not():
     assert flow.log_prob(torch.zeros(0, 2)).shape == (0,) and flow.sample(0).shape == (0, 2)
     with pytest.raises(ValueError, match="empty batch"):
         flow.loss(torch.zeros(0, 2))
-    images = Flow(two_scales((1, 8, 8), (2, 2), (4, 4)), 64)
+    images = Flow(multiscale_realnvp((1, 8, 8), (2, 2), (4, 4)), 64)
     assert images.log_prob(torch.zeros(0, 1, 8, 8)).shape == (0,) and images.sample(0).shape == (0, 1, 8, 8)
 
 
 NUMBERS = torch.zeros(3, 2)
 FAULTS = {
     "wrong dimension": (lambda: couplings(3)(NUMBERS), r"x has shape \(3, 2\): expected \(B, 3, ...\)"),
-    "no batch": (lambda: Affine(2)(torch.zeros(2)), r"x has shape \(2,\): expected \(B, 2\)"),
+    "no batch": (lambda: ActNorm(2)(torch.zeros(2)), r"x has shape \(2,\): expected \(B, 2\)"),
     "no batch, coupling": (lambda: couplings(2)(torch.zeros(2)), r"x has shape \(2,\): expected \(B, 2, ...\)"),
     "NaN": (lambda: couplings(2)(NUMBERS + math.nan), "x contains NaN in 6 of 6 places"),
     "NaN back": (lambda: couplings(2).inverse(NUMBERS + math.nan), "z contains NaN"),
@@ -67,10 +67,10 @@ FAULTS = {
     "unequal knots": (lambda: Spline([0.0, 1.0], [0.0, 1.0, 2.0]), r"knots \(2,\) and values \(3,\)"),
     "margin": (lambda: Logit(0.5), "margin is 0.5: expected a number from 0 to below 0.5"),
     "odd image": (lambda: Squeeze((1, 7, 8)), r"event is \(1, 7, 8\): expected \(C, H, W\) with H and W even"),
-    "odd channels": (lambda: Factor((3, 2, 2), Squeeze((1, 2, 2))), "expected an even number of channels"),
-    "one sample": (lambda: Affine(2).set_from(NUMBERS[:1]), "x holds one sample"),
-    "no base": (lambda: Flow(Affine(2), "normal"), "base is a str: expected an object with log_prob and sample"),
-    "temperature": (lambda: Flow(Affine(2), 2).sample(3, 0.0), "temperature is 0.0: expected a number above 0"),
+    "odd channels": (lambda: Split((3, 2, 2), Squeeze((1, 2, 2))), "expected an even number of channels"),
+    "one sample": (lambda: ActNorm(2).set_from(NUMBERS[:1]), "x holds one sample"),
+    "no base": (lambda: Flow(ActNorm(2), "normal"), "base is a str: expected an object with log_prob and sample"),
+    "temperature": (lambda: Flow(ActNorm(2), 2).sample(3, 0.0), "temperature is 0.0: expected a number above 0"),
     "no layer": (lambda: Flow([nn.Linear(2, 2)], 2), "a layer is a Linear: expected invertible layers"),
     "no steps": (lambda: ContinuousFlow(nets.MLP(2), 2, steps=0), "steps is 0: expected at least one"),
     "noise of another shape": (lambda: StandardNormal(3).log_prob(NUMBERS), r"z has shape \(3, 2\): expected \(B, 3\)"),

@@ -10,25 +10,25 @@ import torch
 from dgm_course import data, nets
 from dgm_course.core.ode import hutchinson
 from dgm_course.flows import (
-    Affine,
-    Asker,
+    ActNorm,
     Compose,
     ContinuousFlow,
     Coupling,
-    Factor,
+    CouplingCNN,
     Flow,
-    Linear,
+    LULinear,
     MaskedAutoregressive,
     MaskedCoupling,
     Permutation,
     Planar,
     Spline,
+    Split,
     Squeeze,
     autoregressive,
     couplings,
     mlp,
+    multiscale_realnvp,
     planars,
-    two_scales,
 )
 from dgm_course.flows.images import scale
 
@@ -36,8 +36,8 @@ from .models import CHECKERS, batch, grid, stirred
 
 # A new layer is one line here: its name, the event it takes, and how it is built.
 PLANE = {
-    "Affine": lambda: Affine(2),
-    "Linear": lambda: Linear(2),
+    "ActNorm": lambda: ActNorm(2),
+    "Linear": lambda: LULinear(2),
     "Permutation": lambda: Permutation([1, 0]),
     "Coupling": lambda: Coupling([1], 2, mlp(1, 2, 16)),
     "MaskedCoupling": lambda: MaskedCoupling(torch.tensor([True, False]), mlp(2, 4, 16)),
@@ -48,23 +48,23 @@ PLANE = {
     "couplings": lambda: couplings(2, 4, 16),
     "autoregressive": lambda: autoregressive(2, 3, 16),
     "planars": lambda: planars(2, 6),
-    "a mixed bag": lambda: Compose([Affine(2), Linear(2), *couplings(2, 2, 16).layers, Planar(2), Permutation([1, 0])]),
+    "a mixed bag": lambda: Compose([ActNorm(2), LULinear(2), *couplings(2, 2, 16).layers, Planar(2), Permutation([1, 0])]),
 }
 OTHERS = {
-    "Linear, five": ((5,), lambda: Linear(5)),
-    "Affine, image": ((2, 3, 3), lambda: Affine(2, 3, 3)),
+    "Linear, five": ((5,), lambda: LULinear(5)),
+    "Affine, image": ((2, 3, 3), lambda: ActNorm(2, 3, 3)),
     "couplings, odd": ((5,), lambda: couplings(5, 3, 16)),
     "Coupling, few kept": ((6,), lambda: Coupling([4, 1], 6, mlp(2, 8, 16))),
     "autoregressive, five": ((5,), lambda: autoregressive(5, 2, 32)),
     "MaskedAutoregressive, any order": ((5,), lambda: MaskedAutoregressive(5, 32, 3, order=[3, 0, 4, 1, 2])),
     "MaskedAutoregressive, one": ((1,), lambda: MaskedAutoregressive(1, 8)),
     "Planar, five": ((5,), lambda: Planar(5)),
-    "checkerboard": ((1, 4, 4), lambda: MaskedCoupling(CHECKERS, Asker(1, 2, 6, (4, 4)))),
-    "channels": ((4, 2, 2), lambda: Coupling([0, 3], 4, Asker(2, 4, 6, (2, 2)))),
+    "checkerboard": ((1, 4, 4), lambda: MaskedCoupling(CHECKERS, CouplingCNN(1, 2, 6, (4, 4)))),
+    "channels": ((4, 2, 2), lambda: Coupling([0, 3], 4, CouplingCNN(2, 4, 6, (2, 2)))),
     "Squeeze": ((2, 4, 4), lambda: Squeeze((2, 4, 4))),
-    "Factor": ((2, 4, 4), lambda: Factor((2, 4, 4), Compose([Squeeze((1, 4, 4)), *scale((4, 2, 2), 2, 6),
-                                                             Factor((4, 2, 2))]))),
-    "two scales": ((1, 8, 8), lambda: Compose(two_scales((1, 8, 8), (2, 2), (6, 6)).layers[2:])),
+    "Factor": ((2, 4, 4), lambda: Split((2, 4, 4), Compose([Squeeze((1, 4, 4)), *scale((4, 2, 2), 2, 6),
+                                                             Split((4, 2, 2))]))),
+    "two scales": ((1, 8, 8), lambda: Compose(multiscale_realnvp((1, 8, 8), (2, 2), (6, 6)).layers[2:])),
 }
 LAYERS = {**{name: ((2,), make) for name, make in PLANE.items()}, **OTHERS}
 
@@ -141,7 +141,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_mean_log_density(plane):
 
 
 def test_an_untrained_flow_of_couplings_is_the_identity():
-    for layer in (couplings(3), autoregressive(3), Affine(3), Linear(3)):
+    for layer in (couplings(3), autoregressive(3), ActNorm(3), LULinear(3)):
         x = batch((3,)).float()
         z, ladj = layer(x)
         assert torch.allclose(z, x) and not ladj.detach().any()
@@ -161,7 +161,7 @@ def test_a_flow_is_a_prior_like_any_other():
 
 def test_a_flow_may_end_in_any_density():
     moons = data.moons()
-    flow, x = Flow(Affine(2), moons), moons.sample(9)
+    flow, x = Flow(ActNorm(2), moons), moons.sample(9)
     flow.f.layers[0].shift.data += 1.0
     assert torch.allclose(flow.log_prob(x + 1), moons.log_prob(x), atol=1e-4) and flow.sample(4).shape == (4, 2)
 
@@ -181,7 +181,7 @@ def test_weights_travel_and_the_order_of_the_places_with_them():
 
 
 def test_a_cold_sample_is_nearer_to_the_middle():
-    flow = Flow(Affine(2), 2)
+    flow = Flow(ActNorm(2), 2)
     torch.manual_seed(0)
     assert float(flow.sample(2000, 0.5).std()) == pytest.approx(0.5, abs=0.03)
 

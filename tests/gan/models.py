@@ -18,4 +18,4 @@ def gaussian(mean: float, std: float = 1.0) -> DiagNormal:
 
 def plane(game=None, **options) -> GAN:
     torch.manual_seed(0)
-    return GAN(nets.Sculptor(2, 2, 16, 1), nets.Critic(2, 16, 1), game, **options)
+    return GAN(nets.MLPGenerator(2, 2, 16, 1), nets.MLPDiscriminator(2, 16, 1), game, **options)

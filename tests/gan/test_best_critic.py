@@ -9,7 +9,7 @@ import torch
 
 from dgm_course.core.distributions import Mixture
 from dgm_course.core.metrics import jsd_on_grid
-from dgm_course.gan import Affine, Optimal, least_squares, minimax, non_saturating, value_on_grid
+from dgm_course.gan import AffineGenerator, OptimalDiscriminator, least_squares, minimax, non_saturating, value_on_grid
 
 from .models import LINE, gaussian
 
@@ -19,13 +19,13 @@ def test_the_best_discriminator_is_the_posterior_of_real():
                                                                                            .double(), 1.2)
     x = torch.randn(50, 2, dtype=torch.float64) * 2
     a, b = pi.log_prob(x).exp(), p.log_prob(x).exp()
-    torch.testing.assert_close(Optimal(pi, p)(x).sigmoid(), a / (a + b))
+    torch.testing.assert_close(OptimalDiscriminator(pi, p)(x).sigmoid(), a / (a + b))
 
 
 def test_no_other_discriminator_reaches_its_value():
     """V falls in every direction away from D*, and as the square of the step."""
     pi, p = gaussian(1.0), gaussian(-0.5, 1.5)
-    best, top = Optimal(pi, p), value_on_grid(pi, p, Optimal(pi, p), LINE)
+    best, top = OptimalDiscriminator(pi, p), value_on_grid(pi, p, OptimalDiscriminator(pi, p), LINE)
     for wave in (torch.ones_like, torch.sin, torch.cos, lambda x: x / 3, lambda x: (2 * x).tanh()):
         away = lambda size, wave=wave: top - value_on_grid(pi, p, lambda x: best(x) + size * wave(x)[:, 0], LINE)
         assert away(0.1) > 0 and away(-0.1) > 0 and away(1.0) > away(0.1)
@@ -35,19 +35,19 @@ def test_no_other_discriminator_reaches_its_value():
 def test_against_it_the_value_is_two_jsd_minus_two_log_two():
     near, far = (gaussian(0.0), gaussian(0.1)), (gaussian(4.0), gaussian(-4.0, 0.5))
     for pi, p in ((gaussian(1.0), gaussian(-0.5, 1.5)), far, near):
-        value = value_on_grid(pi, p, Optimal(pi, p), LINE)
+        value = value_on_grid(pi, p, OptimalDiscriminator(pi, p), LINE)
         assert value == pytest.approx(2 * jsd_on_grid(pi.log_prob, p.log_prob, LINE) - 2 * math.log(2), abs=1e-9)
         assert -2 * math.log(2) <= value <= 0
-    equal = value_on_grid(gaussian(0.3), gaussian(0.3), Optimal(gaussian(0.3), gaussian(0.3)), LINE)
+    equal = value_on_grid(gaussian(0.3), gaussian(0.3), OptimalDiscriminator(gaussian(0.3), gaussian(0.3)), LINE)
     assert equal == pytest.approx(-2 * math.log(2), abs=1e-9)
-    apart = value_on_grid(gaussian(6.0, 0.1), gaussian(-6.0, 0.1), Optimal(gaussian(6.0, 0.1), gaussian(-6.0, 0.1)), LINE)
+    apart = value_on_grid(gaussian(6.0, 0.1), gaussian(-6.0, 0.1), OptimalDiscriminator(gaussian(6.0, 0.1), gaussian(-6.0, 0.1)), LINE)
     assert apart == pytest.approx(0, abs=1e-9)
 
 
 def test_the_value_by_samples_is_that_of_the_grid():
     torch.manual_seed(0)
     pi, p = gaussian(1.0), gaussian(-0.5, 1.5)
-    d = Optimal(pi, p)
+    d = OptimalDiscriminator(pi, p)
     real, fake = d(pi.sample(200_000)), d(p.sample(200_000))
     values = torch.nn.functional.logsigmoid(real) + torch.nn.functional.logsigmoid(-fake)
     assert abs(values.mean() - value_on_grid(pi, p, d, LINE)) < 5 * values.std() / 200_000**0.5
@@ -79,11 +79,11 @@ def test_least_squares_best_critic_is_linear_in_the_posterior():
 
 def test_playing_against_the_best_critic_moves_an_affine_generator_onto_the_data():
     torch.manual_seed(0)
-    pi, g = gaussian(1.5, 0.6), Affine(torch.tensor([-1.0], dtype=torch.float64))
+    pi, g = gaussian(1.5, 0.6), AffineGenerator(torch.tensor([-1.0], dtype=torch.float64))
     optimizer = torch.optim.Adam(g.parameters(), 0.05)
     for _ in range(300):
         optimizer.zero_grad()
-        non_saturating().generator(Optimal(pi, g.density)(g(torch.randn(500, 1, dtype=torch.float64)))).backward()
+        non_saturating().generator(OptimalDiscriminator(pi, g.distribution)(g(torch.randn(500, 1, dtype=torch.float64)))).backward()
         optimizer.step()
     assert g.shift.item() == pytest.approx(1.5, abs=0.1) and g.log_scale.exp().item() == pytest.approx(0.6, abs=0.1)
-    assert "shift" in repr(g) and "exact" in repr(Optimal(pi, pi))
+    assert "shift" in repr(g) and "exact" in repr(OptimalDiscriminator(pi, pi))

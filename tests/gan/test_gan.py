@@ -11,14 +11,14 @@ from dgm_course.core.ode import rk4, solve
 from dgm_course.gan import (
     GAN,
     R1,
-    Duel,
+    DiracGAN,
     GradientPenalty,
     alternating,
     hinge,
     least_squares,
     minimax,
     non_saturating,
-    slopes,
+    squared_grad_norm,
     wasserstein,
     wasserstein_gp,
 )
@@ -107,7 +107,7 @@ class Quadratic(nn.Module):
 def test_penalties_on_a_critic_with_known_slope_and_their_gradients_by_hand():
     f, x = Quadratic(), torch.randn(9, 2, dtype=torch.float64)
     g = f.a + f.c * x
-    torch.testing.assert_close(slopes(f, x), g.square().sum(1))
+    torch.testing.assert_close(squared_grad_norm(f, x), g.square().sum(1))
     for name, found, by_hand in (("gp", GradientPenalty(3.0).at(f, x), 3 * (g.norm(dim=1) - 1).square().mean()),
                                  ("r1", R1(3.0)(f, x, x + 1), 1.5 * g.square().sum(1).mean())):
         torch.testing.assert_close(found, by_hand, msg=name)
@@ -134,13 +134,13 @@ def test_a_flat_critic_has_finite_penalties_and_gradients():
 
 def test_the_penalty_of_a_game_enters_the_critics_loss_and_its_weights():
     real = data.moons().sample(64)
-    bare, told = plane(wasserstein(None)), plane(wasserstein(None).plus(R1(2.0)))
+    bare, penalised = plane(wasserstein(None)), plane(wasserstein(None).with_penalty(R1(2.0)))
     torch.manual_seed(3)
     without = bare.discriminator_loss(real)
     torch.manual_seed(3)
-    full = told.discriminator_loss(real)
-    assert (full - without).item() == pytest.approx(slopes(bare.discriminator, real).mean().item(), rel=1e-5)
-    assert "R1" in repr(told)
+    full = penalised.discriminator_loss(real)
+    assert (full - without).item() == pytest.approx(squared_grad_norm(bare.discriminator, real).mean().item(), rel=1e-5)
+    assert "R1" in repr(penalised)
 
 
 # --- who moves whom
@@ -150,7 +150,7 @@ def test_the_penalty_of_a_game_enters_the_critics_loss_and_its_weights():
 def test_each_loss_moves_the_weights_of_its_own_side_alone(name):
     gan, real = plane(GAMES[name]()), data.moons().sample(32)
     own = {"discriminator": gan.discriminator, "generator": gan.generator}
-    for side, player in gan.players().items():
+    for side, player in gan.objectives().items():
         gan.zero_grad()
         player.loss(real).backward()
         assert player.module is own[side]
@@ -183,7 +183,7 @@ def test_clipping_bounds_every_weight_before_it_is_used():
 
 def test_a_gan_learns_two_moons():
     torch.manual_seed(0)
-    gan = GAN(nets.Sculptor(2, 2, 64, 2), nets.Critic(2, 64, 2), non_saturating().plus(R1(0.1)))
+    gan = GAN(nets.MLPGenerator(2, 2, 64, 2), nets.MLPDiscriminator(2, 64, 2), non_saturating().with_penalty(R1(0.1)))
     moons = data.moons()
     history = fit(gan, moons, Recipe(600, 64, 1e-3, betas=(0.5, 0.9), ema=0.98))
     x = gan.sample(1000)
@@ -200,21 +200,21 @@ def test_the_duel_of_two_numbers_by_hand():
     x = torch.randn(7, 2, dtype=torch.float64)
     theta, psi = x.T
     s = torch.sigmoid(theta * psi)
-    torch.testing.assert_close(Duel(minimax())(x), torch.stack([psi * s, -theta * s], 1))
-    torch.testing.assert_close(Duel(non_saturating())(x), torch.stack([psi * (1 - s), -theta * s], 1))
-    torch.testing.assert_close(Duel(wasserstein(None))(x), torch.stack([psi, -theta], 1))
-    torch.testing.assert_close(Duel(minimax(), r1=0.3)(x)[:, 1], -theta * s - 0.3 * psi)
+    torch.testing.assert_close(DiracGAN(minimax())(x), torch.stack([psi * s, -theta * s], 1))
+    torch.testing.assert_close(DiracGAN(non_saturating())(x), torch.stack([psi * (1 - s), -theta * s], 1))
+    torch.testing.assert_close(DiracGAN(wasserstein(None))(x), torch.stack([psi, -theta], 1))
+    torch.testing.assert_close(DiracGAN(minimax(), r1=0.3)(x)[:, 1], -theta * s - 0.3 * psi)
 
 
 def test_in_continuous_time_the_duel_circles_and_in_steps_it_spirals_out_unless_they_take_turns():
     x, ts = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.linspace(0, 20, 201, dtype=torch.float64)
-    duel = Duel(wasserstein(None))
+    duel = DiracGAN(wasserstein(None))
     radius = lambda way: way[:, 0].norm(dim=1)
     assert radius(solve(duel, x, ts, method=rk4)).sub(1).abs().max() < 1e-4
     euler = radius(solve(duel, x, ts))
     torch.testing.assert_close(euler, 1.01 ** (torch.arange(201).double() / 2))  # |1 + ih|² = 1 + h²
     turns = radius(solve(duel, x, ts, method=alternating))
     assert turns.min() > 0.9 and turns.max() < 1.1
-    assert radius(solve(Duel(minimax(), 0.5), x, ts, method=rk4))[-1] < 0.2  # the penalty brings it to rest
-    assert radius(solve(Duel(minimax()), x, ts, method=rk4))[-1] == pytest.approx(1, abs=1e-3)
-    assert "R1" in repr(Duel(minimax(), 0.5))
+    assert radius(solve(DiracGAN(minimax(), 0.5), x, ts, method=rk4))[-1] < 0.2  # the penalty brings it to rest
+    assert radius(solve(DiracGAN(minimax()), x, ts, method=rk4))[-1] == pytest.approx(1, abs=1e-3)
+    assert "R1" in repr(DiracGAN(minimax(), 0.5))

@@ -33,7 +33,7 @@ def test_the_table_lists_every_exercise_and_what_proves_it(capsys):
     for task in exercises():
         (line,) = [line for line in said.splitlines() if f" {task.id} " in line]
         number, id, points, hints, refused, *words = line.split()
-        assert (number, id, points) == (task.number, task.id, str(task.points)) and " ".join(words) == task.asks
+        assert (number, id, points) == (task.number, task.id, str(task.points)) and " ".join(words) == task.prompt
         assert int(refused) >= 3 and int(hints) >= 2
 
 

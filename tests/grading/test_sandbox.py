@@ -16,7 +16,7 @@ import pytest
 from dgm_course.grading import report, worker_package
 from dgm_course.grading.grade import ALWAYS
 from dgm_course.grading.messages import decode, encode
-from dgm_course.grading.pool import ROOTS, Bench, Worker, bare, recipes
+from dgm_course.grading.pool import ROOTS, Worker, Workspace, bare, recipes
 from dgm_course.grading.sandbox import WORDS, Limits
 from dgm_course.grading.worker import FIRST_USER, USERS, Job, _running
 from dgm_course.teach.homework import Observation, exercise, exercises, pack
@@ -35,7 +35,7 @@ def test_the_sieve_lets_no_answer_through():
     assert "def observe" in text and "EXERCISES" not in text and "def judge" not in text and "class Exercise" not in text
     for task in exercises():
         assert task.more not in text and f"def {task.reference.__name__}(" not in text, task.id
-        assert not any(hint in text for hint, _ in task.slips), task.id
+        assert not any(hint in text for hint, _ in task.mistakes), task.id
     assert not any("slips" in name or "messages" in name for name in files)
     assert len(text) < 150_000
 
@@ -54,7 +54,7 @@ def test_the_sieve_follows_names_and_refuses_whole_modules():
 
 def test_the_wire_brings_observations_home():
     values = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(2.5)}
-    seen = (Observation(values, {"a": np.full(3, np.nan)}, manners=("random",)),
+    seen = (Observation(values, {"a": np.full(3, np.nan)}, side_effects=("random",)),
             Observation(trouble="raised", detail="ValueError: ∇"))
     home = decode(encode(pack(seen)))
     assert home.keys() == pack(seen).keys()
@@ -86,7 +86,7 @@ def desk():
     """One worker for all of this file, and what an exercise expects."""
     task = exercise(ID)
     cases = task.inputs(11)
-    bench = Bench([case for other in exercises() for case in other.inputs(1)])
+    bench = Workspace([case for other in exercises() for case in other.inputs(1)])
     worker = Worker(bench)
 
     def run(source, limits=SHORT, before=()):
@@ -224,21 +224,21 @@ tell("fds", lambda: os.listdir("/proc/self/fd"))
 """
         outcome = desk(probe + GOOD)
     assert desk.verdict(outcome).passed
-    told = dict(line.split(" ", 1) for line in outcome.said.splitlines())
-    assert told["environment"] == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'PATH', 'TMPDIR']" and told["home"] == "[]"
-    assert told["root"] != "None" and told["write"] in ("OSError", "PermissionError")
-    assert told["modules"] == "['dgm_course', 'dgm_course.grading', 'dgm_course.teach', 'dgm_course.core.tensors']"
+    message = dict(line.split(" ", 1) for line in outcome.said.splitlines())
+    assert message["environment"] == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'PATH', 'TMPDIR']" and message["home"] == "[]"
+    assert message["root"] != "None" and message["write"] in ("OSError", "PermissionError")
+    assert message["modules"] == "['dgm_course', 'dgm_course.grading', 'dgm_course.teach', 'dgm_course.core.tensors']"
     if "user" in outcome.held:
-        assert int(told["user"]) not in (0, os.getuid())
+        assert int(message["user"]) not in (0, os.getuid())
     if "network" in outcome.held:
-        assert told["net"] == "OSError"
+        assert message["net"] == "OSError"
     if "files" in outcome.held:
-        assert told["course"] == "False" and told["others"] in ("1", "FileNotFoundError")
+        assert message["course"] == "False" and message["others"] in ("1", "FileNotFoundError")
 
 
 def test_without_walls_there_are_still_a_process_and_its_limits(desk):
     """A system that refuses every namespace: marks are the same, what is missing is said, nothing is left behind."""
-    poor = Bench(exercise(ID).inputs(11))
+    poor = Workspace(exercise(ID).inputs(11))
     pen = poor.package / "dgm_course" / "grade" / "pen.py"
     pen.write_text(pen.read_text(encoding="utf-8") + "\n\ndef unshare():\n    return set()\n", encoding="utf-8")
     worker = Worker(poor)

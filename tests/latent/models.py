@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dgm_course.latent import Continuous, Discrete
+from dgm_course.latent import VAEStage, VQStage
 from dgm_course.nets import GridDecoder, GridEncoder
 from dgm_course.vae import VAE, FixedGaussianHead, GaussianHead, StandardNormal
 from dgm_course.vq import VQVAE, Codebook
@@ -25,7 +25,7 @@ def small_vae():
     return VAE(GaussianHead(GridEncoder(4, 4, 1), (2, 4, 4)), decoder, StandardNormal(2, 4, 4), 0.1).double()
 
 
-STAGES = {"continuous": lambda: Continuous(small_vae()), "discrete": lambda: Discrete(small_vqvae())}
+STAGES = {"continuous": lambda: VAEStage(small_vae()), "discrete": lambda: VQStage(small_vqvae())}
 
 
 def state(module):

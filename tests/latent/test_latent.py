@@ -11,13 +11,13 @@ from torch import nn
 
 from dgm_course.core import metrics
 from dgm_course.core.distributions import Mixture
-from dgm_course.latent import Continuous, Discrete, FirstStage, Latent, Rescaled, Rescaling
+from dgm_course.latent import FirstStage, Latent, LatentScaler, ScaledModel, VAEStage, VQStage
 from dgm_course.nets import GridDecoder, GridEncoder, GridField
 from dgm_course.paths import VP, Conical
 from dgm_course.paths.model import PathModel, flow_matching
 from dgm_course.training import Recipe, fit
 from dgm_course.vae import FixedGaussianHead
-from dgm_course.vq import VQVAE, Codebook, Revival, UniformCodes
+from dgm_course.vq import VQVAE, Codebook, DeadCodeReset, UniformCodes
 
 from .models import STAGES, pictures, small_vae, small_vqvae, state, unchanged
 
@@ -34,7 +34,7 @@ def stage(request):
 def test_rescaled_codes_have_mean_0_and_deviation_1_and_come_back(shape):
     sizes = torch.linspace(0.1, 30, shape[1]).view(1, -1, *[1] * (len(shape) - 2))
     codes = 5 + torch.randn(shape, dtype=torch.float64) * sizes
-    scale = Rescaling.of(codes)
+    scale = LatentScaler.of(codes)
     rows = scale(codes).movedim(1, 0).flatten(1)
     torch.testing.assert_close(rows.mean(1), torch.zeros(shape[1], dtype=torch.float64), atol=1e-12, rtol=0)
     torch.testing.assert_close(rows.square().mean(1), torch.ones(shape[1], dtype=torch.float64))
@@ -46,32 +46,32 @@ def test_rescaled_codes_have_mean_0_and_deviation_1_and_come_back(shape):
 
 def test_one_number_for_all_channels_is_what_latent_diffusion_takes():
     codes = 3 + 4 * torch.randn(100, 3, 2, 2, dtype=torch.float64)
-    scale = Rescaling.of(codes, axes=(0, 1, 2, 3))
+    scale = LatentScaler.of(codes, axes=(0, 1, 2, 3))
     assert scale.mean.shape == () and scale.std.shape == ()
     assert float(scale.mean) == pytest.approx(sum(codes.flatten().tolist()) / codes.numel())
     assert float(scale(codes).square().mean()) == pytest.approx(1)
-    each = Rescaling.of(codes, axes=(0,))
+    each = LatentScaler.of(codes, axes=(0,))
     assert each.mean.shape == (3, 2, 2) and float(each(codes)[:, 1, 0, 1].square().mean()) == pytest.approx(1)
 
 
 def test_a_blank_one_changes_nothing_and_takes_up_a_measured_one():
     codes = 2 + 3 * torch.randn(20, 4, 7, 7)
-    blank, scale = Rescaling.blank(4), Rescaling.of(codes)
+    blank, scale = LatentScaler.blank(4), LatentScaler.of(codes)
     assert torch.equal(blank(codes), codes) and torch.equal(blank.inverse(codes), codes)
     blank.load_state_dict(scale.state_dict())
     assert torch.equal(blank(codes), scale(codes))
 
 
 @pytest.mark.parametrize("wrong, words", [
-    (lambda: Rescaling(0.0, 0.0), "every std above 0"),
-    (lambda: Rescaling(torch.zeros(3), torch.ones(2)), "expected one shape"),
-    (lambda: Rescaling(float("nan"), 1.0), "finite"),
-    (lambda: Rescaling.of(torch.ones(4, 2)), "2 of 2 channels never vary"),
-    (lambda: Rescaling.of(torch.randn(1, 3)), "at least 2 numbers"),
-    (lambda: Rescaling.of(torch.randn(4, 3), axes=(1,)), "expected the batch"),
-    (lambda: Rescaling.of(torch.ones(4, 3).long()), "floating point"),
-    (lambda: Rescaling.blank(3)(torch.randn(2, 4, 7, 7)), "this rescaling has one mean"),
-    (lambda: Rescaling.blank(4)(torch.full((2, 4, 7, 7), torch.nan)), "NaN"),
+    (lambda: LatentScaler(0.0, 0.0), "every std above 0"),
+    (lambda: LatentScaler(torch.zeros(3), torch.ones(2)), "expected one shape"),
+    (lambda: LatentScaler(float("nan"), 1.0), "finite"),
+    (lambda: LatentScaler.of(torch.ones(4, 2)), "2 of 2 channels never vary"),
+    (lambda: LatentScaler.of(torch.randn(1, 3)), "at least 2 numbers"),
+    (lambda: LatentScaler.of(torch.randn(4, 3), axes=(1,)), "expected the batch"),
+    (lambda: LatentScaler.of(torch.ones(4, 3).long()), "floating point"),
+    (lambda: LatentScaler.blank(3)(torch.randn(2, 4, 7, 7)), "this rescaling has one mean"),
+    (lambda: LatentScaler.blank(4)(torch.full((2, 4, 7, 7), torch.nan)), "NaN"),
 ])
 def test_wrong_codes_are_told_in_a_sentence(wrong, words):
     with pytest.raises((ValueError, TypeError), match=words):
@@ -101,9 +101,9 @@ def test_a_perfect_generator_of_codes_gives_exactly_the_distribution_of_data(pat
     means, std = torch.tensor([[30.0, 1], [36, 1.5], [30, 3]]).double(), 0.3
     world, stage = Mixture(torch.ones(3), means, std), Plane()
     data = stage.decode(world.sample(4000))
-    scale = Rescaling.of(stage.encode(data))
+    scale = LatentScaler.of(stage.encode(data))
     unit = Mixture(torch.ones(3), (means - scale.mean) / scale.std, (std / scale.std).expand(3, 2))
-    drawn = Latent(stage, Rescaled(path.exact(unit), scale)).sample(4000, 100)
+    drawn = Latent(stage, ScaledModel(path.exact(unit), scale)).sample(4000, 100)
     assert drawn.shape == (4000, 4)
     torch.testing.assert_close(drawn @ stage.a @ stage.a.T, drawn)  # on the plane
     error = data.std(0) * (2 / 4000) ** 0.5
@@ -117,15 +117,15 @@ def test_a_perfect_generator_of_codes_gives_exactly_the_distribution_of_data(pat
 
 def test_the_loss_is_the_generators_on_rescaled_codes(stage):
     x = pictures(8)
-    if isinstance(stage, Discrete):
+    if isinstance(stage, VQStage):
         generator = TinyPrior()
         system = Latent(stage, generator)
         wanted = -generator.log_prob(stage.encode(x)).mean()
         torch.testing.assert_close(system.loss(x), wanted)
     else:
         inner = flow_matching(GridField((2, 4, 4), 8, 1, classes=3), (2, 4, 4)).double().eval()
-        scale = Rescaling.of(stage.encode(x).detach())
-        system, y = Latent(stage, Rescaled(inner, scale)).eval(), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+        scale = LatentScaler.of(stage.encode(x).detach())
+        system, y = Latent(stage, ScaledModel(inner, scale)).eval(), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
         torch.manual_seed(1)
         found = system.loss(x, None, y)
         torch.manual_seed(1)
@@ -156,12 +156,12 @@ class TinyPrior(nn.Module):
 
 def test_the_first_stage_gets_no_gradient_and_does_not_change_while_the_generator_learns(stage):
     x = pictures(32)
-    if isinstance(stage, Discrete):
-        stage.model.codebook.revival = Revival()
+    if isinstance(stage, VQStage):
+        stage.model.codebook.revival = DeadCodeReset()
         system, batch = Latent(stage, TinyPrior()), x
     else:
         inner = flow_matching(GridField((2, 4, 4), 8, 1), (2, 4, 4)).double()
-        system, batch = Latent(stage, Rescaled(inner, Rescaling.of(stage.encode(x).detach()))), x
+        system, batch = Latent(stage, ScaledModel(inner, LatentScaler.of(stage.encode(x).detach()))), x
     before, own = state(system.stage), state(system.generator)
     history = fit(system, batch, Recipe(20, 16, 1e-2))
     assert history.finished and unchanged(system.stage, before) and not unchanged(system.generator, own)
@@ -179,19 +179,19 @@ def test_the_first_stage_of_the_caller_stays_trainable(stage):
 
 
 def test_samples_are_decoded_samples_of_codes_and_a_class_goes_through():
-    vae, asked = Continuous(small_vae()), torch.tensor([0, 1, 2])
+    vae, asked = VAEStage(small_vae()), torch.tensor([0, 1, 2])
     net = GridField((2, 4, 4), 8, 1, classes=3)
     for p in net.parameters():  # the zero layers of a fresh network would hide the class
         nn.init.normal_(p, std=0.3)
     inner = PathModel(net.double(), Conical(), (2, 4, 4)).eval()
-    scale = Rescaling(torch.tensor([1.0, -2]).double().view(2, 1, 1), torch.tensor([3.0, 0.5]).double().view(2, 1, 1))
-    system, x0 = Latent(vae, Rescaled(inner, scale)).eval(), torch.randn(3, 2, 4, 4, dtype=torch.float64)
-    found = system.given(asked, 2.0).sample(x0, 4)
-    codes = inner.given(asked, 2.0).sample(x0, 4)
+    scale = LatentScaler(torch.tensor([1.0, -2]).double().view(2, 1, 1), torch.tensor([3.0, 0.5]).double().view(2, 1, 1))
+    system, x0 = Latent(vae, ScaledModel(inner, scale)).eval(), torch.randn(3, 2, 4, 4, dtype=torch.float64)
+    found = system.with_label(asked, 2.0).sample(x0, 4)
+    codes = inner.with_label(asked, 2.0).sample(x0, 4)
     wanted = vae.model.decode(scale.mean + scale.std * codes).mean
     torch.testing.assert_close(found, wanted)
     assert not torch.allclose(system.sample(x0, 4), found)  # and the original was left alone
-    way = system.given(asked, 2.0).trajectory(x0, 4)
+    way = system.with_label(asked, 2.0).trajectory(x0, 4)
     assert way.shape == (5, 3, 1, 8, 8)
     torch.testing.assert_close(way[-1], found)
     torch.testing.assert_close(way[0], vae.decode(scale.inverse(x0)))
@@ -199,7 +199,7 @@ def test_samples_are_decoded_samples_of_codes_and_a_class_goes_through():
 
 def test_a_generator_of_whole_numbers_needs_no_rescaling():
     model, prior = small_vqvae(), TinyPrior()
-    system = Latent(Discrete(model), prior)
+    system = Latent(VQStage(model), prior)
     torch.manual_seed(3)
     found = system.sample(4)
     torch.manual_seed(3)
@@ -208,12 +208,12 @@ def test_a_generator_of_whole_numbers_needs_no_rescaling():
 
 @pytest.mark.parametrize("wrong, words", [
     (lambda: Latent(nn.Linear(2, 2), TinyPrior()), "Linear has no encode, no decode: expected a first stage"),
-    (lambda: Latent(Continuous(small_vae()), nn.Linear(2, 2)), "Linear has no sample: expected a generator"),
-    (lambda: Continuous(small_vqvae()), "VQVAE has no kl, no kl_weight: Continuous expects a VAE"),
-    (lambda: Discrete(small_vae()), "VAE has no quantize, no commitment: Discrete expects a VQ-VAE"),
-    (lambda: Latent(Discrete(small_vqvae()), TinyPrior()).loss(pictures(0)), "empty batch"),
-    (lambda: Continuous(small_vae()).decode(torch.ones(2, 2, 4, 4).long()), "floating point"),
-    (lambda: Continuous(small_vae()).rebuild(torch.randn(2, 1, 9, 9).double()), "expects"),
+    (lambda: Latent(VAEStage(small_vae()), nn.Linear(2, 2)), "Linear has no sample: expected a generator"),
+    (lambda: VAEStage(small_vqvae()), "VQVAE has no kl, no kl_weight: VAEStage expects a VAE"),
+    (lambda: VQStage(small_vae()), "VAE has no quantize, no commitment: VQStage expects a VQ-VAE"),
+    (lambda: Latent(VQStage(small_vqvae()), TinyPrior()).loss(pictures(0)), "empty batch"),
+    (lambda: VAEStage(small_vae()).decode(torch.ones(2, 2, 4, 4).long()), "floating point"),
+    (lambda: VAEStage(small_vae()).rebuild(torch.randn(2, 1, 9, 9).double()), "expects"),
 ])
 def test_parts_that_do_not_fit_are_told_in_a_sentence(wrong, words):
     with pytest.raises((ValueError, TypeError), match=words):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dgm_course import vq
-from dgm_course.latent import Scales, Smooth, centres, grow, same_or_coarser, shrink
+from dgm_course.latent import MultiScaleQuantizer, Smooth, average_pool, block_causal_mask, centres, grow
 from dgm_course.nets import GridDecoder, GridEncoder
 from dgm_course.training import Recipe, fit
 from dgm_course.vae import FixedGaussianHead
@@ -23,8 +23,8 @@ def book(size: int = 6, dim: int = 3, **rules) -> vq.Codebook:
     return vq.Codebook(normal(size, dim), **rules)
 
 
-def scales(sides=(1, 2, 4), smooth: bool = False, **more) -> Scales:
-    made = Scales(book(), sides, [Smooth(3) for _ in sides] if smooth else None, **more).double()
+def scales(sides=(1, 2, 4), smooth: bool = False, **more) -> MultiScaleQuantizer:
+    made = MultiScaleQuantizer(book(), sides, [Smooth(3) for _ in sides] if smooth else None, **more).double()
     with torch.no_grad():
         for p in made.smooth.parameters():
             p.add_(0.2 * torch.randn_like(p))
@@ -38,7 +38,7 @@ def test_shrinking_takes_means_over_areas(side):
     z = normal(2, 3, 7, 7)
     for r, c in itertools.product(range(side), repeat=2):
         rows, columns = (slice(i * 7 // side, -(-(i + 1) * 7 // side)) for i in (r, c))
-        torch.testing.assert_close(shrink(z, side)[:, :, r, c], z[:, :, rows, columns].mean((2, 3)))
+        torch.testing.assert_close(average_pool(z, side)[:, :, r, c], z[:, :, rows, columns].mean((2, 3)))
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4])
@@ -62,7 +62,7 @@ def _between(i: int, side: int) -> tuple[int, int, float]:
 
 def test_the_finest_grid_is_neither_shrunk_nor_grown():
     z = normal(2, 3, 5, 5)
-    torch.testing.assert_close(shrink(z, 5), z)
+    torch.testing.assert_close(average_pool(z, 5), z)
     torch.testing.assert_close(grow(z, 5), z)
 
 
@@ -73,7 +73,7 @@ def test_codes_are_those_of_the_slide_round_by_round(smooth):
     made, z = scales(smooth=smooth), normal(2, 3, 4, 4)
     total, found = torch.zeros_like(z), []
     for k, side in enumerate((1, 2, 4)):
-        rest = shrink(z - total, side)
+        rest = average_pool(z - total, side)
         codes = torch.zeros(2, side, side).long()
         for b, r, c in itertools.product(range(2), range(side), range(side)):
             away = [math.dist(rest[b, :, r, c].tolist(), e.tolist()) for e in made.vectors]
@@ -89,7 +89,7 @@ def test_codes_are_those_of_the_slide_round_by_round(smooth):
 def test_the_sum_of_all_scales_is_what_the_decoder_gets(smooth):
     made, z = scales(smooth=smooth), normal(3, 3, 4, 4)
     codes = made.codes(z)
-    parts = [made.raised(part, k) for k, part in enumerate(made.split(codes))]
+    parts = [made.upsampled(part, k) for k, part in enumerate(made.split(codes))]
     torch.testing.assert_close(made(z).z_q, sum(parts))
     for k, partial in enumerate(made.partial(codes), 1):
         torch.testing.assert_close(partial, sum(parts[:k]))
@@ -98,7 +98,7 @@ def test_the_sum_of_all_scales_is_what_the_decoder_gets(smooth):
 
 def test_one_scale_without_smoothing_is_an_ordinary_codebook():
     plain, z = book(), normal(4, 3, 5, 5)
-    made = Scales(plain, (5,)).eval()
+    made = MultiScaleQuantizer(plain, (5,)).eval()
     assert torch.equal(made.codes(z).view(4, 5, 5), plain.codes(z))
     torch.testing.assert_close(made(z).z_q, plain.lookup(plain.codes(z)))
     torch.testing.assert_close(made(z).commitment, plain.eval()(z).commitment)
@@ -126,7 +126,7 @@ def test_each_cost_is_a_mean_over_the_rounds_and_moves_its_own_side():
 
 
 def test_the_codebook_learns_from_all_rounds_at_once():
-    made = Scales(book(rule=vq.MovingAverage(0.0)), (1, 2, 4)).train()
+    made = MultiScaleQuantizer(book(rule=vq.EMAUpdate(0.0)), (1, 2, 4)).train()
     z, before = normal(5, 3, 4, 4), made.vectors.clone()
     rounds = list(made.eval().rounds(z))
     rows = torch.cat([each.rest.movedim(1, -1).reshape(-1, 3) for each in rounds])
@@ -138,7 +138,7 @@ def test_the_codebook_learns_from_all_rounds_at_once():
 
 
 def test_a_share_of_the_training_samples_is_cut_short_and_no_other():
-    made, z = scales(hide=0.5), normal(400, 3, 4, 4)
+    made, z = scales(drop_prob=0.5), normal(400, 3, 4, 4)
     torch.testing.assert_close(made(z).z_q, made.lookup(made.codes(z)))  # not in use
     codes, sums = made.codes(z), torch.stack(made.partial(made.codes(z)))
     given = made.train()(z).z_q.detach()
@@ -151,7 +151,7 @@ def test_a_share_of_the_training_samples_is_cut_short_and_no_other():
 def test_trained_vectors_leave_less_and_less_to_tell():
     """Vectors placed by moving averages: every round makes the sum better, on samples that were not trained on."""
     torch.manual_seed(0)
-    made = Scales(vq.Codebook(0.3 * normal(24, 2), vq.MovingAverage(0.9), vq.Revival()), (1, 2, 4)).double()
+    made = MultiScaleQuantizer(vq.Codebook(0.3 * normal(24, 2), vq.EMAUpdate(0.9), vq.DeadCodeReset()), (1, 2, 4)).double()
     wave = torch.linspace(0, 3, 4).double()
     field = lambda n: torch.stack([normal(n, 1, 1) + torch.sin(wave + normal(n, 1, 1)).expand(n, 4, 4),
                                    (normal(n, 1, 1) * torch.cos(wave + normal(n, 1, 1))).expand(n, 4, 4)], 1)
@@ -166,8 +166,8 @@ def test_it_stands_where_a_codebook_stands():
     """A VQ-VAE with it inside: codes, decodings, its bound with L log K, and a loss that falls."""
     torch.manual_seed(1)
     head = FixedGaussianHead(GridDecoder(4, 8, 1), (1, 8, 8), 0.5**0.5)
-    inside = Scales(vq.Codebook(0.5 * torch.randn(16, 4), vq.MovingAverage(0.9), vq.Revival()), (1, 2, 4),
-                    [Smooth(4) for _ in range(3)], hide=0.2)
+    inside = MultiScaleQuantizer(vq.Codebook(0.5 * torch.randn(16, 4), vq.EMAUpdate(0.9), vq.DeadCodeReset()), (1, 2, 4),
+                    [Smooth(4) for _ in range(3)], drop_prob=0.2)
     model, x = vq.VQVAE(GridEncoder(4, 8, 1), head, inside), torch.randn(64, 1, 8, 8).cumsum(2).cumsum(3) / 8
     history = fit(model, x, Recipe(120, 32, 5e-3))
     assert history.smooth(20)[-1] < history.smooth(20)[20] - 3
@@ -187,7 +187,7 @@ def test_middles_of_cells_lie_where_they_lie_in_the_picture():
 
 
 def test_the_mask_is_a_staircase_of_blocks():
-    allowed, scale = same_or_coarser((1, 2, 3)), [0] + [1] * 4 + [2] * 9
+    allowed, scale = block_causal_mask((1, 2, 3)), [0] + [1] * 4 + [2] * 9
     for i, j in itertools.product(range(14), repeat=2):
         assert bool(allowed[i, j]) == (scale[j] <= scale[i])
 
@@ -197,8 +197,8 @@ def test_the_mask_is_a_staircase_of_blocks():
 @pytest.mark.parametrize("wrong, said", [
     (lambda: scales((2, 2)), r"sides are \(2, 2\): expected rising"),
     (lambda: scales(()), "sides are"),
-    (lambda: Scales(book(), (1, 2), [nn.Identity()]), "smooth holds 1 modules for 2 scales"),
-    (lambda: scales(hide=1.0), "hide is 1.0: expected a share"),
+    (lambda: MultiScaleQuantizer(book(), (1, 2), [nn.Identity()]), "smooth holds 1 modules for 2 scales"),
+    (lambda: scales(drop_prob=1.0), "hide is 1.0: expected a share"),
     (lambda: scales().codes(normal(2, 3, 5, 5)), r"z has shape \(2, 3, 5, 5\): expected \(B, 3, 4, 4\)"),
     (lambda: scales()(normal(0, 3, 4, 4)), "empty batch"),
     (lambda: scales().lookup(torch.zeros(2, 20).long()), r"codes have shape \(2, 20\).*expected whole numbers "

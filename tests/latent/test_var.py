@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dgm_course import vq
-from dgm_course.autoregressive import LlamaGen, guided, recomputed
-from dgm_course.latent import VAR, Scales, Smooth, centres, shrink
+from dgm_course.autoregressive import LlamaGen, guided, uncached
+from dgm_course.latent import VAR, MultiScaleQuantizer, Smooth, average_pool, centres
 from dgm_course.nets import Llama, grid_positions
 from dgm_course.training import Recipe, fit
 
@@ -23,7 +23,7 @@ def stirred(model: torch.nn.Module, amount: float = 0.4) -> torch.nn.Module:
 
 def var(sides=(1, 2), size: int = 3, classes: int = 2, smooth: bool = True, **more) -> VAR:
     book = vq.Codebook(torch.randn(size, 2, generator=torch.Generator().manual_seed(9)))
-    made = Scales(book, sides, [Smooth(2) for _ in sides] if smooth else None)
+    made = MultiScaleQuantizer(book, sides, [Smooth(2) for _ in sides] if smooth else None)
     return stirred(VAR(made, Llama(centres(sides), 8, 2, 2), classes, **more))
 
 
@@ -47,7 +47,7 @@ def agree(drawn: torch.Tensor, log_prob: torch.Tensor, codes: torch.Tensor, size
 
 
 def test_the_tokeniser_of_the_caller_stays_trainable():
-    scales = Scales(vq.Codebook(torch.randn(3, 2)), (1, 2), [Smooth(2), Smooth(2)])
+    scales = MultiScaleQuantizer(vq.Codebook(torch.randn(3, 2)), (1, 2), [Smooth(2), Smooth(2)])
     model = VAR(scales, Llama(centres((1, 2)), 8, 2, 2))
     assert all(p.requires_grad for p in scales.parameters())
     assert not any(p.requires_grad for p in model.scales.parameters())
@@ -78,11 +78,11 @@ def test_log_prob_is_the_chain_rule_scale_by_scale():
 
 def test_the_input_of_a_scale_is_the_shrunk_sum_of_the_coarser_ones():
     model, codes = var((1, 2, 3)), torch.randint(3, (2, 14))
-    total = sum(model.scales.raised(part, k) for k, part in enumerate(model.scales.split(codes)[:2]))
-    rows = shrink(total, 3).flatten(2).transpose(1, 2)
-    by_hand = rows @ model.enter.weight.T + model.enter.bias + model.level[2]
+    total = sum(model.scales.upsampled(part, k) for k, part in enumerate(model.scales.split(codes)[:2]))
+    rows = average_pool(total, 3).flatten(2).transpose(1, 2)
+    by_hand = rows @ model.in_proj.weight.T + model.in_proj.bias + model.level[2]
     torch.testing.assert_close(model.seen(total, 2), by_hand)
-    torch.testing.assert_close(model.start(torch.tensor([1]))[0, 0], model.told[1] + model.level[0])
+    torch.testing.assert_close(model.start(torch.tensor([1]))[0, 0], model.label_embedding[1] + model.level[0])
 
 
 def test_a_code_changes_the_logits_of_finer_scales_and_of_no_other():
@@ -107,8 +107,8 @@ def test_the_class_reaches_every_logit_by_the_start_token():
 def test_samples_occur_as_often_as_their_probability_says(guidance):
     """Guided ones, too: their distribution written out scale by scale."""
     model, codes, n = var(), every(3, 5), 20_000
-    told, free = model(codes, 1), model(codes)
-    mixed = (free + guidance * (told - free)).log_softmax(-1).gather(-1, codes[..., None]).sum((1, 2))
+    conditional_logits, free = model(codes, 1), model(codes)
+    mixed = (free + guidance * (conditional_logits - free)).log_softmax(-1).gather(-1, codes[..., None]).sum((1, 2))
     assert agree(model.sample(n, 1, guidance, generator=seeded()), mixed, codes, 3)
     if guidance == 1:
         torch.testing.assert_close(mixed, model.log_prob(codes, 1))
@@ -133,7 +133,7 @@ def test_the_logits_of_the_sampler_are_those_of_the_masked_pass(y):
 
 def test_a_sample_costs_one_pass_a_scale():
     model, calls = var((1, 2, 3)), []
-    model.net.extend, usual = (lambda *args: calls.append(args[0].shape) or usual(*args)), model.net.extend
+    model.net.step, usual = (lambda *args: calls.append(args[0].shape) or usual(*args)), model.net.step
     model.sample(5, 1)
     model.sample(5, 1, 2.0)
     assert calls == [(n, side**2, 8) for n in (5, 10) for side in (1, 2, 3)]
@@ -167,17 +167,17 @@ def test_llamagen_sums_to_one_with_a_class_and_without(y):
 @pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
 def test_guided_samples_follow_the_mixed_logits(weight):
     model, x = gen(), every(3, 4).view(-1, 2, 2)
-    told, free = model(x, 1), model(x)
-    mixed = (free + weight * (told - free)).log_softmax(-1).gather(-1, x[..., None]).flatten(1).sum(1)
-    assert agree(model.sample(20_000, 1, generator=seeded(), stream=guided(weight)), mixed, x.flatten(1), 3)
+    conditional_logits, free = model(x, 1), model(x)
+    mixed = (free + weight * (conditional_logits - free)).log_softmax(-1).gather(-1, x[..., None]).flatten(1).sum(1)
+    assert agree(model.sample(20_000, 1, generator=seeded(), iter_logits=guided(weight)), mixed, x.flatten(1), 3)
 
 
 def test_llamagen_cached_and_recomputed_draw_the_same():
     model = gen(5, (3, 4))
     for y in (None, 1, torch.tensor([0, 1, 0])):
-        kept, plain = (model.sample(3, y, generator=seeded(), stream=stream) for stream in (None, recomputed))
+        kept, plain = (model.sample(3, y, generator=seeded(), iter_logits=stream) for stream in (None, uncached))
         assert torch.equal(kept, plain)
-    assert torch.equal(model.sample(3, 1, generator=seeded(), stream=guided(1.0)), model.sample(3, 1, generator=seeded()))
+    assert torch.equal(model.sample(3, 1, generator=seeded(), iter_logits=guided(1.0)), model.sample(3, 1, generator=seeded()))
 
 
 def test_llamagen_keeps_labels_back_in_training_alone():
@@ -208,7 +208,7 @@ CODES = torch.zeros(2, 5).long()
     (lambda: var().sample(2, temperature=0.0), "temperature 0.0: expected 0 or more, and a finite number above 0"),
     (lambda: LlamaGen(3, (2, 2), Llama(torch.arange(5), 8, 1, 2)), r"the net has 5 places and event \(2, 2\) has 4"),
     (lambda: gen(drop=-0.1), "drop is -0.1: expected a share"),
-    (lambda: gen(classes=0).sample(2, stream=guided(2.0)), "guidance needs a model that is told classes"),
+    (lambda: gen(classes=0).sample(2, iter_logits=guided(2.0)), "guidance needs a model that is told classes"),
     (lambda: gen().log_prob(torch.zeros(2, 2, 2).long(), 5), "y runs from 5 to 5: expected class numbers 0 to 1"),
 ])
 def test_wrong_input_is_a_sentence(wrong, said):

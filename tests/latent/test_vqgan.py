@@ -11,11 +11,11 @@ from torch import nn
 from dgm_course import gan
 from dgm_course.latent import (
     Adversarial,
-    Continuous,
-    Discrete,
     Latent,
-    Rescaled,
-    Rescaling,
+    LatentScaler,
+    ScaledModel,
+    VAEStage,
+    VQStage,
     adaptive_weight,
     laplacian,
     sharpness,
@@ -25,7 +25,7 @@ from dgm_course.nets import GridDecoder, GridEncoder, GridField, PatchCritic
 from dgm_course.paths.model import flow_matching
 from dgm_course.training import Recipe, fit
 from dgm_course.vae import FixedGaussianHead
-from dgm_course.vq import VQVAE, ByGradient, Codebook, MovingAverage
+from dgm_course.vq import VQVAE, Codebook, EMAUpdate, GradientUpdate
 
 from .models import STAGES, pictures, small_vae, small_vqvae, state, unchanged
 
@@ -77,7 +77,7 @@ def test_losses_that_do_not_meet_the_last_layer_are_told(change, words):
 
 
 def game(stage, **options):
-    return Adversarial(stage, PatchCritic(4).double(), gan.hinge().plus(gan.R1(0.01)), **options)
+    return Adversarial(stage, PatchCritic(4).double(), gan.hinge().with_penalty(gan.R1(0.01)), **options)
 
 
 def test_the_last_layer_is_the_one_that_draws_the_pixels(stage):
@@ -93,15 +93,15 @@ def test_the_two_losses_are_those_of_the_slide_written_out(stage):
     fake = -adv.critic(again).mean()
     a, b = (torch.autograd.grad(loss, stage.last, retain_graph=True)[0].norm() for loss in (own, fake))
     torch.testing.assert_close(found, own + 0.7 * (a / (b + 1e-6)) * fake)
-    real, fake = adv.critic(x), adv.critic(stage.again(x))
+    real, fake = adv.critic(x), adv.critic(stage.reconstruct(x))
     hinge = (1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean()
-    torch.testing.assert_close(adv.critic_loss(x), hinge + gan.R1(0.01)(adv.critic, x, stage.again(x)))
+    torch.testing.assert_close(adv.critic_loss(x), hinge + gan.R1(0.01)(adv.critic, x, stage.reconstruct(x)))
 
 
 def test_own_losses_are_those_of_the_models_that_were_passed_in():
     x, vae, model = pictures(), small_vae().eval(), small_vqvae().eval()
-    torch.testing.assert_close(Discrete(model).loss(x), model.loss(x))
-    for own in (vae, Continuous(vae)):
+    torch.testing.assert_close(VQStage(model).loss(x), model.loss(x))
+    for own in (vae, VAEStage(vae)):
         torch.manual_seed(2)
         value = own.loss(x)
         torch.manual_seed(2)
@@ -119,29 +119,29 @@ def test_each_side_moves_its_own_weights_and_no_others(stage):
 
 
 def test_the_critic_waits_for_its_start_and_does_not_move_before():
-    adv = game(Discrete(small_vqvae()), start=6)
+    adv = game(VQStage(small_vqvae()), start=6)
     x, before = pictures(32), state(adv.critic)
     fit(adv, x, Recipe(6, 16, 1e-2))
     assert unchanged(adv.critic, before) and int(adv.turn) == 6
     fit(adv, x, Recipe(3, 16, 1e-2))
-    assert not unchanged(adv.critic, before) and adv.begun
+    assert not unchanged(adv.critic, before) and adv.critic_active
 
 
 def test_a_microbatch_is_not_a_step():
     """A batch in four pieces counts once, and before its start the game is the first stage's loss alone."""
-    adv, x = game(Discrete(small_vqvae()), start=2).train(), pictures(32)
+    adv, x = game(VQStage(small_vqvae()), start=2).train(), pictures(32)
     for piece in x.split(8):
         adv.stage_loss(piece)
-    assert int(adv.turn) == 0 and not adv.begun
+    assert int(adv.turn) == 0 and not adv.critic_active
     torch.testing.assert_close(adv.eval().stage_loss(x), adv.stage.loss(x))
     adv.after_step()
-    assert int(adv.turn) == 1 and not adv.begun
+    assert int(adv.turn) == 1 and not adv.critic_active
     adv.after_step()
-    assert int(adv.turn) == 2 and adv.begun
+    assert int(adv.turn) == 2 and adv.critic_active
 
 
 def test_the_codebook_learns_from_the_autoencoders_turn_alone():
-    adv = game(Discrete(small_vqvae(MovingAverage(0.9)))).train()
+    adv = game(VQStage(small_vqvae(EMAUpdate(0.9)))).train()
     x, before = pictures(32), adv.stage.model.codebook.vectors.clone()
     adv.critic_loss(x)
     assert torch.equal(adv.stage.model.codebook.vectors, before)
@@ -150,7 +150,7 @@ def test_the_codebook_learns_from_the_autoencoders_turn_alone():
 
 
 def test_without_strength_it_is_the_plain_autoencoder_step_by_step():
-    plain, other = small_vqvae(ByGradient()), small_vqvae(ByGradient())
+    plain, other = small_vqvae(GradientUpdate()), small_vqvae(GradientUpdate())
     other.load_state_dict(plain.state_dict())
     x, recipe = pictures(32), Recipe(5, 16, 1e-2)
     fit(plain, x, recipe)
@@ -168,21 +168,21 @@ def test_a_game_sharpens_what_squared_error_blurs():
     def trained(strength):
         torch.manual_seed(0)
         decoder = FixedGaussianHead(GridDecoder(2, 8, 2), (1, 8, 8), 0.5**0.5)
-        model = VQVAE(GridEncoder(2, 8, 2), decoder, Codebook(torch.tensor([[0.0, 0], [9, 9]]), MovingAverage()))  # one code
-        fit(vqgan(model, PatchCritic(8), gan.hinge().plus(gan.R1(0.01)), strength), bars(512), Recipe(250, 32, 3e-3))
+        model = VQVAE(GridEncoder(2, 8, 2), decoder, Codebook(torch.tensor([[0.0, 0], [9, 9]]), EMAUpdate()))  # one code
+        fit(vqgan(model, PatchCritic(8), gan.hinge().with_penalty(gan.R1(0.01)), strength), bars(512), Recipe(250, 32, 3e-3))
         x = bars(100)
-        return sharpness(Discrete(model).again(x), x)
+        return sharpness(VQStage(model).reconstruct(x), x)
 
     blurred, sharp = trained(0.0), trained(1.0)
     assert blurred < 0.35 and sharp > blurred + 0.15
 
 
 @pytest.mark.parametrize("wrong, words", [
-    (lambda: game(Discrete(small_vqvae()), strength=-1), "strength is -1"),
-    (lambda: game(Discrete(small_vqvae()), start=-1), "start -1"),
-    (lambda: game(Discrete(small_vqvae())).stage_loss(pictures(0)), "empty batch"),
-    (lambda: game(Discrete(small_vqvae())).stage_loss(pictures() * torch.nan), "NaN"),
-    (lambda: Adversarial(Discrete(small_vqvae()), OneNumber(), gan.hinge()).critic_loss(pictures()), "one number a patch"),
+    (lambda: game(VQStage(small_vqvae()), strength=-1), "strength is -1"),
+    (lambda: game(VQStage(small_vqvae()), start=-1), "start -1"),
+    (lambda: game(VQStage(small_vqvae())).stage_loss(pictures(0)), "empty batch"),
+    (lambda: game(VQStage(small_vqvae())).stage_loss(pictures() * torch.nan), "NaN"),
+    (lambda: Adversarial(VQStage(small_vqvae()), OneNumber(), gan.hinge()).critic_loss(pictures()), "one number a patch"),
 ])
 def test_games_that_cannot_be_played_are_told_in_a_sentence(wrong, words):
     with pytest.raises((ValueError, TypeError), match=words):
@@ -219,5 +219,5 @@ def test_everything_says_what_it_is(stage):
     adv = game(stage, start=3)
     assert "hinge" in repr(adv) and "after 3 steps" in repr(adv) and "first stage" in repr(stage)
     flow = flow_matching(GridField((2, 4, 4), 8, 1), (2, 4, 4))
-    system = Latent(Continuous(small_vae()), Rescaled(flow, Rescaling.blank(2)))
+    system = Latent(VAEStage(small_vae()), ScaledModel(flow, LatentScaler.blank(2)))
     assert "conical path" in repr(system) and "VAE" in repr(system) and "std" in repr(system)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dgm_course import data, nets
-from dgm_course.gan import GAN, R1, Affine, invert, non_saturating
+from dgm_course.gan import GAN, R1, AffineGenerator, invert, non_saturating
 from dgm_course.training import Recipe, fit
 
 
@@ -30,18 +30,18 @@ def test_packs_are_neighbours_and_a_gan_of_packs_trains():
     class Look(nn.Module):
         def __init__(self):
             super().__init__()
-            self.net = nets.Critic(4, 8, 1)
+            self.net = nets.MLPDiscriminator(4, 8, 1)
 
         def forward(self, x):
             seen.append(x.detach())
             return self.net(x)
 
-    gan = GAN(nets.Sculptor(2, 2, 8, 1), nets.Packed(Look(), 2))
+    gan = GAN(nets.MLPGenerator(2, 2, 8, 1), nets.PacDiscriminator(Look(), 2))
     x = torch.arange(12.0).view(6, 2)
     assert gan.scores(x).shape == (3,)
     assert torch.equal(seen[-1], x.view(3, 4))
     assert fit(gan, data.moons(), Recipe(2, 6)).finished
-    images = nets.Packed(nets.DCCritic(8, inputs=2), 2)
+    images = nets.PacDiscriminator(nets.DCCritic(8, inputs=2), 2)
     assert images(torch.randn(4, 1, 28, 28)).shape == (2,) and "2 samples a pack" in repr(images)
     with pytest.raises(ValueError, match="5 samples: expected a multiple of 2"):
         images(torch.randn(5, 1, 28, 28))
@@ -50,10 +50,10 @@ def test_packs_are_neighbours_and_a_gan_of_packs_trains():
 def test_picture_generators_answer_in_range_and_are_trained_by_both_sides():
     for make in (lambda: nets.DCGenerator(4, 8), lambda: nets.StyleGenerator(4, 8, 4)):
         torch.manual_seed(0)
-        gan = GAN(make(), nets.DCCritic(8), non_saturating().plus(R1(0.1)))
+        gan = GAN(make(), nets.DCCritic(8), non_saturating().with_penalty(R1(0.1)))
         x = gan.sample(3)
         assert x.shape == (3, 1, 28, 28) and x.abs().max() <= 1
-        for player in gan.players().values():
+        for player in gan.objectives().values():
             player.loss(torch.randn(4, 1, 28, 28)).backward()
         silent = [name for name, p in gan.named_parameters() if p.grad is None]
         assert not silent and "1x28x28" in repr(gan.generator)
@@ -66,9 +66,9 @@ def test_a_style_generator_mixes_layers_and_its_noise_is_its_own():
         nn.init.normal_(layer.strength, std=0.3)
     a, b = g.mapping(torch.randn(2, 4)), g.mapping(torch.randn(2, 4))
     noises = g.noises(2)
-    assert torch.equal(g.synthesis(g.mix(a, b, 5), noises), g.synthesis(a, noises))
-    assert torch.equal(g.synthesis(g.mix(a, b, 0), noises), g.synthesis(b, noises))
-    mixed = g.mix(a, b, torch.tensor([2, 4]))
+    assert torch.equal(g.synthesis(g.mix_styles(a, b, 5), noises), g.synthesis(a, noises))
+    assert torch.equal(g.synthesis(g.mix_styles(a, b, 0), noises), g.synthesis(b, noises))
+    mixed = g.mix_styles(a, b, torch.tensor([2, 4]))
     assert torch.equal(mixed[0, 1], a[0]) and torch.equal(mixed[0, 2], b[0]) and torch.equal(mixed[1, 3], a[1])
     again = g.synthesis(a, g.noises(2, torch.Generator().manual_seed(1)))
     assert torch.equal(again, g.synthesis(a, g.noises(2, torch.Generator().manual_seed(1))))
@@ -84,7 +84,7 @@ def test_a_choice_is_one_of_equally_likely_starting_points_and_the_rest_is_noise
             return z
 
     z = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    seen = nets.Choice(Look(), 3, strength=4.0)(z)
+    seen = nets.MixtureLatent(Look(), 3, strength=4.0)(z)
     assert torch.equal(seen[:, 3:], z[:, 3:]) and torch.equal(seen[:, :3].sum(1), torch.full((20_000,), 4.0).double())
     shares = (seen[:, :3] == 4.0).double().mean(0)
     assert (shares - 1 / 3).abs().max() < 5 * math.sqrt(2 / 9 / 20_000)  # as by a fair die of three sides
@@ -94,16 +94,16 @@ def test_a_choice_is_one_of_equally_likely_starting_points_and_the_rest_is_noise
 
 def test_a_generator_with_a_choice_makes_islands():
     torch.manual_seed(0)
-    net = nets.Sculptor(4, 2, 16, 1)
+    net = nets.MLPGenerator(4, 2, 16, 1)
     with torch.no_grad():
         net.layers[0].weight[:, 2:] = 0.0  # nothing but the choice is listened to
-    x = nets.Choice(net, 2)(torch.randn(100, 4))
+    x = nets.MixtureLatent(net, 2)(torch.randn(100, 4))
     assert len(x.unique(dim=0)) == 2  # and G, by itself continuous, makes two points of one cloud
 
 
 def test_a_sculptor_with_batch_normalisation_gives_the_relus_numbers_of_deviation_one():
     torch.manual_seed(0)
-    g, seen = nets.Sculptor(3, 2, 16, 2, norm=nn.BatchNorm1d), []
+    g, seen = nets.MLPGenerator(3, 2, 16, 2, norm=nn.BatchNorm1d), []
     for layer in g.layers:
         if isinstance(layer, nn.ReLU):
             layer.register_forward_pre_hook(lambda layer, given: seen.append(given[0].detach()))
@@ -123,10 +123,10 @@ def test_a_style_matters_from_the_start():
 
 def test_a_generator_is_inverted_where_the_picture_is_in_its_range():
     torch.manual_seed(0)
-    g, z = Affine(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])), torch.randn(5, 2)
+    g, z = AffineGenerator(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])), torch.randn(5, 2)
     found = invert(g, g(z).detach(), steps=300, starts=2)
     torch.testing.assert_close(found.z, z, atol=2e-2, rtol=0)
     assert found.error.max() < 1e-3 and found.image.shape == (5, 2) and all(p.requires_grad for p in g.parameters())
-    flat = nets.Sculptor(1, 2, 8, 1)  # a curve in the plane: most points are off it
+    flat = nets.MLPGenerator(1, 2, 8, 1)  # a curve in the plane: most points are off it
     outside = invert(flat, torch.tensor([[50.0, -50.0]]), steps=20)
     assert outside.error > 1

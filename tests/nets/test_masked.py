@@ -9,15 +9,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from dgm_course.nets import (
+    CachedConv2d,
+    CachedRowConv,
     CausalAttention,
     CausalBlock,
     GatedLayer,
+    KVCache,
     MaskedConv2d,
     MaskedLinear,
-    Memory,
     RowLSTM,
-    Rows,
-    Walk,
     gate,
     pointwise,
     raster_mask,
@@ -85,11 +85,11 @@ def slanted(size: tuple[int, int], lag: int) -> list[torch.Tensor]:
 @pytest.mark.parametrize("together", [True, False])
 def test_a_walk_gives_the_numbers_of_the_convolution(kernel, kind, size, together):
     conv, x = MaskedConv2d(2, 3, kernel, kind).double(), normal(2, 2, *size)
-    fronts = slanted(size, kernel[1] // 2 + 1 if together else size[1])
+    wavefronts = slanted(size, kernel[1] // 2 + 1 if together else size[1])
     want, given = conv(x).detach().flatten(2).mT, x.flatten(2).mT
-    walk = Walk(conv, 2, size[1], fronts)
+    walk = CachedConv2d(conv, 2, size[1], wavefronts)
     with torch.no_grad():
-        for i, front in enumerate(fronts):
+        for i, front in enumerate(wavefronts):
             if kind == "B":
                 walk.put(i, given[:, front].flatten(0, 1))
             torch.testing.assert_close(walk.at(i), want[:, front].flatten(0, 1))  # an A needs its pixels only afterwards
@@ -98,18 +98,18 @@ def test_a_walk_gives_the_numbers_of_the_convolution(kernel, kind, size, togethe
 
 def test_a_walk_keeps_the_rows_that_are_still_wanted_and_no_others():
     conv = MaskedConv2d(2, 3, 5, "B")
-    assert Walk(conv, 4, 28, slanted((28, 28), 28)).seen.shape == (4, 3 * 28 + 1, 2)  # the row itself and two above
-    assert Walk(conv, 4, 28, slanted((28, 28), 4)).seen.shape == (4, 9 * 28 + 1, 2)  # a front runs through seven
+    assert CachedConv2d(conv, 4, 28, slanted((28, 28), 28)).seen.shape == (4, 3 * 28 + 1, 2)  # the row itself and two above
+    assert CachedConv2d(conv, 4, 28, slanted((28, 28), 4)).seen.shape == (4, 9 * 28 + 1, 2)  # a front runs through seven
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("kind", ["A", "B"])
 def test_rows_give_the_numbers_of_the_convolution(kernel, kind):
     conv, x = MaskedConv2d(2, 3, kernel, kind, rows_mask).double(), normal(2, 2, 5, 4)
-    rows, answers = Rows(conv, 2, 4), []
+    rows, answers = CachedRowConv(conv, 2, 4), []
     with torch.no_grad():
         for r in range(5):
-            answers.append(rows.begin(x[:, :, r].mT) if kind == "B" else rows.begin())
+            answers.append(rows.next_row(x[:, :, r].mT) if kind == "B" else rows.next_row())
             for c in range(4):
                 rows.put(c, x[:, :, r, c])
     torch.testing.assert_close(torch.stack(answers, 2).permute(0, 3, 2, 1), conv(x))
@@ -183,7 +183,7 @@ def test_heads_that_share_keys_are_heads_whose_keys_are_equal():
         for mine, theirs in ((own.qkv.weight, shared.qkv.weight), (own.qkv.bias, shared.qkv.bias)):
             q, k, v = theirs.split(shared.parts)
             mine.copy_(torch.cat([q, k[copies], v[copies]]))
-        own.mix.load_state_dict(shared.mix.state_dict())
+        own.proj.load_state_dict(shared.proj.state_dict())
     h = normal(2, 5, 12)
     torch.testing.assert_close(shared(h), own(h))
 
@@ -192,14 +192,14 @@ def test_heads_that_share_keys_are_heads_whose_keys_are_equal():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_block_step_by_step_is_the_block(dtype, heads):
     block, h = CausalBlock(8, heads).to(dtype), torch.randn(3, 6, 8, dtype=dtype)
-    memory = Memory(block, 3, 6)
+    memory = KVCache(block, 3, 6)
     with torch.no_grad():
         steps = torch.stack([block.step(h[:, i], memory, i) for i in range(6)], 1)
     torch.testing.assert_close(steps, block(h), atol=1e-5 if dtype == torch.float32 else 1e-12, rtol=0)
 
 
 def test_shared_keys_are_less_to_remember():
-    memories = [Memory(CausalBlock(8, heads), 3, 6) for heads in (4, (4, 2), (4, 1))]
+    memories = [KVCache(CausalBlock(8, heads), 3, 6) for heads in (4, (4, 2), (4, 1))]
     rooms = [memory.keys.numel() + memory.values.numel() for memory in memories]
     assert rooms == [3 * 6 * 2 * 8, 3 * 6 * 2 * 4, 3 * 6 * 2 * 2]
 

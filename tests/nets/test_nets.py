@@ -18,15 +18,15 @@ from dgm_course.nets import (
     Block,
     DeepUNet,
     DigitClassifier,
-    Doubling,
+    LayerNorm2d,
     LightUNet,
     PlaceBlock,
-    PlaceNorm,
     SelfAttention,
     TimeFeatures,
     TokenMLP,
     TokenUNet,
     UNet,
+    Upsample2x,
 )
 
 from .models import images, stirred
@@ -72,24 +72,24 @@ def test_a_gradient_reaches_every_weight(field):
 
 def test_a_norm_of_places_is_its_formula_and_looks_nowhere_else():
     h = torch.randn(3, 12, 5, 4).double().to(memory_format=torch.channels_last) * 3 + 1
-    found = PlaceNorm()(h)
+    found = LayerNorm2d()(h)
     torch.testing.assert_close(found, (h - h.mean(1, keepdim=True)) / (h.var(1, keepdim=True, correction=0) + 1e-5).sqrt())
     assert found.is_contiguous(memory_format=torch.channels_last)
     other = h.clone()
     other[:, :, 2, 1] += torch.randn(3, 12)
-    changed = (PlaceNorm()(other) - found).abs().amax((0, 1)) > 1e-9
+    changed = (LayerNorm2d()(other) - found).abs().amax((0, 1)) > 1e-9
     assert changed[2, 1] and changed.sum() == 1
 
 
 def test_a_light_unet_norms_by_place_everywhere_and_a_deep_one_nowhere():
     light, deep = ([m for m in net(channels=8).modules() if isinstance(m, Block)] for net in (LightUNet, DeepUNet))
-    assert len(light) == 4 and all(isinstance(m, PlaceBlock) and isinstance(m.norm, PlaceNorm) for m in light)
+    assert len(light) == 4 and all(isinstance(m, PlaceBlock) and isinstance(m.norm, LayerNorm2d) for m in light)
     assert len(deep) == 5 and all(isinstance(m.norm, nn.GroupNorm) for m in deep)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_doubling_is_torchs_transposed_convolution_and_so_are_its_gradients(outputs):
-    layer, h = Doubling(4, outputs).double(), torch.randn(2, 4, 5, 3, dtype=torch.float64, requires_grad=True)
+    layer, h = Upsample2x(4, outputs).double(), torch.randn(2, 4, 5, 3, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(layer(h), nn.ConvTranspose2d.forward(layer, h))
     aim, inputs = torch.randn(2, outputs, 10, 6, dtype=torch.float64), (h, layer.weight, layer.bias)
     ours, theirs = (torch.autograd.grad((y * aim).sum(), inputs) for y in (layer(h), nn.ConvTranspose2d.forward(layer, h)))
@@ -98,8 +98,8 @@ def test_a_doubling_is_torchs_transposed_convolution_and_so_are_its_gradients(ou
 
 def test_the_narrow_way_up_is_the_sum_of_both():
     net, h, fine = stirred(LightUNet(channels=4)), torch.randn(2, 16, 7, 7), torch.randn(2, 8, 14, 14)
-    told = torch.einsum("oi,bihw->bohw", net.narrow.weight[:, :, 0, 0], h) + net.narrow.bias[:, None, None]
-    torch.testing.assert_close(net.join(h, fine), told.repeat_interleave(2, 2).repeat_interleave(2, 3) + fine)
+    expected = torch.einsum("oi,bihw->bohw", net.narrow.weight[:, :, 0, 0], h) + net.narrow.bias[:, None, None]
+    torch.testing.assert_close(net.join(h, fine), expected.repeat_interleave(2, 2).repeat_interleave(2, 3) + fine)
 
 
 def test_gradients_agree_with_finite_differences_in_float64():
@@ -194,16 +194,16 @@ def test_unet_forgets_a_share_of_the_labels_in_training_and_none_after():
 
 
 def test_unet_knows_where_on_the_page_it_is_by_place_and_padding_alone():
-    """On a torus and without `place` its features commute with shifts by 4 pixels, its total stride."""
+    """On a torus and without `position` its features commute with shifts by 4 pixels, its total stride."""
     net, x = stirred(UNet(channels=8)).double(), images(1).double()
     for module in net.modules():
         if type(module) is nn.Conv2d:
             module.padding_mode = "circular"
-    net.leave = nn.Identity()
-    told = (net(x.roll(4, 2), 0.5) - net(x, 0.5).roll(2, 2)).abs().max()
-    nn.init.zeros_(net.place.weight)
+    net.out_proj = nn.Identity()
+    expected = (net(x.roll(4, 2), 0.5) - net(x, 0.5).roll(2, 2)).abs().max()
+    nn.init.zeros_(net.position.weight)
     untold = (net(x.roll(4, 2), 0.5) - net(x, 0.5).roll(2, 2)).abs().max()
-    assert untold < 1e-12 < 1e-3 < told
+    assert untold < 1e-12 < 1e-3 < expected
 
 
 def test_unet_sees_the_whole_image():
@@ -216,7 +216,7 @@ def test_attention_is_torchs_own_on_the_places_in_a_row():
     mine, theirs = stirred(SelfAttention(16, heads=4), 0.5), nn.MultiheadAttention(16, 4, batch_first=True)
     h = torch.randn(3, 16, 5, 7)
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(mine.mix.weight[:, :, 0, 0]), theirs.in_proj_bias.copy_(mine.mix.bias)
+        theirs.in_proj_weight.copy_(mine.qkv.weight[:, :, 0, 0]), theirs.in_proj_bias.copy_(mine.qkv.bias)
         theirs.out_proj.weight.copy_(mine.out.weight[:, :, 0, 0]), theirs.out_proj.bias.copy_(mine.out.bias)
     row = mine.norm(h).flatten(2).transpose(1, 2)
     expected = h + theirs(row, row, row, need_weights=False)[0].transpose(1, 2).reshape(h.shape)
@@ -270,5 +270,5 @@ def test_a_deep_copy_is_independent():
     net = stirred(UNet(channels=8))
     twin = copy.deepcopy(net)
     with torch.no_grad():
-        twin.place.weight.add_(1.0)
+        twin.position.weight.add_(1.0)
     assert not torch.equal(net(images(1), 0.5), twin(images(1), 0.5))

@@ -42,8 +42,8 @@ def test_an_untrained_speaker_has_no_opinion(speaker):
 def test_a_gradient_reaches_every_weight_of_a_speaker(speaker):
     make, draw = speaker
     net, x, y = stirred(make()).train(), draw(12), torch.arange(12) % 10
-    told = [y] if getattr(getattr(net, "body", None), "classes", 0) else []
-    logits = net(x, torch.rand(12), *told)
+    conditional = [y] if getattr(getattr(net, "body", None), "classes", 0) else []
+    logits = net(x, torch.rand(12), *conditional)
     nn.functional.cross_entropy(logits.flatten(0, -2), x.flatten() % net.vocabulary).backward()
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
@@ -105,5 +105,5 @@ def test_a_token_unet_that_only_looks_near_answers_where_it_was_asked():
 
 def test_a_class_changes_what_an_image_of_tokens_becomes():
     net, x, y = stirred(TokenUNet(2, 8, classes=10)), tokens(2, 2, 1, 28, 28), torch.tensor([1, 7])
-    free, told = net(x, 0.5), net(x, 0.5, y)
-    assert (told - free).abs().max() > 1e-3
+    free, conditional = net(x, 0.5), net(x, 0.5, y)
+    assert (conditional - free).abs().max() > 1e-3

@@ -85,14 +85,14 @@ def test_attention_is_the_softmax_written_out(heads):
         mine, key, value = (part[..., n * size:(n + 1) * size] for part, n in ((q, i), (k, j), (v, j)))
         scores = rotary(mine, torch.arange(5)) @ rotary(key, torch.arange(5)).mT / math.sqrt(size)
         outs.append(scores.masked_fill(~allowed, -math.inf).softmax(-1) @ value)
-    torch.testing.assert_close(net(h, (by.cos(), by.sin()), allowed), net.mix(torch.cat(outs, -1)))
+    torch.testing.assert_close(net(h, (by.cos(), by.sin()), allowed), net.proj(torch.cat(outs, -1)))
 
 
 def test_a_block_is_two_residual_steps():
     block, h = stirred(LlamaBlock(8, 2, 12)), normal(2, 5, 8)
     by, past = angles(torch.arange(5), 4), torch.ones(5, 5).tril().bool()
     half = h + block.attention(block.first(h), (by.cos(), by.sin()), past)
-    torch.testing.assert_close(block(h, (by.cos(), by.sin()), past), half + block.think(block.second(half)))
+    torch.testing.assert_close(block(h, (by.cos(), by.sin()), past), half + block.mlp(block.second(half)))
 
 
 # --- the whole
@@ -118,7 +118,7 @@ def test_with_a_memory_the_numbers_are_those_of_the_full_pass(heads, steps):
     full, memory, start = net(h, block[:, None] >= block), net.memory(3), 0
     with torch.no_grad():
         for size in steps:
-            part = net.extend(h[:, start:start + size], memory, start)
+            part = net.step(h[:, start:start + size], memory, start)
             torch.testing.assert_close(part, full[:, start:start + size].detach(), atol=1e-12, rtol=0)
             start += size
 
@@ -149,7 +149,7 @@ def test_shared_keys_and_values_are_fewer_weights_and_less_memory():
     (lambda: llama()(torch.zeros(1, 5, 8)), r"h has shape \(1, 5, 8\): this Llama expects \(B, 6, 8\)"),
     (lambda: llama()(torch.zeros(1, 6, 8), torch.ones(6, 6)), "dtype torch.float32: expected booleans"),
     (lambda: llama()(torch.zeros(1, 6, 8), torch.ones(5, 6).bool()), r"allowed has shape \(5, 6\)"),
-    (lambda: llama().extend(torch.zeros(1, 2, 8), llama().memory(1), 5), "places 5 to 6 were asked: expected some of 0"),
+    (lambda: llama().step(torch.zeros(1, 2, 8), llama().memory(1), 5), "places 5 to 6 were asked: expected some of 0"),
 ])
 def test_wrong_input_is_a_sentence(wrong, said):
     with pytest.raises(ValueError, match=said):

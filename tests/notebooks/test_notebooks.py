@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from dgm_course.cli.pace import pace
+from dgm_course.cli.pace import machine_speed
 from dgm_course.teach.build import build
 from dgm_course.teach.build.clean import faults, quiet_environment, tidy
 from dgm_course.teach.build.exercise_cells import solution_blocks
@@ -99,7 +99,7 @@ def test_it_runs_unfilled_in_time(master, tmp_path):
                           env=quiet_environment(str(tmp_path)))
     seconds = time.monotonic() - start
     assert done.returncode == 0, done.stdout[-5000:]
-    slower = max(1.0, pace())
+    slower = max(1.0, machine_speed())
     assert seconds <= MOST_SECONDS * slower, (f"{master.stem} takes {seconds:.0f} s, more than {MOST_SECONDS}, on a machine "
                                               f"{slower:.1f} times as slow as the one that it was measured on.")
     print(f"{master.stem}: unfilled in {seconds:.0f} s, pace {slower:.1f}")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dgm_course.core.distributions import Mixture
-from dgm_course.paths import VE, VP, Conical, Cosine, GaussianPath, Linear
+from dgm_course.paths import VE, VP, Conical, Cosine, GaussianPath, LinearPath
 
 F64 = torch.float64
 DATA = Mixture(
@@ -23,8 +23,8 @@ SOURCE = Mixture(
 )
 PATHS = {
     "conical": Conical(),
-    "linear": Linear(SOURCE),
-    "jittered": Linear(SOURCE, jitter=0.3),
+    "linear": LinearPath(SOURCE),
+    "jittered": LinearPath(SOURCE, jitter=0.3),
     "VP": VP(),
     "VE": VE(),
     "cosine": Cosine(),

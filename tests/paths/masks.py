@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.core.distributions import Table
+from dgm_course.core.distributions import TableDistribution
 from dgm_course.paths import MaskPath, cosine_reveal, geometric_reveal, linear_reveal
 from dgm_course.paths.model import PathModel
 
@@ -25,8 +25,8 @@ PATHS = {  # a new schedule is one line here, and every law is tested for it
     "home-made": MaskPath(2, lambda t: t * t * (3 - 2 * t)),
 }
 K, L = 2, 3
-DATA = Table(torch.tensor([[[0.30, 0.02], [0.05, 0.10]], [[0.04, 0.16], [0.25, 0.08]]], dtype=F64), "data")
-PAIR = Table(torch.tensor([[0.2, 0.1, 0.05], [0.0, 0.3, 0.1], [0.1, 0.05, 0.1]], dtype=F64), "pair")  # one word never comes
+DATA = TableDistribution(torch.tensor([[[0.30, 0.02], [0.05, 0.10]], [[0.04, 0.16], [0.25, 0.08]]], dtype=F64), "data")
+PAIR = TableDistribution(torch.tensor([[0.2, 0.1, 0.05], [0.0, 0.3, 0.1], [0.1, 0.05, 0.1]], dtype=F64), "pair")  # one word never comes
 WORDS = list(itertools.product(range(K), repeat=L))
 DARK = (K,) * L
 
@@ -41,19 +41,19 @@ def alpha(path, t: float) -> float:
     return float(path.alpha(scalar(t)))
 
 
-def told_by(data: Table) -> torch.Tensor:
+def conditional_table(data: TableDistribution) -> torch.Tensor:
     """p(x_l = v | visible) for every state, by adding up entries of the table.  (K+1, ..., K+1, L, K)"""
     k, length = data.symbols, data.probs.ndim
-    told = torch.zeros(*[k + 1] * length, length, k, dtype=F64)
+    table = torch.zeros(*[k + 1] * length, length, k, dtype=F64)
     for state in itertools.product(range(k + 1), repeat=length):
         for word in itertools.product(range(k), repeat=length):
             if all(seen in (token, k) for seen, token in zip(state, word)):
                 for place, token in enumerate(word):
-                    told[state][place, token] += data.probs[word]
-    return told / told.sum(-1, keepdim=True)
+                    table[state][place, token] += data.probs[word]
+    return table / table.sum(-1, keepdim=True)
 
 
-TOLD = told_by(DATA)
+TOLD = conditional_table(DATA)
 
 
 def appears(path, t: float, s: float) -> float:
@@ -61,21 +61,21 @@ def appears(path, t: float, s: float) -> float:
     return (alpha(path, s) - alpha(path, t)) / (1 - alpha(path, t))
 
 
-def nexts(told, chance: float, state) -> dict:
+def nexts(table, chance: float, state) -> dict:
     """The states after one step and their probabilities: masked places appear each on its own."""
     options = [[(seen, 1.0)] if seen < K else
-               [(K, 1 - chance), *((v, chance * float(told[state][place, v])) for v in range(K))]
+               [(K, 1 - chance), *((v, chance * float(table[state][place, v])) for v in range(K))]
                for place, seen in enumerate(state)]
     return {tuple(v for v, _ in way): math.prod(p for _, p in way) for way in itertools.product(*options)}
 
 
-def followed(path, told, steps: int, start=DARK) -> torch.Tensor:
+def followed(path, table, steps: int, start=DARK) -> torch.Tensor:
     """Where the chain of T steps ends, exactly.  (K+1, ..., K+1)"""
     now = {start: 1.0}
     for k in range(steps):
         then: dict = {}
         for state, p in now.items():
-            for other, q in nexts(told, appears(path, k / steps, (k + 1) / steps), state).items():
+            for other, q in nexts(table, appears(path, k / steps, (k + 1) / steps), state).items():
                 then[other] = then.get(other, 0.0) + p * q
         now = then
     out = torch.zeros(*[K + 1] * L, dtype=F64)
@@ -109,7 +109,7 @@ class Lookup(nn.Module):
         return self.logits[tuple(x.T)]
 
     @property
-    def log_told(self):
+    def log_conditional(self):
         return self.logits.log_softmax(-1)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from dgm_course import data, pretrained
 from dgm_course.nets import UNet
-from dgm_course.paths import VE, VP, Conical, Linear
+from dgm_course.paths import VE, VP, Conical, LinearPath
 from dgm_course.paths.class_gaussians import ClassGaussians, GaussianSkip
 from dgm_course.paths.model import flow_matching, logit_normal, stratified_logit_normal
 from dgm_course.training import Recipe, fit, linear
@@ -19,12 +19,12 @@ def conical(net, gaussians):
     return GaussianSkip(net, gaussians, Conical(), "velocity")
 
 
-def small(classes=3, rank=4, shrink=0.25, n=90):
+def small(classes=3, rank=4, shrinkage=0.25, n=90):
     generator = torch.Generator().manual_seed(4)
     mixed = torch.randn(n, 6, generator=generator, dtype=torch.float64) @ torch.randn(6, 6, generator=generator).double()
     labels = torch.arange(n) % classes
     images = (mixed + 3 * labels[:, None]).view(n, *EVENT)
-    return images, labels, ClassGaussians(images, labels, classes, rank, shrink)
+    return images, labels, ClassGaussians(images, labels, classes, rank, shrinkage)
 
 
 def covariance(made, row):
@@ -36,7 +36,7 @@ def covariance(made, row):
 
 
 def test_the_covariances_are_those_of_the_data_as_far_as_the_rank_goes():
-    images, labels, made = small(rank=5, shrink=0.0)
+    images, labels, made = small(rank=5, shrinkage=0.0)
     rows = [images[labels == k].flatten(1) for k in range(3)] + [images.flatten(1)]
     for row, part in enumerate(rows):
         assert torch.allclose(made.means[row], part.mean(0))
@@ -44,7 +44,7 @@ def test_the_covariances_are_those_of_the_data_as_far_as_the_rank_goes():
 
 
 def test_shrinking_moves_each_class_towards_the_mean_covariance_and_leaves_that_of_all_alone():
-    images, labels, plain = small(rank=5, shrink=0.0)
+    images, labels, plain = small(rank=5, shrinkage=0.0)
     half, whole = ClassGaussians(images, labels, 3, 5, 0.5), ClassGaussians(images, labels, 3, 5, 1.0)
     for row in range(3):
         assert torch.allclose(covariance(half, row), (covariance(plain, row) + covariance(whole, row)) / 2)
@@ -59,7 +59,7 @@ PATHS = {"conical": Conical(), "VP": VP(), "VE": VE()}
 def expected_of(made, path, prediction, x, t, row):
     """The same by name, with the path's own numbers."""
     at = path.at(t, x)
-    return made.expect(x, row, at[:2], path.rows(at)[prediction])
+    return made.conditional_mean(x, row, at[:2], path.rows(at)[prediction])
 
 
 @pytest.mark.parametrize("rank", [1, 3, 5])
@@ -88,8 +88,8 @@ def test_it_is_the_conditional_expectation(path, prediction):
     row, t, path = torch.full((200_000,), 1), torch.tensor(0.4).double(), PATHS[path]
     chol = torch.linalg.cholesky(covariance(made, 1))
     x1 = made.means[1] + torch.randn(200_000, 6).double() @ chol.T
-    pair = path.pair(x1, torch.randn(200_000, 6).double(), t)
-    xt = path.place(pair)
+    pair = path.endpoints(x1, torch.randn(200_000, 6).double(), t)
+    xt = path.interpolate(pair)
     left = getattr(pair, prediction) - expected_of(made, path, prediction, xt.view(-1, *EVENT), t, row).flatten(1)
     centred = torch.cat([xt - xt.mean(0), torch.ones(len(xt), 1).double()], 1)
     sizes = left.std(0) * centred.std(0).clamp(min=1)[:, None]
@@ -146,7 +146,7 @@ def test_samples_of_the_gaussians_alone_have_their_moments():
     gaussians = ClassGaussians(images.train, images.train_labels)
     model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
     with torch.no_grad():
-        drawn = model.eval().given(3).sample(400, 40).flatten(1)
+        drawn = model.eval().with_label(3).sample(400, 40).flatten(1)
     threes = images.train[images.train_labels == 3].flatten(1)
     assert (drawn.mean(0) - threes.mean(0)).abs().max() < 0.2
     total = gaussians.variances[3].sum() + (784 - gaussians.rank) * gaussians.rest[3]
@@ -156,7 +156,7 @@ def test_samples_of_the_gaussians_alone_have_their_moments():
 @pytest.mark.parametrize("wrong, says", [
     ({"labels": torch.arange(89) % 3}, "90 images and 89 labels"), ({"classes": 2}, "classes"),
     ({"labels": torch.cat([torch.zeros(89), torch.ones(1)]).long()}, "two images or more"),
-    ({"rank": 0}, "rank is 0"), ({"rank": 6}, "expected 1 to 5"), ({"shrink": 1.5}, "shrink 1.5")])
+    ({"rank": 0}, "rank is 0"), ({"rank": 6}, "expected 1 to 5"), ({"shrinkage": 1.5}, "shrinkage 1.5")])
 def test_what_cannot_be_fitted_is_a_sentence(wrong, says):
     images, labels, _ = small()
     with pytest.raises(ValueError, match=says):
@@ -171,7 +171,7 @@ def test_a_network_that_does_not_fit_the_gaussians_is_a_sentence(net, says):
         conical(net, ClassGaussians(images.train, images.train_labels, rank=4))
 
 
-@pytest.mark.parametrize("path, prediction", [(Conical(), "tokens"), (Linear(data.moons()), "velocity")])
+@pytest.mark.parametrize("path, prediction", [(Conical(), "tokens"), (LinearPath(data.moons()), "velocity")])
 def test_a_path_that_has_no_such_answer_is_a_sentence(path, prediction):
     images, net = data.mnist(), UNet(8, 10, inputs=2)
     with pytest.raises(ValueError, match=f"a skip for the {prediction} on the {path.name} path: expected a source"):
@@ -184,12 +184,12 @@ def test_it_learns_what_the_gaussians_leave():
     gaussians = ClassGaussians(images.train, images.train_labels, rank=16)
     model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
     x1, t = images.test[:200], torch.rand(200)
-    pair = model.path.pair(x1, torch.randn_like(x1), t)
+    pair = model.path.endpoints(x1, torch.randn_like(x1), t)
 
     @torch.no_grad()
     def error():
         model.eval()
-        return float((model._net(model.path.place(pair), t, images.test_labels[:200]) - pair.velocity).square().mean())
+        return float((model._net(model.path.interpolate(pair), t, images.test_labels[:200]) - pair.velocity).square().mean())
 
     before = error()
     fit(model, (images.train, None, images.train_labels), Recipe(120, 32, 5e-3, warmup=20, decay=linear, ema=0.9))

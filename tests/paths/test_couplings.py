@@ -63,7 +63,7 @@ def test_couplings_of_nothing():
 
 
 def test_pairs_draw_both_sides_in_fits_order():
-    x1, x0 = pm.Pairs(Mixture(torch.ones(1), torch.full((1, 2), 100.0), 1.0), SOURCE).sample(7)
+    x1, x0 = pm.IndependentPairs(Mixture(torch.ones(1), torch.full((1, 2), 100.0), 1.0), SOURCE).sample(7)
     assert x1.shape == x0.shape == (7, 2) and float(x1.min()) > 50 > float(x0.max())
 
 

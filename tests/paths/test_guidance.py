@@ -14,10 +14,10 @@ from ..nets.models import images, stirred, tokens
                                     (TokenUNet(2, 8, classes=10), tokens(2, 3, 1, 28, 28))], ids=["UNet", "TokenUNet"])
 def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field(net, x):
     net, y = stirred(net), torch.tensor([0, 4, 9])
-    free, told = net(x, 0.5), net(x, 0.5, y)
-    torch.testing.assert_close(Guided(net, 1.0)(x, 0.5, y), told)
+    free, conditional = net(x, 0.5), net(x, 0.5, y)
+    torch.testing.assert_close(Guided(net, 1.0)(x, 0.5, y), conditional)
     torch.testing.assert_close(Guided(net, 0.0)(x, 0.5, y), free)
-    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5, y), 3 * told - 2 * free)
+    torch.testing.assert_close(Guided(net, 3.0)(x, 0.5, y), 3 * conditional - 2 * free)
     torch.testing.assert_close(Guided(net, 3.0)(x, 0.5), free)
 
 

@@ -21,13 +21,13 @@ def steady():
 
 
 def one_hot_of(word) -> torch.Tensor:
-    """As ``told_by``, for one who knows the word."""
-    told = torch.zeros(*[K + 1] * L, L, K, dtype=F64)
-    told[..., range(L), word] = 1
-    return told
+    """As ``conditional_table``, for one who knows the word."""
+    table = torch.zeros(*[K + 1] * L, L, K, dtype=F64)
+    table[..., range(L), word] = 1
+    return table
 
 
-def chain_bound(path, told, word, steps: int) -> float:
+def chain_bound(path, table, word, steps: int) -> float:
     """−Σ_k E_q KL(q(x_{k−1} | x_k, x_0) ‖ p(x_{k−1} | x_k)), every mask of every step looked at."""
     total = 0.0
     for k in range(steps):
@@ -36,19 +36,19 @@ def chain_bound(path, told, word, steps: int) -> float:
         for hidden in itertools.product((0, 1), repeat=L):
             state = tuple(K if h else v for h, v in zip(hidden, word))
             weight = (1 - alpha(path, t)) ** sum(hidden) * alpha(path, t) ** (L - sum(hidden))
-            p = nexts(told, chance, state)
+            p = nexts(table, chance, state)
             total += weight * sum(q * math.log(q / p[other])
                                   for other, q in nexts(one_hot_of(word), chance, state).items() if q > 0)
     return -total
 
 
-def in_any_order(log_told: torch.Tensor, word) -> torch.Tensor:
+def in_any_order(log_conditional: torch.Tensor, word) -> torch.Tensor:
     """The mean over all L! orders of Σ log p(next token | those before): what the bound is in continuous time."""
     total = []
     for order in itertools.permutations(range(L)):
         state = list(DARK)
         for place in order:
-            total.append(log_told[tuple(state)][place, word[place]])
+            total.append(log_conditional[tuple(state)][place, word[place]])
             state[place] = word[place]
     return torch.stack(total).sum() / math.factorial(L)
 
@@ -83,7 +83,7 @@ def test_in_continuous_time_the_bound_of_the_perfect_model_is_log_p(path):
 @every
 def test_the_bound_of_any_model_is_its_mean_over_orders_whatever_the_schedule(path):
     model = lookup(path)
-    expected = torch.stack([in_any_order(model.net.log_told, word) for word in WORDS]).detach()
+    expected = torch.stack([in_any_order(model.net.log_conditional, word) for word in WORDS]).detach()
     with torch.no_grad():
         assert_means(model.elbo(rows(2000), draws=4), expected)
     assert float(expected.exp().sum()) < 1 - 1e-3  # a bound, and here not tight
@@ -97,7 +97,7 @@ def test_in_steps_the_bound_is_the_sum_of_kl_terms(path, steps):
     assert_means(field.elbo(rows(1000), steps, draws=2), words)
     model = lookup(path)
     with torch.no_grad():
-        wrong = [chain_bound(path, model.net.log_told.exp(), word, steps) for word in WORDS]
+        wrong = [chain_bound(path, model.net.log_conditional.exp(), word, steps) for word in WORDS]
         assert_means(model.elbo(rows(1000), steps, draws=1), torch.tensor(wrong, dtype=F64))
     assert (words <= followed(path, TOLD, steps)[:K, :K, :K].log().flatten() + 1e-12).all()  # what these steps sample
 
@@ -132,7 +132,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_bound(path, times):
     """E loss = −E elbo, and the same of the gradients, both added up over all orders."""
     model, chunks, due = lookup(path, times), 120, DATA.stratified(400)
     weights = [float((due == torch.tensor(word)).all(1).double().mean()) for word in WORDS]
-    bound = -sum(w * in_any_order(model.net.log_told, word) for w, word in zip(weights, WORDS))
+    bound = -sum(w * in_any_order(model.net.log_conditional, word) for w, word in zip(weights, WORDS))
     expected, = torch.autograd.grad(bound, model.net.logits)
     values, slopes = [], []
     for _ in range(chunks):
@@ -149,7 +149,7 @@ def test_with_uniform_weights_the_loss_is_another_and_the_bound_the_same(path):
     """∫ dt E Σ_masked −log p, by the midpoint rule over all masks."""
     even = replace(path, weight=uniform_weight)
     model, word, expected = lookup(even), (0, 1, 1), 0.0
-    said = model.net.log_told.detach()
+    said = model.net.log_conditional.detach()
     for t in (torch.arange(400, dtype=F64) + 0.5) / 400:
         a = float(path.alpha(t))
         for hidden in itertools.product((0, 1), repeat=L):

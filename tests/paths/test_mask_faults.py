@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.core.distributions import Table
+from dgm_course.core.distributions import TableDistribution
 from dgm_course.core.ode import euler, heun
 from dgm_course.nets import TokenMLP
-from dgm_course.paths import ExactTokens, MaskPath, PathField, ancestral, annealed_langevin, confident, hop
+from dgm_course.paths import ExactTokens, MaskPath, PathField, ancestral, annealed_langevin, ddim, maskgit_step
 from dgm_course.paths.model import PathModel, absorbing
 
 from .masks import BETAS, DATA, PAIR, every, lookup
@@ -23,41 +23,41 @@ def test_a_learned_model_does_what_the_perfect_one_does():
     model.loss(x1).backward()
     assert all(p.grad is not None for p in model.parameters()) and float(model.net.layers[-1].weight.grad.abs().sum()) > 0
     assert model.sample(7, 1).shape == (7, 3) and set(model.sample(50, 4).unique().tolist()) == {0, 1}
-    assert model.trajectory(4, 3).shape == (4, 4, 3) and model.trajectory(4, 3, confident).dtype == torch.int64
+    assert model.trajectory(4, 3).shape == (4, 4, 3) and model.trajectory(4, 3, maskgit_step).dtype == torch.int64
     given = torch.tensor([[2, 0, 2], [1, 2, 2]])
     filled = model.sample(given, 5)
     assert filled[0, 1] == 0 and filled[1, 0] == 1 and not (filled == 2).any()
     assert model.elbo(x1).shape == model.elbo(x1, 3).shape == (50,)
     assert torch.allclose(model.elbo(x1, 1), torch.full((50,), -3 * math.log(2)))  # an untrained net says one half
-    assert model.guess(given, torch.rand(2)).data.shape == (2, 3, 2)
+    assert model.predict(given, torch.rand(2)).data.shape == (2, 3, 2)
 
 
 def test_the_nets_precision_does_not_reach_the_sum():
     model = absorbing(TokenMLP(2, 3, 16, 1), (3,), 2)
     model.precision = torch.bfloat16
-    assert model.loss(DATA.sample(9)).dtype == model.guess(torch.full((1, 3), 2), 0.5).logits.dtype == torch.float32
+    assert model.loss(DATA.sample(9)).dtype == model.predict(torch.full((1, 3), 2), 0.5).logits.dtype == torch.float32
 
 
 @every
 def test_empty_batches(path):
     none, field = torch.zeros(0, 3, dtype=torch.long), path.exact(DATA)
-    assert field.sample(0, 2).shape == (0, 3) and field.trajectory(0, 2, confident).shape == (3, 0, 3)
+    assert field.sample(0, 2).shape == (0, 3) and field.trajectory(0, 2, maskgit_step).shape == (3, 0, 3)
     assert path.corrupt(none, torch.rand(0))[0].shape == (0, 3) and path.posterior(none, none, 0.2, 0.3).shape == (0, 3, 3)
     assert field.elbo(none).shape == field.elbo(none, 2).shape == (0,)
 
 
 def test_one_symbol_is_no_secret():
     path = MaskPath(1)
-    field = path.exact(Table(torch.ones(1, 1)))
+    field = path.exact(TableDistribution(torch.ones(1, 1)))
     assert (field.sample(20, 1) == 0).all() and torch.equal(field.elbo(torch.zeros(3, 2).long()), torch.zeros(3))
 
 
 def test_inputs_are_not_written_to():
     path, x1 = MaskPath(2), DATA.sample(20)
-    x0, xt = path.draw(x1), path.corrupt(x1, 0.5)[0]
+    x0, xt = path.sample_source(x1), path.corrupt(x1, 0.5)[0]
     before = [x.clone() for x in (x1, x0, xt)]
     path.corrupt(x1, 0.4, x0), path.posterior(xt, x1, 0.5, 0.7), path.exact(DATA).elbo(x1, 2)
-    hop(path.exact(DATA), xt, torch.tensor(0.5), torch.tensor(0.5)), path.exact(DATA).sample(xt, 3, confident)
+    ddim(path.exact(DATA), xt, torch.tensor(0.5), torch.tensor(0.5)), path.exact(DATA).sample(xt, 3, maskgit_step)
     assert all(torch.equal(a, b) for a, b in zip((x1, x0, xt), before))
 
 
@@ -107,7 +107,7 @@ SENTENCES = [
     (lambda: PATH.transition(0.3, 0.5), ValueError, "t = 0.5 and s = 0.3: expected t < s"),
     (lambda: PATH.unmask(0.5, 0.5), ValueError, "t = 0.5 and s = 0.5: expected t < s"),
     (lambda: PATH.unmask(torch.tensor([0.1, 0.6]), 0.5), ValueError, "t = 0.1 to 0.6 and s = 0.5: expected t < s"),
-    (lambda: PATH.step(PATH.guess(X, 0.5, data=torch.zeros(2, 3, 2)), 0.4), ValueError, "expected t < s"),
+    (lambda: PATH.step(PATH.predict(X, 0.5, data=torch.zeros(2, 3, 2)), 0.4), ValueError, "expected t < s"),
     (lambda: PATH.betas(0), ValueError, "steps is 0: expected at least one"),
     (lambda: PATH.weights(0), ValueError, "steps is 0: expected at least one"),
     (lambda: PATH.exact(DATA).sample(3, 0), ValueError, "steps is 0: expected at least one"),
@@ -116,15 +116,15 @@ SENTENCES = [
     (lambda: PATH.exact(DATA).elbo(X, 3, draws=0), ValueError, "draws is 0: expected at least one"),
     (lambda: PATH.exact(DATA).elbo(X + 1), ValueError, "x1 is masked already in 3 of 6"),
     (lambda: PATH.exact(PAIR), ValueError, "the table has 3 symbols, the path 2 tokens: expected the same"),
-    (lambda: PATH.exact(DATA).guess(X[:, :2], 0.5), ValueError, r"x has shape \(2, 2\).*expected integer tokens \(B, 3\)"),
+    (lambda: PATH.exact(DATA).predict(X[:, :2], 0.5), ValueError, r"x has shape \(2, 2\).*expected integer tokens \(B, 3\)"),
     (lambda: PATH.exact(DATA).sample(3, 2, euler), ValueError, "tokens jump .*: expected a method that hops"),
     (lambda: PATH.exact(DATA).sample(3, 2, heun), ValueError, "tokens jump and have no velocity"),
     (lambda: PATH.exact(DATA).score(X, 0.5), ValueError, "tokens jump and have no velocity"),
     (lambda: PATH.exact(DATA).sample(X + 2, 2), ValueError, "x0 runs from 2 to 3: expected tokens 0 to 2"),
-    (lambda: PATH.guess(X, 0.5), ValueError, "guess was given nothing: on a mask path expected data=, the logits"),
-    (lambda: PATH.guess(X, 0.5, velocity=X), ValueError, r"given \['velocity'\]: on a mask path expected data="),
-    (lambda: PATH.guess(X, 0.5, data=torch.zeros(2, 3)), ValueError, r"shape \(2, 3\): expected logits \(2, 3, 2\)"),
-    (lambda: PATH.guess(X.float(), 0.5, data=torch.zeros(2, 3, 2)), TypeError, "xt has dtype torch.float32"),
+    (lambda: PATH.predict(X, 0.5), ValueError, "predict was given nothing: on a mask path expected data=, the logits"),
+    (lambda: PATH.predict(X, 0.5, velocity=X), ValueError, r"given \['velocity'\]: on a mask path expected data="),
+    (lambda: PATH.predict(X, 0.5, data=torch.zeros(2, 3)), ValueError, r"shape \(2, 3\): expected logits \(2, 3, 2\)"),
+    (lambda: PATH.predict(X.float(), 0.5, data=torch.zeros(2, 3, 2)), TypeError, "xt has dtype torch.float32"),
     (lambda: PathModel(Flat(), PATH, (3,), "data").loss(X), ValueError, r"answer has shape \(2, 3\): expected logits"),
     (lambda: PathModel(TokenMLP(3, 3), PATH, (3,), "data").loss(X), ValueError, r"shape \(2, 3, 3\): expected logits"),
     (lambda: PathModel(TokenMLP(2, 3), PATH, (3,)), ValueError, "prediction is 'velocity': expected data on this path"),
@@ -143,9 +143,9 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("act, error, told", SENTENCES, ids=[f"{i}-{told[:30]}" for i, (*_, told) in enumerate(SENTENCES)])
-def test_bad_input_is_answered_with_a_sentence(act, error, told):
-    with pytest.raises(error, match=told):
+@pytest.mark.parametrize("act, error, message", SENTENCES, ids=[f"{i}-{message[:30]}" for i, (*_, message) in enumerate(SENTENCES)])
+def test_bad_input_is_answered_with_a_sentence(act, error, message):
+    with pytest.raises(error, match=message):
         act()
 
 

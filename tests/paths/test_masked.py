@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dgm_course.core.distributions import Table
+from dgm_course.core.distributions import TableDistribution
 from dgm_course.paths import MaskPath, cosine_reveal, elbo_weight, geometric_reveal, linear_reveal
 
 from .masks import BETAS, DATA, F64, PAIR, PATHS, K, alpha, assert_frequencies, every, lookup, scalar
 
-SINGLE = Table(torch.tensor([0.2, 0.5, 0.2, 0.1], dtype=F64), "single")
+SINGLE = TableDistribution(torch.tensor([0.2, 0.5, 0.2, 0.1], dtype=F64), "single")
 TIMES = (0.0, 0.15, 0.5, 0.85)
 when = pytest.mark.parametrize("t", TIMES)
 
@@ -162,7 +162,7 @@ def test_posteriors_of_sequences_are_token_by_token_at_times_of_their_own(path):
 # --- corruption
 
 
-def summed(path, data: Table, t: float) -> torch.Tensor:
+def summed(path, data: TableDistribution, t: float) -> torch.Tensor:
     """p_t, added up over all sequences and all masks."""
     k, length, a = data.symbols, data.probs.ndim, alpha(path, t)
     out = torch.zeros([k + 1] * length, dtype=F64)
@@ -207,7 +207,7 @@ def test_each_sample_is_hidden_at_its_own_time(path):
 @every
 def test_for_fixed_hours_tokens_appear_one_by_one_and_stay(path):
     x1 = DATA.sample(200)
-    x0, before = path.draw(x1), None
+    x0, before = path.sample_source(x1), None
     for t in torch.linspace(0, 1, 21):
         xt, same = path.corrupt(x1, t, x0)
         assert same is x0 and torch.equal(xt[xt != K], x1[xt != K])
@@ -215,7 +215,7 @@ def test_for_fixed_hours_tokens_appear_one_by_one_and_stay(path):
             assert not ((before != K) & (xt == K)).any()
         before = xt
     assert torch.equal(before, x1) and (path.corrupt(x1, 0.0, x0)[0] == K).all()
-    assert torch.equal(path.place(path.pair(x1, x0, 0.4)), path.corrupt(x1, 0.4, x0)[0])
+    assert torch.equal(path.interpolate(path.endpoints(x1, x0, 0.4)), path.corrupt(x1, 0.4, x0)[0])
 
 
 def test_images_of_tokens_go_through_as_well():
@@ -223,5 +223,5 @@ def test_images_of_tokens_go_through_as_well():
     xt, x0 = path.corrupt(x1, torch.tensor([0.0, 0.5, 1.0]))
     assert (xt[0] == 4).all() and torch.equal(xt[2], x1[2]) and 0 < int((xt[1] == 4).sum()) < 25
     assert path.posterior(xt, x1, torch.tensor([0.0, 0.5, 0.9]), 1.0).argmax(-1).equal(x1)
-    guess = path.guess(xt, 0.5, data=torch.randn(3, 1, 5, 5, 4))
-    assert path.step(guess, 1.0).shape == x1.shape and not (path.step(guess, 1.0) == 4).any()
+    prediction = path.predict(xt, 0.5, data=torch.randn(3, 1, 5, 5, 4))
+    assert path.step(prediction, 1.0).shape == x1.shape and not (path.step(prediction, 1.0) == 4).any()

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from dgm_course import paths as pm
-from dgm_course.core.distributions import Table
+from dgm_course.core.distributions import TableDistribution
 from dgm_course.core.ode import heun
 from dgm_course.nets import MLP, TokenMLP
-from dgm_course.paths import VE, VP, Conical, Cosine, Linear
+from dgm_course.paths import VE, VP, Conical, Cosine, LinearPath
 from dgm_course.paths.model import PathModel
 from dgm_course.training import Recipe, fit, linear
 
@@ -21,8 +21,8 @@ from .models import DATA, F64, SOURCE, Knows
 
 PATHS = {
     "conical": Conical(),
-    "linear": Linear(SOURCE),
-    "jittered": Linear(SOURCE, 0.3),
+    "linear": LinearPath(SOURCE),
+    "jittered": LinearPath(SOURCE, 0.3),
     "VP": VP(),
     "VE": VE(0.1, 3.0),
     "cosine": Cosine(),
@@ -65,7 +65,7 @@ class Shifted(nn.Module):
         features = torch.stack(
             [torch.ones_like(x), x / 3, torch.sin(x), torch.cos(2 * x), t[:, None] * x.flip(1)]
         )
-        return getattr(self.exact.guess(x, t), self.kind) + torch.einsum("k,kbd->bd", self.theta, features)
+        return getattr(self.exact.predict(x, t), self.kind) + torch.einsum("k,kbd->bd", self.theta, features)
 
 
 def middle(like):
@@ -185,12 +185,12 @@ class Labelled(nn.Module):
 def test_a_given_class_is_passed_on_and_the_weights_are_shared():
     model = PathModel(Labelled(), Conical(), (2,))
     x = torch.zeros(3, 2)
-    assert torch.equal(model.given(5)(x, 0.5), torch.full((3, 2), 5.0))
-    assert torch.equal(model.given(torch.tensor([1, 2, 3]))(x, 0.5)[:, 0], torch.tensor([1.0, 2.0, 3.0]))
-    assert model.given(4).net is model.net and model.label is None and model.given(4).prediction == "velocity"
-    assert model.given(2).sample(3, 4).shape == (3, 2) and torch.equal(model.net.seen, torch.full((3,), 2))
-    noise = PathModel(Labelled(), VP(), (2,), "noise").given(torch.tensor([1, 2, 3]))
-    assert torch.equal(noise.guess(x, 0.5).noise[:, 1], torch.tensor([1.0, 2.0, 3.0]))
+    assert torch.equal(model.with_label(5)(x, 0.5), torch.full((3, 2), 5.0))
+    assert torch.equal(model.with_label(torch.tensor([1, 2, 3]))(x, 0.5)[:, 0], torch.tensor([1.0, 2.0, 3.0]))
+    assert model.with_label(4).net is model.net and model.label is None and model.with_label(4).prediction == "velocity"
+    assert model.with_label(2).sample(3, 4).shape == (3, 2) and torch.equal(model.net.seen, torch.full((3,), 2))
+    noise = PathModel(Labelled(), VP(), (2,), "noise").with_label(torch.tensor([1, 2, 3]))
+    assert torch.equal(noise.predict(x, 0.5).noise[:, 1], torch.tensor([1.0, 2.0, 3.0]))
 
 
 def test_the_named_models_are_their_lectures():
@@ -206,9 +206,9 @@ def test_the_named_models_are_their_lectures():
 
 def test_the_absorbing_recipe_learns_a_table():
     """From log 2 a token to the entropy of the table, which no model can beat."""
-    data = Table(torch.tensor([[[0.30, 0.02], [0.05, 0.10]], [[0.04, 0.16], [0.25, 0.08]]]), "data")
+    data = TableDistribution(torch.tensor([[[0.30, 0.02], [0.05, 0.10]], [[0.04, 0.16], [0.25, 0.08]]]), "data")
     model = pm.absorbing(TokenMLP(2, 3, 32, 1), (3,), 2)
-    assert model.times_of is pm.stratified and model.prediction == "data" and "absorbing path" in repr(model)
+    assert model.time_sampler is pm.stratified and model.prediction == "data" and "absorbing path" in repr(model)
     test = data.stratified(4000)
     history = fit(model, data, Recipe(400, batch=256, lr=2e-2, decay=linear))
     with torch.no_grad():
@@ -226,16 +226,16 @@ def test_the_absorbing_recipe_learns_a_table():
 def test_ncsn_noise_is_the_score_times_minus_sigma():
     model, x = pm.ncsn(MLP(2, 8, 1), (2,)), torch.randn(5, 2)
     sigma = model.path.sigma(torch.tensor(0.4))
-    assert torch.allclose(model.guess(x, 0.4).noise, -sigma * model.score(x, 0.4), rtol=1e-5)
+    assert torch.allclose(model.predict(x, 0.4).noise, -sigma * model.score(x, 0.4), rtol=1e-5)
 
 
 def test_normalised_inputs_have_about_unit_size():
     still = Still()
     x, t = torch.randn(5, 2, dtype=F64), torch.tensor([0.0, 0.3, 0.5, 0.8, 0.99], dtype=F64)
     sigma = VE().sigma(t)
-    pm.Normalised(still, VE())(x * (1 + sigma**2).sqrt()[:, None], t)
+    pm.ScaledInput(still, VE())(x * (1 + sigma**2).sqrt()[:, None], t)
     assert torch.allclose(still.asked[0], x) and torch.equal(still.asked[1], t)
-    pm.Normalised(still, VE())(x, t, torch.arange(5))
+    pm.ScaledInput(still, VE())(x, t, torch.arange(5))
     assert torch.equal(still.asked[2], torch.arange(5))
 
 
@@ -280,7 +280,7 @@ SENTENCES = [
     ),
     (lambda: model().loss(X, X[:3]), ValueError, "x0 and x1 differ in shape"),
     (lambda: model().loss(X, X.double()), ValueError, "x0 and x1 differ in dtype"),
-    (lambda: model(Linear(SOURCE), "score").loss(X), ValueError, "score needs a standard normal source x0"),
+    (lambda: model(LinearPath(SOURCE), "score").loss(X), ValueError, "score needs a standard normal source x0"),
     (lambda: model(net=Narrow(2, 1)).loss(X), ValueError, "net's answer and its input differ in shape"),
     (
         lambda: model(net=Narrow(2, 1))(X, 0.5),
@@ -292,7 +292,7 @@ SENTENCES = [
     (lambda: model(prediction="noise").sample(4), ValueError, "noise does not determine the pair"),
     (lambda: model().sample(4, steps=0), ValueError, "steps is 0: expected at least one"),
     (
-        lambda: model().given(torch.arange(3))(X, 0.5),
+        lambda: model().with_label(torch.arange(3))(X, 0.5),
         ValueError,
         r"label has shape \(3,\) for a batch of 4: expected one",
     ),
@@ -300,10 +300,10 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(
-    "act, error, told", SENTENCES, ids=[f"{i}-{told[:30]}" for i, (*_, told) in enumerate(SENTENCES)]
+    "act, error, message", SENTENCES, ids=[f"{i}-{message[:30]}" for i, (*_, message) in enumerate(SENTENCES)]
 )
-def test_bad_input_is_answered_with_a_sentence(act, error, told):
-    with pytest.raises(error, match=told):
+def test_bad_input_is_answered_with_a_sentence(act, error, message):
+    with pytest.raises(error, match=message):
         act()
 
 
@@ -314,10 +314,10 @@ def test_bounds_keep_every_guess_inside_and_leave_the_point_where_it_is():
     model = PathModel(net, Conical(), (2,))
     model.bounds = (-1.0, 1.0)
     xt, t = torch.randn(50, 2).double() * 3, torch.rand(50).double()
-    guess = model.guess(xt, t)
-    assert guess.x1.abs().max() <= 1
-    torch.testing.assert_close(t[:, None] * guess.x1 + (1 - t[:, None]) * guess.x0, xt)
-    torch.testing.assert_close(model(xt, t), guess.x1 - guess.x0)
+    prediction = model.predict(xt, t)
+    assert prediction.x1.abs().max() <= 1
+    torch.testing.assert_close(t[:, None] * prediction.x1 + (1 - t[:, None]) * prediction.x0, xt)
+    torch.testing.assert_close(model(xt, t), prediction.x1 - prediction.x0)
     assert torch.isfinite(model(xt, 1.0)).all()  # where Heun looks last
     ends = model.sample(200, steps=7)
     assert ends.abs().max() <= 1 + 1e-12  # the last Euler step lands on the guess itself

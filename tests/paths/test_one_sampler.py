@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from dgm_course import paths as pm
-from dgm_course.core.ode import euler, heun, walk
+from dgm_course.core.ode import euler, heun, iter_solve
 from dgm_course.nets import MLP, TokenMLP
-from dgm_course.paths import PathField, ancestral, annealed_langevin, confident, fields, hop
+from dgm_course.paths import PathField, ancestral, annealed_langevin, ddim, fields, maskgit_step
 from dgm_course.paths.model import PathModel
 
 
@@ -35,7 +35,7 @@ RECIPES = {
     "absorbing": lambda: pm.absorbing(Listening(TokenMLP(2, 3, 8, 1)), (3,), 2),
 }
 recipes = pytest.mark.parametrize("make", RECIPES.values(), ids=RECIPES)
-SHARED = ("loss", "sample", "trajectory", "times", "_walk", "drift", "elbo", "start", "guess")
+SHARED = ("loss", "sample", "trajectory", "times", "_iter_solve", "drift", "elbo", "start", "predict")
 
 
 def listening(model) -> Listening:
@@ -58,50 +58,50 @@ def test_no_model_of_a_path_has_a_sampler_of_its_own():
     models = [cls for cls in below(PathField) - {PathField} if cls.__module__.startswith("dgm_course.")]
     assert {"ExactField", "ExactTokens", "PathModel"} <= {cls.__name__ for cls in models}
     for cls in models:
-        assert not set(vars(cls)) & {"sample", "trajectory", "times", "_walk", "drift"}, cls
+        assert not set(vars(cls)) & {"sample", "trajectory", "times", "_iter_solve", "drift"}, cls
         assert "loss" not in vars(cls) or cls is PathModel
 
 
 METHODS = {  # each with how often it asks the model in a step
     "the path's own": (None, 1),
-    "hop": (hop, 1),
-    "confident": (confident, 1),
+    "ddim": (ddim, 1),
+    "maskgit_step": (maskgit_step, 1),
     "euler": (euler, 1),
     "heun": (heun, 2),
     "ancestral": (ancestral, 1),
     "annealed_langevin": (annealed_langevin(3), 3),
 }
-FITTING = {recipe: set(METHODS) - {"confident"} for recipe in RECIPES}
-FITTING["absorbing"] = {"the path's own", "hop", "confident"}
+FITTING = {recipe: set(METHODS) - {"maskgit_step"} for recipe in RECIPES}
+FITTING["absorbing"] = {"the path's own", "ddim", "maskgit_step"}
 
 
 @pytest.mark.parametrize("recipe, name", [(r, m) for r in RECIPES for m in METHODS if m in FITTING[r]])
 def test_there_is_one_loop_of_sampling(recipe, name, monkeypatch):
-    """Every step is a turn of ``dynamics.walk``: with the loop taken out nothing moves, and no net is asked."""
+    """Every step is a turn of ``dynamics.iter_solve``: with the loop taken out nothing moves, and no net is asked."""
     method, asks = METHODS[name]
     model, walked = RECIPES[recipe](), []
     x0 = model.start(5)
     if recipe != "absorbing":  # away from the ends, where a noise says nothing and a score is infinite
         model.path = type(model.path)(model.path.alpha, model.path.sigma, span=(0.05, 0.95), name=model.path.name)
-    begun = model.path.begin(x0, torch.tensor(model.path.span[0]))
+    begun = model.path.initial_state(x0, torch.tensor(model.path.span[0]))
 
     def counted(field, x, ts, noise, method):
         walked.append(len(ts))
-        yield from walk(field, x, ts, noise, method)
+        yield from iter_solve(field, x, ts, noise, method)
 
-    monkeypatch.setattr(fields, "walk", counted)
+    monkeypatch.setattr(fields, "iter_solve", counted)
     assert model.trajectory(x0, 4, method).shape == (5, *begun.shape)
     assert torch.isfinite(model.sample(x0, 4, method)).all()
     assert walked == [5, 5] and listening(model).calls == 2 * 4 * asks
-    monkeypatch.setattr(fields, "walk", lambda field, x, ts, noise, method: iter([x]))
+    monkeypatch.setattr(fields, "iter_solve", lambda field, x, ts, noise, method: iter([x]))
     listening(model).calls = 0
     assert torch.equal(model.sample(x0, 4, method), begun)
     assert torch.equal(model.trajectory(x0, 4, method), begun[None])
     assert listening(model).calls == 0
 
 
-ASKED = {"field", "net", "model", "method", "score", "guess", "velocity", "forward", "drift", "step", "hop", "euler", "heun",
-         "confident", "ancestral", "langevin"}
+ASKED = {"field", "net", "model", "method", "score", "predict", "velocity", "forward", "drift", "step", "ddim", "euler", "heun",
+         "maskgit_step", "ancestral", "langevin"}
 
 
 def names(node: ast.AST) -> set[str]:
@@ -149,6 +149,6 @@ def test_such_a_loop_would_be_noticed():
     for other in (
         "for axis in range(n):\n    p = torch.tensordot(q, p, ([1], [axis]))",
         "terms = [field.guess(x, t) for t in ts]",
-        "for x in self._walk(n, steps):\n    pass",
+        "for x in self._iter_solve(n, steps):\n    pass",
     ):
         assert not loops_over_a_model(other), other

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dgm_course.core.distributions import DiagNormal
-from dgm_course.paths import VE, VP, Conical, GaussianPath, Guess, Linear, ancestral, annealed_langevin
+from dgm_course.paths import VE, VP, Conical, GaussianPath, LinearPath, Prediction, ancestral, annealed_langevin
 
 from .gaussians import DATA, F64, SOURCE, every
 
@@ -49,7 +49,7 @@ def test_events_of_any_shape(path):
 def test_inputs_that_want_gradients_are_unharmed():
     x = DATA.sample(4).requires_grad_()
     before, version = x.detach().clone(), x._version
-    Conical().exact(DATA).guess(x, 0.4).velocity.sum().backward()
+    Conical().exact(DATA).predict(x, 0.4).velocity.sum().backward()
     assert torch.equal(x.detach(), before) and x._version == version and torch.isfinite(x.grad).all()
 
 
@@ -57,7 +57,7 @@ def test_reprs_teach():
     assert (
         repr(Conical()) == "conical path: x_t = alpha(t)·x1 + sigma(t)·x0, x0 from N(0, I), t in [0.0, 1.0]"
     )
-    assert "source" in repr(Linear(SOURCE)) and "exact field of the VP path for data" in repr(
+    assert "source" in repr(LinearPath(SOURCE)) and "exact field of the VP path for data" in repr(
         VP().exact(DATA)
     )
     assert "t = 0.50" in repr(Conical().marginal(DATA, 0.5))
@@ -89,7 +89,7 @@ SENTENCES = [
         "t is on the device meta and x on cpu",
     ),
     (
-        lambda: Linear(DATA.to(torch.float32)).draw(torch.zeros(4, 3)),
+        lambda: LinearPath(DATA.to(torch.float32)).sample_source(torch.zeros(4, 3)),
         ValueError,
         r"source's sample and x1 differ in shape",
     ),
@@ -100,54 +100,54 @@ SENTENCES = [
     ),
     (lambda: Conical().velocity(X, META, 0.5), ValueError, "x and x1 differ in device"),
     (lambda: Conical().score(X, X[0], 0.5), ValueError, "x and x1 differ in shape"),
-    (lambda: Linear(SOURCE).score(X, X, 0.5), ValueError, "score needs a standard normal source x0"),
-    (lambda: Linear(SOURCE).pair(X, X, 0.5).score, ValueError, "score needs a standard normal source"),
-    (lambda: Linear(SOURCE).guess(X, 0.5, score=X), ValueError, "score needs a standard normal source"),
+    (lambda: LinearPath(SOURCE).score(X, X, 0.5), ValueError, "score needs a standard normal source x0"),
+    (lambda: LinearPath(SOURCE).endpoints(X, X, 0.5).score, ValueError, "score needs a standard normal source"),
+    (lambda: LinearPath(SOURCE).predict(X, 0.5, score=X), ValueError, "score needs a standard normal source"),
     (
-        lambda: Linear(SOURCE).exact(DATA).score(X.double(), 0.5),
+        lambda: LinearPath(SOURCE).exact(DATA).score(X.double(), 0.5),
         ValueError,
         "score needs a standard normal source",
     ),
     (
-        lambda: Linear(SOURCE).exact(DATA).sample(3, 2, noise=1.0),
+        lambda: LinearPath(SOURCE).exact(DATA).sample(3, 2, noise=1.0),
         ValueError,
         "score needs a standard normal source",
     ),
     (
-        lambda: Linear(SOURCE).exact(DATA).log_prob(X.double()),
+        lambda: LinearPath(SOURCE).exact(DATA).log_prob(X.double()),
         ValueError,
         "log_prob needs a standard normal source",
     ),
     (
-        lambda: Linear(DiagNormal(torch.zeros(2), 1.0)).exact(FLOAT),
+        lambda: LinearPath(DiagNormal(torch.zeros(2), 1.0)).exact(FLOAT),
         ValueError,
         "exact marginal needs a Mixture as source",
     ),
-    (lambda: Conical().guess(X, 0.5), ValueError, "guess was given nothing: expected exactly one of data="),
+    (lambda: Conical().predict(X, 0.5), ValueError, "predict was given nothing: expected exactly one of data="),
     (
-        lambda: Conical().guess(X, 0.5, data=X, noise=X),
+        lambda: Conical().predict(X, 0.5, data=X, noise=X),
         ValueError,
         r"given \['data', 'noise'\]: expected exactly one",
     ),
-    (lambda: Conical().guess(X, 0.5, epsilon=X), ValueError, r"given \['epsilon'\]: expected exactly one"),
-    (lambda: Conical().guess(X, 0.5, velocity=X[:, :1]), ValueError, r"velocity and xt differ in shape"),
-    (lambda: Conical().guess(X, 0.5, velocity=META), ValueError, r"velocity and xt differ in device"),
+    (lambda: Conical().predict(X, 0.5, epsilon=X), ValueError, r"given \['epsilon'\]: expected exactly one"),
+    (lambda: Conical().predict(X, 0.5, velocity=X[:, :1]), ValueError, r"velocity and xt differ in shape"),
+    (lambda: Conical().predict(X, 0.5, velocity=META), ValueError, r"velocity and xt differ in device"),
     (
-        lambda: Conical().guess(X, 0.5, velocity=None),
+        lambda: Conical().predict(X, 0.5, velocity=None),
         TypeError,
         "velocity is a NoneType: expected a torch tensor",
     ),
     (
-        lambda: Conical().guess(X, 0.0, noise=X),
+        lambda: Conical().predict(X, 0.0, noise=X),
         ValueError,
         r"noise does not determine the pair at some t in \[0, 0\]",
     ),
     (
-        lambda: Conical().guess(X, 1.0, data=X),
+        lambda: Conical().predict(X, 1.0, data=X),
         ValueError,
         "data does not determine the pair .* expected other times",
     ),
-    (lambda: Conical().guess(X, 1.0, score=X), ValueError, "score does not determine the pair"),
+    (lambda: Conical().predict(X, 1.0, score=X), ValueError, "score does not determine the pair"),
     (
         lambda: Conical().exact(FLOAT)(torch.zeros(4, 3), 0.5),
         ValueError,
@@ -167,20 +167,20 @@ SENTENCES = [
         ValueError,
         "s lies before t: expected a step towards the data",
     ),
-    (lambda: Linear(SOURCE).exact(DATA).sample(2, 2, annealed_langevin(1)), ValueError, "score needs a standard normal"),
+    (lambda: LinearPath(SOURCE).exact(DATA).sample(2, 2, annealed_langevin(1)), ValueError, "score needs a standard normal"),
     (lambda: VP(5.0, 1.0), ValueError, "beta runs from 5.0 to 1.0: expected 0 < beta_min"),
     (lambda: VE(1.0, 0.5), ValueError, "sigma runs from 1.0 to 0.5: expected 0 < sigma_min"),
 ]
 
 
 @pytest.mark.parametrize(
-    "act, error, told", SENTENCES, ids=[f"{i}-{told[:30]}" for i, (*_, told) in enumerate(SENTENCES)]
+    "act, error, message", SENTENCES, ids=[f"{i}-{message[:30]}" for i, (*_, message) in enumerate(SENTENCES)]
 )
-def test_bad_input_is_answered_with_a_sentence(act, error, told):
-    with pytest.raises(error, match=told):
+def test_bad_input_is_answered_with_a_sentence(act, error, message):
+    with pytest.raises(error, match=message):
         act()
 
 
 def test_a_guess_is_a_value():
     with pytest.raises(AttributeError):
-        Guess(X, X, (X, X, X, X)).x1 = X
+        Prediction(X, X, (X, X, X, X)).x1 = X

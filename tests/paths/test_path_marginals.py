@@ -40,16 +40,16 @@ def posterior(path, x, t):
 @when
 def test_marginal_and_guess_are_bayes_over_a_grid_of_pairs(path, t):
     xs = triple(path, t)[2]
-    guess = path.exact(DATA).guess(xs, t)
+    prediction = path.exact(DATA).predict(xs, t)
     log_prob = path.marginal(DATA, t).log_prob(xs)
     _, _, dalpha, dsigma = scales(path, t)
     for i, x in enumerate(xs):
         x1, x0, weight = posterior(path, x, t)
         share = weight / weight.sum()
         assert float(log_prob[i]) == pytest.approx(float(weight.sum().log()), abs=1e-6)
-        assert torch.allclose(guess.data[i], share @ x1, atol=1e-6)
-        assert torch.allclose(guess.noise[i], share @ x0, atol=1e-6)
-        assert torch.allclose(guess.velocity[i], share @ (dalpha * x1 + dsigma * x0), rtol=1e-6, atol=1e-6)
+        assert torch.allclose(prediction.data[i], share @ x1, atol=1e-6)
+        assert torch.allclose(prediction.noise[i], share @ x0, atol=1e-6)
+        assert torch.allclose(prediction.velocity[i], share @ (dalpha * x1 + dsigma * x0), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("t", [0.1, 0.5, 0.8])
@@ -59,7 +59,7 @@ def test_with_jitter_guess_is_importance_sampling(t):
     for x in path.corrupt(DATA.sample(2), t)[0]:
         kernel = DiagNormal(x, 0.3).log_prob(expected).exp()
         density, share = kernel.mean(), kernel / kernel.sum()
-        ours = path.exact(DATA).guess(x[None], t)
+        ours = path.exact(DATA).predict(x[None], t)
         assert (
             abs(float(path.marginal(DATA, t).log_prob(x[None]).exp()) - float(density))
             < 5 * float(kernel.std()) / n**0.5

@@ -12,7 +12,7 @@ import torch
 from dgm_course.core.distributions import Mixture
 from dgm_course.core.metrics import energy_distance, floor
 from dgm_course.core.ode import langevin, solve
-from dgm_course.paths import VE, VP, Conical, Cosine, ancestral, annealed_langevin, hop
+from dgm_course.paths import VE, VP, Conical, Cosine, ancestral, annealed_langevin, ddim
 
 from .gaussians import DATA, F64, PATHS, gaussian, scalar, scales, triple
 
@@ -32,7 +32,7 @@ def test_a_step_with_the_posteriors_deviation_is_ddpms(name, t, s):
     mean = (as_ * x1 / ss**2 + r * xt / gap) / precision
     kappa = float(precision**-0.5)
     torch.manual_seed(8)
-    stepped = path.step(path.guess(xt, t, data=x1), s, fresh=kappa)
+    stepped = path.step(path.predict(xt, t, data=x1), s, noise_std=kappa)
     torch.manual_seed(8)
     eps = torch.randn_like(x0)
     assert torch.allclose(stepped - kappa * eps, mean, rtol=1e-9, atol=1e-9)
@@ -44,23 +44,23 @@ def test_every_step_lands_on_the_path(share):
     x1 = torch.full((n, 1), 0.7, dtype=F64)
     xt, x0 = path.corrupt(x1, 0.3)
     alpha, sigma, _, _ = scales(path, 0.6)
-    xs = path.step(path.guess(xt, 0.3, noise=x0), 0.6, fresh=share * float(sigma))
+    xs = path.step(path.predict(xt, 0.3, noise=x0), 0.6, noise_std=share * float(sigma))
     assert abs(float(xs.mean() - alpha * 0.7)) < 5 * float(sigma) / math.sqrt(n)
     assert abs(float(xs.var() - sigma**2)) < 5 * float(sigma) ** 2 * math.sqrt(2 / n)
 
 
 def test_a_step_without_fresh_noise_is_ddim_and_ends_in_the_data():
     x1, x0, xt = triple(Conical(), 0.3)
-    guess = Conical().guess(xt, 0.3, noise=x0)
-    assert torch.allclose(Conical().step(guess, 0.8), 0.8 * x1 + 0.2 * x0)
-    assert torch.allclose(Conical().step(guess, 1.0), x1)
+    prediction = Conical().predict(xt, 0.3, noise=x0)
+    assert torch.allclose(Conical().step(prediction, 0.8), 0.8 * x1 + 0.2 * x0)
+    assert torch.allclose(Conical().step(prediction, 1.0), x1)
 
 
 def test_ddim_draws_no_noise():
     """A deterministic step leaves the random generator as it was."""
     x1, x0, xt = triple(Conical(), 0.3)
     before = torch.get_rng_state()
-    Conical().step(Conical().guess(xt, 0.3, noise=x0), 0.8)
+    Conical().step(Conical().predict(xt, 0.3, noise=x0), 0.8)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -81,8 +81,8 @@ def test_hop_is_ddim(path, t, s):
     eps = noise_by_autograd(path, x, t)
     (at, st, _, _), (as_, ss, _, _) = scales(path, t), scales(path, s)
     expected = as_ * (x - st * eps) / at + ss * eps
-    assert torch.allclose(hop(field, x, scalar(t), scalar(s - t)), expected, rtol=1e-8, atol=1e-8)
-    assert torch.equal(hop(field, x, scalar(t), scalar(s - t)), hop(field, x, scalar(t), scalar(s - t)))
+    assert torch.allclose(ddim(field, x, scalar(t), scalar(s - t)), expected, rtol=1e-8, atol=1e-8)
+    assert torch.equal(ddim(field, x, scalar(t), scalar(s - t)), ddim(field, x, scalar(t), scalar(s - t)))
 
 
 @gaussian
@@ -92,7 +92,7 @@ def test_hops_with_the_field_of_one_gaussian_land_on_its_marginal(path):
     field, x0 = path.exact(data), torch.tensor([[0.0, 0.0], [1.0, -1.0], [-2.0, 0.5]], dtype=F64)
     before, after = (path.marginal(data, t) for t in path.span)
     expected = after.means + after.stds / before.stds * (path.sigma(scalar(path.span[0])) * x0 - before.means)
-    errors = [float((field.sample(x0, steps, hop) - expected).abs().max()) for steps in (25, 50, 100)]
+    errors = [float((field.sample(x0, steps, ddim) - expected).abs().max()) for steps in (25, 50, 100)]
     assert errors[2] < 0.08 and errors[0] > 1.6 * errors[1] > 2.5 * errors[2]  # of order one
 
 
@@ -101,7 +101,7 @@ def test_of_a_single_point_one_hop_is_exact(path):
     m = torch.tensor([[0.7, -0.3]], dtype=F64)
     field, x0 = path.exact(Mixture(torch.ones(1), m, 1e-7)), torch.randn(5, 2, dtype=F64)
     (at, st, _, _), (as_, ss, _, _) = scales(path, 0.2), scales(path, 0.9)
-    landed = hop(field, at * m + st * x0, scalar(0.2), scalar(0.7))
+    landed = ddim(field, at * m + st * x0, scalar(0.2), scalar(0.7))
     assert torch.allclose(landed, as_ * m + ss * x0, atol=1e-6)
 
 
@@ -130,23 +130,23 @@ def test_fresh_is_the_deviation_of_a_jointly_gaussian_pair(path, t, s):
     mix = torch.tensor([[ss, 0.0], [r * ss, (st**2 - (r * ss) ** 2).sqrt()]], dtype=F64)
     conditional = 1 / torch.linalg.inv(mix @ mix.T)[0, 0]
     x1, _, xt = triple(path, t)
-    fresh = path.fresh(path.guess(xt, t, data=x1), s)
+    fresh = path.posterior_std(path.predict(xt, t, data=x1), s)
     assert torch.allclose(fresh**2, conditional.expand_as(fresh), rtol=1e-8)
     times, later = torch.tensor([t, t / 2], dtype=F64), torch.tensor([s, s], dtype=F64)
-    both = path.fresh(path.guess(xt[:2], times, data=x1[:2]), later)
+    both = path.posterior_std(path.predict(xt[:2], times, data=x1[:2]), later)
     assert both.shape == (2, 1) and float(both[0]) == pytest.approx(float(fresh)) and float(both[1]) != float(both[0])
 
 
 def test_fresh_at_the_ends_and_in_the_wrong_order():
     _, _, xt = triple(Conical(), 0.0)
-    start = Conical().guess(xt, 0.0, velocity=xt)
-    assert float(Conical().fresh(start, 0.4)) == pytest.approx(0.6)  # nothing is known of the data yet: all is fresh
-    assert float(Conical().fresh(start, 1.0)) == 0
+    start = Conical().predict(xt, 0.0, velocity=xt)
+    assert float(Conical().posterior_std(start, 0.4)) == pytest.approx(0.6)  # nothing is known of the data yet: all is fresh
+    assert float(Conical().posterior_std(start, 1.0)) == 0
     for path in (Conical(), VP(), VE()):
-        guess = path.guess(xt, 0.6, data=xt)
-        assert float(path.fresh(guess, 0.6)) == pytest.approx(0, abs=1e-6)
+        prediction = path.predict(xt, 0.6, data=xt)
+        assert float(path.posterior_std(prediction, 0.6)) == pytest.approx(0, abs=1e-6)
         with pytest.raises(ValueError, match="s lies before t: expected a step towards the data, s > t"):
-            path.fresh(guess, 0.5)
+            path.posterior_std(prediction, 0.5)
 
 
 def test_the_diffusion_is_the_lectures_beta_and_the_growth_of_sigma():
@@ -174,7 +174,7 @@ WAYS = {
     "cosine, DDPM": (Cosine(), 60, {"method": ancestral}),
     "VP, DDPM": (VP(), 100, {"method": ancestral}),
     "VE, DDPM": (VE(), 100, {"method": ancestral}),
-    "conical, DDIM": (Conical(), 40, {"method": hop}),
+    "conical, DDIM": (Conical(), 40, {"method": ddim}),
 }
 
 
@@ -230,8 +230,8 @@ def test_annealing_finds_both_modes_in_their_shares():
 def test_sampling_begins_with_the_noise_alone_and_blurs_only_where_there_is_jitter():
     x = torch.randn(50_000, 2, dtype=F64)
     for path in PATHS.values():
-        assert torch.equal(path.begin(x, scalar(0.25)), path.sigma(scalar(0.25)) * x)
+        assert torch.equal(path.initial_state(x, scalar(0.25)), path.sigma(scalar(0.25)) * x)
         if not path.jitter:
-            assert path.blur(x) is x
-    haze = PATHS["jittered"].blur(x) - x
+            assert path.add_jitter(x) is x
+    haze = PATHS["jittered"].add_jitter(x) - x
     assert float(haze.std()) == pytest.approx(0.3, rel=5 / math.sqrt(2 * haze.numel())) and abs(float(haze.mean())) < 0.005

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dgm_course.core.distributions import DiagNormal
-from dgm_course.paths import VE, VP, Conical, Cosine, Linear
+from dgm_course.paths import VE, VP, Conical, Cosine, LinearPath
 
 from .gaussians import DATA, F64, PATHS, SOURCE, TIMES, every, gaussian, scalar, scales, slope, triple, when
 
@@ -36,7 +36,7 @@ def test_the_schedules_are_the_slides():
     alpha, sigma, _, _ = VE(0.01, 10.0).at(1 - s)
     assert torch.equal(alpha, torch.ones_like(s))
     assert torch.allclose(sigma**2, (0.01 * 1000**s) ** 2 - 0.01**2, rtol=1e-10)
-    for path in (Conical(), Linear(SOURCE)):
+    for path in (Conical(), LinearPath(SOURCE)):
         assert torch.equal(path.at(s)[0], s) and torch.equal(path.at(s)[1], 1 - s)
     alpha, sigma, _, _ = Cosine().at(s)
     assert torch.allclose(alpha**2 + sigma**2, torch.ones_like(s)) and float(alpha[-1]) == 1
@@ -57,11 +57,11 @@ def test_the_ends_of_the_span_are_finite(path):
         assert torch.isfinite(path.exact(DATA)(DATA.sample(20), t)).all()
 
 
-@pytest.mark.parametrize("path", [Conical(), Cosine(), Linear(SOURCE), PATHS["home-made"]], ids=repr)
+@pytest.mark.parametrize("path", [Conical(), Cosine(), LinearPath(SOURCE), PATHS["home-made"]], ids=repr)
 @pytest.mark.parametrize("t", [0.0, 1.0, 0, 1])
 def test_both_ends_of_time_are_finite(path, t):
-    guess = path.exact(DATA).guess(DATA.sample(20), t)
-    assert torch.isfinite(torch.stack([guess.velocity, guess.data, guess.noise, guess.v])).all()
+    prediction = path.exact(DATA).predict(DATA.sample(20), t)
+    assert torch.isfinite(torch.stack([prediction.velocity, prediction.data, prediction.noise, prediction.v])).all()
 
 
 @every
@@ -99,7 +99,7 @@ def test_the_conditional_velocity_is_the_speed_of_the_flow_map(path, t):
     x1, x0, xt = triple(path, t)
     _, _, dalpha, dsigma = scales(path, t)
     moved = slope(lambda s: path.alpha(s) * x1 + path.sigma(s) * x0, scalar(t))
-    for ours in (path.velocity(xt, x1, t), path.pair(x1, x0, t).velocity):
+    for ours in (path.velocity(xt, x1, t), path.endpoints(x1, x0, t).velocity):
         assert torch.allclose(ours, dalpha * x1 + dsigma * x0, rtol=1e-6, atol=1e-7)
         assert torch.allclose(ours, moved, rtol=1e-6, atol=1e-7)
 
@@ -114,13 +114,13 @@ def test_the_conditional_score_is_the_gradient_of_the_gaussian(path, t):
         DiagNormal(torch.zeros(2, dtype=F64), sigma).log_prob(x - alpha * x1).sum(), x
     )[0]
     assert torch.allclose(path.score(xt, x1, t), expected, rtol=1e-9)
-    assert torch.allclose(path.pair(x1, x0, t).score, expected, rtol=1e-9)
+    assert torch.allclose(path.endpoints(x1, x0, t).score, expected, rtol=1e-9)
 
 
 def test_predictions_have_their_names_meaning():
     """On the cosine path the velocity is −(π/2) v, since alpha' = (π/2) sigma and sigma' = −(π/2) alpha."""
     x1, x0, _ = triple(Cosine(), 0.3)
-    pair = Cosine().pair(x1, x0, 0.3)
+    pair = Cosine().endpoints(x1, x0, 0.3)
     assert torch.equal(pair.data, x1) and torch.equal(pair.noise, x0)
     assert torch.allclose(pair.v, -2 / math.pi * pair.velocity)
     assert torch.allclose(pair.v, math.sin(0.15 * math.pi) * x0 - math.cos(0.15 * math.pi) * x1)
@@ -139,8 +139,8 @@ def test_all_conversions_go_both_ways(name, known, wanted):
     path = PATHS[name]
     for t in (*TIMES, torch.tensor([0.1, 0.3, 0.4, 0.5, 0.8, 0.85], dtype=F64)):
         x1, x0, xt = triple(path, t)
-        pair = path.pair(x1, x0, t)
-        converted = getattr(path.guess(xt, t, **{known: getattr(pair, known)}), wanted)
+        pair = path.endpoints(x1, x0, t)
+        converted = getattr(path.predict(xt, t, **{known: getattr(pair, known)}), wanted)
         assert torch.allclose(converted, getattr(pair, wanted), rtol=1e-8, atol=1e-8)
 
 
@@ -148,7 +148,7 @@ def test_all_conversions_go_both_ways(name, known, wanted):
 def test_rows_say_what_the_pair_says(path):
     x1, x0, xt = triple(path, 0.4)
     for kind, (a, b) in path.rows(path.at(0.4, xt)).items():
-        assert torch.allclose(a * x1 + b * x0, getattr(path.pair(x1, x0, 0.4), kind))
+        assert torch.allclose(a * x1 + b * x0, getattr(path.endpoints(x1, x0, 0.4), kind))
 
 
 @every

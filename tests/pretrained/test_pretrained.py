@@ -9,10 +9,10 @@ from dgm_course import data, latent, pretrained
 from dgm_course.autoregressive import guided
 from dgm_course.core import metrics
 from dgm_course.paths import ancestral
-from dgm_course.paths.model import heun_to_data
+from dgm_course.paths.model import heun_euler_last
 
 NAMES = pretrained.names()
-SAMPLERS = {"flow_matching_digits": (8, heun_to_data), "ddpm_digits": (20, ancestral), "ncsn_digits": (40, ancestral)}
+SAMPLERS = {"flow_matching_digits": (8, heun_euler_last), "ddpm_digits": (20, ancestral), "ncsn_digits": (40, ancestral)}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def test_an_unknown_name_lists_the_known_ones():
 
 def test_the_classifier_is_as_good_as_its_card(images):
     now = pretrained.accuracy(pretrained.load("digit_classifier"), images)["accuracy"]
-    told = pretrained.card("digit_classifier")["held_out"]
-    assert abs(now - told["accuracy_embedded_test"]) < 0.002 and told["accuracy"] > 0.985
+    held_out = pretrained.card("digit_classifier")["held_out"]
+    assert abs(now - held_out["accuracy_embedded_test"]) < 0.002 and held_out["accuracy"] > 0.985
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -60,19 +60,19 @@ def test_digits_of_a_class_are_recognised_as_that_class_and_as_precise_as_their_
     torch.manual_seed(0)
     labels = pretrained.balanced(60, images.test)
     with torch.no_grad():
-        fake = pretrained.load(name).given(labels, pretrained.GUIDANCE).sample(60, steps, method)
+        fake = pretrained.load(name).with_label(labels, pretrained.GUIDANCE).sample(60, steps, method)
         judge = pretrained.load("digit_classifier")
         right = (judge(fake).argmax(1) == labels).float().mean()
         found = metrics.precision_recall_coverage(judge.features(images.test), judge.features(fake))
     assert fake.shape == (60, 1, 28, 28) and right > 0.85
-    told = pretrained.card(name)["held_out"]
-    assert found.precision > told["precision"] - 0.18 and told["frechet"] > told["frechet_floor"]
+    held_out = pretrained.card(name)["held_out"]
+    assert found.precision > held_out["precision"] - 0.18 and held_out["frechet"] > held_out["frechet_floor"]
 
 
 def test_flow_matching_is_nearly_as_near_as_the_real_digits_that_it_learned_from():
-    told = pretrained.card("flow_matching_digits")["held_out"]["often"]
-    assert told["frechet"] < 1.3 * told["frechet_floor"] and told["precision"] > 0.93
-    assert told["frechet_spread"] > 0 < told["frechet_floor_spread"] and "5 sets of 1000" in told["protocol"]
+    held_out = pretrained.card("flow_matching_digits")["held_out"]["often"]
+    assert held_out["frechet"] < 1.3 * held_out["frechet_floor"] and held_out["precision"] > 0.93
+    assert held_out["frechet_spread"] > 0 < held_out["frechet_floor_spread"] and "5 sets of 1000" in held_out["protocol"]
 
 
 def test_of_several_draws_the_mean_is_told_and_real_digits_are_at_their_floor(images):
@@ -91,38 +91,38 @@ def test_of_several_draws_the_mean_is_told_and_real_digits_are_at_their_floor(im
 
 @pytest.mark.parametrize("name", ["dcgan_digits", "style_digits"])
 def test_adversarial_digits_are_of_all_ten_classes_and_as_good_as_their_card(name, images):
-    gan, told = pretrained.load(name), pretrained.card(name)["held_out"]
-    assert pretrained.classes_seen(gan)["classes"] == told["classes"] == 10 and told["rarest_share"] > 0.01
+    gan, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
+    assert pretrained.classes_seen(gan)["classes"] == held_out["classes"] == 10 and held_out["rarest_share"] > 0.01
     torch.manual_seed(1)
     judge = pretrained.load("digit_classifier")
     with torch.no_grad():
         ours, real = judge.features(gan.sample(500)), judge.features(images.test[:500])
     found = metrics.precision_recall_coverage(real, ours)
-    assert found.precision > told["precision"] - 0.12 and found.recall > told["recall"] - 0.15
-    assert "drawn without labels" in told["protocol"] and told["frechet"] > told["frechet_floor"]
+    assert found.precision > held_out["precision"] - 0.12 and found.recall > held_out["recall"] - 0.15
+    assert "drawn without labels" in held_out["protocol"] and held_out["frechet"] > held_out["frechet_floor"]
 
 
 def test_the_masked_model_has_the_nats_of_its_card(images):
-    told = pretrained.card("absorbing_digits")["held_out"]
+    held_out = pretrained.card("absorbing_digits")["held_out"]
     now = pretrained.nats(pretrained.load("absorbing_digits"), images.test[::8], draws=4)
-    assert abs(now["nats"] - told["nats"]) < 5 * (now["standard_error"] ** 2 + told["standard_error"] ** 2) ** 0.5
-    assert told["nats"] < 95 and "Bernoulli" in told["protocol"] and "continuous time" in told["protocol"]
+    assert abs(now["nats"] - held_out["nats"]) < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    assert held_out["nats"] < 95 and "Bernoulli" in held_out["protocol"] and "continuous time" in held_out["protocol"]
 
 
 @pytest.mark.parametrize("name", ["pixel_cnn_digits", "pixel_rnn_digits", "image_gpt_digits"])
 def test_an_autoregressive_model_has_the_nats_of_its_card(name, images):
-    told = pretrained.card(name)["held_out"]
+    held_out = pretrained.card(name)["held_out"]
     now = pretrained.nats_of_bits(pretrained.load(name).log_prob, images.test[::8], "exact -log p")
-    assert abs(now["nats"] - told["nats"]) < 5 * (now["standard_error"] ** 2 + told["standard_error"] ** 2) ** 0.5
-    assert told["nats"] < 93 and "exact" in told["protocol"] and "Bernoulli" in told["protocol"]
+    assert abs(now["nats"] - held_out["nats"]) < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    assert held_out["nats"] < 93 and "exact" in held_out["protocol"] and "Bernoulli" in held_out["protocol"]
 
 
 def test_the_flow_has_the_bits_of_its_card(images):
-    told = pretrained.card("flow_digits")["held_out"]
+    held_out = pretrained.card("flow_digits")["held_out"]
     now = pretrained.bits(pretrained.load("flow_digits"), images.test[::5])
-    assert abs(now["bits_per_dim"] - told["bits_per_dim"]) < 5 * now["standard_error"]
-    assert told["official_test"]["bits_per_dim"] < 1.2 and "uniform dequantisation, one draw" in told["protocol"]
-    assert told["official_test_8_draws"]["bits_per_dim"] < told["official_test"]["bits_per_dim"] + 0.02
+    assert abs(now["bits_per_dim"] - held_out["bits_per_dim"]) < 5 * now["standard_error"]
+    assert held_out["official_test"]["bits_per_dim"] < 1.2 and "uniform dequantisation, one draw" in held_out["protocol"]
+    assert held_out["official_test_8_draws"]["bits_per_dim"] < held_out["official_test"]["bits_per_dim"] + 0.02
 
 
 def test_the_flow_of_digits_goes_there_and_back_and_draws_grey_values(images):
@@ -134,83 +134,83 @@ def test_the_flow_of_digits_goes_there_and_back_and_draws_grey_values(images):
 
 
 def test_the_codes_of_digits_bring_them_back_and_are_all_in_use(images):
-    model, told = pretrained.load("vqvae_digits"), pretrained.card("vqvae_digits")["held_out"]
+    model, held_out = pretrained.load("vqvae_digits"), pretrained.card("vqvae_digits")["held_out"]
     now = pretrained.vq.rebuilding(model, images.test[:500], images.test_labels[:500])
-    assert abs(now["squared_error"] - told["squared_error"]) < 0.5 and told["official_test"]["squared_error"] < 10
-    assert now["codes_used"] >= 52 and told["codes_used"] >= 52 and now["perplexity"] > 40  # of 64
-    assert now["recognised"] > now["recognised_originals"] - 0.03 and told["recognised"] > 0.97
-    assert "probability 0.9 or more" in told["protocol"]
+    assert abs(now["squared_error"] - held_out["squared_error"]) < 0.5 and held_out["official_test"]["squared_error"] < 10
+    assert now["codes_used"] >= 52 and held_out["codes_used"] >= 52 and now["perplexity"] > 40  # of 64
+    assert now["recognised"] > now["recognised_originals"] - 0.03 and held_out["recognised"] > 0.97
+    assert "probability 0.9 or more" in held_out["protocol"]
 
 
 def test_codes_of_the_learned_prior_are_digits_and_uniform_ones_are_not(images):
     prior, tokens = pretrained.load("vq_prior_digits"), pretrained.load("vqvae_digits")
-    told = pretrained.card("vq_prior_digits")["held_out"]
-    assert told["recognised_as_asked"] > 0.85 > 2 * told["recognised_uniform"] and told["nats"] < 110 < told["uniform_nats"]
+    held_out = pretrained.card("vq_prior_digits")["held_out"]
+    assert held_out["recognised_as_asked"] > 0.85 > 2 * held_out["recognised_uniform"] and held_out["nats"] < 110 < held_out["uniform_nats"]
     codes, labels = pretrained.vq.codes_of(images.test[:300]), pretrained.balanced(200, images.test)
     torch.manual_seed(0)
     with torch.no_grad():
         now = -prior.log_prob(codes, images.test_labels[:300])
         fake = pretrained.vq.recognised(tokens.picture(prior.sample(200, labels)), labels).float().mean()
         noise = pretrained.vq.recognised(tokens.picture(torch.randint(64, (200, 7, 7))), labels).float().mean()
-    assert abs(float(now.mean()) - told["nats"]) < 5 * float(now.std()) / 300**0.5
+    assert abs(float(now.mean()) - held_out["nats"]) < 5 * float(now.std()) / 300**0.5
     assert fake > 0.8 and noise < 0.15
 
 
 def test_the_coarse_codes_hold_the_digit_and_the_fine_ones_its_edges(images):
-    model, told = pretrained.load("vqvae2_digits"), pretrained.card("vqvae2_digits")["held_out"]
+    model, held_out = pretrained.load("vqvae2_digits"), pretrained.card("vqvae2_digits")["held_out"]
     with torch.no_grad():
         codes = model.encode(images.test[:300])
         errors = [float((images.test[:300] - model.decode(*part).mean).square().flatten(1).sum(1).mean())
                   for part in (codes, codes[:1])]
-    assert abs(errors[0] - told["squared_error_both"]) < 1 and abs(errors[1] - told["squared_error_top"]) < 5
-    assert 2 * errors[0] < errors[1] < 100 and min(told["codes_used_top"], told["codes_used_bottom"]) >= 52
+    assert abs(errors[0] - held_out["squared_error_both"]) < 1 and abs(errors[1] - held_out["squared_error_top"]) < 5
+    assert 2 * errors[0] < errors[1] < 100 and min(held_out["codes_used_top"], held_out["codes_used_bottom"]) >= 52
 
 
 def test_the_vqgan_is_sharper_than_the_vqvae_it_comes_from_and_its_error_is_larger(images):
-    told, few = pretrained.card("vqgan_digits")["held_out"], images.test[::2]
-    now, plain = (pretrained.latent.rebuilding(latent.Discrete(pretrained.load(name)), few)
+    held_out, few = pretrained.card("vqgan_digits")["held_out"], images.test[::2]
+    now, plain = (pretrained.latent.rebuilding(latent.VQStage(pretrained.load(name)), few)
                   for name in ("vqgan_digits", "vqvae_digits"))
-    assert abs(now["sharpness"] - told["sharpness"]) < 0.03 and abs(now["squared_error"] - told["squared_error"]) < 0.6
-    for better, worse in ((now, plain), (told["official_test"], told["official_test"]["vqvae_digits"])):
+    assert abs(now["sharpness"] - held_out["sharpness"]) < 0.03 and abs(now["squared_error"] - held_out["squared_error"]) < 0.6
+    for better, worse in ((now, plain), (held_out["official_test"], held_out["official_test"]["vqvae_digits"])):
         assert better["sharpness"] > worse["sharpness"] + 0.15 and better["frechet"] < worse["frechet"] / 2
         assert better["squared_error"] > worse["squared_error"]
-    assert pretrained.load("vqgan_digits").encode(few).unique().numel() >= 52 and "Laplacian" in told["protocol"]
+    assert pretrained.load("vqgan_digits").encode(few).unique().numel() >= 52 and "Laplacian" in held_out["protocol"]
 
 
 def test_the_real_codes_of_digits_bring_them_back_sharp(images):
-    told, few = pretrained.card("latent_digits")["held_out"], images.test[::2]
-    stage = latent.Continuous(pretrained.load("latent_digits"))
+    held_out, few = pretrained.card("latent_digits")["held_out"], images.test[::2]
+    stage = latent.VAEStage(pretrained.load("latent_digits"))
     now = pretrained.latent.rebuilding(stage, few)
     assert stage.encode(few[:2]).shape == (2, *pretrained.latent.GRID)
-    assert abs(now["sharpness"] - told["sharpness"]) < 0.03 and abs(now["squared_error"] - told["squared_error"]) < 0.6
-    assert told["official_test"]["sharpness"] > 0.85 and told["official_test"]["squared_error"] < 12
+    assert abs(now["sharpness"] - held_out["sharpness"]) < 0.03 and abs(now["squared_error"] - held_out["squared_error"]) < 0.6
+    assert held_out["official_test"]["sharpness"] > 0.85 and held_out["official_test"]["squared_error"] < 12
 
 
-@pytest.mark.parametrize("name, steps, method", [("lfm_digits", 8, heun_to_data), ("ldm_digits", 20, ancestral)])
+@pytest.mark.parametrize("name, steps, method", [("lfm_digits", 8, heun_euler_last), ("ldm_digits", 20, ancestral)])
 def test_codes_of_a_class_are_decoded_to_that_class_and_have_the_size_of_real_codes(name, steps, method, images):
-    model, told = pretrained.load(name), pretrained.card(name)["held_out"]
-    scale = latent.Rescaling.of(pretrained.latent.codes_of(images.train[:500]))
-    assert torch.allclose(model.rescaling.std, scale.std, rtol=0.1) and told["asked"] > 0.9
+    model, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
+    scale = latent.LatentScaler.of(pretrained.latent.codes_of(images.train[:500]))
+    assert torch.allclose(model.rescaling.std, scale.std, rtol=0.1) and held_out["asked"] > 0.9
     torch.manual_seed(0)
     labels = pretrained.balanced(100, images.test)
     with torch.no_grad():
         system = latent.Latent(pretrained.latent.frozen_stage(), model)
-        fake = system.given(labels, pretrained.GUIDANCE).sample(100, steps, method)
+        fake = system.with_label(labels, pretrained.GUIDANCE).sample(100, steps, method)
         right = (pretrained.load("digit_classifier")(fake).argmax(1) == labels).float().mean()
     assert fake.shape == (100, 1, 28, 28) and right > 0.85
 
 
 def test_codes_of_many_scales_say_the_digit_from_coarse_to_fine(images):
-    tokens, told = pretrained.load("var_tokens_digits"), pretrained.card("var_tokens_digits")["held_out"]
+    tokens, held_out = pretrained.load("var_tokens_digits"), pretrained.card("var_tokens_digits")["held_out"]
     errors = pretrained.multiscale.by_scale(tokens, images.test[:300])
-    assert all(a > 1.1 * b for a, b in zip(errors, errors[1:])) and len(errors) == len(told["squared_error_by_scale"]) == 5
-    assert abs(errors[-1] - told["squared_error"]) < 1.5 and told["squared_error"] < 20 and told["recognised"] > 0.97
-    assert told["codes_used"] >= 52 and tokens.encode(images.test[:2]).shape == (2, 88)
+    assert all(a > 1.1 * b for a, b in zip(errors, errors[1:])) and len(errors) == len(held_out["squared_error_by_scale"]) == 5
+    assert abs(errors[-1] - held_out["squared_error"]) < 1.5 and held_out["squared_error"] < 20 and held_out["recognised"] > 0.97
+    assert held_out["codes_used"] >= 52 and tokens.encode(images.test[:2]).shape == (2, 88)
 
 
 @pytest.mark.parametrize("name, passes", [("var_digits", 5), ("llama_gen_digits", 49)])
 def test_models_of_codes_write_the_class_they_are_told(name, passes, images):
-    model, told = pretrained.load(name), pretrained.card(name)["held_out"]
+    model, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
     held, labels = slice(0, 300), pretrained.balanced(200, images.test)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -219,13 +219,13 @@ def test_models_of_codes_write_the_class_they_are_told(name, passes, images):
             drawn = tokens.picture(model.sample(200, labels, pretrained.multiscale.GUIDANCE))
         else:
             codes, tokens = pretrained.multiscale.one_scale(images.test[held]), pretrained.multiscale.llama_tokens()
-            drawn = tokens.picture(model.sample(200, labels, stream=guided(pretrained.multiscale.GUIDANCE)))
+            drawn = tokens.picture(model.sample(200, labels, iter_logits=guided(pretrained.multiscale.GUIDANCE)))
         nats = -model.log_prob(codes, images.test_labels[held])
-    assert abs(float(nats.mean()) - told["nats"]) < 5 * float(nats.std()) / 300**0.5
+    assert abs(float(nats.mean()) - held_out["nats"]) < 5 * float(nats.std()) / 300**0.5
     now = pretrained.multiscale.as_asked(drawn, labels)
-    assert now["as_asked"] > told["guided"]["as_asked"] - 0.08 and told["guided"]["as_asked"] >= 0.9
-    assert told["passes"] == passes and told["guided"]["as_asked"] >= told["unguided"]["as_asked"]
-    assert told["guided"]["frechet"] > told["guided"]["frechet_floor"] and "first choice" in told["protocol"]
+    assert now["as_asked"] > held_out["guided"]["as_asked"] - 0.08 and held_out["guided"]["as_asked"] >= 0.9
+    assert held_out["passes"] == passes and held_out["guided"]["as_asked"] >= held_out["unguided"]["as_asked"]
+    assert held_out["guided"]["frechet"] > held_out["guided"]["frechet_floor"] and "first choice" in held_out["protocol"]
 
 
 def test_the_var_has_the_scales_of_its_tokeniser():
@@ -241,33 +241,33 @@ def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):
 
 @pytest.mark.parametrize("name, most", [("vae_digits", 100), ("vae_plane_digits", 145)])
 def test_the_vaes_have_the_nats_of_their_cards(name, most, images):
-    model, told = pretrained.load(name), pretrained.card(name)["held_out"]
-    bits = data.Bits(images.test).fixed()[::8]
+    model, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
+    bits = data.DynamicallyBinarized(images.test).fixed()[::8]
     with torch.no_grad():
         now, tight = -model.elbo(bits, 16), -model.log_prob_bound(bits, 50)
-    assert abs(now.mean() - told["nats"]) < 5 * (now.var() / len(now) + told["standard_error"] ** 2) ** 0.5
+    assert abs(now.mean() - held_out["nats"]) < 5 * (now.var() / len(now) + held_out["standard_error"] ** 2) ** 0.5
     assert tight.mean() < now.mean() - 1
-    assert told["official_test"]["nats"] < most and told["official_test"]["importance_weighted"]["nats"] < most - 2
-    assert "Bernoulli" in told["protocol"] and "k = 500" in told["importance_weighted"]["protocol"]
+    assert held_out["official_test"]["nats"] < most and held_out["official_test"]["importance_weighted"]["nats"] < most - 2
+    assert "Bernoulli" in held_out["protocol"] and "k = 500" in held_out["importance_weighted"]["protocol"]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("prior_")])
 def test_a_learned_prior_gains_what_its_card_says_with_the_same_decoder(name, images):
-    told = pretrained.card(name)["held_out"]
+    held_out = pretrained.card(name)["held_out"]
     now = pretrained.priors.gain(pretrained.load(name), images.test[::5], draws=4)
-    assert abs(now["gain"] - told["gain"]) < 5 * (now["standard_error"] ** 2 + told["standard_error"] ** 2) ** 0.5
-    assert told["decoder"] == "vae_digits" and "Bernoulli" in told["protocol"] and "16 draws" in told["protocol"]
-    official = told["official_test"]  # flows win over a nat; a VampPrior with a frozen, narrow encoder loses
+    assert abs(now["gain"] - held_out["gain"]) < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    assert held_out["decoder"] == "vae_digits" and "Bernoulli" in held_out["protocol"] and "16 draws" in held_out["protocol"]
+    official = held_out["official_test"]  # flows win over a nat; a VampPrior with a frozen, narrow encoder loses
     assert official["gain"] > {"realnvp": 1.2, "maf": 1.1, "mixture": 0.7, "vamp": -3}[name.split("_")[1]]
     under_normal = pretrained.card("vae_digits")["held_out"]["official_test"]["nats"]
     assert abs(official["nats"] + official["gain"] - under_normal) < 0.05
-    assert told["samples"]["frechet"] < told["samples_of_standard_normal"]["frechet"] - 10
+    assert held_out["samples"]["frechet"] < held_out["samples_of_standard_normal"]["frechet"] - 10
 
 
 def test_a_prior_is_fitted_to_codes_of_the_images_it_is_given(images):
     agg = pretrained.priors.codes(images.train[:50])
     with torch.no_grad():
-        again = pretrained.priors.frozen().encode(data.Bits(images.train[:50]).fixed())
+        again = pretrained.priors.frozen().encode(data.DynamicallyBinarized(images.train[:50]).fixed())
     assert agg.means.shape == (50, 32) and not agg.means.requires_grad
     assert (agg.means - again.mean).norm() < 0.5 * again.mean.norm()  # other bits of the same images
 
@@ -282,19 +282,19 @@ def test_the_conditional_vae_writes_the_class_it_is_told(images):
 
 
 def test_the_conditional_vae_has_the_nats_of_its_card(images):
-    model, told = pretrained.load("cvae_digits"), pretrained.card("cvae_digits")["held_out"]
+    model, held_out = pretrained.load("cvae_digits"), pretrained.card("cvae_digits")["held_out"]
     with torch.no_grad():
-        now = -model.elbo(data.Bits(images.test).fixed()[::8], 16, images.test_labels[::8])
-    assert abs(now.mean() - told["nats"]) < 5 * (now.var() / len(now) + told["standard_error"] ** 2) ** 0.5
-    assert told["importance_weighted"]["nats"] < told["nats"] < 110
+        now = -model.elbo(data.DynamicallyBinarized(images.test).fixed()[::8], 16, images.test_labels[::8])
+    assert abs(now.mean() - held_out["nats"]) < 5 * (now.var() / len(now) + held_out["standard_error"] ** 2) ** 0.5
+    assert held_out["importance_weighted"]["nats"] < held_out["nats"] < 110
 
 
 def test_samples_teach_as_real_digits_do_and_those_of_another_class_teach_that_class(images):
-    def told(shift):
+    def accuracy(shift):
         sampler = lambda labels: torch.cat([images.train[images.train_labels == (k + shift) % 10][-40:] for k in range(10)])
-        return pretrained.evaluation.taught(sampler, images, "real digits", 400, steps=60)
+        return pretrained.evaluation.classification_accuracy_score(sampler, images, "real digits", 400, steps=60)
 
-    right, shifted = told(0), told(1)
+    right, shifted = accuracy(0), accuracy(1)
     assert right["taught"] > 0.8 and abs(right["taught"] - right["taught_by_real"]) < 0.1 and shifted["taught"] < 0.1
     assert "400 class-balanced samples alone, real digits" in right["taught_protocol"]
 
@@ -312,11 +312,11 @@ def numbers(part):
 def test_every_weight_has_a_row_with_its_figure_its_protocol_and_what_is_published():
     cards = [pretrained.card(name) for name in NAMES]
     for card in cards:
-        told = list(pretrained.published.lines([card]))[1:]
-        name, figure = told[0].split()[:2]
+        held_out = list(pretrained.published.lines([card]))[1:]
+        name, figure = held_out[0].split()[:2]
         assert name == card["name"] and float(figure) in numbers(card["held_out"])
-        text = " ".join(" ".join(told).split())
-        assert " how " in text and " published " in text and max(map(len, told)) <= 125
+        text = " ".join(" ".join(held_out).split())
+        assert " how " in text and " published " in text and max(map(len, held_out)) <= 125
         published = text.partition(" published ")[2]
         assert ("[" in published) != ("no figure of the same thing was found" in published)
 
@@ -328,8 +328,8 @@ def test_anchors_are_of_weights_that_exist_and_name_their_document():
 
 
 def test_a_card_of_an_unknown_kind_has_a_row_too():
-    told = list(pretrained.published.lines([{"name": "new", "held_out": {"delight": 3, "protocol": "asked of ten students"}}]))
-    assert "no figure of a known kind" in told[1] and "asked of ten students" in told[2] and "no figure of" in told[3]
+    held_out = list(pretrained.published.lines([{"name": "new", "held_out": {"delight": 3, "protocol": "asked of ten students"}}]))
+    assert "no figure of a known kind" in held_out[1] and "asked of ten students" in held_out[2] and "no figure of" in held_out[3]
 
 
 def test_a_vae_starts_at_the_mean_image(images):

@@ -60,10 +60,10 @@ def test_a_library_function_is_not_taken_for_what_stood_in(capsys):
 def test_before_the_first_attempt_the_card_gives_nothing_away(task):
     verdict = task.verdict(...)
     card = Card(task, verdict)
-    assert verdict.status == NOT_YET and task.asks in card.text
+    assert verdict.status == NOT_YET and task.prompt in card.text
     for words in (card.text, card.html):
         assert "Hint" not in words and "details" not in words and task.more not in words
-    assert not any(sign in task.asks for sign in "=+/²∫σα")
+    assert not any(sign in task.prompt for sign in "=+/²∫σα")
 
 
 def test_progress_counts_each_exercise_once_and_takes_back(capsys):
@@ -137,7 +137,7 @@ def test_the_card_is_the_same_on_every_run(id):
     task = exercise(id)
 
     def words():
-        answers = (unfilled, slipped, *(form for _, form in task.slips[:1]), lambda *a: print(object()) or 1 / 0)
+        answers = (unfilled, slipped, *(form for _, form in task.mistakes[:1]), lambda *a: print(object()) or 1 / 0)
         return [Card(task, task.verdict(answer)).text for answer in answers]
 
     first = words()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dgm_course.teach.check import Card
-from dgm_course.teach.homework import WRONG, Case, Exercise, Network, Watch, exercise, observe
+from dgm_course.teach.homework import WRONG, Case, Exercise, Network, ObserveSpec, exercise, observe
 from dgm_course.teach.homework.messages import MANNERS, NOTES, TROUBLES
 
 from .toys import table, toy
@@ -65,7 +65,7 @@ def test_settings_are_put_back_also_after_an_error_and_do_not_spoil_the_check():
 def test_a_network_comes_back_as_it_was():
     def cases(rng):
         for name in ("a", "b"):
-            yield Case(name, {"net": Network.draw(rng, 3), "x": rng.normal(size=(5, 3))})
+            yield Case(name, {"net": Network.random(rng, 3), "x": rng.normal(size=(5, 3))})
 
     def reference(net, x):
         return net(x).square().mean()
@@ -80,7 +80,7 @@ def test_a_network_comes_back_as_it_was():
         loss.backward()
         return loss
 
-    task = Exercise("toy.loss", "0.2", "a loss", "squares", cases, reference, watch=Watch(gradient=("net",)))
+    task = Exercise("toy.loss", "0.2", "a loss", "squares", cases, reference, watch=ObserveSpec(gradient=("net",)))
     assert task.verdict(lambda net, x: reference(net, x)).passed
     for answer in (grads, stepped):
         assert "backward inside the loss" in task.verdict(answer).hint
@@ -99,14 +99,14 @@ def test_a_wrong_value_is_told_before_an_error_in_a_later_case():
 
 
 def test_fields_and_networks_take_the_times_that_real_networks_take():
-    case = Case("c", {"field": Network.draw(np.random.default_rng(0), 2), "x": np.ones((4, 2))})
+    case = Case("c", {"field": Network.random(np.random.default_rng(0), 2), "x": np.ones((4, 2))})
     for shape, fits in {(): 1, (4,): 1, (4, 1): 1, (1,): 0, (1, 4): 0, (4, 2): 0}.items():
         seen = observe(lambda field, x, shape=shape: field(x, torch.full(shape, 0.3)).detach(), [case])[0]
         assert (not seen.trouble) == bool(fits), shape
 
 
 def test_tensors_of_the_inputs_dtype_where_the_notebook_needs_them():
-    task = toy(lambda x, w: (x, w), Watch(outputs=("x", "w"), tensors=True))
+    task = toy(lambda x, w: (x, w), ObserveSpec(outputs=("x", "w"), tensors=True))
     assert task.verdict(lambda x, w: (x, w)).passed and task.verdict(lambda x, w: torch.stack([x, w])).passed
     for answer in (
         lambda x, w: (x.numpy(), w.numpy()),
@@ -145,9 +145,9 @@ def test_good_manners_are_not_mistaken(answer):
 
 
 def test_random_exercises_may_draw_and_get_the_same_stream_each_time():
-    task = toy(lambda x, w: x + torch.randn_like(x), Watch(random=True))
+    task = toy(lambda x, w: x + torch.randn_like(x), ObserveSpec(random=True))
     assert task.verdict(lambda x, w: x + torch.randn_like(x)).passed
-    assert toy(table, Watch(random=True)).verdict(lambda x, w: x).status == WRONG
+    assert toy(table, ObserveSpec(random=True)).verdict(lambda x, w: x).status == WRONG
 
 
 @pytest.mark.parametrize(
@@ -165,19 +165,19 @@ def test_random_exercises_may_draw_and_get_the_same_stream_each_time():
 def test_gradients_are_compared_where_they_are_the_point(answer, hint):
     def cases(rng):
         for name in ("a", "b"):
-            yield Case(name, {"net": Network.draw(rng, 3), "x": rng.normal(size=(5, 3))})
+            yield Case(name, {"net": Network.random(rng, 3), "x": rng.normal(size=(5, 3))})
 
     def reference(net, x):
         return net(x).square().mean()
 
-    task = Exercise("toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=Watch(gradient=("net", "x")))
+    task = Exercise("toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=ObserveSpec(gradient=("net", "x")))
     assert task.verdict(lambda net, x: (net(x) ** 2).sum() / x.numel()).passed
     verdict = task.verdict(answer)
     assert verdict.status == WRONG and hint in verdict.hint and "right" in verdict.law
 
 
 def test_gradients_of_the_engine_agree_with_finite_differences():
-    watch, x = Watch(gradient=("x",)), np.array([[0.3, -0.7], [1.1, 0.2]])
+    watch, x = ObserveSpec(gradient=("x",)), np.array([[0.3, -0.7], [1.1, 0.2]])
     seen = observe(lambda x: x.sin().sum(), [Case("c", {"x": x})], watch)[0]
     step = 1e-6
     ramps = [
@@ -187,7 +187,7 @@ def test_gradients_of_the_engine_agree_with_finite_differences():
 
 
 def test_values_that_serve_as_data_must_not_carry_a_gradient():
-    task = toy(table, Watch(detached=True))
+    task = toy(table, ObserveSpec(detached=True))
     assert task.verdict(lambda x, w: table(x, w)).passed
     for answer in (
         lambda x, w: table(x, w).requires_grad_(),

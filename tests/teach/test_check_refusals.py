@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from dgm_course.teach.homework import NOT_YET, PASS, WRONG, Observation, Watch, exercise, unpack
+from dgm_course.teach.homework import NOT_YET, PASS, WRONG, Observation, ObserveSpec, exercise, unpack
 from dgm_course.teach.homework.messages import TROUBLES
 
 from .toys import ID, ROOT, right, slipped, table, toy, unfilled
@@ -73,7 +73,7 @@ def test_what_cannot_be_judged_is_named(answer, kind):
 
 @pytest.mark.parametrize("answer", [lambda x, w: x, lambda x, w: (x,), lambda x, w: (x, w, x), lambda x, w: x[0, 0]])
 def test_a_wrong_number_of_outputs_is_named(answer):
-    verdict = toy(lambda x, w: (x, w), Watch(outputs=("x", "w"))).verdict(answer)
+    verdict = toy(lambda x, w: (x, w), ObserveSpec(outputs=("x", "w"))).verdict(answer)
     assert "number of things" in verdict.law and "(x, w)" in verdict.law
 
 
@@ -144,7 +144,7 @@ def test_hostile_objects_are_refused(answer):
 
 
 def test_a_hostile_tuple_is_refused():
-    task = toy(lambda x, w: (x, w), Watch(outputs=("x", "w")))
+    task = toy(lambda x, w: (x, w), ObserveSpec(outputs=("x", "w")))
     assert task.verdict(lambda x, w: Slippery((x, w))).status == WRONG
 
 

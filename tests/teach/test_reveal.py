@@ -8,7 +8,7 @@ import torch
 
 from dgm_course import paths
 from dgm_course.core import ode
-from dgm_course.paths import GaussianPath, Guess
+from dgm_course.paths import GaussianPath, Prediction
 from dgm_course.teach import plots
 from dgm_course.teach.reveal import LONGEST, Revealed, reveal
 
@@ -34,7 +34,7 @@ def test_what_is_shown_runs_and_is_the_function():
 
 
 def test_several_methods_and_properties_are_shown_without_indentation():
-    source = reveal(GaussianPath.velocity, Guess.score, ode.euler).source
+    source = reveal(GaussianPath.velocity, Prediction.score, ode.euler).source
     assert (
         source.startswith("def velocity(")
         and "\n\n@property\ndef score(" in source

@@ -144,7 +144,7 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("act, told", SENTENCES, ids=[told[:40] for _, told in SENTENCES])
-def test_what_proves_nothing_is_refused_with_a_sentence(act, told):
-    with pytest.raises(ValueError, match=told):
+@pytest.mark.parametrize("act, message", SENTENCES, ids=[message[:40] for _, message in SENTENCES])
+def test_what_proves_nothing_is_refused_with_a_sentence(act, message):
+    with pytest.raises(ValueError, match=message):
         act()

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from dgm_course import data, pretrained
-from dgm_course.pretrained.files import Entry, itself
-from dgm_course.training import Player, Recipe, checkpoints, cosine
+from dgm_course.pretrained.files import Entry, identity
+from dgm_course.training import Objective, Recipe, checkpoints, cosine
 
 ROWS = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
 TABLE = (ROWS, None, ROWS[:, :1] * 2 - 1)
@@ -68,10 +68,10 @@ class Broken(Curve):
 class Game(nn.Module):
     """Two players with opposite wishes; the second moves at each ``every``-th step."""
 
-    def __init__(self, every: int = 1, pace: float = 1.0) -> None:
+    def __init__(self, every: int = 1, lr_ratio: float = 1.0) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.maker, self.critic, self.every, self.pace = nn.Linear(2, 2), nn.Linear(2, 1), every, pace
+        self.maker, self.critic, self.every, self.lr_ratio = nn.Linear(2, 2), nn.Linear(2, 1), every, lr_ratio
 
     def critic_loss(self, x, none, y):
         fake = self.maker(torch.randn_like(x)).detach()
@@ -80,9 +80,9 @@ class Game(nn.Module):
     def maker_loss(self, x, none, y):
         return -self.critic(self.maker(torch.randn_like(x))).mean()
 
-    def players(self):
-        return {"critic": Player(self.critic, self.critic_loss),
-                "maker": Player(self.maker, self.maker_loss, self.every, self.pace)}
+    def objectives(self):
+        return {"critic": Objective(self.critic, self.critic_loss),
+                "maker": Objective(self.maker, self.maker_loss, self.every, self.lr_ratio)}
 
 
 class Endless:
@@ -119,7 +119,7 @@ def tiny_in(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.setattr(pretrained, "FOLDER", folder)
     patch.setattr(pretrained.files, "FOLDER", folder)
     patch.setattr(pretrained.data, "mnist_for_weights", data.mnist)
-    entry = Entry(Curve, itself, lambda images: TABLE, lambda: RECIPE, lambda model, images: {"protocol": "none"})
+    entry = Entry(Curve, identity, lambda images: TABLE, lambda: RECIPE, lambda model, images: {"protocol": "none"})
     patch.setitem(pretrained.ENTRIES, "tiny", entry)
     return folder
 

@@ -10,19 +10,26 @@ from torch import nn
 
 from dgm_course import data, nets, pretrained
 from dgm_course.gan import GAN, R1, hinge, least_squares, minimax, non_saturating, wasserstein, wasserstein_gp
-from dgm_course.latent import Adversarial, Continuous, Discrete
+from dgm_course.latent import Adversarial, VAEStage, VQStage
 from dgm_course.nets import DenseNet
 from dgm_course.training import History, Recipe, diagnostics, fit
-from dgm_course.training.diagnostics import Symptom, Watch, critic_won, dead_codes, mode_collapse, posterior_collapse
+from dgm_course.training.diagnostics import (
+    Diagnostic,
+    TrainingMonitor,
+    critic_won,
+    dead_codes,
+    mode_collapse,
+    posterior_collapse,
+)
 from dgm_course.vae import VAE, BernoulliHead, DiagNormal, FixedGaussianHead, GaussianHead, MixturePrior, StandardNormal
-from dgm_course.vq import VQVAE, VQVAE2, ByGradient, Codebook, GumbelVAE, Levels, MovingAverage, Revival
+from dgm_course.vq import VQVAE, VQVAE2, Codebook, DeadCodeReset, EMAUpdate, GradientUpdate, GumbelVAE, Levels
 
 from .models import stop_at
 
 ROWS = torch.randn(400, 3, generator=torch.Generator().manual_seed(1))
 
 
-def names(seen: list[Symptom]) -> list[str]:
+def names(seen: list[Diagnostic]) -> list[str]:
     return [symptom.name for symptom in seen]
 
 
@@ -49,9 +56,9 @@ def test_an_encoder_that_answers_alike_is_a_collapse_with_its_number():
     assert "z says nothing about x" in seen.means and "KL weight" in seen.advice
 
 
-@pytest.mark.parametrize("nats, told", [(0.0, True), (0.099, True), (0.101, False), (3.0, False)])
-def test_the_border_is_a_tenth_of_a_nat(nats, told):
-    assert bool(vae_of(answering((2 * nats) ** 0.5)).symptoms(ROWS)) is told
+@pytest.mark.parametrize("nats, expected", [(0.0, True), (0.099, True), (0.101, False), (3.0, False)])
+def test_the_border_is_a_tenth_of_a_nat(nats, expected):
+    assert bool(vae_of(answering((2 * nats) ** 0.5)).symptoms(ROWS)) is expected
 
 
 def test_a_tenth_of_a_nat_is_what_one_learns_of_a_fair_coin_by_a_guess_right_72_times_in_100():
@@ -88,22 +95,22 @@ def test_a_discrete_latent_collapses_too():
 # --- dead codes
 
 
-@pytest.mark.parametrize("live, told", [(1, True), (4, True), (5, False), (32, False), (64, False)])
-def test_a_codebook_is_dead_where_one_code_in_sixteen_or_fewer_is_chosen(live, told):
+@pytest.mark.parametrize("live, expected", [(1, True), (4, True), (5, False), (32, False), (64, False)])
+def test_a_codebook_is_dead_where_one_code_in_sixteen_or_fewer_is_chosen(live, expected):
     codes = torch.arange(3136).remainder(live).view(64, 7, 7)
     seen = dead_codes(codes, 64)
-    assert bool(seen) is told
-    if told:
+    assert bool(seen) is expected
+    if expected:
         assert seen[0].name == "Dead codes"
         assert f"3,136 outputs of the encoder choose {live} of the 64 vectors" in seen[0].seen
 
 
-@pytest.mark.parametrize("codes, size, told", [
+@pytest.mark.parametrize("codes, size, expected", [
     (torch.zeros(9, dtype=torch.long), 2, True), (torch.arange(9) % 2, 2, False),  # the smallest codebook
     (torch.arange(32), 512, False), (torch.arange(32) % 3, 512, False), (torch.arange(32) % 2, 512, True),  # few outputs
     (torch.zeros(1, dtype=torch.long), 64, False)])  # a single output can choose no more than one
-def test_small_codebooks_and_small_batches_are_not_blamed_for_being_small(codes, size, told):
-    assert bool(dead_codes(codes, size)) is told
+def test_small_codebooks_and_small_batches_are_not_blamed_for_being_small(codes, size, expected):
+    assert bool(dead_codes(codes, size)) is expected
 
 
 class Plain(nn.Linear):
@@ -126,7 +133,7 @@ def far_off(size: int = 64) -> torch.Tensor:
 
 def test_one_live_code_of_64_is_named():
     seen, = quantized(far_off()).symptoms(ROWS)
-    assert "400 outputs of the encoder choose 1 of the 64 vectors" in seen.seen and "Revival()" in seen.advice
+    assert "400 outputs of the encoder choose 1 of the 64 vectors" in seen.seen and "DeadCodeReset()" in seen.advice
     assert not quantized(torch.randn(64, 2)).symptoms(ROWS)
 
 
@@ -144,7 +151,7 @@ def test_of_two_grids_the_one_that_is_dead_is_named():
 
 SURE = torch.full((64,), 20.0, dtype=torch.float64)
 BOUNDED = {"minimax": minimax(), "non-saturating": non_saturating(), "hinge": hinge(),
-           "R1 or not": non_saturating().plus(R1(0.1))}
+           "R1 or not": non_saturating().with_penalty(R1(0.1))}
 
 
 @pytest.mark.parametrize("game", BOUNDED.values(), ids=BOUNDED)
@@ -161,9 +168,9 @@ def test_the_loss_of_a_millionth_is_told_beside_that_of_no_opinion():
 
 
 def test_the_border_of_a_victory_is_where_d_is_right_with_99_percent():
-    for right, told in ((0.994, True), (0.992, False), (0.9, False)):
+    for right, expected in ((0.994, True), (0.992, False), (0.9, False)):
         logit = torch.logit(torch.tensor([right], dtype=torch.float64))
-        assert bool(critic_won(minimax().critic, logit, -logit)) is told, right
+        assert bool(critic_won(minimax().critic, logit, -logit)) is expected, right
 
 
 def test_least_squares_is_won_where_the_answers_are_the_wanted_ones():
@@ -181,12 +188,12 @@ def test_a_wasserstein_critic_never_wins(game):
 # --- mode collapse
 
 
-@pytest.mark.parametrize("share, told", [(0.0, True), (0.04, True), (0.06, False), (1.0, False), (9.0, False)])
-def test_samples_that_vary_a_twentieth_as_much_as_data_have_collapsed(share, told):
+@pytest.mark.parametrize("share, expected", [(0.0, True), (0.04, True), (0.06, False), (1.0, False), (9.0, False)])
+def test_samples_that_vary_a_twentieth_as_much_as_data_have_collapsed(share, expected):
     x = torch.randn(500, 1, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     seen = mode_collapse(5 + share**0.5 * x, x)
-    assert bool(seen) is told
-    if told:
+    assert bool(seen) is expected
+    if expected:
         assert seen[0].name == "Mode collapse" and f"500 samples have {share:.2%} of the variance" in seen[0].seen
 
 
@@ -234,11 +241,11 @@ class Patches(nn.Module):
 
 def test_a_first_stage_and_its_critic_both_say_what_ails_them():
     model, x = quantized(far_off()), 10 + ROWS
-    game = Adversarial(Discrete(model), Patches(10.0), hinge())
+    game = Adversarial(VQStage(model), Patches(10.0), hinge())
     assert names(game.symptoms(x)) == ["Dead codes", "The critic has won"]
-    assert names(Adversarial(Discrete(model), Patches(10.0), hinge(), start=100).symptoms(x)) == ["Dead codes"]
-    assert names(Adversarial(Discrete(model), Patches(0.0), hinge()).symptoms(x)) == ["Dead codes"]
-    collapsed = Continuous(vae_of(answering(0.0)))
+    assert names(Adversarial(VQStage(model), Patches(10.0), hinge(), start=100).symptoms(x)) == ["Dead codes"]
+    assert names(Adversarial(VQStage(model), Patches(0.0), hinge()).symptoms(x)) == ["Dead codes"]
+    collapsed = VAEStage(vae_of(answering(0.0)))
     assert names(Adversarial(collapsed, Patches(0.0), hinge()).symptoms(x)) == ["Posterior collapse"]
 
 
@@ -258,7 +265,7 @@ class Scripted(nn.Linear):
     def symptoms(self, x):
         self.look += 1
         mark = self.script[self.look - 1]
-        return [Symptom(name, f"{name} was seen", "It means little", "nothing") for name in mark.strip(". ")]
+        return [Diagnostic(name, f"{name} was seen", "It means little", "nothing") for name in mark.strip(". ")]
 
 
 @pytest.mark.parametrize("script, expected", [
@@ -318,15 +325,15 @@ def test_a_look_leaves_no_trace(model, monkeypatch):
         if model == "dcgan":
             made, x = GAN(nets.DCGenerator(4, 4), nets.DCCritic(4), non_saturating()), torch.randn(32, 1, 28, 28).tanh()
         elif model == "vqvae":
-            made, x = quantized(torch.randn(8, 2), MovingAverage(), Revival()), ROWS
+            made, x = quantized(torch.randn(8, 2), EMAUpdate(), DeadCodeReset()), ROWS
         else:
             made, x = vae_of(GaussianHead(nn.Linear(3, 4), 2), MixturePrior(3, 2), 2), ROWS
         history = fit(made, x, Recipe(100, 8, 1e-3, ema=0.9))
         return made.state_dict(), history.losses
 
     looked, calls = run(), []
-    whole = Watch.__init__
-    monkeypatch.setattr(Watch, "__init__", lambda self, *a: (whole(self, *a), calls.append(setattr(self, "idle", True)))[0])
+    whole = TrainingMonitor.__init__
+    monkeypatch.setattr(TrainingMonitor, "__init__", lambda self, *a: (whole(self, *a), calls.append(setattr(self, "idle", True)))[0])
     blind = run()
     assert calls
     for one, other in zip(looked, blind):
@@ -343,7 +350,7 @@ def test_a_look_is_made_in_the_mode_of_use_without_gradients_and_modes_are_given
     model.inner = nn.Dropout()
     model.inner.eval()
     stream = torch.get_rng_state()
-    Watch(model, 100).look(10, (ROWS,))
+    TrainingMonitor(model, 100).look(10, (ROWS,))
     assert model.found[:2] == (False, False) and model.training and not model.inner.training
     assert torch.equal(torch.get_rng_state(), stream)
 
@@ -385,38 +392,38 @@ def test_a_vae_whose_decoder_ignores_z_says_so_once_and_its_twin_does_not(capfd)
 
 def test_a_codebook_far_from_the_outputs_dies_and_is_named_and_revival_is_silent(capfd):
     recipe = Recipe(400, 64, 3e-3)
-    found, text = heard(quantized(far_off(), MovingAverage(0.9)), ROWS, recipe, capfd)
+    found, text = heard(quantized(far_off(), EMAUpdate(0.9)), ROWS, recipe, capfd)
     assert found == ["Dead codes"] and "choose 1 of the 64 vectors" in text
-    assert heard(quantized(far_off(), MovingAverage(0.9), Revival(0.4)), ROWS, recipe, capfd) == ([], "")
-    assert heard(quantized(torch.randn(64, 2), ByGradient()), ROWS, recipe, capfd) == ([], "")
+    assert heard(quantized(far_off(), EMAUpdate(0.9), DeadCodeReset(0.4)), ROWS, recipe, capfd) == ([], "")
+    assert heard(quantized(torch.randn(64, 2), GradientUpdate()), ROWS, recipe, capfd) == ([], "")
 
 
 def test_a_discriminator_against_a_generator_that_cannot_follow_wins(capfd):
     torch.manual_seed(0)
     recipe = Recipe(300, 64, 1e-2, betas=(0.5, 0.99))
-    gan = GAN(Spot(1.0, 30.0), nets.Critic(2, 16, 1), minimax(), pace=1e-6)
+    gan = GAN(Spot(1.0, 30.0), nets.MLPDiscriminator(2, 16, 1), minimax(), lr_ratio=1e-6)
     found, text = heard(gan, data.moons(), recipe, capfd)
     assert found == ["The discriminator has won"] and "that of one without opinion 1.39" in text
-    healthy = GAN(nets.Sculptor(2, 2, 32, 1), nets.Critic(2, 32, 1), non_saturating().plus(R1(0.1)))
+    healthy = GAN(nets.MLPGenerator(2, 2, 32, 1), nets.MLPDiscriminator(2, 32, 1), non_saturating().with_penalty(R1(0.1)))
     assert heard(healthy, data.moons(), Recipe(300, 64, 1e-3, betas=(0.5, 0.99)), capfd) == ([], "")
 
 
 def test_a_generator_that_says_one_thing_is_named(capfd):
     torch.manual_seed(0)
-    gan = GAN(Spot(1e-3, 0.5), nets.Critic(2, 16, 1), non_saturating(), pace=1e-6)
+    gan = GAN(Spot(1e-3, 0.5), nets.MLPDiscriminator(2, 16, 1), non_saturating(), lr_ratio=1e-6)
     found, text = heard(gan, data.moons(), Recipe(100, 64, 1e-3, betas=(0.5, 0.99)), capfd)
-    assert found == ["Mode collapse"] and "64 samples have 0.00% of the variance" in text and "Packed" in text
+    assert found == ["Mode collapse"] and "64 samples have 0.00% of the variance" in text and "PacDiscriminator" in text
 
 
 @pytest.mark.parametrize("name", ["vae_digits", "vae_plane_digits", "vqvae_digits", "vqvae2_digits", "vqgan_digits",
                                   "latent_digits", "dcgan_digits", "style_digits"])
 def test_the_shipped_weights_are_well(name):
     images = data.mnist().test[:64]
-    x = data.Bits(images).fixed() if name.startswith("vae") else images
+    x = data.DynamicallyBinarized(images).fixed() if name.startswith("vae") else images
     torch.manual_seed(0)
     assert pretrained.load(name).symptoms(x) == []
 
 
 def test_the_shipped_vae_that_is_told_the_class_is_well():
     mnist = data.mnist()
-    assert pretrained.load("cvae_digits").symptoms(data.Bits(mnist.test[:64]).fixed(), mnist.test_labels[:64]) == []
+    assert pretrained.load("cvae_digits").symptoms(data.DynamicallyBinarized(mnist.test[:64]).fixed(), mnist.test_labels[:64]) == []

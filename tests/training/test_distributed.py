@@ -14,7 +14,7 @@ from torch import nn
 
 from dgm_course.core import tensors
 from dgm_course.training import checkpoints, distributed
-from dgm_course.training.distributed import Team
+from dgm_course.training.distributed import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
 CREW = ROOT / "tests" / "training" / "processes" / "crew.py"
@@ -76,9 +76,9 @@ def test_all_processes_hold_the_first_ones_buffers_and_start(name, both):
 
 def test_a_batch_too_small_and_a_run_of_another_number_are_refused_by_all(both):
     for rank in (0, 1):
-        told = (both / f"told.{rank}.txt").read_text()
-        assert "A batch of 1 for 2 processes: expected at least one sample for each." in told
-        assert "of a run in 1 process(es) and this one has 2: to go on, start as many" in told
+        message = (both / f"told.{rank}.txt").read_text()
+        assert "A batch of 1 for 2 processes: expected at least one sample for each." in message
+        assert "of a run in 1 process(es) and this one has 2: to go on, start as many" in message
 
 
 def test_with_noise_two_processes_get_the_same_held_out_figure(both):
@@ -113,7 +113,7 @@ def test_a_killed_process_ends_the_run_with_a_sentence_and_the_same_command_goes
 
 
 def test_alone_a_team_leaves_everything_as_it_is():
-    team, batch, line = Team(), (torch.randn(3, 2), None), nn.Linear(2, 1)
+    team, batch, line = ProcessGroup(), (torch.randn(3, 2), None), nn.Linear(2, 1)
     assert team.share(batch) == (batch, 1.0) and team.share(batch)[0] is batch
     loss = torch.tensor(2.0)
     assert team.mean(loss, 1.0) is loss and team.wrap(line) is line
@@ -123,7 +123,7 @@ def test_alone_a_team_leaves_everything_as_it_is():
 @pytest.mark.parametrize("size, count", [(2, 7), (3, 3), (4, 10)])
 def test_shares_are_the_batch_and_their_weighted_mean_is_its_mean(size, count):
     batch = (torch.randn(count, 2, dtype=torch.float64), None)
-    shares = [Team(rank, size).share(batch) for rank in range(size)]
+    shares = [ProcessGroup(rank, size).share(batch) for rank in range(size)]
     assert torch.equal(torch.cat([part for (part, _), _ in shares]), batch[0])
     assert all(none is None for (_, none), _ in shares)
     means = sum(weight * part.mean(0) for (part, _), weight in shares)
@@ -131,16 +131,16 @@ def test_shares_are_the_batch_and_their_weighted_mean_is_its_mean(size, count):
 
 
 def test_every_process_has_noise_of_its_own():
-    seeds = {Team(rank, 8).seed(seed) for rank in range(8) for seed in range(20)}
+    seeds = {ProcessGroup(rank, 8).seed(seed) for rank in range(8) for seed in range(20)}
     assert len(seeds) == 160 and max(seeds) < 2**63
 
 
 def test_torchrun_is_known_by_its_variables_alone(monkeypatch):
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):  # what other launchers set as well
         monkeypatch.setenv(name, value)
-    assert distributed.place() == (0, 1) and distributed.team(torch.device("cpu")) == Team()
+    assert distributed.rank_and_size() == (0, 1) and distributed.process_group(torch.device("cpu")) == ProcessGroup()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
-    assert distributed.place() == (1, 2) and not distributed.first()
+    assert distributed.rank_and_size() == (1, 2) and not distributed.first()
 
 
 def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch):

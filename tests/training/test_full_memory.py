@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dgm_course.training import Recipe, fit
-from dgm_course.training.pieces import Pieces, out_of_memory
+from dgm_course.training.pieces import GradientAccumulator, out_of_memory
 
 from .models import OUT_OF_MEMORY, RECIPE, TABLE, Curve, finite, near, weights
 
@@ -27,7 +27,7 @@ def test_pieces_take_the_same_steps(most, sizes, capsys):
 
 @pytest.mark.parametrize("count", [16, 15, 7])
 def test_unequal_pieces_have_the_whole_gradient(count):
-    line, pieces = nn.Linear(2, 1).double(), Pieces()
+    line, pieces = nn.Linear(2, 1).double(), GradientAccumulator()
     x = torch.randn(count, 2, dtype=torch.float64)
     loss = lambda x, none: line(x).square().mean()
     value = pieces.gradient(loss, (x, None), line.zero_grad)
@@ -37,7 +37,7 @@ def test_unequal_pieces_have_the_whole_gradient(count):
         assert all(torch.allclose(p.grad, 2 * g, rtol=1e-12) for p, g in zip(line.parameters(), expected))
 
 
-class Later(Curve):
+class LazyObservations(Curve):
     """The memory fills at the fourth call."""
 
     def loss(self, *batch):
@@ -68,7 +68,7 @@ class Backward(Curve):
         return (Heavy.apply(self.net(x)) - y).square().mean()
 
 
-@pytest.mark.parametrize("kind, sizes", [(Later, [16, 16, 16, 16, 8, 8]), (Backward, [16, 8, 8, 8, 8])])
+@pytest.mark.parametrize("kind, sizes", [(LazyObservations, [16, 16, 16, 16, 8, 8]), (Backward, [16, 8, 8, 8, 8])])
 def test_no_step_before_or_after_changes(kind, sizes):
     full, whole = kind(0), Curve(0)
     history, expected = fit(full, TABLE, RECIPE), fit(whole, TABLE, RECIPE)

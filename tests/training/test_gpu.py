@@ -14,7 +14,7 @@ from torch import nn
 from dgm_course import data, flows, gan, nets, paths, pretrained
 from dgm_course.autoregressive import ImageGPT, PixelCNN
 from dgm_course.core import tensors
-from dgm_course.training import Recipe, TrainState, feed, finish, fit, train_step
+from dgm_course.training import Recipe, TrainState, batch_stream, finish, fit, train_step
 from dgm_course.training.compiled import Compiled
 
 GPU = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
@@ -81,8 +81,8 @@ def test_a_field_of_velocities_is_the_cpus():
     model.precision = None
     x, t, y = torch.randn(4, 1, 28, 28), torch.full((4,), 0.4), torch.arange(4)
     with torch.no_grad():
-        here = model.given(y)(x, t)
-        there = model.to(GPU).given(y.to(GPU))(x.to(GPU), t.to(GPU)).cpu()
+        here = model.with_label(y)(x, t)
+        there = model.to(GPU).with_label(y.to(GPU))(x.to(GPU), t.to(GPU)).cpu()
     assert torch.allclose(here, there, rtol=1e-3, atol=1e-3)
 
 
@@ -96,7 +96,7 @@ def test_weights_made_on_a_gpu_are_read_on_a_cpu_and_a_run_goes_on_there_as_far_
 
 @needs_cuda
 def test_data_are_on_the_device_once_and_batches_are_cut_there():
-    batches = feed(TABLE, Recipe(20, 64), torch.device("cuda"))
+    batches = batch_stream(TABLE, Recipe(20, 64), torch.device("cuda"))
     batches(0)
     before = torch.cuda.memory_allocated()
     assert all(part is None or part.device.type == "cuda" for step in range(5) for part in batches(step))
@@ -106,7 +106,7 @@ def test_data_are_on_the_device_once_and_batches_are_cut_there():
 class Steady(Curve):
     """A regression that a GPU may replay."""
 
-    steady = True
+    graph_safe = True
 
     def loss(self, x, none, y):
         return super().loss(x, none, y)
@@ -115,7 +115,7 @@ class Steady(Curve):
 def run_of(model, recipe, rows=TABLE):
     """All steps of a training, and the run that took them."""
     device = torch.device("cuda")
-    run, batches = TrainState.create(model.to(device), recipe), feed(rows, recipe, device)
+    run, batches = TrainState.create(model.to(device), recipe), batch_stream(rows, recipe, device)
     while not run.history.finished:
         train_step(run, batches(run.history.step))
     return run
@@ -158,7 +158,7 @@ def test_a_replayed_training_goes_on_after_a_stop():
 def test_each_replay_draws_its_own_noise_and_learns_as_well():
     """Without a recording the same model sees other noise of the same law."""
     class Watched(paths.PathModel):
-        steady = False
+        graph_safe = False
 
         def loss(self, *batch):
             return super().loss(*batch)
@@ -190,14 +190,14 @@ def test_of_a_game_each_kind_of_step_is_recorded():
 @needs_cuda
 def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
     class Weighed(Curve):
-        steady, weight = True, 1.0
+        graph_safe, weight = True, 1.0
 
         def loss(self, x, none, y):
             return self.weight * super().loss(x, none, y)
 
     model = Weighed().to("cuda")
     model.weight = 1.0
-    run, batches = TrainState.create(model, Recipe(40, 600, 1e-9)), feed(TABLE, Recipe(40, 600), torch.device("cuda"))
+    run, batches = TrainState.create(model, Recipe(40, 600, 1e-9)), batch_stream(TABLE, Recipe(40, 600), torch.device("cuda"))
     for step in range(40):
         model.weight = 3.0 if step >= 20 else 1.0
         train_step(run, batches(step))
@@ -209,7 +209,7 @@ def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
 @pytest.mark.parametrize("how", ["waits", "draws on the CPU"])
 def test_a_step_that_decides_outside_of_the_gpu_is_not_recorded(how):
     class Unsteady(Curve):
-        steady = True
+        graph_safe = True
 
         def loss(self, x, none, y):
             found = super().loss(x, none, y)
@@ -234,7 +234,7 @@ def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
     made, device = pretrained.entry(name), torch.device("cuda")
     recipe = made.recipe()
     model = made.training(made.blank().to(device)).to(device)
-    run, batches = TrainState.create(model, recipe), feed(made.batches(data.mnist().to(device)), recipe, device)
+    run, batches = TrainState.create(model, recipe), batch_stream(made.batches(data.mnist().to(device)), recipe, device)
     for step in range(2):
         train_step(run, batches(step))
     torch.cuda.synchronize()
@@ -246,7 +246,7 @@ def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
         torch.cuda.set_sync_debug_mode("default")
     assert bool(run.recorder.recordings) == (name not in WAITING | UNSTEADY)
     assert all(each.loss.quick for each in run.losses.values() if isinstance(each.loss, Compiled))
-    assert run.history.losses[next(iter(run.players))][:8].isfinite().all()
+    assert run.history.losses[next(iter(run.objectives))][:8].isfinite().all()
 
 
 @needs_cuda
@@ -258,7 +258,7 @@ def test_nothing_waits_for_the_gpu_inside_an_epoch(name):
                    "flow matching": (paths.flow_matching(nets.MLP(2), (2,)), ROWS),
                    "PixelCNN": (PixelCNN(2, (1, 8, 8), width=16, depth=3), torch.randint(2, (600, 1, 8, 8)))}[name]
     recipe, device = Recipe(1000, 16, warmup=5, ema=0.9, clip=1.0), torch.device("cuda")
-    run, batches = TrainState.create(model.to(device), recipe), feed(rows, recipe, device)
+    run, batches = TrainState.create(model.to(device), recipe), batch_stream(rows, recipe, device)
     for step in range(3):
         train_step(run, batches(step))
     torch.cuda.synchronize()
@@ -275,7 +275,7 @@ def test_nothing_waits_for_the_gpu_inside_an_epoch(name):
 def test_data_drawn_on_the_device_depend_on_seed_and_step_alone():
     device = torch.device("cuda")
     draw = lambda n: torch.randn(n, 2, device=device)
-    batches = feed(draw, Recipe(1, 4, seed=3), device)
+    batches = batch_stream(draw, Recipe(1, 4, seed=3), device)
     state, first = torch.cuda.get_rng_state(), batches(0)[0].clone()
     assert torch.equal(torch.cuda.get_rng_state(), state)
     torch.cuda.manual_seed(123)
@@ -318,10 +318,10 @@ def test_bfloat16_is_taken_where_the_processor_computes_in_it(flags, dtype, monk
 def test_small_networks_work_on_one_thread_and_large_ones_on_what_is_allowed(weights, cores, allowed, threads, monkeypatch):
     monkeypatch.setattr(tensors.os, "sched_getaffinity", lambda _: range(cores), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", allowed)
-    told = []
-    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    message = []
+    monkeypatch.setattr(torch, "set_num_threads", message.append)
     module = nn.Module()
     module.weight = nn.Parameter(torch.empty(weights, device="meta"))
     with tensors.threads_for(module):
         pass
-    assert told[0] == threads and len(told) == 2
+    assert message[0] == threads and len(message) == 2

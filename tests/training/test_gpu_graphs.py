@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from dgm_course import autoregressive, data, flows, gan, latent, nets, paths, pretrained
-from dgm_course.training import Recipe, TrainState, feed, gpu, set_rate, train_step
+from dgm_course.training import Recipe, TrainState, batch_stream, gpu, set_rate, train_step
 
 
 class Plain(nn.Module):
@@ -26,7 +26,7 @@ class Plain(nn.Module):
 
 
 class Promised(Plain):
-    steady = True
+    graph_safe = True
 
     def loss(self, x):
         return super().loss(x)
@@ -42,11 +42,11 @@ class Named(Promised):
 
 
 def test_a_promise_holds_for_the_loss_it_stands_beside_and_no_other():
-    assert gpu.steady(Promised()) and gpu.steady(Named())
-    assert not gpu.steady(Plain()) and not gpu.steady(Other()) and not gpu.steady(nn.Linear(2, 2))
+    assert gpu.graph_safe(Promised()) and gpu.graph_safe(Named())
+    assert not gpu.graph_safe(Plain()) and not gpu.graph_safe(Other()) and not gpu.graph_safe(nn.Linear(2, 2))
     changed = Promised()
     changed.loss = lambda x: changed.weight.sum()
-    assert not gpu.steady(changed)
+    assert not gpu.graph_safe(changed)
 
 
 def test_a_readers_own_loss_is_never_recorded_and_wrappers_ask_what_they_wrap():
@@ -55,24 +55,24 @@ def test_a_readers_own_loss_is_never_recorded_and_wrappers_ask_what_they_wrap():
             return super().loss(x1, x0, y)
 
     make = lambda kind: kind(nets.MLP(2), paths.Conical(), (2,))
-    assert gpu.steady(make(paths.PathModel)) and not gpu.steady(make(Mine))
-    rescaling = latent.Rescaling(torch.zeros(2), torch.ones(2))
+    assert gpu.graph_safe(make(paths.PathModel)) and not gpu.graph_safe(make(Mine))
+    rescaling = latent.LatentScaler(torch.zeros(2), torch.ones(2))
     for inner, expected in ((paths.PathModel, True), (Mine, False)):
-        assert gpu.steady(latent.Rescaled(make(inner), rescaling)) is expected
+        assert gpu.graph_safe(latent.ScaledModel(make(inner), rescaling)) is expected
     blocks = autoregressive.PixelCNN(16, (3, 3), width=8, depth=2)
-    assert gpu.steady(autoregressive.InBlocks(blocks, 2)) and gpu.steady(flows.Flow(flows.couplings(2, 2), 2))
+    assert gpu.graph_safe(autoregressive.PatchModel(blocks, 2)) and gpu.graph_safe(flows.Flow(flows.couplings(2, 2), 2))
     maker = nn.Sequential(nn.Linear(2, 2))
     maker.latent = 2
-    assert gpu.steady(gan.GAN(maker, nn.Linear(2, 1)))
+    assert gpu.graph_safe(gan.GAN(maker, nn.Linear(2, 1)))
 
 
 def test_a_game_that_starts_late_has_to_ask_its_clock_and_no_other_has():
     game = lambda start: pretrained.latent.vqgan(pretrained.vq.digits_vqvae(8), nn.Linear(1, 1), gan.hinge(), start=start)
-    assert gpu.steady(game(0)) and not gpu.steady(game(5))
-    assert gpu.steady(pretrained.vq.digits_vqvae(8)) and gpu.steady(pretrained.vq.digits_vqvae2(8))
+    assert gpu.graph_safe(game(0)) and not gpu.graph_safe(game(5))
+    assert gpu.graph_safe(pretrained.vq.digits_vqvae(8)) and gpu.graph_safe(pretrained.vq.digits_vqvae2(8))
     asked = game(0)
     asked.turn = torch.zeros((), device="meta", dtype=torch.long)  # whose value nobody can read
-    assert asked.begun
+    assert asked.critic_active
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(())])
@@ -143,7 +143,7 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
 
     monkeypatch.setattr(gpu, "record", record)
     monkeypatch.setattr(gpu, "room", lambda: True)
-    recorder = gpu.Recorder(Promised(), True)
+    recorder = gpu.GraphRunner(Promised(), True)
     turn = lambda batch: taken.append(batch[0].tolist()) or ["a loss"]
     for step in range(12):
         kind = ("both",) if step % 2 else ("one",)
@@ -155,7 +155,7 @@ def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(n
 @pytest.mark.filterwarnings("ignore:called a synchronizing")
 def test_after_one_step_that_waits_nothing_is_recorded(no_gpu, monkeypatch):
     monkeypatch.setattr(gpu, "record", lambda *_: pytest.fail("recorded"))
-    recorder, count = gpu.Recorder(Promised(), True), []
+    recorder, count = gpu.GraphRunner(Promised(), True), []
 
     def turn(batch):
         count.append(1)
@@ -173,7 +173,7 @@ def test_the_step_in_which_a_loss_is_compiled_may_wait_and_the_three_after_it_ma
     monkeypatch.setattr(gpu, "record", lambda batch, turn: gpu.Recording(Tape(turn, batch), batch, []))
 
     def recorded_where(waits):
-        recorder = gpu.Recorder(Promised(), True, unwatched=1)
+        recorder = gpu.GraphRunner(Promised(), True, unwatched=1)
         for step in range(6):
             def turn(batch, step=step):
                 if step in waits:
@@ -198,7 +198,7 @@ def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gp
         return recordings[-1]
 
     monkeypatch.setattr(gpu, "record", record)
-    recorder = gpu.Recorder(Promised(), True)
+    recorder = gpu.GraphRunner(Promised(), True)
     for _ in range(5):
         recorder.take("step", (torch.ones(1),), lambda batch: [])
     assert recorder.on is enough and len(recordings) == enough and emptied == [1]
@@ -208,7 +208,7 @@ def deep():
     """A model whose settings lie at every depth."""
     generator = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
     generator.latent = 2
-    model = gan.GAN(generator, nn.Linear(2, 1), gan.non_saturating().plus(gan.R1(0.1)))
+    model = gan.GAN(generator, nn.Linear(2, 1), gan.non_saturating().with_penalty(gan.R1(0.1)))
     model.own, model.options = SimpleNamespace(weight=1.0, scales=[1.0, 2.0]), {"a": {"b": 1}}
     return model
 
@@ -245,7 +245,7 @@ def test_training_changes_no_setting_of_shipped_models(name):
     made = pretrained.entry(name)
     model = made.training(made.blank())
     state = TrainState.create(model, replace(made.recipe(), batch=2))
-    batches, settings = feed(made.batches(data.mnist()), state.recipe, state.device), gpu.Settings(model)
+    batches, settings = batch_stream(made.batches(data.mnist()), state.recipe, state.device), gpu.Settings(model)
     for step in range(2):
         train_step(state, batches(step))
     assert not settings.changed()
@@ -253,7 +253,7 @@ def test_training_changes_no_setting_of_shipped_models(name):
 
 def test_on_a_cpu_nothing_is_recorded_and_the_rate_is_a_number():
     state = TrainState.create(Promised(), Recipe(4, 2, 0.5, warmup=4))
-    train_step(state, feed(torch.ones(6, 2), state.recipe, state.device)(0))
+    train_step(state, batch_stream(torch.ones(6, 2), state.recipe, state.device)(0))
     assert not state.recorder.on and state.optimizers["model"].param_groups[0]["lr"] == 0.125
 
 

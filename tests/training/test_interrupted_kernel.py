@@ -41,7 +41,7 @@ def test_stop_pressed_in_a_notebook_leaves_model_and_history_usable():
         client.wait_for_ready(timeout=120)
         assert said(client, CELLS[0]) == "ready"
         client.execute(CELLS[1])
-        told(client, "going")
+        wait_for(client, "going")
         manager.interrupt_kernel()
         assert said(client, CELLS[2]) == "went on 3"
     finally:
@@ -63,7 +63,7 @@ def said(client, code: str) -> str:
             return "".join(lines).strip()
 
 
-def told(client, word: str) -> None:
+def wait_for(client, word: str) -> None:
     """Wait until the running cell prints a word."""
     end = time.monotonic() + 120
     while time.monotonic() < end:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.training import History, Player, Recipe, constant, cosine, feed, fit, linear
+from dgm_course.training import History, Objective, Recipe, batch_stream, constant, cosine, fit, linear
 
 from .models import FULL, RECIPE, ROWS, TABLE, Curve, Game, near, same, weights
 
@@ -16,7 +16,7 @@ def test_fit_equals_a_loop_by_hand(ema, clip):
     recipe = Recipe(12, 16, lr=0.03, warmup=4, decay=linear, ema=ema, clip=clip, weight_decay=0.1, seed=2)
     model, hand, losses = Curve(noise=0), Curve(noise=0), []
     history = fit(model, TABLE, recipe)
-    optimizer, batches, average = torch.optim.AdamW(hand.parameters(), weight_decay=0.1), feed(TABLE, recipe, CPU), None
+    optimizer, batches, average = torch.optim.AdamW(hand.parameters(), weight_decay=0.1), batch_stream(TABLE, recipe, CPU), None
     for step in range(12):
         optimizer.param_groups[0]["lr"] = 0.03 * min(1, (step + 1) / 4) * (1 - step / 12)
         loss = hand.loss(*batches(step))
@@ -59,8 +59,8 @@ def test_players_move_their_own_weights_in_turn():
     seen = []
 
     class Watched(Game):
-        def players(self):
-            return {name: Player(side.module, self.watch(name, side.loss)) for name, side in super().players().items()}
+        def objectives(self):
+            return {name: Objective(side.module, self.watch(name, side.loss)) for name, side in super().objectives().items()}
 
         def watch(self, name, loss):
             return lambda *batch: seen.append((name, same(weights(self), before))) or loss(*batch)
@@ -88,30 +88,30 @@ def test_a_player_moves_at_its_every_and_pace():
 @pytest.mark.parametrize("n, batch", [(10, 3), (12, 4), (5, 100)])
 def test_epochs_show_each_sample_once_reordered(n, batch):
     numbers, recipe = torch.arange(n), Recipe(1, batch, seed=1)
-    batches, size = feed((numbers, 10 * numbers), recipe, CPU), min(n, batch)
+    batches, size = batch_stream((numbers, 10 * numbers), recipe, CPU), min(n, batch)
     epochs = [[batches(e * (n // size) + k) for k in range(n // size)] for e in range(3)]
     assert all(torch.equal(10 * x, y) and len(x) == size for epoch in epochs for x, y in epoch)
     shown = [torch.cat([x for x, _ in epoch]).tolist() for epoch in epochs]
     assert all(len(set(epoch)) == len(epoch) == n // size * size for epoch in shown)
     assert shown[0] != shown[1] != shown[2] != list(range(n))
-    assert torch.equal(feed(numbers, recipe, CPU)(2 * (n // size))[0], epochs[2][0][0])  # any step can be the first
-    assert feed(numbers, Recipe(1, batch, seed=2), CPU)(0)[0].tolist() != epochs[0][0][0].tolist()
+    assert torch.equal(batch_stream(numbers, recipe, CPU)(2 * (n // size))[0], epochs[2][0][0])  # any step can be the first
+    assert batch_stream(numbers, Recipe(1, batch, seed=2), CPU)(0)[0].tolist() != epochs[0][0][0].tolist()
 
 
 def test_drawn_batches_depend_on_seed_and_step():
     sizes = []
     draw = lambda n: sizes.append(n) or torch.randn(n, 2)
-    batches, state = feed(draw, Recipe(1, 4, seed=3), CPU), torch.get_rng_state()
+    batches, state = batch_stream(draw, Recipe(1, 4, seed=3), CPU), torch.get_rng_state()
     first, later = batches(0)[0], batches(64)[0]
     assert torch.equal(torch.get_rng_state(), state) and set(sizes) == {256} and first.shape == (4, 2)
     torch.manual_seed(123)
     assert torch.equal(batches(64)[0], later) and torch.equal(batches(0)[0], first)
-    others = later, batches(1)[0], feed(draw, Recipe(1, 4, seed=4), CPU)(0)[0]
+    others = later, batches(1)[0], batch_stream(draw, Recipe(1, 4, seed=4), CPU)(0)[0]
     assert not any(torch.equal(first, other) for other in others)
 
 
 def test_an_argument_may_be_left_out():
-    x, none, y = feed((ROWS, None, ROWS), Recipe(1, 5), CPU)(0)
+    x, none, y = batch_stream((ROWS, None, ROWS), Recipe(1, 5), CPU)(0)
     assert none is None and torch.equal(x, y)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.training import Player, Recipe, checkpoints, fit, linear, read_history
+from dgm_course.training import Objective, Recipe, checkpoints, fit, linear, read_history
 from dgm_course.training.checkpoints import CheckpointError
 
 from .models import FULL, RECIPE, ROWS, TABLE, Curve, same, stop_at, weights
@@ -96,8 +96,8 @@ SENTENCES = [
     (lambda: Recipe(3, batch=0), "batch is 0: expected at least 1"),
     (lambda: Recipe(3, lr=-0.1), "lr is -0.1: expected at least 0"),
     (lambda: Recipe(3, ema=-0.1), "ema is -0.1: expected"),
-    (lambda: Player(nn.Linear(1, 1), abs, every=0), "every is 0 .* expected at least 1, and above 0"),
-    (lambda: Player(nn.Linear(1, 1), abs, pace=0.0), "pace 0.0: expected at least 1, and above 0"),
+    (lambda: Objective(nn.Linear(1, 1), abs, every=0), "every is 0 .* expected at least 1, and above 0"),
+    (lambda: Objective(nn.Linear(1, 1), abs, lr_ratio=0.0), "pace 0.0: expected at least 1, and above 0"),
     (lambda: fit(Curve(), (ROWS, ROWS[:9]), BASE), r"data have \[50, 9\] samples: expected equal numbers, above 0"),
     (lambda: fit(Curve(), ROWS[:0], BASE), r"data have \[0\] samples"),
     (lambda: fit(Curve(), lambda n: ROWS[:7], BASE), r"asked for 256 samples and gave \[7\]: expected sample\(n\)"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.training import Player, Recipe, TrainingError, checkpoints, fit
+from dgm_course.training import Objective, Recipe, TrainingError, checkpoints, fit
 
 from .models import FULL, RECIPE, TABLE, Broken, Curve, Endless, Game, finite, same, stop_at, weights
 
@@ -172,9 +172,9 @@ def test_a_gradient_not_finite_is_never_saved(at, good, tmp_path):
 
 def test_a_broken_player_is_named_at_its_step():
     class Nan(Game):
-        def players(self):
+        def objectives(self):
             nan = lambda *batch: self.maker.weight.sum() + math.nan
-            return super().players() | {"maker": Player(self.maker, nan, 4)}
+            return super().objectives() | {"maker": Objective(self.maker, nan, 4)}
 
     with pytest.raises(TrainingError, match="'maker' became nan at step 3 of 8"):
         fit(Nan(), TABLE, Recipe(8, 16))

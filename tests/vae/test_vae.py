@@ -135,17 +135,17 @@ def test_the_reparameterised_gradient_is_that_of_the_integral(head):
 # --- labels, autoencoders, training
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_a_conditional_vae_is_told_the_label_at_both_ends(told):
-    p = ClassPrior(3, 2).double() if told else StandardNormal(2).double()
-    if told:
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_conditional_vae_is_told_the_label_at_both_ends(conditional):
+    p = ClassPrior(3, 2).double() if conditional else StandardNormal(2).double()
+    if conditional:
         nn.init.normal_(p.means)
     vae, x, y = VAE(encoder(2, 3), HEADS["bits"](2, 3), p), batch("bits", 6), torch.tensor([0, 1, 2, 2, 1, 0])
     nodes, cell = laws.lattice(2, 20.0, 500)
     with torch.no_grad():
         for label in range(3):
             rows = y == label
-            prior = p(torch.full((len(nodes),), label)) if told else p
+            prior = p(torch.full((len(nodes),), label)) if conditional else p
             joint = laws.joint_on(nodes, x[rows], partial(vae.decode, y=label), prior)
             bound = laws.elbo(joint, laws.density_on(nodes, vae.encode(x[rows], label)), cell)
             within(torch.stack([vae.elbo(x, 20, y)[rows] for _ in range(200)]), bound)
@@ -199,10 +199,10 @@ def test_a_linear_autoencoder_ends_in_the_pca_subspace():
 
 def test_training_raises_the_bound_and_runs_on_bits():
     torch.manual_seed(0)
-    source = data.Bits(data.digits().train)
+    source = data.DynamicallyBinarized(data.digits().train)
     net = lambda i, o: DenseNet(i, o, 32, 1)
     vae = VAE(GaussianHead(net(64, (2, 4)), 4), BernoulliHead(net(4, (1, 8, 8)), (1, 8, 8)), StandardNormal(4))
-    held = data.Bits(data.digits().test).fixed()
+    held = data.DynamicallyBinarized(data.digits().test).fixed()
     before = vae.elbo(held, 4).mean()
     fit(vae, source, Recipe(300, 64, 5e-3))
     with torch.no_grad():

@@ -9,9 +9,9 @@ from torch import nn
 
 from dgm_course.nets import DenseNet, GridDecoder, GridEncoder, TwoLevels
 from dgm_course.vae import BernoulliHead, FixedGaussianHead
-from dgm_course.vq import VQVAE, VQVAE2, ByGradient, Codebook, GumbelVAE, MovingAverage
+from dgm_course.vq import VQVAE, VQVAE2, Codebook, EMAUpdate, GradientUpdate, GumbelVAE
 
-RULES = {"by gradient": ByGradient(), "moving average": MovingAverage(0.9), "Lloyd's step": MovingAverage(0.0)}
+RULES = {"by gradient": GradientUpdate(), "moving average": EMAUpdate(0.9), "Lloyd's step": EMAUpdate(0.0)}
 
 
 def table(size=5, dim=3):

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from dgm_course.vq import ByGradient, Codebook, MovingAverage, Revival, lookup, nearest, perplexity, straight_through
+from dgm_course.vq import Codebook, DeadCodeReset, EMAUpdate, GradientUpdate, lookup, nearest, perplexity, straight_through
 
 from .models import RULES, images, small, table
 
@@ -75,7 +75,7 @@ def test_the_gradient_at_the_encoder_is_the_one_at_the_decoders_input_and_the_tr
 
 
 def test_a_gradient_step_moves_a_vector_towards_the_mean_of_those_that_chose_it():
-    book, z = Codebook(table(), ByGradient()), torch.randn(50, 3, dtype=torch.float64)
+    book, z = Codebook(table(), GradientUpdate()), torch.randn(50, 3, dtype=torch.float64)
     found = book(z)
     slope, = torch.autograd.grad(found.codebook.sum(), book.vectors)
     for k in range(book.size):
@@ -85,7 +85,7 @@ def test_a_gradient_step_moves_a_vector_towards_the_mean_of_those_that_chose_it(
 
 
 def test_with_decay_zero_a_step_is_one_of_lloyds():
-    book, z = Codebook(table(), MovingAverage(0.0)), torch.randn(200, 3, dtype=torch.float64)
+    book, z = Codebook(table(), EMAUpdate(0.0)), torch.randn(200, 3, dtype=torch.float64)
     for _ in range(30):
         before, codes = book.vectors.clone(), book.codes(z)
         book(z)
@@ -97,7 +97,7 @@ def test_with_decay_zero_a_step_is_one_of_lloyds():
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
 def test_the_fixed_point_of_the_moving_average_is_that_of_k_means(decay):
     """Where it stops, every vector is the mean of its cell, and a step of k-means by loops changes nothing."""
-    book, z = Codebook(table(4, 2), MovingAverage(decay)), torch.randn(150, 2, dtype=torch.float64)
+    book, z = Codebook(table(4, 2), EMAUpdate(decay)), torch.randn(150, 2, dtype=torch.float64)
     for _ in range(600):
         book(z)
     cells = [[] for _ in range(4)]
@@ -110,14 +110,14 @@ def test_the_fixed_point_of_the_moving_average_is_that_of_k_means(decay):
 
 
 def test_k_means_never_raises_the_error():
-    book, z, errors = Codebook(table(), MovingAverage(0.0)), torch.randn(300, 3, dtype=torch.float64), []
+    book, z, errors = Codebook(table(), EMAUpdate(0.0)), torch.randn(300, 3, dtype=torch.float64), []
     for _ in range(20):
         errors.append(float(book(z).commitment.sum()))
     assert all(b <= a + 1e-12 for a, b in itertools.pairwise(errors)) and errors[-1] < 0.8 * errors[0]
 
 
 def test_the_moving_average_is_the_recursion_written_out():
-    book, gamma = Codebook(table(), MovingAverage(0.7)), 0.7
+    book, gamma = Codebook(table(), EMAUpdate(0.7)), 0.7
     e, counts = book.vectors.clone(), torch.ones(5).double()
     sums = e.clone()
     for _ in range(8):
@@ -133,9 +133,9 @@ def test_the_moving_average_is_the_recursion_written_out():
 def test_a_code_that_nobody_chooses_stays_where_it_is_unless_it_is_revived(rule):
     far = torch.cat([table(3), torch.full((2, 3), 50.0).double()])
     spread = []
-    for cure in (None, Revival(0.5)):
+    for cure in (None, DeadCodeReset(0.5)):
         book = Codebook(far, rule, cure)
-        optimizer = torch.optim.SGD(book.parameters(), 1e-2) if isinstance(rule, ByGradient) else None
+        optimizer = torch.optim.SGD(book.parameters(), 1e-2) if isinstance(rule, GradientUpdate) else None
         for _ in range(150):
             loss = book(torch.randn(64, 3, dtype=torch.float64)).codebook.mean()
             if optimizer:
@@ -151,7 +151,7 @@ def test_a_code_that_nobody_chooses_stays_where_it_is_unless_it_is_revived(rule)
 
 
 def test_a_revived_code_lies_on_an_output_of_the_batch():
-    book = Codebook(torch.full((3, 2), 90.0).double() + torch.eye(3, 2), MovingAverage(), Revival())
+    book = Codebook(torch.full((3, 2), 90.0).double() + torch.eye(3, 2), EMAUpdate(), DeadCodeReset())
     book.share.copy_(torch.tensor([1.0, 0.0, 0.0]))
     z = torch.randn(40, 2, dtype=torch.float64)
     book(z)

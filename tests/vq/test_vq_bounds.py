@@ -13,7 +13,7 @@ from dgm_course.autoregressive import MADE
 from dgm_course.nets import DenseNet, GridDecoder, GridEncoder
 from dgm_course.training import Recipe, fit
 from dgm_course.vae import BernoulliHead
-from dgm_course.vq import VQVAE, Codebook, GumbelVAE, MovingAverage, UniformCodes, kl_to_uniform, lookup, nearest
+from dgm_course.vq import VQVAE, Codebook, EMAUpdate, GumbelVAE, UniformCodes, kl_to_uniform, lookup, nearest
 
 from .models import EVERY, Reshape, images, small, table, two_levels
 
@@ -44,7 +44,7 @@ def test_each_stop_gradient_matters():
 
 
 def test_under_the_moving_average_nothing_flows_into_the_codebook():
-    model, x = small(MovingAverage()), images()
+    model, x = small(EMAUpdate()), images()
     assert not list(model.codebook.parameters()) and model.terms(x).codebook.abs().max() == 0
     assert movers(model, model.loss(x)) == {"encoder", "decoder"}
 
@@ -123,7 +123,7 @@ def test_uniform_codes_sum_to_one_and_come_equally_often():
 # --- training, in one level, in two, and with random codes
 
 
-@pytest.mark.parametrize("build", [lambda: small(MovingAverage(0.9), bits=True).float(),
+@pytest.mark.parametrize("build", [lambda: small(EMAUpdate(0.9), bits=True).float(),
                                    lambda: small(bits=True).float(),
                                    lambda: GumbelVAE(GridEncoder(6, 8, 1), BernoulliHead(GridDecoder(3, 8, 1), (1, 8, 8)),
                                                      torch.randn(6, 3))])
@@ -170,7 +170,7 @@ def test_two_levels_have_two_grids_and_the_decoder_hears_both():
 def test_the_loss_of_two_levels_written_out(commitment):
     """The bottom is told what the top says, and the decoder hears both: no sample hidden here."""
     model, x = two_levels().eval(), torch.randn(3, 1, 28, 28)
-    model.hide, model.commitment = 0.0, commitment
+    model.drop_prob, model.commitment = 0.0, commitment
     with torch.no_grad():
         model.nets.grow[-1].weight.mul_(30)  # so that what the top says changes the bottom's codes
         h, codes = model.nets.features(x), model.encode(x)
@@ -180,7 +180,7 @@ def test_the_loss_of_two_levels_written_out(commitment):
                 for z, part, book in zip(outputs, codes, (model.top, model.bottom))]
         wanted = -model.decode(*codes).log_prob(x) + (1 + commitment) * sum(away)
         assert model.loss(x).item() == pytest.approx(wanted.mean().item(), rel=1e-5)
-        model.hide = 0.999
+        model.drop_prob = 0.999
         hidden = -model.decode(codes.top).log_prob(x) + (1 + commitment) * sum(away)
         assert model.loss(x).item() == pytest.approx(hidden.mean().item(), rel=1e-5)
 
@@ -190,6 +190,6 @@ def test_the_loss_of_two_levels_reaches_every_weight_and_the_bottom_hears_the_to
     model.loss(x).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
     h = model.nets.features(x)
-    told = model.nets.grow(model.top.lookup(torch.zeros(4, 4, 4).long()))
+    condition = model.nets.grow(model.top.lookup(torch.zeros(4, 4, 4).long()))
     other = model.nets.grow(model.top.lookup(torch.ones(4, 4, 4).long()))
-    assert (model.nets.bottom(h, told) - model.nets.bottom(h, other)).abs().max() > 1e-4
+    assert (model.nets.bottom(h, condition) - model.nets.bottom(h, other)).abs().max() > 1e-4

@@ -12,9 +12,9 @@ from dgm_course.vq import (
     VQVAE,
     VQVAE2,
     Codebook,
+    DeadCodeReset,
+    EMAUpdate,
     GumbelVAE,
-    MovingAverage,
-    Revival,
     UniformCodes,
     gumbel_softmax,
     lookup,
@@ -45,8 +45,8 @@ REFUSED = {
     "a grid of another width": (lambda m: GridDecoder(4)(Z), r"\(2, 3, 2, 2\).*expects \(B, 4, h, w\)"),
     "nets of no width": (lambda m: GridEncoder(0), "outputs is 0"),
     "a negative commitment": (lambda m: VQVAE(m.encoder, m.decoder, m.codebook, -1.0), "commitment is -1"),
-    "a decay of one": (lambda m: MovingAverage(1.0), "decay is 1.0"),
-    "a revival of all": (lambda m: Revival(1.0), "below is 1.0"),
+    "a decay of one": (lambda m: EMAUpdate(1.0), "decay is 1.0"),
+    "a revival of all": (lambda m: DeadCodeReset(1.0), "below is 1.0"),
     "one uniform code": (lambda m: UniformCodes(1, (2, 2)), "size is 1"),
     "no grid": (lambda m: UniformCodes(3, ()), r"grid \(\)"),
     "a grid too small": (lambda m: UniformCodes(3, (2, 2)).log_prob(torch.zeros(1, 3).long()), r"shape \(1, 3\)"),
@@ -55,7 +55,7 @@ REFUSED = {
     "a cold model": (lambda m: GumbelVAE(m.encoder, m.decoder, table(), 0.0), "temperature is 0"),
     "too few logits": (lambda m: GumbelVAE(m.encoder, m.decoder, table()).loss(images()), "a logit for each code"),
     "no draws": (lambda m: discrete().elbo(EVERY, 0), "n is 0"),
-    "all hidden": (lambda m: VQVAE2(None, None, m.codebook, m.codebook, hide=1.0), "hide 1.0"),
+    "all hidden": (lambda m: VQVAE2(None, None, m.codebook, m.codebook, drop_prob=1.0), "hide 1.0"),
     "perplexity of nothing": (lambda m: perplexity(torch.zeros(0).long(), 4), "0 codes"),
     "perplexity of strangers": (lambda m: perplexity(torch.tensor([4]), 4), "expected integers 0 to 3"),
 }
@@ -94,7 +94,7 @@ def rule(request):
 
 
 def test_everything_tells_what_it_is(rule):
-    for thing, words in ((Codebook(table(), rule, Revival()), "5 vectors of 3 numbers"), (small(rule), "VQ-VAE: "),
+    for thing, words in ((Codebook(table(), rule, DeadCodeReset()), "5 vectors of 3 numbers"), (small(rule), "VQ-VAE: "),
                          (two_levels(), "VQ-VAE-2"), (discrete(), "6 codes a place"), (UniformCodes(4, (7, 7)), "67.9 nats"),
                          (GridEncoder(3), "4 x 4 pixels"), (GridDecoder(3), "one vector of 3")):
         assert words in repr(thing)

@@ -28,11 +28,11 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from .cases import Case, Field, Network, Observation, OutOfTime, Watch, pack, unpack
-from .compare import Pairs, Table
+from .cases import Case, Field, Network, Observation, ObserveSpec, OutOfTime, pack, unpack
+from .compare import ComparisonPairs, ComparisonTable
 from .judge import Expected, SameValues, Verdict, judge
 from .messages import NOT_YET, PASS, WRONG
-from .observe import Later, observe, values_of, warm_up
+from .observe import LazyObservations, observe, values_of, warm_up
 
 __all__ = [
     "Case",
@@ -44,12 +44,12 @@ __all__ = [
     "Observation",
     "OutOfTime",
     "PASS",
-    "Pairs",
+    "ComparisonPairs",
     "SameValues",
-    "Table",
+    "ComparisonTable",
     "Verdict",
     "WRONG",
-    "Watch",
+    "ObserveSpec",
     "exercise",
     "exercises",
     "judge",
@@ -68,21 +68,21 @@ class Exercise:
     """One formula to be written: where it stands, how it is asked, and how an answer is judged.
 
     cases: called with a numpy Generator, yields `Case`s.   reference: the library's own answer.
-    slips: (hint, the wrong form that earns it, of the answer's signature).   more: the second hint.
-    cuts: the same for forms whose values are right and whose gradients are not, where `watch` asks for gradients."""
+    mistakes: (hint, the wrong form that earns it, of the answer's signature).   more: the second hint.
+    gradient_mistakes: the same for forms whose values are right and whose gradients are not, where `watch` asks for gradients."""
 
     id: str
     number: str
     title: str
-    asks: str
+    prompt: str
     cases: Callable[[np.random.Generator], Iterator[Case]]
     reference: Callable
-    slips: tuple[tuple[str, Callable], ...] = ()
+    mistakes: tuple[tuple[str, Callable], ...] = ()
     points: int = 1
     more: str = ""
-    watch: Watch = Watch()
+    watch: ObserveSpec = ObserveSpec()
     law: SameValues = SameValues()
-    cuts: tuple[tuple[str, Callable], ...] = ()
+    gradient_mistakes: tuple[tuple[str, Callable], ...] = ()
 
     def inputs(self, seed: int) -> tuple[Case, ...]:
         """Fresh cases, the same ones for the same seed on every machine."""
@@ -94,9 +94,9 @@ class Exercise:
 
     def expected(self, inputs: Sequence[Case]) -> Expected:
         """What the reference does on them, and what each known slip would do."""
-        slips = tuple((hint, Later(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.slips)
-        cuts = tuple((hint, Later(form, inputs, self.watch)) for hint, form in self.cuts)
-        return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), slips, cuts)
+        mistakes = tuple((hint, LazyObservations(form, inputs, replace(self.watch, gradient=()))) for hint, form in self.mistakes)
+        gradient_mistakes = tuple((hint, LazyObservations(form, inputs, self.watch)) for hint, form in self.gradient_mistakes)
+        return Expected(tuple(inputs), values_of(self.reference, inputs, self.watch), mistakes, gradient_mistakes)
 
     def judge(self, observed: Sequence[Observation], expected: Expected) -> Verdict:
         """The verdict, from arrays alone."""
@@ -129,7 +129,7 @@ class Exercise:
         return self.id.partition(".")[0]
 
     def __repr__(self) -> str:
-        return f"Exercise {self.number} {self.id} · {self.title} ({self.points} points): {self.asks}"
+        return f"Exercise {self.number} {self.id} · {self.title} ({self.points} points): {self.prompt}"
 
     def __reduce__(self) -> tuple:
         return exercise, (self.id,)

@@ -60,7 +60,7 @@ class Conditionals:
     weights: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
-    def draw(cls, rng: Rng, places: int, symbols: int, width: int = 6, context: float = 2.0) -> Conditionals:
+    def random(cls, rng: Rng, places: int, symbols: int, width: int = 6, context: float = 2.0) -> Conditionals:
         table = context * rng.normal(size=(places, symbols, width))
         return cls((table, rng.normal(size=width), rng.normal(size=(width, places, symbols))))
 
@@ -279,6 +279,6 @@ def orders(rng: Rng) -> Cases:
         *(("B = 1", 1, 3, NARROW), ("L = 1", int(rng.integers(6, 11)), 1, NARROW), ("B = 40", 40, 3, LARGE)),
     ):
         symbols = int(rng.integers(2, 6))
-        model = Conditionals.draw(rng, length, symbols, context=0.0 if name == "independent tokens" else 2.0)
+        model = Conditionals.random(rng, length, symbols, context=0.0 if name == "independent tokens" else 2.0)
         x = _tokens(rng, symbols, size, length)
         yield Case(name, {"log_conditional": model, "x": x}, {f"x[{k}]": x[:, k] for k in range(length)}, hint)

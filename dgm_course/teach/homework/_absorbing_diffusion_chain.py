@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Form = Callable[..., Tensor]
-Table = tuple[tuple[str, Form], ...]
+Mistakes = tuple[tuple[str, Form], ...]
 
 
 # --- 9.1 the transition matrix
@@ -64,7 +64,7 @@ def _doubled(beta: float, vocabulary: int) -> Tensor:
     return out
 
 
-TRANSITION: Table = (
+TRANSITION: Mistakes = (
     (
         "Transposed: in yours each row sums to one. Here a column says where a token goes (column from, row to), so the "
         "mask is a row of β.",
@@ -146,7 +146,7 @@ def _by_rank(x: Tensor, hours: Tensor, survive: Tensor, m: int) -> Tensor:
     return torch.where(rank < (survive[:, None] * x.shape[1]).round(), x, m)
 
 
-CORRUPTION: Table = (
+CORRUPTION: Mistakes = (
     (
         "Inverted: yours masks the tokens whose hour is below survive. A token is visible with probability survive.",
         _corrupted(lambda h, a: h >= a),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._absorbing_diffusion_chain import Form, Table
+from ._absorbing_diffusion_chain import Form, Mistakes
 
 # --- 9.5 the loss
 
@@ -38,7 +38,7 @@ def _of_shown(logits: Tensor, x: Tensor, xt: Tensor, weight: Tensor, m: int) -> 
     return _total(_surprise(logits, xt.clamp(max=m - 1)), (xt == m).to(logits.dtype), weight)
 
 
-LOSS: Table = (
+LOSS: Mistakes = (
     (
         "The weights lie along the wrong axis: a weight is one number a sequence, and yours gives one to each place.",
         _loss(lambda price, hidden, w: (w * price * hidden).sum(1).mean()),
@@ -145,7 +145,7 @@ def _weight(form: Callable, clock: Callable = lambda t: t) -> Form:
     return lambda survive, t: form(survive(clock(t)), _slope(survive, clock(t)), t)
 
 
-WEIGHT: Table = (
+WEIGHT: Mistakes = (
     (
         "That is 1/(1 − t), right on the linear schedule alone: others have another α and α'.",
         _weight(lambda a, da, t: 1 / (1 - t)),

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._absorbing_diffusion_chain import Form, Table
+from ._absorbing_diffusion_chain import Form, Mistakes
 
 # --- 9.3 the chance to be unmasked; b is survive_before, n survive_now, β_k = 1 − n/b
 
-UNMASKING: Table = (
+UNMASKING: Mistakes = (
     (
         "That is β_k, the chance of the forward step: how likely a visible token is masked at step k. Asked is the way "
         "back, for a token that is masked already.",
@@ -131,7 +131,7 @@ def _across(xk: Tensor, x: Tensor, b: Tensor, n: Tensor, vocabulary: int) -> Ten
     return p * F.one_hot(x, vocabulary + 1) + (1 - p) * F.one_hot(xk, vocabulary + 1)
 
 
-POSTERIOR: Table = (
+POSTERIOR: Mistakes = (
     (
         "The two chances are exchanged: yours stays masked as often as it should appear.",
         _posterior(lambda b, n: 1 - _share(b, n)),

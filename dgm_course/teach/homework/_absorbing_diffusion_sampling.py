@@ -10,7 +10,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from ._absorbing_diffusion_chain import Form, Table
+from ._absorbing_diffusion_chain import Form, Mistakes
 
 # --- 9.6 one step back; n is survive_now, a is survive_next
 
@@ -21,28 +21,28 @@ def _share(n: float, a: float) -> float:
 
 def _step(
     chance: Callable = _share,
-    told: Callable = lambda hours, p: hours < p,
+    reveal: Callable = lambda hours, p: hours < p,
     where: Callable = lambda xt, m: xt == m,
     rest: Callable = lambda xt, m: xt,
 ) -> Form:
     """One reverse step with one of its pieces exchanged."""
     return lambda xt, proposal, hours, n, a, m: torch.where(
-        where(xt, m) & told(hours, chance(n, a)), proposal, rest(xt, m)
+        where(xt, m) & reveal(hours, chance(n, a)), proposal, rest(xt, m)
     )
 
 
-STEP: Table = (
+STEP: Mistakes = (
     (
         "Visible tokens are replaced as well: what appeared once stays.",
         _step(where=lambda xt, m: xt == xt),
     ),
     (
         "Everything masked appears at once: only a part does in one step, told by the hours.",
-        _step(told=lambda hours, p: hours == hours),
+        _step(reveal=lambda hours, p: hours == hours),
     ),
     (
         "Inverted: a token appears where its hour is below the chance, yours where it is above.",
-        _step(told=lambda hours, p: hours >= p),
+        _step(reveal=lambda hours, p: hours >= p),
     ),
     (
         "The chance is survive_next, as if nothing were known: of the tokens still masked at survive_now fewer appear.",
@@ -94,7 +94,7 @@ STEP: Table = (
     ),
     (
         "One hour for a whole sequence: all its masked tokens appear together. Each place has an hour of its own.",
-        _step(told=lambda hours, p: (hours[:, :1] < p).expand(hours.shape)),
+        _step(reveal=lambda hours, p: (hours[:, :1] < p).expand(hours.shape)),
     ),
     (
         "Masked places are looked for at token 0, which is a clean token.",
@@ -186,7 +186,7 @@ def _out_of_step(model: Callable, x: Tensor) -> Tensor:
     return _mean(torch.stack([sum(given(o[:k])[:, k] for k in range(len(o))) for o in _orders(x)]))
 
 
-ORDERS: Table = (
+ORDERS: Mistakes = (
     (
         "The logarithms are averaged: that is the ELBO, the bound that training maximises, and it lies below (Jensen). "
         "The likelihood of a random order averages the probabilities.",

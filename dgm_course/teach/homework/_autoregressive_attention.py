@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._autoregressive_masks import Form, Table
+from ._autoregressive_masks import Form, Mistakes
 
 # --- 1.6 causal attention
 
@@ -42,7 +42,7 @@ def _strict(scores: Tensor) -> Tensor:
     return scores.masked_fill(~_lower(scores, -1), -math.inf)
 
 
-ATTENTION: Table = (
+ATTENTION: Mistakes = (
     (
         "The mask hides the past and shows the future: place i attends to the places 0 to i.",
         _attention(mask=lambda s: s.masked_fill(_lower(s, -1), -math.inf)),
@@ -211,7 +211,7 @@ def _step(
     return lambda *args: (out(*args), *cache(*args))
 
 
-CACHE: Table = (
+CACHE: Mistakes = (
     (
         "The new place does not attend to itself: its own key and value join the cache before the query is answered.",
         _step(lambda q, k, v, keys, values: _attended(q, keys, values)),

@@ -60,7 +60,7 @@ class CausalTokens:
     weights: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
-    def draw(cls, rng: Rng, places: int, symbols: int, width: int = 6) -> CausalTokens:
+    def random(cls, rng: Rng, places: int, symbols: int, width: int = 6) -> CausalTokens:
         shapes = ((places, symbols, width), (places, width), (width, symbols))
         return cls(tuple(1.5 * rng.normal(size=shape) for shape in shapes))
 
@@ -95,7 +95,7 @@ class ImageNet:
     kernels: tuple[np.ndarray, ...]
 
     @classmethod
-    def draw(cls, rng: Rng, masks: tuple[np.ndarray, ...], gain: float = 1.0, width: int = 3) -> ImageNet:
+    def random(cls, rng: Rng, masks: tuple[np.ndarray, ...], gain: float = 1.0, width: int = 3) -> ImageNet:
         channels = (1, *[width] * (len(masks) - 1), 1)
         kernels = []
         for mask, i, o in zip(masks, channels, channels[1:]):
@@ -210,7 +210,7 @@ def completions(rng: Rng) -> Cases:
         *(("B = 1", (1, 5), 1, 1.0, NARROW), ("L = 1", (size, 1), 0, 1.0, NARROW), ("B = 40", (40, 5), 2, 1.0, LARGE)),
     ):
         symbols = 2 if name == "two symbols" else int(rng.integers(3, 6))
-        model, x = CausalTokens.draw(rng, batch[1], symbols), _tokens(rng, symbols, *batch)
+        model, x = CausalTokens.random(rng, batch[1], symbols), _tokens(rng, symbols, *batch)
         u, drawn = _with_room(rng, model, x, known, temperature)
         args = _kind(name, {"logits_of": model, "x": x, "known": known, "u": u, "temperature": temperature})
         shown = {"known": known, "temperature": temperature, "place": np.arange(batch[1])[None], "x": x, "u": u}
@@ -259,7 +259,7 @@ def fields(rng: Rng) -> Cases:
         place = [0, 0] if name == "the first pixel" else [int(rng.integers((n - 1) // 2, max(n - 1, 1))) for n in shape]
         if shape[0] == shape[1] and place[0] == place[1]:
             place[1] -= 1
-        args = {"net": ImageNet.draw(rng, layers, gain), "x": rng.integers(0, 2, size=shape).astype(float)}
+        args = {"net": ImageNet.random(rng, layers, gain), "x": rng.integers(0, 2, size=shape).astype(float)}
         grid = {"pixel row": np.arange(shape[0])[:, None], "pixel column": np.arange(shape[1])[None]}
         shown = {"row": place[0], "column": place[1], **grid}
         yield Case(name, args | {"row": place[0], "column": place[1]}, shown, hint)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ._autoregressive_masks import Form, Table
+from ._autoregressive_masks import Form, Mistakes
 
 # --- 1.8 the forward KL
 
@@ -24,7 +24,7 @@ def _jsd(p: Tensor, q: Tensor) -> Tensor:
     return (_kl(p, (p + q) / 2) + _kl(q, (p + q) / 2)) / 2
 
 
-KL: Table = (
+KL: Mistakes = (
     ("The reverse KL: the average is taken over q. Forward, it is taken over p, the data.", lambda p, q: _kl(q, p)),
     ("The reverse KL with its sign reversed: the weights are those of p, not of q.",
      lambda p, q: (q * _log_ratio(p, q)).sum()),
@@ -75,7 +75,7 @@ def _f(weight: Callable, at: Callable) -> Form:
     return lambda f, p, q: (weight(p, q) * f(at(p, q))).sum()
 
 
-DIVERGENCE: Table = (
+DIVERGENCE: Mistakes = (
     (
         "The average is taken over p: it is q that weighs the values of f. (Then KL has f = t log t.)",
         _f(lambda p, q: p, lambda p, q: p / q),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._autoregressive_masks import Form, Table
+from ._autoregressive_masks import Form, Mistakes
 from .cases import Case
 from .judge import SameValues, Verdict
 
@@ -85,7 +85,7 @@ def _box(slope: Tensor, x: Tensor, row: int, column: int) -> Tensor:
     return out
 
 
-FIELD: Table = (
+FIELD: Mistakes = (
     (
         "Only positive derivatives count in yours: a pixel that lowers the output is listened to as well.",
         _field(lambda slope, x, row, column: slope > 0),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._autoregressive_masks import Form, Table
+from ._autoregressive_masks import Form, Mistakes
 from .cases import Case
 from .diagnose import close
 from .judge import SameValues, Verdict
@@ -113,10 +113,10 @@ class SameDivergences(SameValues):
         name = wrong[0]
         fine = [other for other in wanted if other not in wrong]
         law = f"Σ q f(p/q) with your {name} is another divergence" + (f"; right: {', '.join(fine)}." if fine else ".")
-        return Verdict(WRONG, law, *place_of(mine[name], wanted[name], case), hint=_told(name, mine[name], wanted, case))
+        return Verdict(WRONG, law, *place_of(mine[name], wanted[name], case), hint=_diagnosis(name, mine[name], wanted, case))
 
 
-def _told(name: str, mine: np.ndarray, wanted: Mapping[str, np.ndarray], case: Case) -> str:
+def _diagnosis(name: str, mine: np.ndarray, wanted: Mapping[str, np.ndarray], case: Case) -> str:
     """What the divergences of one generator say about it."""
     if not np.isfinite(mine).all():
         return f"{name} holds NaN or an infinite value: t is above 0 here, so is a logarithm or root taken of t − 1?"
@@ -150,7 +150,7 @@ def _five(**others: Callable[[Tensor], Tensor]) -> Form:
     return lambda t: tuple(forms[name](t) for name in RIGHT)
 
 
-FIVE: Table = (
+FIVE: Mistakes = (
     (
         "kl and reverse_kl are exchanged: with t = p/q, which of them is weighed by p = q t?",
         _five(kl=RIGHT["reverse_kl"], reverse_kl=RIGHT["kl"]),
@@ -175,5 +175,5 @@ FIVE: Table = (
         "Concave throughout: all signs are reversed.",
         lambda t: tuple(-f(t) for f in RIGHT.values()),
     ),
-    *((f"{name}: {hint}", _five(**{name: f})) for name, slips in SINGLE.items() for hint, f in slips),
+    *((f"{name}: {hint}", _five(**{name: f})) for name, mistakes in SINGLE.items() for hint, f in mistakes),
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._autoregressive_masks import Form, Table
+from ._autoregressive_masks import Form, Mistakes
 
 # --- 1.2 the likelihood of binary images
 
@@ -27,7 +27,7 @@ def _product(logits: Tensor, x: Tensor) -> Tensor:
     return _each(logits, x).flatten(1).exp().prod(1)
 
 
-LIKELIHOOD: Table = (
+LIKELIHOOD: Mistakes = (
     (
         "A mean over the pixels: the likelihood of an image is a product over its pixels, its logarithm their sum.",
         lambda logits, x: _each(logits, x).flatten(1).mean(1),
@@ -179,7 +179,7 @@ def _shifted_back(logits: Tensor, x: Tensor) -> Tensor:
     return _surprise(logits[:, 1:], x[:, :-1])
 
 
-BITS_PER_DIMENSION: Table = (
+BITS_PER_DIMENSION: Mistakes = (
     (
         "In nats: a bit is the surprise of a fair coin, log 2 nats.",
         lambda logits, x: _surprise(logits, x).mean(1),

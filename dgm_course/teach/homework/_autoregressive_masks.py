@@ -16,7 +16,7 @@ from .cases import Case
 from .judge import SameValues, Verdict
 
 Form = Callable[..., Tensor]
-Table = tuple[tuple[str, Form], ...]
+Mistakes = tuple[tuple[str, Form], ...]
 
 
 def _taps(seen: Callable) -> Form:
@@ -66,7 +66,7 @@ def _first(extra: int) -> Form:
     )
 
 
-MASK: Table = (
+MASK: Mistakes = (
     (
         "A and B are exchanged: A, for the first layer, closes the centre; B opens it.",
         _taps(lambda r, c, m, n, own: _before(r, c, m, n, 1 - own)),

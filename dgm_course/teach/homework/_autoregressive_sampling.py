@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from ._autoregressive_masks import Form, Table
+from ._autoregressive_masks import Form, Mistakes
 
 # --- 1.4 completion
 
@@ -31,7 +31,7 @@ def _same(place: int, x: Tensor, known: int) -> int:
 
 def _filled(
     chances: Callable = _softmax,
-    told: Callable = _inverted,
+    choose: Callable = _inverted,
     places: Callable = _rest,
     place_of_u: Callable = _same,
     place_of_logits: Callable = _same,
@@ -42,7 +42,7 @@ def _filled(
         out = x.clone()
         for i in places(x, known):
             p = chances(logits_of(out)[:, place_of_logits(i, x, known)], temperature)
-            out[:, i] = told(p, u[:, place_of_u(i, x, known)])
+            out[:, i] = choose(p, u[:, place_of_u(i, x, known)])
         return out
 
     return form
@@ -87,7 +87,7 @@ def _previous(place: int, x: Tensor, known: int) -> int:
     return max(place - 1, 0)
 
 
-COMPLETION: Table = (
+COMPLETION: Mistakes = (
     (
         "Every place was drawn before the model had seen what was drawn in front of it: either all from one pass, or "
         "from right "
@@ -147,31 +147,31 @@ COMPLETION: Table = (
     ),
     (
         "Always the likeliest token: a sample takes the others, too, as often as their probability says. u decides.",
-        _filled(told=lambda p, u: p.argmax(-1)),
+        _filled(choose=lambda p, u: p.argmax(-1)),
     ),
     (
         "One number too far: the sum of the probabilities up to and including k is what u must stay below.",
-        _filled(told=lambda p, u: (_inverted(p, u) + 1).clamp(max=p.shape[-1] - 1)),
+        _filled(choose=lambda p, u: (_inverted(p, u) + 1).clamp(max=p.shape[-1] - 1)),
     ),
     (
         "One number too low: the sum of the probabilities up to and including k is what u must stay below.",
-        _filled(told=lambda p, u: (_inverted(p, u) - 1).clamp(min=0)),
+        _filled(choose=lambda p, u: (_inverted(p, u) - 1).clamp(min=0)),
     ),
     (
         "Counted from the other end: the sums start with symbol 0, and the smallest k with u below its sum is asked.",
-        _filled(told=lambda p, u: _inverted(p, 1 - u)),
+        _filled(choose=lambda p, u: _inverted(p, 1 - u)),
     ),
     (
         "Counted from the other end: the sums start with symbol 0, and the smallest k with u below its sum is asked.",
-        _filled(told=lambda p, u: p.shape[-1] - 1 - _inverted(p.flip(-1), u)),
+        _filled(choose=lambda p, u: p.shape[-1] - 1 - _inverted(p.flip(-1), u)),
     ),
     (
         "The sums above u were counted: that counts from the other end. The smallest k with u below its sum is asked.",
-        _filled(told=lambda p, u: p.shape[-1] - 1 - _inverted(p, u)),
+        _filled(choose=lambda p, u: p.shape[-1] - 1 - _inverted(p, u)),
     ),
     (
         "The sums above u were counted: that counts from the other end. The smallest k with u below its sum is asked.",
-        _filled(told=lambda p, u: (p.shape[-1] - _inverted(p, u)).clamp(max=p.shape[-1] - 1)),
+        _filled(choose=lambda p, u: (p.shape[-1] - _inverted(p, u)).clamp(max=p.shape[-1] - 1)),
     ),
     (
         "The last `known` places were kept: known are the first.",
@@ -179,15 +179,15 @@ COMPLETION: Table = (
     ),
     (
         "u is compared with the probabilities one by one: with their sums up to k it should be.",
-        _filled(told=lambda p, u: (u[:, None] < p).long().argmax(-1)),
+        _filled(choose=lambda p, u: (u[:, None] < p).long().argmax(-1)),
     ),
     (
         "u is compared with the probabilities one by one: with their sums up to k it should be.",
-        _filled(told=lambda p, u: (u[:, None] >= p).sum(-1).clamp(max=p.shape[-1] - 1)),
+        _filled(choose=lambda p, u: (u[:, None] >= p).sum(-1).clamp(max=p.shape[-1] - 1)),
     ),
     (
         "All symbols are taken for equally likely: u alone decides, and the model is not used.",
-        _filled(told=lambda p, u: (u * p.shape[-1]).long()),
+        _filled(choose=lambda p, u: (u * p.shape[-1]).long()),
     ),
     (
         "The numbers u are counted from the first unknown place: each place has its own, u[:, i] for place i.",
@@ -211,11 +211,11 @@ COMPLETION: Table = (
     ),
     (
         "All sequences share the numbers u of the first: each has its own.",
-        _filled(told=lambda p, u: _inverted(p, u[:1].expand(len(u)))),
+        _filled(choose=lambda p, u: _inverted(p, u[:1].expand(len(u)))),
     ),
     (
         "All sequences got the token of the first.",
-        _filled(told=lambda p, u: _inverted(p, u)[:1].expand(len(u))),
+        _filled(choose=lambda p, u: _inverted(p, u)[:1].expand(len(u))),
     ),
     (
         "It starts one place late: `known` is a count, and the place of that number, counted from 0, is the first unknown.",

@@ -164,7 +164,7 @@ def losses(rng: Rng) -> Cases:
             sigma = np.round(0.01 * 1000 ** rng.uniform(0, 1, size=(batch[0], 1)), 3)
         args = {"x_data": points(rng, *batch), "eps": points(rng, *batch), "sigma": sigma}
         args = in_float32(args) if name == "float32" else args
-        yield Case(name, {"score_net": Network.draw(rng, batch[1]), **args}, hint=hint)
+        yield Case(name, {"score_net": Network.random(rng, batch[1]), **args}, hint=hint)
 
 
 # --- 7.5
@@ -246,7 +246,7 @@ def langevin_steps(rng: Rng) -> Cases:
     bumps = Score("score = 2 tanh(2x) − x")
     rows = [(formula, Score(formula), sizes(rng), "") for formula in SCORES]
     batch = sizes(rng)
-    rows += [("a network", Network.draw(rng, batch[1]), batch, ""), ("float32", bumps, sizes(rng), "")]
+    rows += [("a network", Network.random(rng, batch[1]), batch, ""), ("float32", bumps, sizes(rng), "")]
     rows += [("a large step", bumps, sizes(rng), SIZE)]
     for name, recipe, batch, hint in (*rows, *((name, bumps, batch, hint) for name, batch, hint in odd_sizes(rng))):
         low, high = (1.5, 3) if name == "a large step" else (0.05, 0.4)

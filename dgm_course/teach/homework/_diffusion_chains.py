@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._diffusion_kernels import Table
+from ._diffusion_kernels import Mistakes
 
 # --- 7.3: the posterior of one step of the chain
 
@@ -197,7 +197,7 @@ SHARED: tuple[tuple[str, dict[str, Callable]], ...] = (
 )
 
 
-def _both(build: Callable) -> Table:
+def _both(build: Callable) -> Mistakes:
     """The shared slips of one exercise."""
     return tuple((hint, build(**pieces)) for hint, pieces in SHARED)
 
@@ -245,12 +245,12 @@ SCALES: tuple[tuple[str, Callable], ...] = (  # what goes wrong before the formu
     ),
 )
 
-CHAIN: Table = (
+CHAIN: Mistakes = (
     *((hint, _chain(scales=wrong)) for hint, wrong in SCALES),
     *_both(_chain),
 )
 
-LEAP: Table = (
+LEAP: Mistakes = (
     (
         "The ratio of the two alpha-bars is upside down: what one leap keeps is below one.",
         _leap(beta=lambda now, then: 1 - then / now),

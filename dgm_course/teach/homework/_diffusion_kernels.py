@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Table = tuple[tuple[str, Callable], ...]
+Mistakes = tuple[tuple[str, Callable], ...]
 
 
 # --- 7.1: the kernel of the variance-preserving SDE
@@ -36,7 +36,7 @@ def _vp(
     return kernel
 
 
-VP_KERNEL: Table = (
+VP_KERNEL: Mistakes = (
     (
         "∫ β is taken as β(s)·s (as if β had its last value all the way): β climbs, integrate it.",
         _vp(lambda s, low, high: (low + (high - low) * s) * s),
@@ -138,7 +138,7 @@ def _ve(
     return kernel
 
 
-VE_KERNEL: Table = (
+VE_KERNEL: Mistakes = (
     (
         "σ(s) itself came for the deviation: at s = 0 the data are clean, and σ(0) is not yet 0.",
         _ve(deviation=lambda now, low: now),
@@ -224,7 +224,7 @@ VE_KERNEL: Table = (
 
 # --- 7.5: Tweedie
 
-TWEEDIE: Table = (
+TWEEDIE: Mistakes = (
     (
         "The sign is lost: the score points to the data, so one goes along it, not against.",
         lambda score, x, a, s: (x - s**2 * score) / a,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ._diffusion_chains import SCALES, at_step, without_zeros
-from ._diffusion_kernels import Table
+from ._diffusion_kernels import Mistakes
 
 # --- 7.6: DDPM's step
 
@@ -34,7 +34,7 @@ def _sampler(
     return step
 
 
-ANCESTRAL: Table = (
+ANCESTRAL: Mistakes = (
     (
         "The fresh noise has the variance β, DDPM's other choice; the posterior's is smaller, and 0 at k = 1.",
         _sampler(noise=lambda z, b, now, before: b.sqrt() * z),
@@ -177,7 +177,7 @@ def _place(data: Tensor, eps: Tensor, then: Tensor) -> Tensor:
     return then.sqrt() * data + (1 - then).sqrt() * eps
 
 
-DDIM: Table = (
+DDIM: Mistakes = (
     (
         "The two alpha-bars are exchanged: the data are guessed at abar_now, and put at abar_next.",
         lambda eps, x, now, then: _place(_data(eps, x, then), eps, now),

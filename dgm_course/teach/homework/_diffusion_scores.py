@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._diffusion_kernels import Table
+from ._diffusion_kernels import Mistakes
 
 # --- 7.4: denoising score matching
 
@@ -16,17 +16,17 @@ def _dsm(
     error: Callable = lambda score, eps, sigma, x: sigma * score + eps,
     reduce: Callable = lambda e: (e**2).mean(),
     point: Callable = lambda x, eps, sigma: x + sigma * eps,
-    told: Callable = lambda sigma: sigma,
+    weight: Callable = lambda sigma: sigma,
 ) -> Callable:
     """The loss with one of its pieces exchanged."""
 
     def loss(score_net: Callable, x_data: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
-        return reduce(error(score_net(point(x_data, eps, sigma), told(sigma)), eps, sigma, x_data))
+        return reduce(error(score_net(point(x_data, eps, sigma), weight(sigma)), eps, sigma, x_data))
 
     return loss
 
 
-DSM: Table = (
+DSM: Mistakes = (
     (
         "The sign of the target is lost: the score points against the noise, back to the data.",
         _dsm(lambda score, eps, sigma, x: sigma * score - eps),
@@ -105,15 +105,15 @@ DSM: Table = (
     ),
     (
         "The network never learns the noise level: hand it sigma beside the noisy point.",
-        _dsm(told=lambda sigma: 0 * sigma),
+        _dsm(weight=lambda sigma: 0 * sigma),
     ),
     (
         "The network is told sigma², not sigma.",
-        _dsm(told=lambda sigma: sigma**2),
+        _dsm(weight=lambda sigma: sigma**2),
     ),
     (
         "The network is told the logarithm of sigma; hand it sigma itself.",
-        _dsm(told=torch.log),
+        _dsm(weight=torch.log),
     ),
     (
         "A sum over batch and coordinates where the mean over both is asked.",
@@ -156,7 +156,7 @@ DSM: Table = (
 
 # --- 7.9: classifier-free guidance
 
-GUIDANCE: Table = (
+GUIDANCE: Mistakes = (
     (
         "That is the paper's convention, where weight 0 is the conditional prediction; here weight 1 is.",
         lambda free, given, w: (1 + w) * given - w * free,
@@ -224,7 +224,7 @@ def _langevin(drift: Callable = lambda h: h, noise: Callable = lambda h: (2 * h)
     return lambda score, x, step, z: x + drift(step) * score(at(x, z, step)) + noise(step) * z
 
 
-LANGEVIN: Table = (
+LANGEVIN: Mistakes = (
     (
         "The noise lacks its factor 2 under the root: the chain would settle too narrow.",
         _langevin(noise=lambda h: h**0.5),

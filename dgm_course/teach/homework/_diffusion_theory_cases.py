@@ -46,7 +46,7 @@ def networks(rng: Rng) -> Cases:
     for name, batch, hint in (*usual, *odd_sizes(rng)):
         args = {"x": points(rng, *batch)}
         args = in_float32(args) if name == "float32" else args
-        yield Case(name, {"score_net": Network.draw(rng, batch[1]), **args}, hint=hint)
+        yield Case(name, {"score_net": Network.random(rng, batch[1]), **args}, hint=hint)
 
 
 # --- 7.13
@@ -110,7 +110,7 @@ def densities(rng: Rng) -> Cases:
 def steps_back(rng: Rng) -> Cases:
     bumps = Score("score = 2 tanh(2x) − x")
     batch = sizes(rng)
-    rows = [("two bumps", bumps, sizes(rng), ""), ("a network", Network.draw(rng, batch[1]), batch, "")]
+    rows = [("two bumps", bumps, sizes(rng), ""), ("a network", Network.random(rng, batch[1]), batch, "")]
     rows += [("one blob", Score("score = 4(1 − x)"), sizes(rng), ""), ("float32", bumps, sizes(rng), "")]
     rows += [("a large step", bumps, sizes(rng), SIZE)]
     for name, score, batch, hint in (*rows, *((name, bumps, batch, hint) for name, batch, hint in odd_sizes(rng))):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._diffusion_kernels import Table
+from ._diffusion_kernels import Mistakes
 
 # --- 7.11: the covariance on the way to noise
 
@@ -16,7 +16,7 @@ def _eye(cov: Tensor) -> Tensor:
     return torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
 
 
-COVARIANCE: Table = (
+COVARIANCE: Mistakes = (
     (
         "The data's covariance has the factor of the vector; of a covariance it is the square.",
         lambda cov, abar: abar.sqrt() * cov + (1 - abar) * _eye(cov),
@@ -102,7 +102,7 @@ def _trace(jacobian: Tensor) -> Tensor:
     return jacobian.diagonal(dim1=1, dim2=2).sum(1)
 
 
-IMPLICIT: Table = (
+IMPLICIT: Mistakes = (
     ("The squared length is whole, where half of it is asked.", _implicit(length=lambda s: (s**2).sum(1))),
     ("The trace has the wrong sign: integration by parts turns −s·∇log p into plus its divergence.",
      _implicit(lambda j: -_trace(j))),
@@ -126,7 +126,7 @@ IMPLICIT: Table = (
      _implicit(lambda j: (j.diagonal(dim1=1, dim2=2) ** 2).sum(1))),
     ("The determinant came where the trace is asked.", _implicit(torch.linalg.det)),
 )
-IMPLICIT_CUTS: Table = (
+IMPLICIT_CUTS: Mistakes = (
     ("The trace is right and teaches nothing: the gradient by x must keep its graph (create_graph).", _implicit(keep=False)),
     ("The squared length is cut off from the network (detach), so that its gradient is lost.",
      _implicit(length=lambda s: (s.detach() ** 2).sum(1) / 2)),
@@ -153,7 +153,7 @@ def _residual(form: Callable) -> Callable:
     return lambda p, f, g, x, s: form(**_terms(p, f, g, x, s))
 
 
-KFP: Table = (
+KFP: Mistakes = (
     ("The sign of the drift term is lost: p changes by minus the divergence of f p.",
      _residual(lambda rate, carried, bent, g, **_: rate - carried - g**2 / 2 * bent)),
     ("The sign of the diffusion term is lost: noise fills valleys and wears peaks down.",
@@ -192,7 +192,7 @@ def _back(drift: Callable = lambda x, score: x / 2 + score, size: Callable = lam
     return lambda score, x, beta, z: x + size(beta) * drift(x, score(x)) + noise(beta) * z
 
 
-STEP_BACK: Table = (
+STEP_BACK: Mistakes = (
     ("That is DDPM's own step: it agrees with this one up to β², and here the Euler step of the SDE is asked.",
      lambda score, x, beta, z: (x + beta * score(x)) / (1 - beta) ** 0.5 + beta**0.5 * z),
     ("That is a step of the probability-flow ODE with noise added: half the score is the ODE's, the whole one the SDE's.",

@@ -26,7 +26,7 @@ class Encoder:
     weights: tuple[np.ndarray, np.ndarray]
 
     @classmethod
-    def draw(cls, rng: Rng, inputs: int, dim: int) -> Encoder:
+    def random(cls, rng: Rng, inputs: int, dim: int) -> Encoder:
         inner = np.round(rng.normal(size=(inputs, 5)), 2)
         return cls((inner, np.round(rng.normal(size=(5, 2 * dim)) * np.repeat([0.8, 0.3], dim), 2)))
 
@@ -115,7 +115,7 @@ def pseudo_inputs(rng: Rng) -> Cases:
     for name, (size, dim), hint in rows:
         count, width = 1 if name == "K = 1" else few if name == "B = K" else int(rng.integers(3, 8)), dim + 2
         args = {"z": points(rng, size, dim) + (90.0 if name == "far away" else 0.0), "inputs": points(rng, count, width),
-                "encoder": Encoder.draw(rng, width, dim)}
+                "encoder": Encoder.random(rng, width, dim)}
         yield _case(name, args, hint, "z")
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ._flow_matching_formulas import Table
+from ._flow_matching_formulas import Mistakes
 
 
 def _stepper(times: Callable, dt: Callable = lambda n: 1 / n, count: Callable = lambda n: n):
@@ -27,7 +27,7 @@ def _frozen(field: Callable, x0: Tensor, steps: int) -> Tensor:
     return x0 + sum(field(x0, torch.tensor(k / steps)) for k in range(steps)) / steps
 
 
-EULER: Table = (
+EULER: Mistakes = (
     (
         "One tick late: step k must ask the field at its beginning, t_k = k/steps, not at its end.",
         _stepper(lambda k, n: (k + 1) / n),
@@ -94,7 +94,7 @@ EULER: Table = (
     ),
 )
 
-HEUN: Table = (
+HEUN: Mistakes = (
     (
         "That is the midpoint method: Heun averages the slopes at both ends of the step.",
         lambda f, x, t, dt: x + dt * f(x + dt / 2 * f(x, t), t + dt / 2),
@@ -172,7 +172,7 @@ def all_dearer(x0: Tensor, x1: Tensor) -> bool:
     return all(total(form(x0, x1)) > best * 1.01 for form in (by_distance, inverse, by_coordinate))
 
 
-COUPLING: Table = (
+COUPLING: Mistakes = (
     (
         "The pairs are those that came in (independent): nothing was permuted, or both sides alike.",
         lambda x0, x1: (x0, x1),
@@ -206,7 +206,7 @@ COUPLING: Table = (
     ),
 )
 
-REFLOW: Table = (
+REFLOW: Mistakes = (
     (
         "Fresh noise was put beside the image: the coupling is lost. The noise of a pair must be the one that flowed there.",
         lambda sampler, x0: (torch.randn_like(x0), sampler(x0)),

@@ -94,7 +94,7 @@ def losses(rng: Rng) -> Cases:
         }
         kind = np.float32 if name == "float32" else np.float64
         args = {key: value.astype(kind) for key, value in batch.items()}
-        yield Case(name, {"net": Network.draw(rng, dim), **args}, hint=hint)
+        yield Case(name, {"net": Network.random(rng, dim), **args}, hint=hint)
 
 
 # --- 8.3 and 8.4
@@ -102,7 +102,7 @@ def losses(rng: Rng) -> Cases:
 
 def _fields(rng: Rng, dim: int) -> Iterator[tuple[str, object]]:
     yield from ((formula, Field(formula)) for formula in FIELDS)
-    yield "a network", Network.draw(rng, dim)
+    yield "a network", Network.random(rng, dim)
 
 
 def samplers(rng: Rng) -> Cases:
@@ -113,7 +113,7 @@ def samplers(rng: Rng) -> Cases:
         args = {"field": Field("u = 3t² − x"), "x0": _points(rng, size, dim), "steps": steps}
         yield Case(f"{steps} step" + "s" * (steps > 1), args, hint=COUNT)
     x0 = _points(rng, size, dim).astype(np.float32)
-    yield Case("float32", {"field": Network.draw(rng, dim), "x0": x0, "steps": 5})
+    yield Case("float32", {"field": Network.random(rng, dim), "x0": x0, "steps": 5})
     for name, size, dim, hint in _odd_sizes(rng):
         args = {"field": Field("u = sin(3x) + t"), "x0": _points(rng, size, dim), "steps": 4}
         yield Case(name, args, hint=hint)
@@ -133,7 +133,7 @@ def steps(rng: Rng) -> Cases:
 
     for name, recipe in _fields(rng, dim):
         yield case(name, recipe, (size, dim))
-    yield case("float32", Network.draw(rng, dim), (size, dim), kind=np.float32)
+    yield case("float32", Network.random(rng, dim), (size, dim), kind=np.float32)
     curved = Field("u = x cos(3t)")
     yield case("t outside [0, 1]", curved, (size, dim), "t may be any time: is it clamped to [0, 1]?")
     yield case("dt < 0", curved, (size, dim), "dt may be negative: the same step then goes back in time.")
@@ -167,7 +167,7 @@ def _batch(rng: Rng, name: str, size: int, dim: int, hint: str = "") -> Case:
 def reflows(rng: Rng) -> Cases:
     usual = (("a sampler", *_sizes(rng), ""), ("another sampler", *_sizes(rng), ""))
     for name, size, dim, hint in (*usual, *_odd_sizes(rng)):
-        yield Case(name, {"sampler": Network.draw(rng, dim), "x0": _points(rng, size, dim)}, hint=hint)
+        yield Case(name, {"sampler": Network.random(rng, dim), "x0": _points(rng, size, dim)}, hint=hint)
 
 
 # --- 8.8

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 Form = Callable[..., object]
-Table = tuple[tuple[str, Form], ...]
+Mistakes = tuple[tuple[str, Form], ...]
 
-VELOCITY: Table = (
+VELOCITY: Mistakes = (
     (
         "Inside the bracket the point is compared with x1, where the lecture compares it with the"
         " mean α x1 (on VE, α = 1 hides it).",
@@ -101,7 +101,7 @@ def _difference(x1: Tensor, x0: Tensor, t: Tensor) -> Tensor:
     return x1 - x0
 
 
-LOSS: Table = (
+LOSS: Mistakes = (
     (
         "The network is shown the data x1 where it must see the point on the way, x_t = t x1 + (1 − t) x0.",
         _loss(lambda x1, x0, t: x1, _difference),
@@ -181,7 +181,7 @@ def _score(u: Tensor, x: Tensor, a: Tensor, s: Tensor, da: Tensor, ds: Tensor) -
     return (a * u - da * x) / (s * (da * s - a * ds))
 
 
-SCORE: Table = (
+SCORE: Mistakes = (
     (
         "That is the noise x̂0 itself; the score is −x̂0/σ.",
         lambda u, x, a, s, da, ds: -s * _score(u, x, a, s, da, ds),
@@ -247,7 +247,7 @@ def _reversed(
     return field
 
 
-REVERSED: Table = (
+REVERSED: Mistakes = (
     (
         "The time is not reversed: the slide's α lives on s = 1 − t, yours is taken at t.",
         _reversed(clock=lambda t: t),

@@ -149,13 +149,13 @@ def fakes(rng: Rng) -> Cases:
 
 
 @dataclass(frozen=True)
-class Judge:
+class SmallCritic:
     """A critic f(x) = tanh(x W + b) · v, its weights being arrays: (B, D) -> (B,)."""
 
     weights: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
-    def draw(cls, rng: Rng, dim: int, steep: float = 1.0, width: int = 6) -> Judge:
+    def random(cls, rng: Rng, dim: int, steep: float = 1.0, width: int = 6) -> SmallCritic:
         shapes = ((dim, width), (width,), (width,))
         first, bias, last = (rng.normal(size=shape) for shape in shapes)
         return cls((first, bias, steep * last))
@@ -192,7 +192,7 @@ def critics(rng: Rng) -> Cases:
     ):
         steep = {"a steep critic": 3.0, "a flat critic": 0.05}.get(name, 1.0)
         args = {
-            "critic": Judge.draw(rng, dim, steep),
+            "critic": SmallCritic.random(rng, dim, steep),
             "real": np.round(rng.normal(size=(size, dim)), 2).astype(_kind(name)),
             "fake": np.round(rng.normal(size=(size, dim)) * 0.7 + 1, 2).astype(_kind(name)),
             "u": np.round(rng.uniform(0.1, 0.9, size=size), 2).astype(_kind(name)),

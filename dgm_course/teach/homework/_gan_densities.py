@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Table = tuple[tuple[str, Callable], ...]
+Mistakes = tuple[tuple[str, Callable], ...]
 
 # --- 5.1 the best discriminator
 
-OPTIMAL: Table = (
+OPTIMAL: Mistakes = (
     ("That is the probability to be fake, 1 − D*: D is the probability that x is real.", lambda pi, p: p / (pi + p)),
     (
         "The ratio of the densities came: those are the odds D/(1 − D), and D itself lies between 0 and 1.",
@@ -55,7 +55,7 @@ def _js(p: Tensor, q: Tensor) -> Tensor:
     return (_kl(p, (p + q) / 2) + _kl(q, (p + q) / 2)) / 2
 
 
-JSD: Table = (
+JSD: Mistakes = (
     ("The two KLs are added: their average is asked (a factor ½).", lambda p, q: 2 * _js(p, q)),
     ("Only the half of p is there: q is compared with the mixture as well.", lambda p, q: _kl(p, (p + q) / 2)),
     ("Only the half of q is there: p is compared with the mixture as well.", lambda p, q: _kl(q, (p + q) / 2)),
@@ -89,7 +89,7 @@ JSD: Table = (
 
 # --- 5.7 the best critic of least squares
 
-LEAST_SQUARES: Table = (
+LEAST_SQUARES: Mistakes = (
     (
         "The labels are exchanged: b is what real samples should get, a what fake ones should.",
         lambda pi, p, a, b: (a * pi + b * p) / (pi + p),
@@ -125,7 +125,7 @@ LEAST_SQUARES: Table = (
 
 # --- 5.8 a bound on KL from samples
 
-BOUND: Table = (
+BOUND: Mistakes = (
     (
         "The −1 is missing: the conjugate of u log u is exp(t − 1), not exp(t).",
         lambda real, fake: real.mean() - fake.exp().mean(),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Table = tuple[tuple[str, Callable], ...]
+Mistakes = tuple[tuple[str, Callable], ...]
 
 
 # --- 5.2 the discriminator's loss
@@ -18,7 +18,7 @@ def _bce(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
-DISCRIMINATOR: Table = (
+DISCRIMINATOR: Mistakes = (
     (
         "That is V itself, which the discriminator wants large: a loss is made small.",
         lambda real, fake: -_bce(real, fake),
@@ -80,7 +80,7 @@ def _high(fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean()
 
 
-GENERATOR: Table = (
+GENERATOR: Mistakes = (
     ("Both are right, in the other order: (saturating, non_saturating) is asked.", _both(_high, _low)),
     (
         "The sign of the saturating loss is reversed: the generator makes E log(1 − D) small, as it stands in V.",
@@ -141,7 +141,7 @@ def _usual(g: Tensor, u: Tensor) -> Tensor:
     return (g.norm(dim=1) - 1).square().mean()
 
 
-PENALTY: Table = (
+PENALTY: Mistakes = (
     (
         "The slope is taken at the real samples: the points lie between real and fake, x̂ = u·real + (1 − u)·fake.",
         _penalty(_usual, lambda real, fake, u: real),
@@ -222,7 +222,7 @@ def _raw(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
-ADAIN: Table = (
+ADAIN: Mistakes = (
     (
         "Mean and deviation are taken over the batch as well, as batch normalisation does: here each picture is by itself.",
         _styled(lambda x, s, b: s * _normal(x, (0, 2, 3)) + b),

@@ -81,7 +81,7 @@ class Patches:
     weights: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
-    def draw(cls, rng: Rng, dim: int, steep: float = 1.0) -> Patches:
+    def random(cls, rng: Rng, dim: int, steep: float = 1.0) -> Patches:
         return cls((rng.normal(size=(dim, 6)) * 0.6, rng.normal(size=6), steep * rng.normal(size=(6, 3))))
 
     def build(self, like: Tensor) -> nn.Module:
@@ -103,7 +103,7 @@ def games(rng: Rng) -> Cases:
     ):
         width = dim + int(rng.integers(2, 4))
         args = {"x": points(rng, size, dim), "h": points(rng, size, width), "last": Layer(points(rng, width, dim)),
-                "critic": Patches.draw(rng, dim, steep), "strength": float(np.round(rng.uniform(0.3, 0.9), 2) + 0.004),
+                "critic": Patches.random(rng, dim, steep), "strength": float(np.round(rng.uniform(0.3, 0.9), 2) + 0.004),
                 "delta": float(np.round(rng.uniform(0.05, 0.3), 2) + 0.003)}
         yield _case(name, args, hint)
 
@@ -127,5 +127,5 @@ def previews(rng: Rng) -> Cases:
         shape, (mean, std) = (size, channels, high, wide), _levels(rng, channels)
         weight = 1.0 if name == "no guidance" else float(np.round(rng.uniform(1.3, 3.2), 1) + 0.03)
         args = {"zt": points(rng, *shape), "t": numbers(rng, size), "free": points(rng, *shape),
-                "told": points(rng, *shape), "weight": weight, "mean": mean, "std": std}
+                "conditional": points(rng, *shape), "weight": weight, "mean": mean, "std": std}
         yield _case(name, args, hint)

@@ -178,9 +178,9 @@ BALANCE_CUTS: Slips = (
 def _look(mix: Callable = lambda f, t, w: f + w * (t - f), ahead: Callable = lambda z, t, v: z + (1 - t) * v,
           back: Callable = lambda z, m, s: m + s * z) -> Callable:
     """The preview with one of its three steps exchanged."""
-    def form(zt: Tensor, t: Tensor, free: Tensor, told: Tensor, weight: float, mean: Tensor, std: Tensor) -> Tensor:
+    def form(zt: Tensor, t: Tensor, free: Tensor, conditional: Tensor, weight: float, mean: Tensor, std: Tensor) -> Tensor:
         m, s = mean[:, None, None], std[:, None, None]
-        return back(ahead(zt, t.view(-1, 1, 1, 1), mix(free, told, weight)), m, s)
+        return back(ahead(zt, t.view(-1, 1, 1, 1), mix(free, conditional, weight)), m, s)
     return form
 
 
@@ -217,22 +217,22 @@ PREVIEW: Slips = (
      _look(back=lambda z, m, s: m + z / s)),
     ("mean and std have changed places.", _look(back=lambda z, m, s: s + m * z)),
     ("The time is laid along the last axis: it belongs to the batch, the first.",
-     lambda zt, t, free, told, weight, mean, std: mean[:, None, None] + std[:, None, None] * (
-         zt + (1 - t) * (free + weight * (told - free)))),
+     lambda zt, t, free, conditional, weight, mean, std: mean[:, None, None] + std[:, None, None] * (
+         zt + (1 - t) * (free + weight * (conditional - free)))),
     ("The time is laid along the channels: it belongs to the batch, the first axis.",
-     lambda zt, t, free, told, weight, mean, std: mean[:, None, None] + std[:, None, None] * (
-         zt + (1 - t.view(1, -1, 1, 1)) * (free + weight * (told - free)))),
+     lambda zt, t, free, conditional, weight, mean, std: mean[:, None, None] + std[:, None, None] * (
+         zt + (1 - t.view(1, -1, 1, 1)) * (free + weight * (conditional - free)))),
     ("The mean is not added.", _look(back=lambda z, m, s: s * z)),
     ("Only the mean is added; std is not used.", _look(back=lambda z, m, s: z + m)),
     ("The mean is subtracted on the way back: it was subtracted on the way in.", _look(back=lambda z, m, s: s * z - m)),
     ("zt was scaled back, and then an arrow of unit size added: walk first, scale what was reached.",
-     lambda zt, t, free, told, weight, mean, std: mean[:, None, None] + std[:, None, None] * zt
-     + (1 - t.view(-1, 1, 1, 1)) * (free + weight * (told - free))),
+     lambda zt, t, free, conditional, weight, mean, std: mean[:, None, None] + std[:, None, None] * zt
+     + (1 - t.view(-1, 1, 1, 1)) * (free + weight * (conditional - free))),
     ("Guidance was applied to zt as well: it mixes the two fields alone.",
-     lambda zt, t, free, told, weight, mean, std: mean[:, None, None] + std[:, None, None]
-     * weight * (zt + (1 - t.view(-1, 1, 1, 1)) * told) + std[:, None, None] * (1 - weight)
+     lambda zt, t, free, conditional, weight, mean, std: mean[:, None, None] + std[:, None, None]
+     * weight * (zt + (1 - t.view(-1, 1, 1, 1)) * conditional) + std[:, None, None] * (1 - weight)
      * (1 - t.view(-1, 1, 1, 1)) * free),
     ("mean and std are laid along the last axis, the columns of the grid: they belong to the channels, the second axis.",
-     lambda zt, t, free, told, weight, mean, std: mean + std * (
-         zt + (1 - t.view(-1, 1, 1, 1)) * (free + weight * (told - free)))),
+     lambda zt, t, free, conditional, weight, mean, std: mean + std * (
+         zt + (1 - t.view(-1, 1, 1, 1)) * (free + weight * (conditional - free)))),
 )

@@ -198,7 +198,7 @@ def _up(codes: Tensor, vectors: Tensor, size: int) -> Tensor:
 
 
 def _scale(down: Callable = _down, codes: Callable = _codes, up: Callable = _up,
-           left: Callable = lambda rest, told: rest - told) -> Callable:
+           left: Callable = lambda rest, predicted: rest - predicted) -> Callable:
     """One round of residual quantization, with one of its pieces exchanged."""
     def form(rest: Tensor, vectors: Tensor, side: int) -> tuple[Tensor, Tensor]:
         found = codes(down(rest, side), vectors)
@@ -221,18 +221,18 @@ def _reshaped(small: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _full_first(rest: Tensor, vectors: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    told = vectors[_codes(rest, vectors)].movedim(-1, 1)
-    small = _down(told, side)
+    predicted = vectors[_codes(rest, vectors)].movedim(-1, 1)
+    small = _down(predicted, side)
     return _codes(small, vectors), rest - _up(_codes(small, vectors), vectors, rest.shape[-1])
 
 
 SCALE: Slips = (
     ("This is what the scale tells, raised to the full grid: what it leaves is asked.",
-     _scale(left=lambda rest, told: told)),
+     _scale(left=lambda rest, predicted: predicted)),
     ("The sign of what is left is reversed: what was told is taken away from what there was.",
-     _scale(left=lambda rest, told: told - rest)),
-    ("What was told is added: it has to be taken away.", _scale(left=lambda rest, told: rest + told)),
-    ("What is left is the residual that came, unchanged.", _scale(left=lambda rest, told: rest)),
+     _scale(left=lambda rest, predicted: predicted - rest)),
+    ("What was told is added: it has to be taken away.", _scale(left=lambda rest, predicted: rest + predicted)),
+    ("What is left is the residual that came, unchanged.", _scale(left=lambda rest, predicted: rest)),
     ("The shrunk residual itself is raised and taken away: the decoder will know only the vectors that were chosen for it.",
      _unquantized),
     ("Shrunk by picking single places: the mean over each area is asked (mode=\"area\").",
@@ -251,7 +251,7 @@ SCALE: Slips = (
     ("One code for the whole map, repeated: every place of the scale has a vector of its own.",
      _scale(codes=lambda small, vectors: (small.movedim(1, -1)[..., None, :] - vectors).square().sum((1, 2, 4)).argmin(-1)[
          :, None, None].expand(len(small), *small.shape[2:]))),
-    ("What was told is taken away twice.", _scale(left=lambda rest, told: rest - 2 * told)),
+    ("What was told is taken away twice.", _scale(left=lambda rest, predicted: rest - 2 * predicted)),
     ("Raised by cubic interpolation: bilinear is asked.", _scale(up=_mode("bicubic"))),
     ("Raised with align_corners=True: without it the middles of the cells lie where they lie in the picture.",
      _scale(up=_mode("bilinear", align_corners=True))),

@@ -30,7 +30,7 @@ class Causal:
     weights: tuple[np.ndarray, np.ndarray]
 
     @classmethod
-    def draw(cls, rng: Rng, dim: int) -> Causal:
+    def random(cls, rng: Rng, dim: int) -> Causal:
         return cls((0.8 * rng.normal(size=(2, dim, dim)), 0.5 * rng.normal(size=(2, dim))))
 
     def build(self, like: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -81,13 +81,13 @@ def couplings(first: str) -> Callable[[Rng], Cases]:
         for name, (size, dim), hint in _usual(rng):
             mask = _first_half(dim) if name == "a batch" else _mask(rng, dim)
             args = {first: points(rng, size, dim), "mask": mask,
-                    "log_scale": Network.draw(rng, dim), "shift": Network.draw(rng, dim)}
+                    "log_scale": Network.random(rng, dim), "shift": Network.random(rng, dim)}
             yield Case(name, _typed(name, args), hint=hint)
         dim = int(rng.integers(4, 6))
         mask = np.ones(dim)
         mask[rng.integers(dim)] = 0.0
         args = {first: points(rng, 6, dim), "mask": mask,
-                "log_scale": Network.draw(rng, dim), "shift": Network.draw(rng, dim)}
+                "log_scale": Network.random(rng, dim), "shift": Network.random(rng, dim)}
         yield Case("all kept but one", args, hint=MASKS)
 
     return cases
@@ -122,8 +122,8 @@ def pixels(rng: Rng) -> Cases:
 
 def sequences(rng: Rng) -> Cases:
     for name, (size, dim), hint in _usual(rng):
-        yield Case(name, _typed(name, {"z": points(rng, size, dim), "conditions": Causal.draw(rng, dim)}), hint=hint)
-    yield Case("twelve places", {"z": points(rng, 3, 12), "conditions": Causal.draw(rng, 12)},
+        yield Case(name, _typed(name, {"z": points(rng, size, dim), "conditions": Causal.random(rng, dim)}), hint=hint)
+    yield Case("twelve places", {"z": points(rng, 3, 12), "conditions": Causal.random(rng, 12)},
                hint="Right for a few places alone: every place needs a pass of its own.")
 
 
@@ -146,11 +146,11 @@ def planes(rng: Rng) -> Cases:
 def traces(rng: Rng) -> Cases:
     for k, (name, (size, dim), hint) in enumerate(_usual(rng)):
         count = (3, 1, 4, 2, 5, 3, 2)[k]
-        args = {"field": Network.draw(rng, dim), "x": points(rng, size, dim),
+        args = {"field": Network.random(rng, dim), "x": points(rng, size, dim),
                 "probes": rng.choice([-1.0, 1.0], size=(count, size, dim))}
         yield Case(name, _typed(name, args), hint=hint or (PROBES if count > 1 else ""))
     size, dim = sizes(rng)
-    yield Case("probes of any length", {"field": Network.draw(rng, dim), "x": points(rng, size, dim),
+    yield Case("probes of any length", {"field": Network.random(rng, dim), "x": points(rng, size, dim),
                                         "probes": points(rng, 2, size, dim)},
                hint="Wrong only where the probes are not signs: the formula is εᵀJε, whatever ε is.")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._normalizing_flows_layers import Form, Table
+from ._normalizing_flows_layers import Form, Mistakes
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -24,7 +24,7 @@ def _density(square: float = -0.5, constant: float = -0.5 * LOG_2PI, sign: float
     return form
 
 
-DENSITY: Table = (
+DENSITY: Mistakes = (
     (
         "The sign of the log-determinant: ladj is that of f, towards the noise, so it is added. (Where f stretches, the "
         "data were dense.)",
@@ -96,7 +96,7 @@ def _logit(
     return form
 
 
-LOGIT: Table = (
+LOGIT: Mistakes = (
     (
         "256 grey values are taken for granted: the number of levels comes in as an argument.",
         lambda k, u, levels, margin: _logit()(k, u, 256, margin),
@@ -178,7 +178,7 @@ def _exact(field: Callable, x: Tensor, probes: Tensor) -> Tensor:
     return sum(_product(field, x, unit.expand_as(x))[:, i] for i, unit in enumerate(units))
 
 
-TRACE: Table = (
+TRACE: Mistakes = (
     (
         "A sum over the probes where their mean is asked.",
         _trace(mean=lambda rows: rows.sum(0)),

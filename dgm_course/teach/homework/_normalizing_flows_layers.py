@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 Form = Callable[..., object]
-Table = tuple[tuple[str, Form], ...]
+Mistakes = tuple[tuple[str, Form], ...]
 KEEP: Callable = lambda value: value
 
 
@@ -43,7 +43,7 @@ def _first_half(mask: Tensor) -> Tensor:
     return (torch.arange(len(mask), device=mask.device) < len(mask) // 2).to(mask)
 
 
-FORWARD: Table = (
+FORWARD: Mistakes = (
     (
         "The first half is kept, whatever the mask says: any coordinates may be kept.",
         _forward(turn=_first_half),
@@ -125,7 +125,7 @@ def _backward(
     return form
 
 
-BACKWARD: Table = (
+BACKWARD: Mistakes = (
     (
         "The first half is taken for what was kept, whatever the mask says.",
         _backward(turn=_first_half),
@@ -212,7 +212,7 @@ def _towards(z: Tensor, conditions: Callable) -> Tensor:
     return (z - m) * (-a).exp()
 
 
-SEQUENTIAL: Table = (
+SEQUENTIAL: Mistakes = (
     (
         "One pass over z: the conditions of place i depend on the x before it, not on the z before it, so x grows place by "
         "place.",
@@ -283,7 +283,7 @@ def _planar(
     return form
 
 
-PLANAR: Table = (
+PLANAR: Mistakes = (
     (
         "tanh where its slope belongs: the Jacobian holds the derivative 1 − tanh².",
         _planar(KEEP),

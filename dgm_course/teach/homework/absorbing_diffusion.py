@@ -17,7 +17,7 @@ from torch import Tensor
 from ...paths import MaskPath
 from ...paths import elbo_weight as weight_of
 from ...paths.masked import TokenPair
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _absorbing_diffusion_cases as cases
 from . import _absorbing_diffusion_chain as chain
 from . import _absorbing_diffusion_learning as learning
@@ -50,7 +50,7 @@ def posterior(xk: Tensor, x: Tensor, survive_before: Tensor, survive_now: Tensor
 def masked_loss(logits: Tensor, x: Tensor, xt: Tensor, weight: Tensor, mask_id: int) -> Tensor:
     """The path's loss, its weight being the one given."""
     path = MaskPath(mask_id, weight=lambda path, t: weight)
-    return path.discrepancy(logits, TokenPair(x, xt == mask_id, torch.zeros_like(weight)), "data")
+    return path.loss(logits, TokenPair(x, xt == mask_id, torch.zeros_like(weight)), "data")
 
 
 def unmask_step(
@@ -104,7 +104,7 @@ EXERCISES = (
         chain.CORRUPTION,
         1,
         "Compare (B, L) hours with one number a sequence, as a column (B, 1); then choose place by place.",
-        Watch(tokens=True),
+        ObserveSpec(tokens=True),
     ),
     Exercise(
         "abs.unmask_probability",
@@ -140,7 +140,7 @@ EXERCISES = (
         2,
         "A (B, L) table of −log p of the clean tokens, zero where x_t is visible; a sum over places, times weight, and the "
         "mean over the batch.",
-        Watch(outputs=("loss",), gradient=("logits",), tensors=True),
+        ObserveSpec(outputs=("loss",), gradient=("logits",), tensors=True),
     ),
     Exercise(
         "abs.unmask_step",
@@ -152,7 +152,7 @@ EXERCISES = (
         sampling.STEP,
         1,
         "The chance is that of 9.3, with survive_next in the place of ᾱ_{k−1}. A token appears where two things hold.",
-        Watch(tokens=True),
+        ObserveSpec(tokens=True),
     ),
     Exercise(
         "abs.elbo_weight",
@@ -164,7 +164,7 @@ EXERCISES = (
         learning.WEIGHT,
         1,
         "w = α'/(1 − α). Each α depends on its own t alone, so the gradient of their sum by t holds all the α'.",
-        Watch(tensors=True),
+        ObserveSpec(tensors=True),
     ),
     Exercise(
         "abs.any_order_log_likelihood",

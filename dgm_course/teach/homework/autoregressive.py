@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Categorical
 from torch.nn import functional as F
 
-from ...autoregressive import pick
+from ...autoregressive import sample_categorical
 from ...nets.masked import raster_mask
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _autoregressive_attention as attention
 from . import _autoregressive_cases as cases
 from . import _autoregressive_divergences as divergences
@@ -46,10 +46,10 @@ def bits_per_dimension(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def complete(logits_of: Callable, x: Tensor, known: int, u: Tensor, temperature: float) -> Tensor:
-    """Place by place, each by the library's `pick`."""
+    """Place by place, each by the library's `sample_categorical`."""
     x = x.clone()
     for i in range(known, x.shape[1]):
-        x[:, i] = pick(logits_of(x)[:, i], u[:, i], temperature)
+        x[:, i] = sample_categorical(logits_of(x)[:, i], u[:, i], temperature)
     return x
 
 
@@ -111,7 +111,7 @@ EXERCISES = (
         1,
         "A pixel costs −log σ(logit) where it is 1 and −log(1 − σ(logit)) where it is 0: a binary cross-entropy on logits, "
         "with reduction='none'. Then everything but the batch is summed.",
-        Watch(gradient=("logits",)),
+        ObserveSpec(gradient=("logits",)),
         cases.Ordinary(),
     ),
     Exercise(
@@ -126,7 +126,7 @@ EXERCISES = (
         "log_softmax over the symbols, the entry of the token at each place (gather, or cross_entropy with the symbols "
         "on axis "
         "1); a mean over the L places, and log 2 nats to a bit.",
-        Watch(gradient=("logits",)),
+        ObserveSpec(gradient=("logits",)),
         cases.Ordinary(),
     ),
     Exercise(
@@ -141,7 +141,7 @@ EXERCISES = (
         2,
         "A loop over i from known to L − 1. In it: the logits of all places, of which place i is used; softmax(logits / T), "
         "cumsum; count the sums that u[:, i] is not below; write the token before the model is asked again.",
-        Watch(tokens=True),
+        ObserveSpec(tokens=True),
     ),
     Exercise(
         "ar.receptive_field",
@@ -166,7 +166,7 @@ EXERCISES = (
         1,
         "A table of scores (B, L, L), row i for the place that asks; −∞ wherever the column is larger than the row; softmax "
         "over the last axis, and the values averaged by it.",
-        Watch(gradient=("q", "k", "v")),
+        ObserveSpec(gradient=("q", "k", "v")),
         cases.Ordinary(),
     ),
     Exercise(
@@ -180,7 +180,7 @@ EXERCISES = (
         1,
         "First the new key and value join the cache, along the axis of places. Then it is 1.6 for one query: (B, i + 1) "
         "scores, a softmax, and an average; nothing has to be hidden.",
-        Watch(outputs=("out", "keys", "values")),
+        ObserveSpec(outputs=("out", "keys", "values")),
         cases.Ordinary(),
     ),
     Exercise(
@@ -219,7 +219,7 @@ EXERCISES = (
         2,
         "Take q out of the summand: p log(p/q) = q · t log t; q log(q/p) = q · (−log t); (p − q)²/q = q · (t − 1)²; with "
         "m = (p + q)/2 it is p/m = 2t/(1 + t) and q/m = 2/(1 + t).",
-        Watch(outputs=("kl", "reverse_kl", "chi2", "js", "tv")),
+        ObserveSpec(outputs=("kl", "reverse_kl", "chi2", "js", "tv")),
         law=five.SameDivergences(),
     ),
 )

@@ -1,6 +1,6 @@
 """What travels between the judge and the answer: questions, instructions, observations; all plain data.
 
-A `Case` is one question (arrays, numbers, and recipes for callables), a `Watch` says what to look at, an
+A `Case` is one question (arrays, numbers, and recipes for callables), a `ObserveSpec` says what to look at, an
 `Observation` is what one case brought.  Nothing here knows an answer, so a grader may send it anywhere and
 take observations back through `pack` and `unpack`: arrays and short texts, never a pickle.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...core.tensors import over
+from ...core.tensors import expand_time
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Watch:
+class ObserveSpec:
     """What to look at: names of the outputs, arguments whose gradient counts, and what is allowed.
 
     tensors: the rest of the notebook needs torch tensors, in the dtype of the input; tokens: integer ones."""
@@ -60,16 +60,16 @@ class Watch:
 
 @dataclass(frozen=True)
 class Observation:
-    """What one case brought: arrays by name, or one `trouble` with its `detail`; and `manners` broken."""
+    """What one case brought: arrays by name, or one `trouble` with its `detail`; and `side_effects` broken."""
 
     values: dict[str, np.ndarray] = field(default_factory=dict)
     gradients: dict[str, np.ndarray] = field(default_factory=dict)
     trouble: str = ""
     detail: str = ""
-    manners: tuple[str, ...] = ()
+    side_effects: tuple[str, ...] = ()
 
 
-class Trouble(Exception):
+class AnswerError(Exception):
     """The answer gave nothing that could be judged; `kind` says why, `detail` what was seen."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
@@ -101,7 +101,7 @@ class Field:
 
     def build(self, like: torch.Tensor) -> Callable:
         def velocity(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
-            return FIELDS[self.formula](x, over(t, x))
+            return FIELDS[self.formula](x, expand_time(t, x))
 
         return velocity
 
@@ -113,7 +113,7 @@ class Network:
     weights: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, dim: int, width: int = 8) -> Network:
+    def random(cls, rng: np.random.Generator, dim: int, width: int = 8) -> Network:
         shapes = ((dim + 1, width), (width,), (width, dim))
         return cls(tuple(rng.normal(size=shape) for shape in shapes))
 
@@ -130,7 +130,7 @@ class _Net(nn.Module):
         inner, bias, outer = self.weights
         if x.ndim != 2 or x.shape[1] != outer.shape[1]:
             raise ValueError(f"x has shape {tuple(x.shape)}: this network expects (B, {outer.shape[1]}).")
-        time = over(t, x).expand(len(x), 1)
+        time = expand_time(t, x).expand(len(x), 1)
         return torch.tanh(torch.cat([x, time], dim=1) @ inner + bias) @ outer
 
 
@@ -146,7 +146,7 @@ def pack(observations: Sequence[Observation]) -> dict[str, np.ndarray]:
     """Observations as arrays for `np.savez`: numbers as float64, texts as unicode, no pickle needed."""
     packed: dict[str, np.ndarray] = {}
     for k, seen in enumerate(observations):
-        packed[f"{k}|text"] = np.array([seen.trouble, seen.detail, *seen.manners], dtype=str)
+        packed[f"{k}|text"] = np.array([seen.trouble, seen.detail, *seen.side_effects], dtype=str)
         packed |= {f"{k}|value|{name}": array for name, array in seen.values.items()}
         packed |= {f"{k}|gradient|{name}": array for name, array in seen.gradients.items()}
     return packed
@@ -173,5 +173,5 @@ def unpack(packed: Mapping[str, np.ndarray]) -> tuple[Observation, ...]:
 def _with_text(text: np.ndarray) -> Observation:
     if type(text) is not np.ndarray or text.dtype.kind != "U" or text.ndim != 1 or not 2 <= text.size <= 12:
         raise ValueError("the text of an observation is not (trouble, detail, manners...).")
-    trouble, detail, *manners = (str(part)[:500] for part in text)
-    return Observation({}, {}, trouble, detail, tuple(manners))
+    trouble, detail, *side_effects = (str(part)[:500] for part in text)
+    return Observation({}, {}, trouble, detail, tuple(side_effects))

@@ -1,7 +1,7 @@
 """What came beside what was expected: few enough numbers for a picture on the card.
 
-Two kinds.  A `Table` is one array of the first wrong case that is small, for masks, tokens and square matrices, where the
-place of an entry says most.  `Pairs` are the numbers of all cases, (expected, given): on the diagonal where
+Two kinds.  A `ComparisonTable` is one array of the first wrong case that is small, for masks, tokens and square matrices, where the
+place of an entry says most.  `ComparisonPairs` are the numbers of all cases, (expected, given): on the diagonal where
 they are right, and a slip has a shape of its own: a sign is a line of slope −1, a factor another slope, a
 forgotten term a cloud.
 """
@@ -19,7 +19,7 @@ WIDEST, FEWEST, MOST = 16, 4, 160  # entries of a side; numbers of a cloud
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ComparisonTable:
     """given, right: (R, C), of one shape"""
 
     name: str
@@ -28,7 +28,7 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class ComparisonPairs:
     """given, right: (N,), finite; wrong: (N,) whether the number lies in a case that is wrong.
 
     lost: how many cannot be drawn, being NaN, infinite or far off"""
@@ -40,7 +40,7 @@ class Pairs:
     lost: int = 0
 
 
-def beside(name: str, pairs: Sequence[Pair]) -> Table | Pairs | None:
+def beside(name: str, pairs: Sequence[Pair]) -> ComparisonTable | ComparisonPairs | None:
     """What to draw of these pairs, one for each case, at least one of them wrong; None where words say it better."""
     wrong = [pair for pair in pairs if not close(pair.given, pair.right, least=pair.case.least)]
     if not wrong:
@@ -48,7 +48,7 @@ def beside(name: str, pairs: Sequence[Pair]) -> Table | Pairs | None:
     return next(filter(None, (_table(name, pair) for pair in wrong)), None) or _pairs(name, pairs)
 
 
-def _table(name: str, pair: Pair) -> Table | None:
+def _table(name: str, pair: Pair) -> ComparisonTable | None:
     """The first wrong sheet of the array, where it is small and its entries are marks, or it is a square matrix."""
     given, right = (_sheets(array) for array in (pair.given, pair.right))
     bad = next((k for k in range(len(right)) if not close(given[k], right[k])), 0)
@@ -57,7 +57,7 @@ def _table(name: str, pair: Pair) -> Table | None:
     marks = all(np.isfinite(a).all() and np.array_equal(a, np.round(a)) for a in (given, right)) and np.ptp(right) < 100
     small = columns >= 2 and rows * columns >= FEWEST and max(rows, columns) <= WIDEST
     fits = small and np.isfinite(given).all() and np.isfinite(right).all() and (marks or rows == columns >= 3)
-    return Table(name, given, right) if fits else None
+    return ComparisonTable(name, given, right) if fits else None
 
 
 def _sheets(array: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def _sheets(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1, *array.shape[-2:])
 
 
-def _pairs(name: str, pairs: Sequence[Pair]) -> Pairs | None:
+def _pairs(name: str, pairs: Sequence[Pair]) -> ComparisonPairs | None:
     """Numbers of the cases of usual size, evenly thinned: one a hundred times as large would hide all others."""
     most = 30 * float(np.median([size_of(pair.right) for pair in pairs])) or np.inf
     few = max(FEWEST, MOST // len(pairs))
@@ -74,7 +74,7 @@ def _pairs(name: str, pairs: Sequence[Pair]) -> Pairs | None:
     fine = _near(given, right) & (usual > 0)
     if fine.sum() < FEWEST or not wrong[fine].any() or np.abs(np.stack([given, right])[:, fine]).max() > 1e30:
         return None
-    return Pairs(name, given[fine], right[fine], wrong[fine].astype(bool), int(len(fine) - fine.sum()))
+    return ComparisonPairs(name, given[fine], right[fine], wrong[fine].astype(bool), int(len(fine) - fine.sum()))
 
 
 def _thinned(pair: Pair, few: int, most: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...core.metrics import density, frechet_of_gaussians, precision_recall_coverage
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _course_overview_cases as cases
 from . import _course_overview_slips as slips
 
@@ -78,6 +78,6 @@ EXERCISES = (
         2,
         "One table of truths says it all: inside[i, j], fake j in the ball of real i. Density is its sum over k and the "
         "number of fakes; coverage the mean over i of any over j.",
-        Watch(outputs=("density", "coverage")),
+        ObserveSpec(outputs=("density", "coverage")),
     ),
 )

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ...core.ode import euler
-from ...paths import VE, VP, GaussianPath, Guess
-from . import Exercise, Watch
+from ...paths import VE, VP, GaussianPath, Prediction
+from . import Exercise, ObserveSpec
 from . import _diffusion_cases as cases
 from . import _diffusion_chains as chains
 from . import _diffusion_kernels as kernels
@@ -45,14 +45,14 @@ def _leap(abar_now: Tensor, abar_next: Tensor) -> tuple[GaussianPath, Tensor, Te
 def strided_posterior(x: Tensor, x_data: Tensor, abar_now: Tensor, abar_next: Tensor) -> tuple[Tensor, Tensor]:
     """The mean of the library's step with the posterior's own share of fresh noise, and the square of that share."""
     path, now, then = _leap(abar_now, abar_next)
-    return _posterior(path, path.guess(x, now, data=x_data), then)
+    return _posterior(path, path.predict(x, now, data=x_data), then)
 
 
-def _posterior(path: GaussianPath, pair: Guess, then: Tensor) -> tuple[Tensor, Tensor]:
-    """alpha x̂1 + √(sigma² − κ²) x̂0 and κ²: what ``GaussianPath.step`` draws from, at κ = ``fresh``."""
-    alpha, sigma, _, _ = path.at(then, pair.x1)
-    variance = path.fresh(pair, then) ** 2
-    return alpha * pair.x1 + (sigma**2 - variance).clamp(min=0).sqrt() * pair.x0, variance
+def _posterior(path: GaussianPath, endpoints: Prediction, then: Tensor) -> tuple[Tensor, Tensor]:
+    """alpha x̂1 + √(sigma² − κ²) x̂0 and κ²: what ``GaussianPath.step`` draws from, at κ = ``posterior_std``."""
+    alpha, sigma, _, _ = path.at(then, endpoints.x1)
+    variance = path.posterior_std(endpoints, then) ** 2
+    return alpha * endpoints.x1 + (sigma**2 - variance).clamp(min=0).sqrt() * endpoints.x0, variance
 
 
 def _bars(betas: Tensor) -> Tensor:
@@ -68,27 +68,27 @@ def ddpm_posterior(xk: Tensor, x_data: Tensor, k: Tensor, betas: Tensor) -> tupl
 def dsm_loss(score_net: Callable, x_data: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
     """Weighted regression on the score of the pair (x_data, eps) on a path with alpha = 1."""
     one, zero = torch.ones_like(sigma), torch.zeros_like(sigma)
-    pair = Guess(x_data, eps, (one, sigma, zero, zero))
-    return (sigma**2 * (score_net(x_data + sigma * eps, sigma) - pair.score) ** 2).mean()
+    endpoints = Prediction(x_data, eps, (one, sigma, zero, zero))
+    return (sigma**2 * (score_net(x_data + sigma * eps, sigma) - endpoints.score) ** 2).mean()
 
 
 def tweedie(score: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The data of the pair with this score, on a path whose scales do not move."""
-    return GaussianPath(lambda t: alpha, lambda t: sigma).guess(x, torch.zeros_like(alpha[:, 0]), score=score).data
+    return GaussianPath(lambda t: alpha, lambda t: sigma).predict(x, torch.zeros_like(alpha[:, 0]), score=score).data
 
 
 def ancestral_step(eps_hat: Tensor, xk: Tensor, k: int, betas: Tensor, z: Tensor) -> Tensor:
     """A draw from the posterior of the pair that the predicted noise names."""
     bars = _bars(betas).expand(len(xk), -1)
     path, now, then = _leap(bars[:, k, None], bars[:, k - 1, None])
-    mean, variance = _posterior(path, path.guess(xk, now, noise=eps_hat), then)
+    mean, variance = _posterior(path, path.predict(xk, now, noise=eps_hat), then)
     return mean + variance.sqrt() * z
 
 
 def ddim_step(eps_hat: Tensor, x: Tensor, abar_now: Tensor, abar_next: Tensor) -> Tensor:
     """The library's step without fresh noise."""
     path, now, then = _leap(abar_now, abar_next)
-    return path.step(path.guess(x, now, noise=eps_hat), then)
+    return path.step(path.predict(x, now, noise=eps_hat), then)
 
 
 def guidance(free: Tensor, given: Tensor, weight: float) -> Tensor:
@@ -102,8 +102,8 @@ def langevin_step(score: Callable, x: Tensor, step: float, z: Tensor) -> Tensor:
     return drifted + 2**0.5 * step**0.5 * z
 
 
-POSTERIOR = Watch(outputs=("mean", "variance"))
-KERNEL = Watch(outputs=("mean", "std"))
+POSTERIOR = ObserveSpec(outputs=("mean", "variance"))
+KERNEL = ObserveSpec(outputs=("mean", "std"))
 
 EXERCISES = (
     Exercise(
@@ -155,7 +155,7 @@ EXERCISES = (
         2,
         "The noisy point is x_data + σ eps, and the score of its kernel there is −eps/σ. With the weight σ² inside the "
         "square, σ times the network's answer is compared with −eps.",
-        Watch(outputs=("loss",), gradient=("score_net",), tensors=True),
+        ObserveSpec(outputs=("loss",), gradient=("score_net",), tensors=True),
     ),
     Exercise(
         "diff.tweedie",

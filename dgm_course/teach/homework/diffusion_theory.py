@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...core.ode import divergence, euler
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _diffusion_theory_cases as cases
 from . import _diffusion_theory_slips as slips
 
@@ -74,8 +74,8 @@ EXERCISES = (
         2,
         "The trace is Σ_i ∂s_i/∂x_i: one call of torch.autograd.grad for each coordinate, on s[:, i].sum(), of which entry "
         "i is kept. With create_graph=True the network can learn from it.",
-        Watch(outputs=("loss",), gradient=("score_net",), tensors=True),
-        cuts=slips.IMPLICIT_CUTS,
+        ObserveSpec(outputs=("loss",), gradient=("score_net",), tensors=True),
+        gradient_mistakes=slips.IMPLICIT_CUTS,
     ),
     Exercise(
         "diff.kfp_residual",

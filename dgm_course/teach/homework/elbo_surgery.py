@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...core.distributions import DiagNormal, Mixture
 from ...vae import AggregatedPosterior
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _elbo_surgery_cases as cases
 from . import _elbo_surgery_slips as slips
 
@@ -101,7 +101,7 @@ EXERCISES = (
         1,
         "Maximum likelihood for a Gaussian matches mean and variance. The variance of a mixture is the mean of the "
         "variances plus the variance of the means.",
-        Watch(outputs=("mean", "log_std")),
+        ObserveSpec(outputs=("mean", "log_std")),
     ),
     Exercise(
         "surgery.vamp_log_prob",
@@ -114,7 +114,7 @@ EXERCISES = (
         2,
         "Call the encoder on the inputs, and you have K Gaussians; from there it is Exercise 3.1. Stay in torch, so that "
         "the inputs can learn.",
-        Watch(gradient=("inputs",), tensors=True),
+        ObserveSpec(gradient=("inputs",), tensors=True),
     ),
     Exercise(
         "surgery.flow_elbo",

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ...core.ode import heun, solve
-from ...paths import Conical, GaussianPath, Guess
+from ...paths import Conical, GaussianPath, Prediction
 from ...paths.model import optimal_transport
-from . import Case, Exercise, SameValues, Verdict, Watch
+from . import Case, Exercise, ObserveSpec, SameValues, Verdict
 from . import _flow_matching_algorithms as algorithms
 from . import _flow_matching_cases as cases
 from . import _flow_matching_formulas as formulas
@@ -26,14 +26,14 @@ from .messages import WRONG
 
 def conditional_velocity(x: Tensor, x1: Tensor, alpha: Tensor, sigma: Tensor, dalpha: Tensor, dsigma: Tensor) -> Tensor:
     """The velocity of the pair behind x, whose noise is x0 = (x − alpha x1)/sigma."""
-    return Guess(x1, (x - alpha * x1) / sigma, (alpha, sigma, dalpha, dsigma)).velocity
+    return Prediction(x1, (x - alpha * x1) / sigma, (alpha, sigma, dalpha, dsigma)).velocity
 
 
 def cfm_loss(net: Callable, x1: Tensor, x0: Tensor, t: Tensor) -> Tensor:
     """Regression of the network on the velocity of its pair, conical path."""
     path = Conical()
     xt, _ = path.corrupt(x1, t, x0=x0)
-    return torch.nn.functional.mse_loss(net(xt, t), path.pair(x1, x0, t).velocity)
+    return torch.nn.functional.mse_loss(net(xt, t), path.endpoints(x1, x0, t).velocity)
 
 
 def euler_sampler(field: Callable, x0: Tensor, steps: int) -> Tensor:
@@ -135,7 +135,7 @@ EXERCISES = (
         formulas.LOSS,
         2,
         "The point is x_t = t x1 + (1 − t) x0 (t needs a second axis), the target x1 − x0; then the mean of all squares.",
-        Watch(outputs=("loss",), gradient=("net",), tensors=True),
+        ObserveSpec(outputs=("loss",), gradient=("net",), tensors=True),
     ),
     Exercise(
         "fm.euler_sampler",
@@ -170,7 +170,7 @@ EXERCISES = (
         2,
         "The costs are a (B, B) table, c_ij = |x0_i − x1_j|²; its best assignment gives a number i and a number "
         "j for each pair.",
-        Watch(outputs=("x0", "x1"), tensors=True),
+        ObserveSpec(outputs=("x0", "x1"), tensors=True),
         BestPairs(),
     ),
     Exercise(
@@ -183,7 +183,7 @@ EXERCISES = (
         algorithms.REFLOW,
         1,
         "The old model pairs them, x1 = sampler(x0) row by row, outside the graph.",
-        Watch(outputs=("x0", "x1"), detached=True),
+        ObserveSpec(outputs=("x0", "x1"), detached=True),
     ),
     Exercise(
         "fm.score_from_velocity",

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...gan import GradientPenalty, Optimal, non_saturating, saturating, surprising
+from ...gan import GradientPenalty, OptimalDiscriminator, non_saturating, nonsaturating_loss, saturating
 from ...nets.gan import adain as styled
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _gan_cases as cases
 from . import _gan_densities as known
 from . import _gan_networks as networks
@@ -33,7 +33,7 @@ class _Values:
 
 def optimal_discriminator(pi: Tensor, p: Tensor) -> Tensor:
     """The sigmoid of log π − log p."""
-    return Optimal(_Values(pi), _Values(p))(pi).sigmoid()
+    return OptimalDiscriminator(_Values(pi), _Values(p))(pi).sigmoid()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 def generator_losses(fake: Tensor) -> tuple[Tensor, Tensor]:
     """The generator's side of the two games."""
-    return saturating(fake), surprising(fake)
+    return saturating(fake), nonsaturating_loss(fake)
 
 
 def jsd(p: Tensor, q: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ EXERCISES = (
         networks.DISCRIMINATOR,
         1,
         "−log sigmoid(l) = softplus(−l) and −log(1 − sigmoid(l)) = softplus(l): no sigmoid needs to be taken.",
-        Watch(outputs=("loss",), gradient=("real", "fake"), tensors=True),
+        ObserveSpec(outputs=("loss",), gradient=("real", "fake"), tensors=True),
     ),
     Exercise(
         "gan.generator_losses",
@@ -106,7 +106,7 @@ EXERCISES = (
         networks.GENERATOR,
         2,
         "Both are made small by raising D. log(1 − sigmoid(l)) = −softplus(l), −log sigmoid(l) = softplus(−l).",
-        Watch(outputs=("saturating", "non_saturating"), gradient=("fake",), tensors=True),
+        ObserveSpec(outputs=("saturating", "non_saturating"), gradient=("fake",), tensors=True),
     ),
     Exercise(
         "gan.jsd",
@@ -131,7 +131,7 @@ EXERCISES = (
         2,
         "torch.autograd.grad(critic(x̂).sum(), x̂, create_graph=True): without create_graph the penalty is a mere number, and "
         "the critic does not learn from it. The norm runs over the coordinates of each sample.",
-        Watch(outputs=("penalty",), gradient=("critic",), tensors=True),
+        ObserveSpec(outputs=("penalty",), gradient=("critic",), tensors=True),
     ),
     Exercise(
         "gan.adain",
@@ -143,7 +143,7 @@ EXERCISES = (
         networks.ADAIN,
         1,
         "Mean and deviation over the last two axes (keepdim=True); scale and bias want two more axes, [..., None, None].",
-        Watch(tensors=True),
+        ObserveSpec(tensors=True),
     ),
     Exercise(
         "gan.least_squares_critic",
@@ -166,6 +166,6 @@ EXERCISES = (
         known.BOUND,
         1,
         "f(u) = u log u has the conjugate f*(t) = exp(t − 1); the bound is E_π T − E_p f*(T).",
-        Watch(outputs=("bound",), gradient=("real", "fake"), tensors=True),
+        ObserveSpec(outputs=("bound",), gradient=("real", "fake"), tensors=True),
     ),
 )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...core.distributions import DiagNormal
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _introduction_cases as cases
 from . import _introduction_slips as slips
 
@@ -45,7 +45,7 @@ EXERCISES = (
         slips.LOG_LIKELIHOOD,
         1,
         "−½ ((x − mean)/std)² − log std − ½ log 2π for each coordinate; .sum(1) over them, .mean() over the batch.",
-        Watch(gradient=("mean", "std"), tensors=True),
+        ObserveSpec(gradient=("mean", "std"), tensors=True),
     ),
     Exercise(
         "intro.posterior",
@@ -58,7 +58,7 @@ EXERCISES = (
         slips.POSTERIOR,
         1,
         "The logarithm of p(x|y) p(y) is log_p + log prior; a softmax over the classes divides by p(x) and is safe.",
-        Watch(tensors=True),
+        ObserveSpec(tensors=True),
     ),
     Exercise(
         "intro.sample_mixture",
@@ -71,6 +71,6 @@ EXERCISES = (
         slips.SAMPLE_MIXTURE,
         1,
         "k = (u[:, None] >= weights.cumsum(0)).sum(1) counts the cumulated weights that u has passed; then m_k + s_k ε.",
-        Watch(tensors=True),
+        ObserveSpec(tensors=True),
     ),
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import diagnose
 from .cases import Case, Observation
-from .compare import Pairs, Table, beside
+from .compare import ComparisonPairs, ComparisonTable, beside
 from .diagnose import Pair, close, fitted, size_of
 from .messages import ERROR_HINTS, MANNERS, NOT_YET, NOTES, PASS, TROUBLES, WRONG, place_of
 
@@ -37,7 +37,7 @@ class Verdict:
     expected: str = ""
     hint: str = ""
     more: str = ""
-    beside: Table | Pairs | None = field(default=None, compare=False, repr=False)
+    beside: ComparisonTable | ComparisonPairs | None = field(default=None, compare=False, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -56,8 +56,8 @@ class Expected:
 
     cases: tuple[Case, ...]
     right: tuple[Observation, ...]
-    slips: tuple[tuple[str, Sequence[Observation]], ...] = ()
-    cuts: tuple[tuple[str, Sequence[Observation]], ...] = ()
+    mistakes: tuple[tuple[str, Sequence[Observation]], ...] = ()
+    gradient_mistakes: tuple[tuple[str, Sequence[Observation]], ...] = ()
 
 
 class SameValues:
@@ -92,7 +92,7 @@ def judge(observed: Sequence[Observation], expected: Expected, law: SameValues) 
         or _values(answered, expected, law)
         or _missing(observed, stopped, expected)
         or _gradient(observed, expected)
-        or _manners(observed)
+        or _side_effects(observed)
         or Verdict(PASS, _praise(expected), hint=_note(observed))
     )
 
@@ -164,7 +164,7 @@ def _values(observed: Sequence[Observation], expected: Expected, law: SameValues
     if not broken:
         return None
     first = next(iter(broken.values()))
-    drew = MANNERS["random"][1] if any("random" in seen.manners for seen in observed) else ""
+    drew = MANNERS["random"][1] if any("random" in seen.side_effects for seen in observed) else ""
     overlooked = [expected.cases[k].hint for k in broken]
     hint = (
         _known_slip(came, expected, law)
@@ -182,7 +182,7 @@ def _values(observed: Sequence[Observation], expected: Expected, law: SameValues
     )
 
 
-def _beside(rows: Sequence[tuple[dict, Observation, Case]], law: SameValues) -> Table | Pairs | None:
+def _beside(rows: Sequence[tuple[dict, Observation, Case]], law: SameValues) -> ComparisonTable | ComparisonPairs | None:
     """The first output that is wrong, of every case that has it, in the form in which the law compares."""
     forms = [(law.canonical(came, case), law.canonical(right.values, case), case) for came, right, case in rows]
     for name in rows[0][1].values:
@@ -214,16 +214,16 @@ def _listed(names: Sequence[str]) -> str:
 
 def _known_slip(came: Sequence[dict], expected: Expected, law: SameValues) -> str:
     """The slip whose values came in every case in which it has any (k/(steps − 1) has none for one step)."""
-    for hint, slipped in expected.slips:
-        told = 0
+    for hint, slipped in expected.mistakes:
+        recognised = 0
         for values, slip, case in zip(came, slipped, expected.cases, strict=False):
             if slip.trouble:
                 continue
             if not _alike(values, slip.values, law, case):
                 break  # the slip is not asked about the other cases
-            told += 1
+            recognised += 1
         else:
-            if told:
+            if recognised:
                 return hint
     return ""
 
@@ -244,7 +244,7 @@ def _anybodys_slip(came: Sequence[dict], expected: Expected, broken: list[int]) 
 def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | None:
     usual = _usual_slopes(expected.right)
     for seen, right, case in zip(observed, expected.right, expected.cases, strict=False):
-        if "detached" in seen.manners:
+        if "detached" in seen.side_effects:
             return _manner("detached")
         for name, wanted in right.gradients.items():
             given = seen.gradients.get(name)
@@ -274,7 +274,7 @@ def _usual_slopes(right: Sequence[Observation]) -> dict[str, float]:
 
 def _known_cut(observed: Sequence[Observation], expected: Expected) -> str:
     """The form of right values whose gradients came, all of them in every case."""
-    for hint, cut in expected.cuts:
+    for hint, cut in expected.gradient_mistakes:
         pairs = [(seen.gradients.get(name), slope)
                  for seen, slip in zip(observed, cut, strict=False) for name, slope in slip.gradients.items()]
         if pairs and all(type(given) is np.ndarray and close(given, slope) for given, slope in pairs):
@@ -282,13 +282,13 @@ def _known_cut(observed: Sequence[Observation], expected: Expected) -> str:
     return ""
 
 
-def _manners(observed: Sequence[Observation]) -> Verdict | None:
-    broken = {manner for seen in observed for manner in seen.manners}
+def _side_effects(observed: Sequence[Observation]) -> Verdict | None:
+    broken = {manner for seen in observed for manner in seen.side_effects}
     return next((_manner(name) for name in MANNERS if name in broken), None)
 
 
 def _note(observed: Sequence[Observation]) -> str:
-    return next((NOTES[name] for seen in observed for name in seen.manners if name in NOTES), "")
+    return next((NOTES[name] for seen in observed for name in seen.side_effects if name in NOTES), "")
 
 
 def _manner(name: str) -> Verdict:

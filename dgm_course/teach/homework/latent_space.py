@@ -10,10 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...latent import Rescaling, adaptive_weight
+from ...latent import LatentScaler, adaptive_weight
 from ...paths import Conical
 from ...paths.guidance import Guided
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _latent_space_cases as cases
 from . import _latent_space_slips as slips
 
@@ -22,7 +22,7 @@ from . import _latent_space_slips as slips
 
 def rescale(codes: Tensor, fresh: Tensor) -> Tensor:
     """Measured on the one, applied to the other."""
-    return Rescaling.of(codes)(fresh)
+    return LatentScaler.of(codes)(fresh)
 
 
 def balanced_loss(x: Tensor, h: Tensor, last: torch.nn.Module, critic: Callable, strength: float, delta: float) -> Tensor:
@@ -32,11 +32,11 @@ def balanced_loss(x: Tensor, h: Tensor, last: torch.nn.Module, critic: Callable,
     return own + strength * adaptive_weight(own, adversarial, last.weight, delta, 1e30) * adversarial
 
 
-def preview(zt: Tensor, t: Tensor, free: Tensor, told: Tensor, weight: float, mean: Tensor, std: Tensor) -> Tensor:
+def preview(zt: Tensor, t: Tensor, free: Tensor, conditional: Tensor, weight: float, mean: Tensor, std: Tensor) -> Tensor:
     """The path's guess of the data, from the guided velocity, scaled back."""
-    guided = Guided(lambda z, t, y=None: free if y is None else told, weight)(zt, t, 0)
-    scale = Rescaling(mean.cpu()[:, None, None], std.cpu()[:, None, None]).to(mean.device)
-    return scale.inverse(Conical().guess(zt, t, velocity=guided).data)
+    guided = Guided(lambda z, t, y=None: free if y is None else conditional, weight)(zt, t, 0)
+    scale = LatentScaler(mean.cpu()[:, None, None], std.cpu()[:, None, None]).to(mean.device)
+    return scale.inverse(Conical().predict(zt, t, velocity=guided).data)
 
 
 EXERCISES = (
@@ -52,7 +52,7 @@ EXERCISES = (
         1,
         "mean((0, 2, 3), keepdim=True) of the training codes has the shape (1, C, 1, 1) and fits the fresh ones; the "
         "deviation likewise, with correction=0.",
-        Watch(tensors=True),
+        ObserveSpec(tensors=True),
     ),
     Exercise(
         "lat.balanced_loss",
@@ -67,8 +67,8 @@ EXERCISES = (
         2,
         "torch.autograd.grad(loss, last.weight, retain_graph=True)[0].norm() for each of the two losses; retain_graph, "
         "since the losses are still to be differentiated by the training loop.",
-        Watch(outputs=("loss",), gradient=("last",), tensors=True),
-        cuts=slips.BALANCE_CUTS,
+        ObserveSpec(outputs=("loss",), gradient=("last",), tensors=True),
+        gradient_mistakes=slips.BALANCE_CUTS,
     ),
     Exercise(
         "lat.preview",
@@ -82,6 +82,6 @@ EXERCISES = (
         2,
         "On the straight road zt lies between noise and data, and the arrow is data less noise; t[:, None, None, None] fits "
         "codes, mean[:, None, None] their channels.",
-        Watch(tensors=True),
+        ObserveSpec(tensors=True),
     ),
 )

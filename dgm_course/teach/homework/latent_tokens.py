@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...latent import grow, same_or_coarser, shrink
+from ...latent import average_pool, block_causal_mask, grow
 from ...nets.transformer import turned
 from ...vq import lookup, nearest
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _latent_tokens_cases as cases
 from . import _latent_tokens_slips as slips
 
@@ -29,12 +29,12 @@ def rotary_step(x: Tensor, y: Tensor, places: Tensor, speeds: Tensor) -> tuple[T
 
 def block_causal(sides: Tensor) -> Tensor:
     """The library's mask."""
-    return same_or_coarser(sides.tolist())
+    return block_causal_mask(sides.tolist())
 
 
 def one_scale(rest: Tensor, vectors: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """One round of the library's scales, without smoothing."""
-    codes = nearest(shrink(rest, side), vectors)
+    codes = nearest(average_pool(rest, side), vectors)
     return codes, rest - grow(lookup(codes, vectors), rest.shape[-1])
 
 
@@ -49,8 +49,8 @@ EXERCISES = (
         slips.RMS_NORM,
         1,
         "The mean of the squares over the last axis, kept as a column; add ε, take the root, divide; times the gain.",
-        Watch(gradient=("h", "gain"), tensors=True),
-        cuts=slips.RMS_NORM_CUTS,
+        ObserveSpec(gradient=("h", "gain"), tensors=True),
+        gradient_mistakes=slips.RMS_NORM_CUTS,
     ),
     Exercise(
         "lat.rotary_step",
@@ -62,7 +62,7 @@ EXERCISES = (
         slips.ROTARY,
         1,
         "(x + iy) e^(iφ), real and imaginary part, with φ a table of places times speeds, (B, P).",
-        Watch(outputs=("x_turned", "y_turned"), gradient=("x", "y"), tensors=True),
+        ObserveSpec(outputs=("x_turned", "y_turned"), gradient=("x", "y"), tensors=True),
     ),
     Exercise(
         "lat.block_causal",
@@ -87,6 +87,6 @@ EXERCISES = (
         slips.SCALE,
         2,
         "F.interpolate shrinks with mode='area' and raises with mode='bilinear'; the nearest vector as in exercise 4.1.",
-        Watch(outputs=("codes", "left"), tensors=False),
+        ObserveSpec(outputs=("codes", "left"), tensors=False),
     ),
 )

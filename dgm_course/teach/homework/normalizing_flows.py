@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...flows import Logit, MaskedCoupling, StandardNormal
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _normalizing_flows_cases as cases
 from . import _normalizing_flows_densities as densities
 from . import _normalizing_flows_layers as layers
@@ -79,7 +79,7 @@ EXERCISES = (
         layers.FORWARD,
         1,
         "s and t come from mask · x. Kept: z = x. The others: z = x exp(s) + t. log |det| is the sum of their s.",
-        Watch(outputs=("z", "ladj"), gradient=("log_scale", "shift"), tensors=True),
+        ObserveSpec(outputs=("z", "ladj"), gradient=("log_scale", "shift"), tensors=True),
     ),
     Exercise(
         "flow.coupling_inverse",
@@ -91,7 +91,7 @@ EXERCISES = (
         layers.BACKWARD,
         1,
         "What was kept is there in z already, so s and t can be asked again. Then undo the last thing first.",
-        Watch(tensors=True),
+        ObserveSpec(tensors=True),
     ),
     Exercise(
         "flow.log_density",
@@ -103,7 +103,7 @@ EXERCISES = (
         densities.DENSITY,
         1,
         "log p(x) = log N(z; 0, I) + ladj; the normal of D coordinates is a sum of D logarithms, constants and all.",
-        Watch(outputs=("log_p",), gradient=("z", "ladj"), tensors=True),
+        ObserveSpec(outputs=("log_p",), gradient=("z", "ladj"), tensors=True),
     ),
     Exercise(
         "flow.pixels_to_logits",
@@ -115,7 +115,7 @@ EXERCISES = (
         densities.LOGIT,
         2,
         "Three slopes a pixel by the chain rule: 1/levels, 1 − 2 margin, 1/(s(1 − s)) of the logit. Add their logarithms.",
-        Watch(outputs=("z", "ladj"), tensors=True),
+        ObserveSpec(outputs=("z", "ladj"), tensors=True),
     ),
     Exercise(
         "flow.autoregressive_inverse",
@@ -127,7 +127,7 @@ EXERCISES = (
         layers.SEQUENTIAL,
         2,
         "Begin with any x. For i = 0, 1, ...: ask for m and a at the x you have so far, and set x_i = z_i exp(a_i) + m_i.",
-        Watch(outputs=("x",), tensors=True),
+        ObserveSpec(outputs=("x",), tensors=True),
     ),
     Exercise(
         "flow.planar_log_det",
@@ -139,7 +139,7 @@ EXERCISES = (
         layers.PLANAR,
         1,
         "The Jacobian is I + h' u wᵀ with h' = 1 − tanh²(w·x + b), and det(I + v wᵀ) = 1 + w·v.",
-        Watch(outputs=("ladj",), tensors=True),
+        ObserveSpec(outputs=("ladj",), tensors=True),
     ),
     Exercise(
         "flow.hutchinson_trace",
@@ -151,6 +151,6 @@ EXERCISES = (
         densities.TRACE,
         1,
         "The gradient of sum(f(x) · ε) with respect to x is εᵀ ∂f/∂x. Multiply by ε, sum over the coordinates, average.",
-        Watch(outputs=("trace",), tensors=True),
+        ObserveSpec(outputs=("trace",), tensors=True),
     ),
 )

@@ -22,13 +22,13 @@ import torch
 from torch import nn
 
 from .arrays import are_tensors, named, plain, text_of, tracks_gradient
-from .cases import Case, Observation, OutOfTime, Trouble, Watch
+from .cases import AnswerError, Case, Observation, ObserveSpec, OutOfTime
 from .side_effects import Traces, same, settings, settings_kept, undisturbed
 
-USUAL = Watch()
+USUAL = ObserveSpec()
 
 
-def observe(answer: Callable, cases: Sequence[Case], watch: Watch = USUAL) -> tuple[Observation, ...]:
+def observe(answer: Callable, cases: Sequence[Case], watch: ObserveSpec = USUAL) -> tuple[Observation, ...]:
     """Call the answer on every case and write down what it does; stops at the first case it cannot answer."""
     seen: list[Observation] = []
     with undisturbed():
@@ -39,15 +39,15 @@ def observe(answer: Callable, cases: Sequence[Case], watch: Watch = USUAL) -> tu
     return tuple(seen)
 
 
-def values_of(answer: Callable, cases: Sequence[Case], watch: Watch) -> tuple[Observation, ...]:
+def values_of(answer: Callable, cases: Sequence[Case], watch: ObserveSpec) -> tuple[Observation, ...]:
     """The values (and gradients) alone, for a function that is trusted: a reference or a known slip."""
-    return tuple(Later(answer, cases, watch))
+    return tuple(LazyObservations(answer, cases, watch))
 
 
-class Later(Sequence):
+class LazyObservations(Sequence):
     """`values_of`, each asked for when it is needed and then remembered: most slips are told apart by their first case."""
 
-    def __init__(self, form: Callable, cases: Sequence[Case], watch: Watch) -> None:
+    def __init__(self, form: Callable, cases: Sequence[Case], watch: ObserveSpec) -> None:
         self.form, self.cases, self.watch = form, tuple(cases), watch
         self._known: dict[int, Observation] = {}
 
@@ -65,46 +65,46 @@ class Later(Sequence):
         return tuple, (tuple(self),)  # what travels is plain
 
 
-def _trusted_case(answer: Callable, case: Case, watch: Watch) -> Observation:
+def _trusted_case(answer: Callable, case: Case, watch: ObserveSpec) -> Observation:
     try:
         values = named(_call(answer, _built(case))[0], watch)
         gradients = _gradients(answer, case, watch) if watch.gradient else {}
         return Observation(values, gradients or {})
-    except Trouble as trouble:
+    except AnswerError as trouble:
         return Observation(trouble=trouble.kind, detail=trouble.detail)
 
 
-def _observe_case(answer: Callable, case: Case, watch: Watch, thorough: bool) -> Observation:
+def _observe_case(answer: Callable, case: Case, watch: ObserveSpec, thorough: bool) -> Observation:
     try:
         _check_signature(answer, case)
         args = _built(case)
-        result, manners = _call(answer, args)
+        result, side_effects = _call(answer, args)
         for kind in ("backward", "flags"):  # with these no gradient can be taken
-            if kind in manners and "mutated" not in manners:
-                raise Trouble(kind)
+            if kind in side_effects and "mutated" not in side_effects:
+                raise AnswerError(kind)
         values = named(result, watch)
         if watch.random:
-            manners.discard("random")
+            side_effects.discard("random")
         if watch.detached and tracks_gradient(result):
-            manners.add("tracks")
+            side_effects.add("tracks")
         if (watch.tensors or watch.tokens) and not are_tensors(result, args, watch):
-            manners.add("tokens" if watch.tokens else "tensors")
+            side_effects.add("tokens" if watch.tokens else "tensors")
         again = named(_call(answer, _built(case))[0], watch)
         if not all(same(values[name], again[name]) for name in values):
-            manners.add("unstable")
+            side_effects.add("unstable")
         gradients = _gradients(answer, case, watch) if watch.gradient else {}
         if gradients is None:
-            manners.add("detached")
+            side_effects.add("detached")
         if thorough and _leaves_device(answer, case):
-            manners.add("device")
-        return Observation(values, gradients or {}, manners=tuple(sorted(manners)))
-    except Trouble as trouble:
+            side_effects.add("device")
+        return Observation(values, gradients or {}, side_effects=tuple(sorted(side_effects)))
+    except AnswerError as trouble:
         stub = trouble.kind == "none" and is_stub(answer)
         return Observation(trouble="unfilled" if stub else trouble.kind, detail=trouble.detail)
     except OutOfTime:
         return Observation(trouble="timeout")
     except Exception as error:  # whatever a strange result does while it is being read
-        return Observation(trouble="raised", detail=_told(error, answer))
+        return Observation(trouble="raised", detail=_described(error, answer))
 
 
 def _built(case: Case, device: str = "cpu", leaves: Sequence[str] = ()) -> list[object]:
@@ -130,7 +130,7 @@ def _call(answer: Callable, args: list[object]) -> tuple[object, set[str]]:
     with settings_kept():
         result = _run(answer, args)
         left = settings()
-    return result, traces.manners(found, left)
+    return result, traces.side_effects(found, left)
 
 
 def _run(answer: Callable, args: Sequence[object]) -> object:
@@ -139,9 +139,9 @@ def _run(answer: Callable, args: Sequence[object]) -> object:
     except KeyboardInterrupt:
         raise
     except OutOfTime:
-        raise Trouble("timeout") from None
+        raise AnswerError("timeout") from None
     except BaseException as error:
-        raise Trouble(_kind(error), _told(error, answer)) from None
+        raise AnswerError(_kind(error), _described(error, answer)) from None
 
 
 def _kind(error: BaseException) -> str:
@@ -151,7 +151,7 @@ def _kind(error: BaseException) -> str:
     return "unfilled" if "ellipsis" in words else "raised"
 
 
-def _told(error: BaseException, answer: Callable) -> str:
+def _described(error: BaseException, answer: Callable) -> str:
     """'ValueError: ..., in line 3: `x = y`', the line taken from the answer's own file."""
     home = getattr(getattr(inspect.unwrap(answer), "__code__", None), "co_filename", None)
     said = f"{type(error).__name__}: {text_of(error)}"
@@ -164,9 +164,9 @@ def _told(error: BaseException, answer: Callable) -> str:
 
 def _check_signature(answer: Callable, case: Case) -> None:
     if answer is Ellipsis:
-        raise Trouble("unfilled")
+        raise AnswerError("unfilled")
     if not callable(answer):
-        raise Trouble("uncallable", type(answer).__name__)
+        raise AnswerError("uncallable", type(answer).__name__)
     try:
         signature = inspect.signature(answer)
     except (TypeError, ValueError):
@@ -175,7 +175,7 @@ def _check_signature(answer: Callable, case: Case) -> None:
         signature.bind(*case.args)
     except TypeError:
         asked = ", ".join(case.args)
-        raise Trouble("signature", f"yours takes {signature}; it is called with ({asked})") from None
+        raise AnswerError("signature", f"yours takes {signature}; it is called with ({asked})") from None
 
 
 def is_stub(answer: Callable) -> bool:
@@ -190,7 +190,7 @@ def is_stub(answer: Callable) -> bool:
 # --- gradients, devices
 
 
-def _gradients(answer: Callable, case: Case, watch: Watch) -> dict[str, np.ndarray] | None:
+def _gradients(answer: Callable, case: Case, watch: ObserveSpec) -> dict[str, np.ndarray] | None:
     """Gradient of a fixed weighting of the outputs, by each watched argument; None where nothing flows."""
     args = _built(case, leaves=watch.gradient)
     result = _call(answer, args)[0]
@@ -205,7 +205,7 @@ def _gradients(answer: Callable, case: Case, watch: Watch) -> dict[str, np.ndarr
     try:
         found = iter(torch.autograd.grad(total, flat, allow_unused=True))
     except RuntimeError as error:
-        raise Trouble("raised", f"RuntimeError in the backward pass: {text_of(error)}") from None
+        raise AnswerError("raised", f"RuntimeError in the backward pass: {text_of(error)}") from None
     return {name: np.concatenate([_flat(next(found), leaf) for leaf in leaves]) for name, leaves in watched.items()}
 
 
@@ -237,7 +237,7 @@ def _leaves_device(answer: Callable, case: Case) -> bool:
     except KeyboardInterrupt:
         raise
     except OutOfTime:
-        raise Trouble("timeout") from None
+        raise AnswerError("timeout") from None
     except BaseException:
         pass
     return False

@@ -19,14 +19,14 @@ STREAM = 20_240_214
 class Traces:
     """Taken before a call: arguments and torch's settings as they are; the random streams are seeded here.
 
-    After the call `manners` says what is no longer so."""
+    After the call `side_effects` says what is no longer so."""
 
     def __init__(self, args: Sequence[object]) -> None:
         self.args = args
         self.before = [_contents(value) for value in args], _flags(args), _gradients(args)
         seed_streams()
 
-    def manners(self, settings: tuple[bool, torch.dtype], left: tuple[bool, torch.dtype]) -> set[str]:
+    def side_effects(self, settings: tuple[bool, torch.dtype], left: tuple[bool, torch.dtype]) -> set[str]:
         contents, flags, gradients = self.before
         after = [_contents(value) for value in self.args]
         changed = {

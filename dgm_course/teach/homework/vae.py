@@ -14,7 +14,7 @@ from torch import Tensor
 from ...core.distributions import DiagNormal, Mixture
 from ...vae import IndependentBernoulli, LinearGaussian, e_step, m_step
 from ...vae import gaussian_kl as kl_between
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _vae_cases as cases
 from . import _vae_slips as slips
 
@@ -68,7 +68,7 @@ EXERCISES = (
         slips.GAUSSIAN_KL,
         1,
         "For each coordinate ½ (σ² + mean² − 1 − log σ²); it is zero for mean 0 and σ = 1, and positive everywhere else.",
-        Watch(gradient=("mean", "log_std")),
+        ObserveSpec(gradient=("mean", "log_std")),
     ),
     Exercise(
         "vae.gaussian_nll",
@@ -91,7 +91,7 @@ EXERCISES = (
         slips.REPARAMETERISE,
         1,
         "z = mean + σ ε with σ = exp(log_std), in torch from end to end.",
-        Watch(outputs=("z",), gradient=("mean", "log_std"), tensors=True),
+        ObserveSpec(outputs=("z",), gradient=("mean", "log_std"), tensors=True),
     ),
     Exercise(
         "vae.loss",
@@ -104,7 +104,7 @@ EXERCISES = (
         2,
         "Sum the cross-entropy over the pixels, (B,); sum the KL over the latent coordinates, (B,); weigh, add, and only "
         "then take the mean.",
-        Watch(outputs=("loss",), gradient=("logits", "mean", "log_std"), tensors=True),
+        ObserveSpec(outputs=("loss",), gradient=("logits", "mean", "log_std"), tensors=True),
     ),
     Exercise(
         "vae.iwae_bound",
@@ -127,7 +127,7 @@ EXERCISES = (
         slips.EM_STEP,
         2,
         "E: softmax over the components of log w_k − ‖x − m_k‖²/2σ². M: Σ_i r_ik x_i / Σ_i r_ik.",
-        Watch(outputs=("responsibilities", "means")),
+        ObserveSpec(outputs=("responsibilities", "means")),
     ),
     Exercise(
         "vae.ppca_log_likelihood",

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ...core.metrics import perplexity as codes_in_use
-from ...vq import Codebook, MovingAverage
+from ...vq import Codebook, EMAUpdate
 from ...vq import gumbel_softmax as soft_draw
 from ...vq import nearest as nearest_codes
 from ...vq import straight_through as stepped_over
-from . import Exercise, Watch
+from . import Exercise, ObserveSpec
 from . import _vector_quantization_cases as cases
 from . import _vector_quantization_slips as slips
 
@@ -48,7 +48,7 @@ def gumbel_softmax(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
 
 def ema_update(counts: Tensor, sums: Tensor, z: Tensor, codes: Tensor, decay: float) -> tuple[Tensor, Tensor, Tensor]:
     """What a codebook that learns by moving averages does with a batch."""
-    book = Codebook(sums / counts[:, None], MovingAverage(decay))
+    book = Codebook(sums / counts[:, None], EMAUpdate(decay))
     book.counts.copy_(counts)
     book.sums.copy_(sums)
     book.learn(z, codes)
@@ -82,8 +82,8 @@ EXERCISES = (
         slips.STRAIGHT_THROUGH,
         1,
         "z_e and a difference whose gradient is stopped.",
-        Watch(gradient=("z_e", "z_q"), tensors=True),
-        cuts=slips.STRAIGHT_THROUGH_CUTS,
+        ObserveSpec(gradient=("z_e", "z_q"), tensors=True),
+        gradient_mistakes=slips.STRAIGHT_THROUGH_CUTS,
     ),
     Exercise(
         "vq.loss",
@@ -96,8 +96,8 @@ EXERCISES = (
         slips.LOSS,
         2,
         "‖x − x̂‖² + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖² of each sample; sg is .detach(); then the mean.",
-        Watch(outputs=("loss",), gradient=("x_hat", "z_e", "e"), tensors=True),
-        cuts=slips.LOSS_CUTS,
+        ObserveSpec(outputs=("loss",), gradient=("x_hat", "z_e", "e"), tensors=True),
+        gradient_mistakes=slips.LOSS_CUTS,
     ),
     Exercise(
         "vq.perplexity",
@@ -120,7 +120,7 @@ EXERCISES = (
         slips.GUMBEL,
         1,
         "g = −log(−log u); softmax of (logits + g)/τ over the codes.",
-        Watch(gradient=("logits",), tensors=True),
+        ObserveSpec(gradient=("logits",), tensors=True),
     ),
     Exercise(
         "vq.ema_update",
@@ -132,7 +132,7 @@ EXERCISES = (
         slips.EMA,
         2,
         "N ← γ N + (1 − γ) n with n the number of outputs that chose the code, m ← γ m + (1 − γ) Σ z over them, e = m / N.",
-        Watch(outputs=("counts", "sums", "vectors"), tensors=True),
+        ObserveSpec(outputs=("counts", "sums", "vectors"), tensors=True),
     ),
     Exercise(
         "vq.elbo",

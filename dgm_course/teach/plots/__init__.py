@@ -4,8 +4,7 @@ from .base import (
     bars,
     conditional_paths,
     curves,
-    density,
-    film,
+    density_map,
     flow,
     gallery,
     heat,
@@ -15,9 +14,10 @@ from .base import (
     losses,
     matrix,
     points,
-    roads,
     schedules,
+    snapshots,
     tiles,
+    trajectories,
     vote,
 )
 from .style import (
@@ -39,4 +39,4 @@ from .style import (
     shown,
 )
 
-__all__ = ["BLUE", "DPI", "FOG", "FRAME", "GREEN", "GREY", "INK", "PANEL", "Picture", "SERIES", "TIME", "VERMILION", "arrows", "bars", "conditional_paths", "curves", "density", "film", "flow", "frame", "gallery", "heat", "images", "ink", "letters", "losses", "matrix", "panels", "picture", "points", "roads", "schedules", "shown", "tiles", "vote"]
+__all__ = ["BLUE", "DPI", "FOG", "FRAME", "GREEN", "GREY", "INK", "PANEL", "Picture", "SERIES", "TIME", "VERMILION", "arrows", "bars", "conditional_paths", "curves", "density_map", "snapshots", "flow", "frame", "gallery", "heat", "images", "ink", "letters", "losses", "matrix", "panels", "picture", "points", "trajectories", "schedules", "shown", "tiles", "vote"]

@@ -31,7 +31,7 @@ def points(x: Tensor, ax: Axes, color: str = INK, size: float = 2.0, limit: floa
 
 
 @picture()
-def density(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME, top: float | None = None) -> Axes:
+def density_map(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME, top: float | None = None) -> Axes:
     """A density as a fog: the darker, the likelier; ``top`` is the darkest, so that panels can share one scale."""
     line = torch.linspace(-limit, limit, 121, dtype=torch.float64)
     nodes = torch.cartesian_prod(line, line)
@@ -48,7 +48,7 @@ def heat(values: Tensor, ax: Axes, limit: float = FRAME, size: float | None = No
     size = size or float(values.abs().max())
     image = ax.imshow(values.view(n, n).T, origin="lower", extent=(-limit, limit) * 2, cmap="RdBu_r", vmin=-size,
                       vmax=size, interpolation="bilinear")
-    ax.figure.colorbar(image, ax=ax, shrink=0.75, format="%.1g").outline.set_visible(False)
+    ax.figure.colorbar(image, ax=ax, shrinkage=0.75, format="%.1g").outline.set_visible(False)
     return frame(ax, limit)
 
 
@@ -70,7 +70,7 @@ def arrows(field: Callable[[Tensor, Tensor], Tensor], t: float, ax: Axes, color:
 def flow(field: Any, t: float, ax: Axes, limit: float = FRAME) -> Axes:
     """Where the particles are (fog) and where they are heading (arrows).  field: an exact field"""
     now = field.marginal(t)
-    density(now.log_prob, ax=ax, limit=limit)
+    density_map(now.log_prob, ax=ax, limit=limit)
     return arrows(field, t, ax=ax, color=INK, weight=now.log_prob, limit=limit)
 
 
@@ -101,7 +101,7 @@ def conditional_paths(x0: Tensor, x1: Tensor, ax: Axes) -> Axes:
 
 
 @picture(3.4, 3.4)
-def roads(trajectory: Tensor, ax: Axes, color: str = BLUE, shown: int = 60, limit: float = FRAME, ticks: int = 0) -> Axes:
+def trajectories(trajectory: Tensor, ax: Axes, color: str = BLUE, shown: int = 60, limit: float = FRAME, ticks: int = 0) -> Axes:
     """Trajectories of particles from their start (grey) to their end (ink); ``ticks`` dots at equal times on each.
 
     trajectory (T, N, 2)"""
@@ -115,13 +115,13 @@ def roads(trajectory: Tensor, ax: Axes, color: str = BLUE, shown: int = 60, limi
     return frame(ax, limit)
 
 
-def film(trajectory: Tensor, times: Sequence[float], alt: str, exact: Callable[[float], Any] | None = None) -> Picture:
+def snapshots(trajectory: Tensor, times: Sequence[float], alt: str, exact: Callable[[float], Any] | None = None) -> Picture:
     """A cloud at five moments of its way; behind it, where given, the exact marginal.  trajectory (T, N, 2)"""
     moments = [round(k * (len(trajectory) - 1) / 4) for k in range(5)]
     axes = panels(5, 2.05)
     for ax, k in zip(axes, moments):
         if exact is not None:
-            density(exact(float(times[k])).log_prob, ax=ax)
+            density_map(exact(float(times[k])).log_prob, ax=ax)
         points(trajectory[k, :1500], ax=ax, color=GREY if k == 0 else BLUE, size=1.6, title=f"$t={float(times[k]):.2f}$")
     return shown(axes, alt)
 

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..homework import Pairs, Table
+from ..homework import ComparisonPairs, ComparisonTable
 
 RIGHT, WRONG, BELOW = "#0072B2", "#D55E00", "#CC79A7"
 SIDE, RIM, LEFT, TOP = 150, 7, 68, 8  # of the square in which pairs are drawn, and what lies around it
 CELL = 18
 
 
-def picture(shown: Table | Pairs | None) -> str:
+def picture(shown: ComparisonTable | ComparisonPairs | None) -> str:
     """The SVG, with its alternative text; empty where there is nothing to draw."""
     if shown is None:
         return ""
-    return _table(shown) if isinstance(shown, Table) else _pairs(shown)
+    return _table(shown) if isinstance(shown, ComparisonTable) else _pairs(shown)
 
 
 def _svg(width: float, height: float, says: str, parts: Iterable[str]) -> str:
@@ -38,7 +38,7 @@ def _text(x: float, y: float, words: str, anchor: str = "middle", more: str = ""
 # --- pairs: expected to the right, given upwards
 
 
-def _pairs(shown: Pairs) -> str:
+def _pairs(shown: ComparisonPairs) -> str:
     wrong = f"{shown.wrong.sum()} of the {len(shown.wrong)} numbers drawn are of cases that are wrong"
     says = f"{shown.name}: what you gave, upwards, against what was expected, to the right. {wrong}."
     low, high = (float(f(np.concatenate([shown.given, shown.right]))) for f in (np.min, np.max))
@@ -72,7 +72,7 @@ def _marks(x: np.ndarray, y: np.ndarray, wrong: bool) -> str:
     return f'<path d="{places}" fill="none" {look}/>' if places else ""
 
 
-def _key(shown: Pairs) -> Iterator[str]:
+def _key(shown: ComparisonPairs) -> Iterator[str]:
     """Names of the marks beside the square: the diagonal, and what else occurs."""
     x, y = LEFT + SIDE + 14, TOP + 12
     yield f'<path d="M{x - 5} {y - 4}h14" stroke="currentColor" stroke-dasharray="4 3" opacity=".7"/>'
@@ -88,7 +88,7 @@ def _key(shown: Pairs) -> Iterator[str]:
 # --- tables: two grids side by side
 
 
-def _table(shown: Table) -> str:
+def _table(shown: ComparisonTable) -> str:
     rows, columns = shown.right.shape
     bad = ~np.isclose(shown.given, shown.right, rtol=1e-3, atol=1e-6)
     cell = CELL if columns <= 12 else CELL * 0.6

@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from ...comparison import COLUMNS, LECTURE, Mark, Row
+from ...comparison import COLUMNS, LECTURE, Row, TableEntry
 from ...comparison.measure import milliseconds
 from ...comparison.table import AGREES, DISAGREES, LEFT_OPEN
 from ..import_graph import floors
@@ -39,7 +39,7 @@ def heights(rows: Sequence[Row]) -> Tensor:
     return torch.tensor([[s, *pair] for s, pair in zip(speed, shares)])
 
 
-def apart(places: Sequence[float], least: float, top: float = 1.0) -> list[float]:
+def spread_labels(places: Sequence[float], least: float, top: float = 1.0) -> list[float]:
     """The places moved as little as need be, neighbours then ``least`` apart and none above ``top``; as they came."""
     order, moved = sorted(range(len(places)), key=lambda i: places[i]), list(places)
     for _ in range(400):
@@ -56,7 +56,7 @@ def trilemma(rows: Sequence[Row], ax: Axes) -> Axes:
     tall = heights(rows)
     for row, line in zip(rows, tall.tolist()):
         ax.plot(range(3), line, color=colour(row), lw=1.7, marker="o", ms=4.5, alpha=0.9)
-    for row, line, y in zip(rows, tall.tolist(), apart(tall[:, 2].tolist(), 0.062, 1.03)):
+    for row, line, y in zip(rows, tall.tolist(), spread_labels(tall[:, 2].tolist(), 0.062, 1.03)):
         ax.annotate(row.name, (2, line[2]), (2.24, y), color=colour(row), fontsize=8, va="center", annotation_clip=False,
                     arrowprops={"arrowstyle": "-", "color": colour(row), "lw": 0.6, "shrinkA": 1, "shrinkB": 2,
                                 "relpos": (0, 0.5)})
@@ -75,12 +75,12 @@ def trilemma(rows: Sequence[Row], ax: Axes) -> Axes:
 class MarksTable:
     """The table of marks, each beside its figure and the lecture's own mark; HTML in a notebook, lines elsewhere."""
 
-    def __init__(self, table: Mapping[str, Mapping[str, Mark]], rules: str = "") -> None:
+    def __init__(self, table: Mapping[str, Mapping[str, TableEntry]], rules: str = "") -> None:
         if not table:
             raise ValueError("the table is empty: expected a row of marks for at least one system.")
         self.table, self.rules = table, rules
 
-    def _cell(self, mark: Mark) -> str:
+    def _cell(self, mark: TableEntry) -> str:
         shade = {AGREES: f"color:{GREEN}", DISAGREES: f"color:{VERMILION};font-weight:bold", LEFT_OPEN: f"color:{BLUE}"}
         said = {AGREES: f"lecture {mark.lecture}", DISAGREES: f"lecture {mark.lecture}: disagrees",
                 LEFT_OPEN: "lecture ?"}.get(mark.verdict, "")

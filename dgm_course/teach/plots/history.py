@@ -14,7 +14,7 @@ from .style import FOG, INK, picture
 
 
 @picture(2.0, 2.1)
-def taps(mask: Tensor, ax: Axes) -> Axes:
+def mask_taps(mask: Tensor, ax: Axes) -> Axes:
     """The zeros and ones of a mask, its centre framed.  mask (rows, columns)"""
     ax.imshow(mask.numpy(), cmap=FOG, vmin=0, vmax=1.6)
     for (row, column), value in np.ndenumerate(mask.numpy()):
@@ -38,7 +38,7 @@ def reach(felt: Tensor, place: Sequence[int], ax: Axes) -> Axes:
 
 
 @picture(4.2, 4.2)
-def fronts(steps: Tensor, now: int, ax: Axes) -> Axes:
+def wavefronts(steps: Tensor, now: int, ax: Axes) -> Axes:
     """In which step each pixel is drawn: those of one step framed, the earlier ones darker.  steps (H, W), whole numbers"""
     ax.imshow(torch.where(steps < now, 0.45, 0.0).numpy(), cmap=FOG, vmin=0, vmax=1.3)
     for (row, column), step in np.ndenumerate(steps.numpy()):

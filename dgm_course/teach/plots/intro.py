@@ -177,7 +177,7 @@ def two_classes(x: Tensor, y: Tensor, ax: Axes, log_prob: Callable[[Tensor], Ten
                 marks: Tensor | None = None, limit: float = FRAME) -> Axes:
     """Points of two classes, and behind them, where given, a density.  x (N, 2), y (N,)"""
     if log_prob is not None:
-        base.density(log_prob, ax=ax, limit=limit)
+        base.density_map(log_prob, ax=ax, limit=limit)
     return _classes(x, y, ax, marks, limit)
 
 
@@ -187,7 +187,7 @@ def codes(x: Tensor, code: Tensor, ax: Axes, curve: Tensor | None = None, limit:
 
     x (N, 2), code (N,), curve (T, 2)"""
     shades = ax.scatter(*x.detach().cpu().T, s=6, c=code.detach().cpu(), cmap="viridis", linewidths=0, zorder=2)
-    ax.figure.colorbar(shades, ax=ax, shrink=0.7, label="code").outline.set_visible(False)
+    ax.figure.colorbar(shades, ax=ax, shrinkage=0.7, label="code").outline.set_visible(False)
     if curve is not None:
         ax.plot(*curve.detach().cpu().T, color=VERMILION, lw=1.3, zorder=3)
     return style.frame(ax, limit)
@@ -213,20 +213,20 @@ def families(samples: Mapping[str, Tensor], densities: Mapping[str, Callable[[Te
 
 
 def _fog(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float, side: int = 61) -> Axes:
-    """A density on fewer nodes than ``draw.density`` takes, for those that cost an integral at every node."""
+    """A density on fewer nodes than ``draw.density_map`` takes, for those that cost an integral at every node."""
     line = torch.linspace(-limit, limit, side)
     p = log_prob(torch.cartesian_prod(line, line)).exp().view(side, side).T.detach()
     ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=style.FOG, interpolation="nearest", vmin=0)
     return style.frame(ax, limit)
 
 
-def moments(roads: Mapping[str, Tensor], done: float, shown: int = 500, limit: float = 3.5) -> Axes:
-    """Where the samples of each family are when a share ``done`` of the steps is made.  roads: name -> (T, N, 2)
+def moments(trajectories: Mapping[str, Tensor], done: float, shown: int = 500, limit: float = 3.5) -> Axes:
+    """Where the samples of each family are when a share ``done`` of the steps is made.  trajectories: name -> (T, N, 2)
 
     One pair of axes for all, cut into squares: seven would take too long to lay out while a slider moves."""
-    figure = Figure((1.32 * len(roads), 1.75), DPI)
+    figure = Figure((1.32 * len(trajectories), 1.75), DPI)
     ax, side = figure.add_axes((0.005, 0.01, 0.99, 0.75)), 2 * limit
-    for place, (name, road) in enumerate(roads.items()):
+    for place, (name, road) in enumerate(trajectories.items()):
         k = round(done * (len(road) - 1))
         x = road[k, :shown].detach().cpu()
         x = x[x.abs().amax(1) < limit]
@@ -234,7 +234,7 @@ def moments(roads: Mapping[str, Tensor], done: float, shown: int = 500, limit: f
         said = f"{name}\n{k} of {len(road) - 1}"
         ax.text(place * side, limit * 1.08, said, ha="center", va="bottom", fontsize=8, color=INK)
         ax.axvline((place + 0.5) * side, color="#d0d0d0", lw=0.8)
-    ax.set(xlim=(-limit, (len(roads) - 0.5) * side), ylim=(-limit, limit), xticks=[], yticks=[])
+    ax.set(xlim=(-limit, (len(trajectories) - 0.5) * side), ylim=(-limit, limit), xticks=[], yticks=[])
     for edge in ax.spines.values():
         edge.set_color("#d0d0d0")
     return ax

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from .base import BLUE, GREY, VERMILION, density, heat
+from .base import BLUE, GREY, VERMILION, density_map, heat
 from .style import INK, Picture, frame, panels, picture, shown
 
 LIMIT = 3.6
@@ -55,7 +55,7 @@ def row_of_priors(priors: Mapping[str, Callable[[Tensor], Tensor]], alt: str, li
     """Densities of the plane side by side, each a log_prob that takes float32 codes."""
     axes = panels(len(priors), 2.05, height=2.45)
     for ax, (name, log_prob) in zip(axes, priors.items(), strict=True):
-        density(lambda z, log_prob=log_prob: log_prob(z.float()).detach(), ax=ax, limit=limit, title=name)
+        density_map(lambda z, log_prob=log_prob: log_prob(z.float()).detach(), ax=ax, limit=limit, title=name)
         _in_plane(ax, limit)
     return shown(axes, alt)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from ..build.clean import COLOUR, WIDGET
-from .live import Places, place
+from .live import Places, output_key
 from .words import Words, code, plain, to_pages
 
 PLAY = "In the notebook this is moved by hand: run the cell and move"
@@ -35,7 +35,7 @@ class Sheet:
             return ""
         anchor = f"cell-{cell.id}"
         body = [self.chips(cell, anchor), f'<div class="source" tabindex="0">{code(cell.source)}</div>']
-        body += [self.output(output, self.players.get(place(cell, i))) for i, output in enumerate(cell.outputs)]
+        body += [self.output(output, self.players.get(output_key(cell, i))) for i, output in enumerate(cell.outputs)]
         return f'<section class="cell code" id="{anchor}">{"".join(body)}</section>\n'
 
     def chips(self, cell: NotebookNode, anchor: str) -> str:

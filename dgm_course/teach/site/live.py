@@ -26,23 +26,23 @@ EXPORT = re.compile(r"^export default ", re.M)
 
 
 @dataclass(frozen=True)
-class Player:
+class WidgetFiles:
     """A player of a page: the files of its module and of its data, counted from the site's folder."""
 
     module: str
     data: str
 
 
-Places = dict[str, Player]  # "CELL ID/number of the output" -> its player
+Places = dict[str, WidgetFiles]  # "CELL ID/number of the output" -> its player
 Run = Callable[[NotebookNode, Path], NotebookNode]
 
 
-def place(cell: NotebookNode, number: int) -> str:
+def output_key(cell: NotebookNode, number: int) -> str:
     """The name of an output."""
     return f"{cell.id}/{number}"
 
 
-def still(path: Path, folder: Path) -> Places:
+def no_players(path: Path, folder: Path) -> Places:
     """No players at all: every page shows their strips, and nothing is run."""
     return {}
 
@@ -67,8 +67,8 @@ def players(path: Path, folder: Path, run: Run = run) -> Places:
     done = run(notebook, path.parent)
     known.parent.mkdir(parents=True, exist_ok=True)
     places = dict(_written(done, path.stem, folder))
-    told = {"stamp": stamp, "players": {name: asdict(player) for name, player in places.items()}}
-    known.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    record = {"stamp": stamp, "players": {name: asdict(player) for name, player in places.items()}}
+    known.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return places
 
 
@@ -96,13 +96,13 @@ def _kept(known: Path, stamp: str, folder: Path) -> Places | None:
     """The players of an earlier run, where they are still those that a new one would give."""
     if not known.is_file():
         return None
-    told = json.loads(known.read_text(encoding="utf-8"))
-    places = {name: Player(**player) for name, player in told["players"].items()}
+    record = json.loads(known.read_text(encoding="utf-8"))
+    places = {name: WidgetFiles(**player) for name, player in record["players"].items()}
     whole = all((folder / file).is_file() for player in places.values() for file in (player.module, player.data))
-    return places if told["stamp"] == stamp and whole else None
+    return places if record["stamp"] == stamp and whole else None
 
 
-def _written(notebook: NotebookNode, stem: str, folder: Path) -> Iterator[tuple[str, Player]]:
+def _written(notebook: NotebookNode, stem: str, folder: Path) -> Iterator[tuple[str, WidgetFiles]]:
     """Each player's place and files, written as they come."""
     states = notebook.metadata.get("widgets", {}).get(STATES, {}).get("state", {})
     for cell in notebook.cells:
@@ -112,10 +112,10 @@ def _written(notebook: NotebookNode, stem: str, folder: Path) -> Iterator[tuple[
             if script is not None:
                 module = hashlib.sha256(script.encode()).hexdigest()[:12]
                 name = f"{stem}-{cell.id}-{number}"
-                files = Player(f"players/module-{module}.js", f"players/{name}.js")
+                files = WidgetFiles(f"players/module-{module}.js", f"players/{name}.js")
                 (folder / files.module).write_text(f'dgmSite.module("{files.module}", {script});\n', encoding="utf-8")
                 (folder / files.data).write_text(_data(files.data, model), encoding="utf-8")
-                yield place(cell, number), files
+                yield output_key(cell, number), files
 
 
 def classic(esm: str) -> str | None:

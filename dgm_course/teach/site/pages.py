@@ -25,7 +25,7 @@ PAGE = Template((HERE / "page.html").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
-class Book:
+class NotebookPage:
     """A notebook as its page needs it."""
 
     stem: str
@@ -44,7 +44,7 @@ class Book:
 def site(notebooks: Sequence[Path], folder: Path, moving: Callable[[Path, Path], Places] = players) -> Iterator[str]:
     """Write the site of these notebooks into ``folder``, a line for each page; an old site there is brought up to date.
 
-    moving: how a notebook's players come about, `live.players` or `live.still`.  ValueError where nothing can be shown."""
+    moving: how a notebook's players come about, `live.objectives` or `live.still`.  ValueError where nothing can be shown."""
     if not notebooks:
         raise ValueError("There is no notebook to make a page of: build them with `make notebooks`.")
     if folder.exists() and not (folder / "site.js").is_file() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -77,7 +77,7 @@ def beside(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def book(path: Path, folder: Path, places: Places) -> Book:
+def book(path: Path, folder: Path, places: Places) -> NotebookPage:
     """Read a notebook and make the HTML of its cells."""
     notebook = nbformat.read(path, as_version=4)
     sheet = Sheet(folder, places, {row["id"]: f'{row["lecture"]} · {row["slide"]}' for row in table()})
@@ -85,7 +85,7 @@ def book(path: Path, folder: Path, places: Places) -> Book:
     title = next((text for level, _, text in sheet.words.headings if level == 1), html.escape(path.stem))
     first = next((cell.source for cell in notebook.cells if cell.cell_type == "markdown"), "")
     promise = next((part for part in first.split("\n\n") if part.startswith("**The promise")), "")
-    return Book(path.stem, title, Words().page(promise), body, sheet.words.headings, sheet.shown)
+    return NotebookPage(path.stem, title, Words().page(promise), body, sheet.words.headings, sheet.shown)
 
 
 def table() -> list[dict[str, str]]:
@@ -96,7 +96,7 @@ def table() -> list[dict[str, str]]:
 
 # --- what stands on a page
 
-def write(path: Path, title: str, body: str, books: Sequence[Book]) -> None:
+def write(path: Path, title: str, body: str, books: Sequence[NotebookPage]) -> None:
     """The page around a body."""
     plain = re.sub(r"<[^>]*>", "", title)
     links = "".join(f'<a href="{one.page}"{" aria-current=page" if one.page == path.name else ""}>{one.stem[:2]}'
@@ -109,20 +109,20 @@ def shortened(title: str) -> str:
     return re.sub(r"^\d+\s*[·:.-]\s*", "", title)
 
 
-def contents(one: Book) -> str:
+def contents(one: NotebookPage) -> str:
     """The sections of a page."""
     lines = "".join(f'<li><a href="#{name}">{text}</a></li>' for level, name, text in one.headings if level == 2)
     return f'<nav class="contents" aria-label="Sections"><ol>{lines}</ol></nav>'
 
 
-def ways(before: Book | None, after: Book | None) -> str:
+def ways(before: NotebookPage | None, after: NotebookPage | None) -> str:
     """To the neighbouring notebooks."""
     back = f'<a href="{before.page}" rel="prev">← {before.title}</a>' if before else ""
     on = f'<a href="{after.page}" rel="next">{after.title} →</a>' if after else ""
     return f'<nav class="ways" aria-label="Next and previous"><span>{back}</span><span>{on}</span></nav>'
 
 
-def front(books: Sequence[Book]) -> str:
+def front(books: Sequence[NotebookPage]) -> str:
     """The front page: every notebook and what it promises."""
     cards = "".join(f'<li><h2><a href="{one.page}">{one.title}</a></h2>{one.promise}</li>' for one in books)
     return ("<h1>Deep generative models, running</h1><p>Every equation of the lectures runs, is checked against an exact "
@@ -131,7 +131,7 @@ def front(books: Sequence[Book]) -> str:
             f'<p><a href="slides.html">From a slide to the cell that shows it</a></p><ol class="cards">{cards}</ol>')
 
 
-def slides(books: Sequence[Book]) -> str:
+def slides(books: Sequence[NotebookPage]) -> str:
     """The slide index: lecture by lecture, each item with its cells."""
     where: dict[str, list[str]] = {}
     for one in books:
@@ -140,8 +140,8 @@ def slides(books: Sequence[Book]) -> str:
     lectures: dict[str, list[str]] = {}
     for row in table():
         cells = "<br>".join(dict.fromkeys(where.get(row["id"], []))) or "not on these pages"
-        told = "".join(f"<td>{html.escape(row[name])}</td>" for name in ("slide", "statement"))
-        lectures.setdefault(row["lecture"], []).append(f'<tr id="{row["id"]}">{told}<td>{cells}</td></tr>')
+        row_cells = "".join(f"<td>{html.escape(row[name])}</td>" for name in ("slide", "statement"))
+        lectures.setdefault(row["lecture"], []).append(f'<tr id="{row["id"]}">{row_cells}<td>{cells}</td></tr>')
     head = "<thead><tr><th>slide</th><th>what the notebook shows</th><th>where</th></tr></thead>"
     parts = [f"<h2>{html.escape(name)}</h2><div class=wide><table>{head}<tbody>{''.join(lines)}</tbody></table></div>"
              for name, lines in lectures.items()]

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 import traitlets
 
-from ...vq import Codebook, MovingAverage
+from ...vq import Codebook, EMAUpdate
 from ..plots.style import panels, shown
 from ..plots.vq import cells
 from . import preview
-from .serialize import Array, Parcel, array, script, style
+from .serialize import Array, BufferBuilder, array, script, style
 
 MOST = 5_000  # points: each is compared with each vector at every frame
 
@@ -31,7 +31,7 @@ def _read_plane(x: Any, name: str, least: int) -> Array:
 
 def after_steps(points: Array, vectors: Array, steps: int) -> torch.Tensor:
     """The vectors after so many steps of k-means.  points (N, 2), vectors (K, 2) -> (K, 2)"""
-    book, rows = Codebook(torch.from_numpy(vectors), MovingAverage(0.0)), torch.from_numpy(points)
+    book, rows = Codebook(torch.from_numpy(vectors), EMAUpdate(0.0)), torch.from_numpy(points)
     for _ in range(steps):
         book.learn(rows, book.codes(rows))
     return book.vectors
@@ -51,7 +51,7 @@ class CellPlayer(anywidget.AnyWidget):
         self.points, self.vectors = _read_plane(points, "points", 1), _read_plane(vectors, "vectors", 2)
         self.label = label or f"{len(self.vectors)} vectors and the regions they own, over {len(self.points)} points"
         self.frame = float(frame)
-        parcel = Parcel()
+        parcel = BufferBuilder()
         spec = {"at": parcel.add(self.points), "count": len(self.points), "vectors": self.vectors.tolist(),
                 "frame": self.frame, "label": self.label}
         super().__init__(parcel=parcel.bytes(), spec=spec)

@@ -15,7 +15,7 @@ import numpy as np
 import traitlets
 
 from . import preview
-from .serialize import Array, Parcel, array, quantise, script, style
+from .serialize import Array, BufferBuilder, array, quantise, script, style
 
 
 def read_frames(frames: Any) -> Array:
@@ -120,7 +120,7 @@ class FramePlayer(anywidget.AnyWidget):
         self.captions = [] if self.plane else read_captions(captions, times, moments)
         self.columns = int(layout.get("columns") or np.ceil(np.sqrt(count)))
         self.label = label or self.guess_label()
-        parcel = Parcel()
+        parcel = BufferBuilder()
         spec = {"shape": list(self.pixels.shape), "at": parcel.add(self.pixels), "captions": self.captions,
                 "plane": self.plane, "columns": self.columns, "label": self.label,
                 "size": layout.get("size", 0), "seconds": layout.get("seconds", np.clip(moments / 12, 2, 6))}

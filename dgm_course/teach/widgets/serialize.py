@@ -52,7 +52,7 @@ def quantise(values: Array, lo: float | Array, hi: float | Array, dtype: str) ->
     return np.clip(np.rint((values - lo) / (hi - lo) * top), 0, top).astype(dtype)
 
 
-class Parcel:
+class BufferBuilder:
     """Many arrays in one bytes object; `add` gives the place of each, a multiple of eight bytes."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from ..plots import png
 from . import preview
-from .serialize import Array, Parcel, array, quantise, sample_density, sample_field, script, style
+from .serialize import Array, BufferBuilder, array, quantise, sample_density, sample_field, script, style
 
 SOLVERS = ("euler", "heun", "rk4")
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#5D3A9B", "#9A8B00", "#8C4A2F",
@@ -152,7 +152,7 @@ def make_panel(x: Any, times: Any, look: Look, **behind: Any) -> Panel:
         colours=None if behind["color"] is None else read_colours(behind["color"], x.shape[1]))
 
 
-def pack(panel: Panel, parcel: Parcel, limit: float) -> dict[str, Any]:
+def pack(panel: Panel, parcel: BufferBuilder, limit: float) -> dict[str, Any]:
     """Put a panel's arrays into the parcel and say where they lie."""
     wide = 2 * limit
     spec: dict[str, Any] = {
@@ -219,7 +219,7 @@ class TrajectoryPlayer(anywidget.AnyWidget):
             raise ValueError("panels share one clock, so their times must start and end together; "
                              f"they run {' and '.join(f'from {a:g} to {b:g}' for a, b in sorted(spans))}.")
         self.note = outside_note(self.panels, self.look.frame)
-        parcel = Parcel()
+        parcel = BufferBuilder()
         spec = self.outline(parcel)
         super().__init__(parcel=parcel.bytes(), spec=spec)
 
@@ -229,7 +229,7 @@ class TrajectoryPlayer(anywidget.AnyWidget):
         panel.title = title if isinstance(title, str) else " ".join(title)
         return panel
 
-    def outline(self, parcel: Parcel) -> dict[str, Any]:
+    def outline(self, parcel: BufferBuilder) -> dict[str, Any]:
         """Everything that is not bulk: labels, sizes, clocks, and where each array lies in the parcel."""
         look, clock = self.look, None
         start, end = self.span
@@ -268,7 +268,7 @@ class TrajectoryPlayer(anywidget.AnyWidget):
         for row, panel in zip(axes, self.panels, strict=True):
             row[0].set_ylabel(panel.title, fontsize=9)
             for ax, t in zip(row, moments, strict=True):
-                still(ax, panel, float(t), self.look.frame)
+                draw_moment(ax, panel, float(t), self.look.frame)
         for ax, t in zip(axes[0], moments, strict=True):
             ax.set_title(f"{self.look.time} = {t:.2f}", fontsize=9, pad=4)
         return png.small(png.png(figure))
@@ -283,7 +283,7 @@ class TrajectoryPlayer(anywidget.AnyWidget):
         return preview.bundle(super()._repr_mimebundle_(**kwargs), self.strip(), self.label, repr(self))
 
 
-def still(ax: Axes, panel: Panel, t: float, limit: float) -> None:
+def draw_moment(ax: Axes, panel: Panel, t: float, limit: float) -> None:
     """One moment of a panel on an axes: density, data, at most 500 particles."""
     u = (t - panel.times[0]) / (panel.times[-1] - panel.times[0])
     if panel.density is not None:

@@ -15,7 +15,7 @@ from ...comparison import Row
 from ...comparison.measure import milliseconds
 from ..plots.comparison import CORNERS, colour, heights, trilemma
 from . import preview
-from .serialize import Parcel, quantise, script, style
+from .serialize import BufferBuilder, quantise, script, style
 
 SHOWN = 20  # digits of each model
 
@@ -23,14 +23,14 @@ SHOWN = 20  # digits of each model
 def figures(row: Row) -> list[str]:
     """What the player writes under a model's name."""
     q, f = row.quality, row.floor
-    told = f"likelihood: {row.system.likelihood.kind}"
-    if row.told is not None:
-        told += f", {row.told.value:.2f} {row.system.likelihood.unit}"
+    likelihood = f"likelihood: {row.system.likelihood.kind}"
+    if row.likelihood_result is not None:
+        likelihood += f", {row.likelihood_result.value:.2f} {row.system.likelihood.unit}"
     passes = f"{row.passes:.3g} pass{'es' * (row.passes > 1.005)}"
     return [f"{milliseconds(row.seconds)} on one thread and {passes} a sample",
             f"precision {q.precision:.2f} (real digits {f.precision:.2f})",
             f"coverage {q.coverage:.2f} (real digits {f.coverage:.2f})",
-            f"Fréchet distance {q.frechet:.0f} (real digits {f.frechet:.0f})", told]
+            f"Fréchet distance {q.frechet:.0f} (real digits {f.frechet:.0f})", likelihood]
 
 
 class TrilemmaPlayer(anywidget.AnyWidget):
@@ -48,7 +48,7 @@ class TrilemmaPlayer(anywidget.AnyWidget):
             raise ValueError("there are no rows: expected at least one system that was measured.")
         self.rows = list(rows)
         self.label = label or f"speed, quality and coverage of {len(self.rows)} models, each a line over three axes"
-        parcel = Parcel()
+        parcel = BufferBuilder()
         lines = [{"name": row.name, "family": row.system.family, "colour": colour(row), "heights": line,
                   "figures": figures(row), "at": parcel.add(self._sheet(row))}
                  for row, line in zip(self.rows, heights(self.rows).tolist())]

@@ -37,7 +37,7 @@ def test_ids_numbers_and_texts_are_in_order():
         assert len({t.number for t in tasks}) == len(tasks) >= 3
         assert len({t.topic for t in tasks}) == 1
         for task in tasks:
-            assert task.title and task.asks and task.more and task.points in (1, 2)
+            assert task.title and task.prompt and task.more and task.points in (1, 2)
             assert task.id in repr(task) and pickle.loads(pickle.dumps(task)) is task
 
 
@@ -82,12 +82,12 @@ def test_correct_form_passes(id, name):
 def test_every_slip_of_the_table_is_wrong_and_recognised_on_every_seed(id):
     task = exercise(id)
     for seed in FEW:
-        for hint, form in task.slips:
+        for hint, form in task.mistakes:
             verdict = task.verdict(form, (seed,))
             assert verdict.status == WRONG and verdict.hint == hint, (seed, hint, verdict)
 
 
-CUTS = [(task.id, hint, form) for task in exercises() for hint, form in task.cuts]
+CUTS = [(task.id, hint, form) for task in exercises() for hint, form in task.gradient_mistakes]
 
 
 @pytest.mark.parametrize("id, hint, form", CUTS, ids=[f"{id}-{hint[:40]}" for id, hint, _ in CUTS])

@@ -103,7 +103,7 @@ def test_any_order_is_a_distribution_and_lies_above_the_mean_of_the_logarithms()
 
 def test_any_order_is_how_often_tokens_come_when_revealed_in_random_order():
     """Two symbols, three places: draw an order and the tokens along it, and count the eight sequences."""
-    model = Conditionals.draw(np.random.default_rng(3), 3, 2).build(torch.zeros(0))
+    model = Conditionals.random(np.random.default_rng(3), 3, 2).build(torch.zeros(0))
     rows, order = torch.arange(40_000), torch.rand(40_000, 3).argsort(1)
     x, visible = torch.zeros(40_000, 3, dtype=torch.long), torch.zeros(40_000, 3, dtype=torch.bool)
     for place in order.T:

@@ -23,7 +23,7 @@ def reference(name: str):
 
 def model_of(places: int, symbols: int, seed: int = 4):
     """logits_of in float64, and all the sequences there are."""
-    drawn = CausalTokens.draw(np.random.default_rng(seed), places, symbols)
+    drawn = CausalTokens.random(np.random.default_rng(seed), places, symbols)
     return drawn.build(torch.zeros(0).double()), torch.tensor(list(itertools.product(range(symbols), repeat=places)))
 
 
@@ -90,7 +90,7 @@ def test_temperature_is_the_power_of_the_probabilities():
 def test_the_receptive_field_is_where_a_path_of_open_taps_leads(place):
     """Paths counted backwards through the masks by additions alone, no network."""
     first, later = (reference("mask")(kind, 3, 3).numpy() for kind in "AB")
-    net = ImageNet.draw(np.random.default_rng(1), (first, later, later)).build(torch.zeros(0).double())
+    net = ImageNet.random(np.random.default_rng(1), (first, later, later)).build(torch.zeros(0).double())
     ways = {place: 1}
     for mask in (later, later, first):
         before: dict[tuple[int, int], int] = {}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dgm_course.teach.homework import exercise
-from dgm_course.teach.homework._gan_cases import Judge
+from dgm_course.teach.homework._gan_cases import SmallCritic
 
 
 def reference(name: str):
@@ -58,7 +58,7 @@ def test_jsd_is_what_one_symbol_tells_about_its_table():
 
 def test_the_penalty_by_differences_of_the_critic():
     rng = np.random.default_rng(1)
-    critic = Judge.draw(rng, 3).build(torch.zeros(0).double())
+    critic = SmallCritic.random(rng, 3).build(torch.zeros(0).double())
     real, fake, u = torch.randn(6, 3).double(), torch.randn(6, 3).double(), torch.rand(6).double()
     x, h = fake + u[:, None] * (real - fake), 1e-5
     with torch.no_grad():

@@ -85,7 +85,7 @@ def test_the_rehearsal_shows_every_kind_of_card_and_never_raises(monkeypatch, an
     assert isinstance(card, Card) and card.verdict.status == status and words in card.text, card.text
 
 
-@pytest.mark.parametrize("hint, form", WARM_UP.slips, ids=[hint[:30] for hint, _ in WARM_UP.slips])
+@pytest.mark.parametrize("hint, form", WARM_UP.mistakes, ids=[hint[:30] for hint, _ in WARM_UP.mistakes])
 def test_every_slip_of_the_warm_up_is_known(hint, form):
     for seed in (1, 2, 3):
         assert WARM_UP.verdict(form, (seed,)).hint == hint

@@ -15,7 +15,7 @@ def reference(name):
 
 def test_no_exercise_writes_its_formula_out():
     for task in exercises("latent_space"):
-        assert not any(sign in task.asks for sign in "=+/²∫σα")
+        assert not any(sign in task.prompt for sign in "=+/²∫σα")
 
 
 def test_the_training_codes_themselves_come_out_at_unit_size():
@@ -30,7 +30,7 @@ def test_the_balanced_loss_moves_the_layer_as_hard_for_the_critic_as_for_the_pic
 
     rng = np.random.default_rng(0)
     like = torch.zeros(0, dtype=torch.float64)
-    layer, critic = Layer(rng.normal(size=(4, 3))).build(like), Patches.draw(rng, 3).build(like)
+    layer, critic = Layer(rng.normal(size=(4, 3))).build(like), Patches.random(rng, 3).build(like)
     x, h = (torch.tensor(rng.normal(size=(5, n))) for n in (3, 4))
     losses = (lambda w: ((x - h @ w) ** 2).sum(1).mean(), lambda w: -critic(h @ w).mean())
     norms = []

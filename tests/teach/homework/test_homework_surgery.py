@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dgm_course.flows import Affine, Flow, couplings
+from dgm_course.flows import ActNorm, Flow, couplings
 from dgm_course.teach.homework import exercise
 from dgm_course.teach.homework._elbo_surgery_cases import Encoder
 
@@ -71,7 +71,7 @@ def test_no_other_gaussian_is_nearer_in_forward_kl():
 
 
 def test_a_vamp_prior_integrates_to_one_and_its_inputs_learn():
-    encoder = Encoder.draw(np.random.default_rng(0), 4, 1).build(LINE)
+    encoder = Encoder.random(np.random.default_rng(0), 4, 1).build(LINE)
     inputs = torch.randn(3, 4).double().requires_grad_()
     log_p = reference("vamp_log_prob")(LINE[:, None], inputs, encoder)
     assert float(log_p.detach().exp().sum() * STEP) == pytest.approx(1, abs=1e-6)
@@ -83,7 +83,7 @@ def test_a_vamp_prior_integrates_to_one_and_its_inputs_learn():
 
 
 def test_the_elbo_with_a_flow_is_the_flows_own_log_prob_in_the_bound():
-    flow = Flow([Affine(3), *couplings(3, 2, 8).layers], 3).double()
+    flow = Flow([ActNorm(3), *couplings(3, 2, 8).layers], 3).double()
     for p in flow.parameters():
         torch.nn.init.normal_(p, std=0.3)
     z, log_p_x, log_q = torch.randn(5, 4, 3).double(), torch.randn(5, 4).double(), torch.randn(5, 4).double()

@@ -25,7 +25,7 @@ RUN = History(Recipe(100), {"model": torch.linspace(2, 1, 100)}, step=100)
 
 INTO_AXES = {
     "points": lambda **k: plots.points(CLOUD, **k),
-    "density": lambda **k: plots.density(DATA.to(torch.float64).log_prob, **k),
+    "density_map": lambda **k: plots.density_map(DATA.to(torch.float64).log_prob, **k),
     "heat": lambda **k: plots.heat(torch.arange(-12.0, 13.0), **k),
     "arrows": lambda **k: plots.arrows(lambda x, t: -x * t, 0.5, **k),
     "weighted arrows": lambda **k: plots.arrows(
@@ -34,7 +34,7 @@ INTO_AXES = {
     "flow": lambda **k: plots.flow(Conical().exact(DATA.to(torch.float64)), 0.5, **k),
     "vote": lambda **k: plots.vote(torch.zeros(2), CLOUD, torch.softmax(CLOUD[:, 0], 0), **k),
     "conditional_paths": lambda **k: plots.conditional_paths(CLOUD, OTHER, **k),
-    "roads": lambda **k: plots.roads(TRAJECTORY, **k),
+    "trajectories": lambda **k: plots.trajectories(TRAJECTORY, **k),
     "curves": lambda **k: plots.curves(
         {"a": ([1, 2, 4], [3, 2, 1], [0.1, 0.2, 0.1]), "floor": ([1, 4], [1, 1])},
         xlabel="steps",
@@ -47,7 +47,7 @@ INTO_AXES = {
     "images": lambda **k: plots.images(DIGITS, columns=3, **k),
 }
 WHOLE = {
-    "film": lambda: plots.film(
+    "film": lambda: plots.snapshots(
         TRAJECTORY, torch.linspace(0, 1, 9), "a film", exact=Conical().exact(DATA.to(torch.float64)).marginal
     ),
     "gallery": lambda: plots.gallery({"ours": DIGITS, "real": DIGITS[:3]}, "a gallery", columns=4),
@@ -92,7 +92,7 @@ def test_whole_figures_carry_their_words_into_the_notebook(name):
 
 def test_colours_mean_what_they_say():
     assert to_hex(plots.points(CLOUD, ax=axes()).collections[0].get_facecolor()[0]) == plots.INK
-    lines, source, data = plots.roads(TRAJECTORY, ax=axes()).collections[:3]
+    lines, source, data = plots.trajectories(TRAJECTORY, ax=axes()).collections[:3]
     assert to_hex(lines.get_color()[0]) == plots.BLUE.lower()
     assert (to_hex(source.get_facecolor()[0]), to_hex(data.get_facecolor()[0])) == (plots.GREY, plots.INK)
     assert np.allclose(source.get_offsets(), TRAJECTORY[0]) and np.allclose(
@@ -107,7 +107,7 @@ def test_colours_mean_what_they_say():
 
 
 def test_planes_share_one_frame():
-    for name in ("points", "density", "arrows", "flow", "vote", "conditional_paths", "roads"):
+    for name in ("points", "density_map", "arrows", "flow", "vote", "conditional_paths", "trajectories"):
         ax = INTO_AXES[name](ax=axes())
         assert (ax.get_xlim(), ax.get_ylim()) == ((-4, 4), (-4, 4)) and ax.get_aspect() == 1
 
@@ -115,7 +115,7 @@ def test_planes_share_one_frame():
 def test_a_density_is_drawn_the_right_way_round():
     """Mass at the lower right of the plane is in the first rows and last columns, as the origin is below."""
     corner = Mixture(torch.ones(1), torch.tensor([[3.0, -2.0]], dtype=torch.float64), 0.3)
-    image = np.asarray(plots.density(corner.log_prob, ax=axes()).images[0].get_array())
+    image = np.asarray(plots.density_map(corner.log_prob, ax=axes()).images[0].get_array())
     row, column = np.unravel_index(image.argmax(), image.shape)
     assert (row, column) == (round(2 / 8 * 120), round(7 / 8 * 120))
     values = torch.zeros(5, 5)
@@ -131,7 +131,7 @@ def test_arrows_point_where_the_field_does():
 
 
 def test_a_film_shows_five_moments_from_first_to_last():
-    figure = plots.film(TRAJECTORY, torch.linspace(0, 1, 9), "a film").figure
+    figure = plots.snapshots(TRAJECTORY, torch.linspace(0, 1, 9), "a film").figure
     assert [ax.get_title() for ax in figure.axes] == [f"$t={t:.2f}$" for t in (0, 0.25, 0.5, 0.75, 1)]
     assert np.allclose(figure.axes[-1].collections[0].get_offsets(), TRAJECTORY[-1])
 
@@ -155,7 +155,7 @@ def test_every_run_has_its_curve():
 def test_what_wants_gradients_can_be_drawn():
     cloud, weights = CLOUD.clone().requires_grad_(), torch.softmax(CLOUD[:, 0], 0).requires_grad_()
     plots.points(cloud, ax=axes()), plots.conditional_paths(cloud, OTHER, ax=axes())
-    plots.roads(TRAJECTORY.clone().requires_grad_(), ax=axes()), plots.vote(cloud[0], cloud, weights, ax=axes())
+    plots.trajectories(TRAJECTORY.clone().requires_grad_(), ax=axes()), plots.vote(cloud[0], cloud, weights, ax=axes())
     plots.heat(cloud[:25, 0], ax=axes()), plots.images(DIGITS.clone().requires_grad_(), ax=axes())
     plots.arrows(lambda x, t: cloud[:1] + x, 0.5, ax=axes())
 
@@ -214,7 +214,7 @@ def test_a_guide_line_is_grey_and_dashed_and_panels_may_share_a_scale():
     plots.curves({"guide: slope one": ([1, 2], [1, 2]), "measured": ([1, 2], [1, 3])}, xlabel="x", ylabel="y", ax=ax)
     guide, measured = ax.get_lines()
     assert guide.get_color() == plots.GREY and guide.get_linestyle() == "--" and measured.get_linestyle() == "-"
-    plots.density(lambda x: -x.square().sum(1), ax=other, top=5.0)
+    plots.density_map(lambda x: -x.square().sum(1), ax=other, top=5.0)
     assert other.images[0].get_clim() == (0.0, 5.0)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dgm_course.teach.check import Card, worded
-from dgm_course.teach.homework import WRONG, Case, Pairs, Table, exercise, exercises
+from dgm_course.teach.homework import WRONG, Case, ComparisonPairs, ComparisonTable, exercise, exercises
 from dgm_course.teach.homework.compare import MOST, beside
 from dgm_course.teach.homework.diagnose import Pair
 from dgm_course.teach.plots import cards
@@ -33,7 +33,7 @@ def marks(shown, colour):
 def test_a_wrong_value_comes_with_a_picture(task):
     """One that is well-formed, small, without anything that could run or fetch, and that says in words what it shows."""
     drawn = 0
-    for _, form in task.slips[:2]:
+    for _, form in task.mistakes[:2]:
         verdict = task.verdict(form)
         svg = cards.picture(verdict.beside)
         drawn += bool(svg)
@@ -87,7 +87,7 @@ def test_a_table_frames_exactly_what_differs(right):
     given = right.copy()
     given.flat[1] += 1
     shown = beside("mask", [pair(given, right)])
-    assert isinstance(shown, Table)
+    assert isinstance(shown, ComparisonTable)
     assert len(marks(shown, cards.WRONG)) == 1
 
 
@@ -102,13 +102,13 @@ def test_large_arrays_are_thinned_evenly():
 
 
 def test_constant_values_and_strange_names_are_drawn_all_the_same():
-    svg = cards.picture(Pairs("<b>&", np.ones(4), np.ones(4), np.ones(4, bool)))
+    svg = cards.picture(ComparisonPairs("<b>&", np.ones(4), np.ones(4), np.ones(4, bool)))
     assert "<b>" not in svg and ElementTree.fromstring(svg).get("aria-label").startswith("<b>&")
 
 
 def test_a_wrong_gradient_is_drawn_too():
-    task = next(t for t in EXERCISES if t.cuts)
-    shown = [task.verdict(form) for _, form in task.cuts]
+    task = next(t for t in EXERCISES if t.gradient_mistakes)
+    shown = [task.verdict(form) for _, form in task.gradient_mistakes]
     assert all(verdict.status == WRONG for verdict in shown)
     assert any(verdict.beside and verdict.beside.name.startswith("gradient by") for verdict in shown)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dgm_course.comparison import SYSTEMS, LatentFigures, Quality, Row, Told, marks
+from dgm_course.comparison import SYSTEMS, LatentFigures, LikelihoodResult, Quality, Row, marks
 from dgm_course.teach import import_graph
 from dgm_course.teach.plots import comparison as comparison_plots
 from dgm_course.teach.widgets.trilemma import SHOWN, TrilemmaPlayer, figures
@@ -20,8 +20,8 @@ BY_NAME = {system.name: system for system in SYSTEMS}
 def row(name: str, seconds: float, precision: float, coverage: float) -> Row:
     samples = torch.linspace(-1, 1, 5 * 784).view(5, 1, 28, 28)
     latent = LatentFigures(0.8, 0.7, 1.3, 0.1, 0.4) if BY_NAME[name].source else None
-    told = Told(90.0, 1.0, 1.0, 0.01) if BY_NAME[name].likelihood.log_prob else None
-    return Row(BY_NAME[name], 5, seconds, 3.0, Quality(precision, 0.8, coverage, 0.9, 40.0, 0.05), FLOOR, told, latent,
+    result = LikelihoodResult(90.0, 1.0, 1.0, 0.01) if BY_NAME[name].likelihood.log_prob else None
+    return Row(BY_NAME[name], 5, seconds, 3.0, Quality(precision, 0.8, coverage, 0.9, 40.0, 0.05), FLOOR, result, latent,
                (0.5, 1.2), samples)
 
 
@@ -37,7 +37,7 @@ def test_heights_are_shares_of_real_digits_and_a_logarithm_of_seconds(rows):
 
 def test_labels_keep_their_order_and_their_distance():
     places = [0.5, 0.51, 0.1, 0.52, 0.99, 1.0]
-    moved = comparison_plots.apart(places, 0.06)
+    moved = comparison_plots.spread_labels(places, 0.06)
     assert np.array_equal(np.argsort(moved), np.argsort(places)) and max(moved) <= 1.0
     assert np.diff(sorted(moved)).min() > 0.059 and moved[2] == pytest.approx(0.1)
 

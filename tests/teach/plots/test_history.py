@@ -12,7 +12,7 @@ from dgm_course.teach.plots import history as history_plots
 
 def test_taps_write_every_number_and_frame_the_centre():
     ax = plots.panels(1)[0]
-    history_plots.taps(raster_mask("A", 3, 5), ax=ax)
+    history_plots.mask_taps(raster_mask("A", 3, 5), ax=ax)
     assert [text.get_text() for text in ax.texts] == list("111111100000000")
     assert (ax.patches[-1].get_x(), ax.patches[-1].get_y()) == (1.5, 0.5)
 
@@ -30,7 +30,7 @@ def test_reach_hatches_the_past_that_is_never_heard_and_nothing_else():
 
 def test_fronts_frame_the_pixels_of_one_step_and_write_all():
     ax = plots.panels(1)[0]
-    history_plots.fronts(torch.arange(3)[None] + 2 * torch.arange(3)[:, None], 2, ax=ax)
+    history_plots.wavefronts(torch.arange(3)[None] + 2 * torch.arange(3)[:, None], 2, ax=ax)
     assert [text.get_text() for text in ax.texts] == list("012234456")
     assert {(p.get_y() + 0.5, p.get_x() + 0.5) for p in ax.patches} == {(0, 2), (1, 0)}
 

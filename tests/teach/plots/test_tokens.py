@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from dgm_course.latent import same_or_coarser
+from dgm_course.latent import block_causal_mask
 from dgm_course.nets import angles
 from dgm_course.teach import plots
 from dgm_course.teach.plots import tokens as token_plots
@@ -31,7 +31,7 @@ def test_hands_of_a_query_and_of_a_key_share_a_dial():
 
 
 def test_masks_are_blue_where_allowed_and_have_lines_between_blocks():
-    allowed = same_or_coarser((1, 2, 3))
+    allowed = block_causal_mask((1, 2, 3))
     past = torch.ones(20, 20).tril().bool()
     picture = token_plots.masks({"blocks": (allowed, [1, 4, 9]), "past": (past, [1] * 20)}, "two")
     first, second = picture.figure.axes

@@ -42,7 +42,7 @@ def small(books, tmp_path_factory) -> Path:
 def whole(tmp_path_factory) -> tuple[Path, list[str]]:
     """The site of all notebooks of the course, nothing run, and what was said."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, list(site(NOTEBOOKS, folder, live.still))
+    return folder, list(site(NOTEBOOKS, folder, live.no_players))
 
 
 def text(folder: Path, name: str) -> str:
@@ -123,11 +123,11 @@ def test_a_second_time_nothing_is_run(books, small):
 
     assert len(live.players(books[0], small, never)) == 1
     known = small / "players" / "98_small.json"
-    told = json.loads(known.read_text(encoding="utf-8"))
-    known.write_text(json.dumps({**told, "stamp": "of another library"}), encoding="utf-8")
+    message = json.loads(known.read_text(encoding="utf-8"))
+    known.write_text(json.dumps({**message, "stamp": "of another library"}), encoding="utf-8")
     with pytest.raises(AssertionError, match="again"):
         live.players(books[0], small, never)
-    known.write_text(json.dumps(told), encoding="utf-8")
+    known.write_text(json.dumps(message), encoding="utf-8")
 
 
 def test_only_what_comes_before_the_last_player_is_run(books, tmp_path):

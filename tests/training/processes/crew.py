@@ -15,14 +15,14 @@ from torch import nn
 
 from dgm_course import data, nets, paths, pretrained
 from dgm_course.cli import main
-from dgm_course.pretrained.files import Entry, itself
-from dgm_course.training import History, Player, Recipe, checkpoints, cosine, distributed, fit
+from dgm_course.pretrained.files import Entry, identity
+from dgm_course.training import History, Objective, Recipe, checkpoints, cosine, distributed, fit
 from dgm_course.training.checkpoints import CheckpointError
 
 ROWS = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
 TABLE = (ROWS, None, ROWS[:, :1] * 2 - 1)
 FULL = Recipe(30, 15, 0.02, warmup=5, decay=cosine, ema=0.9, clip=0.5, weight_decay=0.01, seed=4)
-RANK, SIZE = distributed.place()
+RANK, SIZE = distributed.rank_and_size()
 
 
 class Curve(nn.Module):
@@ -67,10 +67,10 @@ class Game(nn.Module):
         torch.manual_seed(5)
         self.maker, self.critic = nn.Linear(2, 2), nn.Linear(2, 1)
 
-    def players(self):
+    def objectives(self):
         score = lambda x: self.critic(x).tanh()
-        return {"critic": Player(self.critic, lambda x, _, y: (score(self.maker(x).detach()) - score(x)).mean()),
-                "maker": Player(self.maker, lambda x, _, y: -score(self.maker(x)).mean(), 3, 0.5)}
+        return {"critic": Objective(self.critic, lambda x, _, y: (score(self.maker(x).detach()) - score(x)).mean()),
+                "maker": Objective(self.maker, lambda x, _, y: -score(self.maker(x)).mean(), 3, 0.5)}
 
 
 class Stopped(Curve):
@@ -113,13 +113,13 @@ def together(folder: Path) -> None:
 
 def refusals(folder: Path) -> None:
     """What is no run for two is said."""
-    file, told = folder / "run_of_1.pt", []
+    file, message = folder / "run_of_1.pt", []
     for act in (lambda: fit(Curve(), TABLE, Recipe(3, 1)), lambda: fit(Curve(0.1), TABLE, FULL, resume=file)):
         try:
             act()
         except (ValueError, CheckpointError) as error:
-            told.append(str(error))
-    (folder / f"told.{RANK}.txt").write_text("\n".join(told))
+            message.append(str(error))
+    (folder / f"told.{RANK}.txt").write_text("\n".join(message))
 
 
 def noise(folder: Path, seed: int) -> None:
@@ -143,13 +143,13 @@ def resume(folder: Path) -> None:
 
 def killed(folder: Path) -> None:
     """The user's command, with weights of a moment's training; one process dies in the middle."""
-    tiny = Entry(Killed, itself, lambda images: TABLE, lambda: FULL, lambda model, images: {"protocol": "none"})
+    tiny = Entry(Killed, identity, lambda images: TABLE, lambda: FULL, lambda model, images: {"protocol": "none"})
     train(folder, tiny)
 
 
 def train(folder: Path, tiny: Entry | None = None) -> None:
     """``dgm train tiny`` as torchrun starts it."""
-    tiny = tiny or Entry(Curve, itself, lambda images: TABLE, lambda: FULL, lambda model, images: {"protocol": "none"})
+    tiny = tiny or Entry(Curve, identity, lambda images: TABLE, lambda: FULL, lambda model, images: {"protocol": "none"})
     pretrained.ENTRIES["tiny"] = tiny
     pretrained.FOLDER = folder
     pretrained.data.mnist_for_weights = data.mnist

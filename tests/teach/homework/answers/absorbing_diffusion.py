@@ -393,14 +393,14 @@ def step_by_loop(xt, proposal, hours, survive_now, survive_next, mask_id):
 
 def step_by_writing(xt, proposal, hours, survive_now, survive_next, mask_id):
     out, chance = xt.clone(), 1 - (1 - survive_next) / (1 - survive_now)
-    told = (xt == mask_id).logical_and(hours <= chance)
-    out[told] = proposal[told]
+    revealed = (xt == mask_id).logical_and(hours <= chance)
+    out[revealed] = proposal[revealed]
     return out
 
 
 def step_by_arithmetic(xt, proposal, hours, survive_now, survive_next, mask_id):
-    told = ((xt == mask_id) * (hours * (1 - survive_now) < survive_next - survive_now)).long()
-    return xt + told * (proposal - xt)
+    revealed = ((xt == mask_id) * (hours * (1 - survive_now) < survive_next - survive_now)).long()
+    return xt + revealed * (proposal - xt)
 
 
 def step_in_two(xt, proposal, hours, survive_now, survive_next, mask_id):
@@ -410,8 +410,8 @@ def step_in_two(xt, proposal, hours, survive_now, survive_next, mask_id):
 
 
 def step_in_place(xt, proposal, hours, survive_now, survive_next, mask_id):
-    told = (xt == mask_id) & (hours < (survive_next - survive_now) / (1 - survive_now))
-    xt[told] = proposal[told]
+    revealed = (xt == mask_id) & (hours < (survive_next - survive_now) / (1 - survive_now))
+    xt[revealed] = proposal[revealed]
     return xt
 
 
@@ -447,8 +447,8 @@ def step_visible_replaced(xt, proposal, hours, survive_now, survive_next, mask_i
 
 
 def step_hidden_everywhere(xt, proposal, hours, survive_now, survive_next, mask_id):
-    told = (xt == mask_id) & (hours < (survive_next - survive_now) / (1 - survive_now))
-    return torch.where(told, proposal, mask_id)
+    revealed = (xt == mask_id) & (hours < (survive_next - survive_now) / (1 - survive_now))
+    return torch.where(revealed, proposal, mask_id)
 
 
 def _step(chance):

@@ -366,8 +366,8 @@ def dsm_without_gradient(score_net, x_data, eps, sigma):
     return ((sigma * found + eps) ** 2).mean()
 
 
-def _dsm(error, noisy=lambda x, eps, sigma: x + sigma * eps, told=lambda sigma: sigma):
-    return lambda net, x, eps, sigma: (error(net(noisy(x, eps, sigma), told(sigma)), eps, sigma) ** 2).mean()
+def _dsm(error, noisy=lambda x, eps, sigma: x + sigma * eps, weight=lambda sigma: sigma):
+    return lambda net, x, eps, sigma: (error(net(noisy(x, eps, sigma), weight(sigma)), eps, sigma) ** 2).mean()
 
 
 def _reduced(reduce):
@@ -925,7 +925,7 @@ BANKS = {
             "eps": (_dsm(_compared, lambda x, eps, sigma: x + eps), "full size"),
             "clean": (_dsm(_compared, lambda x, eps, sigma: x), "shown the clean data"),
             "untold": (lambda net, x, eps, sigma: ((sigma * net(x + sigma * eps) + eps) ** 2).mean(), "never learns"),
-            "told σ²": (_dsm(_compared, told=lambda sigma: sigma**2), "told sigma²"),
+            "told σ²": (_dsm(_compared, weight=lambda sigma: sigma**2), "told sigma²"),
             "sum": (_reduced(lambda e: (e**2).sum()), "over batch and coordinates"),
             "sum of coordinates": (_reduced(lambda e: (e**2).sum(1).mean()), "sum over the coordinates"),
             "per sample": (_reduced(lambda e: (e**2).mean(1)), "their mean is missing"),
@@ -934,7 +934,7 @@ BANKS = {
             "norm": (_reduced(lambda e: e.norm()), "norm of the whole batch"),
             "square of the mean": (_reduced(lambda e: e.mean() ** 2), ""),
             "one level": (dsm_one_level, ""),
-            "told the mean level": (_dsm(_compared, told=lambda sigma: sigma.mean()), ""),
+            "told the mean level": (_dsm(_compared, weight=lambda sigma: sigma.mean()), ""),
             "eps and data exchanged": (lambda net, x, eps, sigma: dsm_loss(net, eps, x, sigma), "are exchanged"),
             "root": (lambda *args: dsm_loss(*args).sqrt(), "root too many"),
             "without ‖eps‖²": (lambda net, x, eps, sigma: dsm_loss(net, x, eps, sigma) - (eps**2).mean(), ""),

@@ -125,53 +125,53 @@ def balanced_each(x, h, last, critic, strength, delta):
 # --- 10.3 a look ahead
 
 
-def preview(zt, t, free, told, weight, mean, std):
-    arrow = free + weight * (told - free)
+def preview(zt, t, free, conditional, weight, mean, std):
+    arrow = free + weight * (conditional - free)
     z1 = zt + (1 - t)[:, None, None, None] * arrow
     return mean[:, None, None] + std[:, None, None] * z1
 
 
-def preview_stub(zt, t, free, told, weight, mean, std):
+def preview_stub(zt, t, free, conditional, weight, mean, std):
     """The codes that zt is on the way to   (B, C, H, W), (B,), ...  ->  (B, C, H, W)"""
 
 
-def preview_by_einsum(zt, t, free, told, weight, mean, std):
-    arrow = torch.lerp(free, told, weight)
+def preview_by_einsum(zt, t, free, conditional, weight, mean, std):
+    arrow = torch.lerp(free, conditional, weight)
     ahead = torch.einsum("bchw,b->bchw", arrow, 1 - t) + zt
     return torch.einsum("bchw,c->bchw", ahead, std) + mean.view(1, -1, 1, 1)
 
 
-def preview_by_channels(zt, t, free, told, weight, mean, std):
+def preview_by_channels(zt, t, free, conditional, weight, mean, std):
     left = 1 - t.reshape(-1, 1, 1)
     parts = []
     for c in range(zt.shape[1]):
-        arrow = weight * told[:, c] + (1 - weight) * free[:, c]
+        arrow = weight * conditional[:, c] + (1 - weight) * free[:, c]
         parts.append((zt[:, c] + left * arrow) * std[c] + mean[c])
     return torch.stack(parts, 1)
 
 
-def preview_by_moving_axes(zt, t, free, told, weight, mean, std):
+def preview_by_moving_axes(zt, t, free, conditional, weight, mean, std):
     last = lambda z: z.movedim(1, -1)
-    ahead = last(zt) + (1 - t).view(-1, 1, 1, 1) * (last(free) + weight * (last(told) - last(free)))
+    ahead = last(zt) + (1 - t).view(-1, 1, 1, 1) * (last(free) + weight * (last(conditional) - last(free)))
     return (ahead * std + mean).movedim(-1, 1)
 
 
-def preview_by_hand(zt, t, free, told, weight, mean, std):
+def preview_by_hand(zt, t, free, conditional, weight, mean, std):
     out = np.zeros(zt.shape)
     for b in range(len(zt)):
         for c in range(zt.shape[1]):
-            arrow = free[b, c] + weight * (told[b, c] - free[b, c])
+            arrow = free[b, c] + weight * (conditional[b, c] - free[b, c])
             out[b, c] = (mean[c] + std[c] * (zt[b, c] + (1 - t[b]) * arrow)).numpy()
     return torch.as_tensor(out, dtype=zt.dtype)
 
 
-def preview_time_along_the_columns(zt, t, free, told, weight, mean, std):
-    arrow = free + weight * (told - free)
+def preview_time_along_the_columns(zt, t, free, conditional, weight, mean, std):
+    arrow = free + weight * (conditional - free)
     return mean[:, None, None] + std[:, None, None] * (zt + (1 - t) * arrow)
 
 
-def preview_one_time(zt, t, free, told, weight, mean, std):
-    return preview(zt, t[:1].expand_as(t), free, told, weight, mean, std)
+def preview_one_time(zt, t, free, conditional, weight, mean, std):
+    return preview(zt, t[:1].expand_as(t), free, conditional, weight, mean, std)
 
 
 def slip(table, fragment):

@@ -178,8 +178,8 @@ def mask_of_lengths(sides):
 def one_scale(rest, vectors, side):
     small = F.interpolate(rest, size=(side, side), mode="area")
     codes = (small.movedim(1, -1)[..., None, :] - vectors).square().sum(-1).argmin(-1)
-    told = F.interpolate(vectors[codes].movedim(-1, 1), size=rest.shape[2:], mode="bilinear")
-    return codes, rest - told
+    predicted = F.interpolate(vectors[codes].movedim(-1, 1), size=rest.shape[2:], mode="bilinear")
+    return codes, rest - predicted
 
 
 def one_scale_stub(rest, vectors, side):
@@ -198,8 +198,8 @@ def scale_by_one_hot(rest, vectors, side):
     small = F.interpolate(rest, size=side, mode="area")
     score = torch.einsum("bchw,kc->bkhw", small, vectors) - vectors.pow(2).sum(1)[:, None, None] / 2
     codes = score.argmax(1)
-    told = torch.einsum("bhwk,kc->bchw", F.one_hot(codes, len(vectors)).to(rest), vectors)
-    return codes, rest - F.interpolate(told, size=rest.shape[-1], mode="bilinear", align_corners=False)
+    predicted = torch.einsum("bhwk,kc->bchw", F.one_hot(codes, len(vectors)).to(rest), vectors)
+    return codes, rest - F.interpolate(predicted, size=rest.shape[-1], mode="bilinear", align_corners=False)
 
 
 def scale_by_loops(rest, vectors, side):
