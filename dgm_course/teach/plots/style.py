@@ -19,7 +19,7 @@ INK, GREY, BLUE, VERMILION, GREEN = "#1a1a1a", "#8a8a8a", "#0072B2", "#D55E00", 
 SERIES = (BLUE, VERMILION, "#CC79A7", "#E69F00", INK, GREEN)  # green comes last: it means exact
 TIME = LinearSegmentedColormap.from_list("time", ["#c9c9c9", "#7d8ea3", INK])
 FOG = LinearSegmentedColormap.from_list("fog", ["#ffffff", "#cfe3f1", "#8fbfe0", "#3d8fc4", "#0b4f80"])
-FRAME, DPI, PANEL = 4.0, 110, 2.4
+FRAME, DPI, PANEL, TITLE = 4.0, 110, 2.4, 0.28  # the last two in inches
 
 
 class Picture:
@@ -62,7 +62,7 @@ def panels(count: int, size: float = PANEL, columns: int | None = None, height: 
     """A row (or rows) of empty panels of one figure; ``shown(axes, alt)`` makes the picture."""
     columns = columns or count
     rows = math.ceil(count / columns)
-    figure = Figure((size * columns, (height or size * 1.08) * rows), DPI, layout="constrained")
+    figure = Figure((size * columns, (height or size + TITLE) * rows), DPI, layout="constrained")
     axes = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
     return axes
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -128,6 +129,17 @@ def test_arrows_point_where_the_field_does():
         lambda x, t: torch.stack([x[:, 1], t + 0 * x[:, 0]], 1), 0.25, ax=axes()
     ).collections[0]
     assert np.allclose(quiver.U, quiver.Y) and np.allclose(quiver.V, 0.25)
+
+
+@pytest.mark.parametrize("size", [1.9, 2.4, 3.2])
+def test_titles_of_panels_are_inside(size):
+    """Square panels leave room for one line of title, whatever their size."""
+    axes = plots.panels(3, size)
+    for ax in axes:
+        plots.points(CLOUD, ax=ax, title="$t=0.50$")
+    canvas = FigureCanvasAgg(axes[0].figure)
+    canvas.draw()
+    assert all(ax.title.get_window_extent().y1 <= canvas.figure.bbox.y1 for ax in axes)
 
 
 def test_a_film_shows_five_moments_from_first_to_last():
