@@ -70,3 +70,20 @@ def floors(graph: dict[str, set[str]], together: tuple[str, ...] = ()) -> dict[s
             raise ValueError(f"imports run in a circle among {', '.join(sorted(graph.keys() - height.keys()))}.")
         height |= {name: 1 + max((height[other] for other in needs[name]), default=-1) for name in ready}
     return height
+
+
+def drawing(graph: dict[str, set[str]]) -> str:
+    """The graph as a mermaid flowchart, the top floor first; an arrow that follows from others is left out."""
+    def below(name: str) -> set[str]:
+        return graph[name].union(*map(below, graph[name]))
+
+    height, lines = floors(graph), ["flowchart TD"]
+    for name in sorted(graph, key=lambda n: (-height[n], n)):
+        direct = graph[name] - set().union(*map(below, graph[name]))
+        if direct:
+            lines.append(f"    {name} --> {' & '.join(sorted(direct))}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(drawing(rooms()))
