@@ -48,7 +48,7 @@ def heat(values: Tensor, ax: Axes, limit: float = FRAME, size: float | None = No
     size = size or float(values.abs().max())
     image = ax.imshow(values.view(n, n).T, origin="lower", extent=(-limit, limit) * 2, cmap="RdBu_r", vmin=-size,
                       vmax=size, interpolation="bilinear")
-    ax.figure.colorbar(image, ax=ax, shrinkage=0.75, format="%.1g").outline.set_visible(False)
+    ax.figure.colorbar(image, ax=ax, shrink=0.75, format="%.1g").outline.set_visible(False)
     return frame(ax, limit)
 
 

@@ -187,7 +187,7 @@ def codes(x: Tensor, code: Tensor, ax: Axes, curve: Tensor | None = None, limit:
 
     x (N, 2), code (N,), curve (T, 2)"""
     shades = ax.scatter(*x.detach().cpu().T, s=6, c=code.detach().cpu(), cmap="viridis", linewidths=0, zorder=2)
-    ax.figure.colorbar(shades, ax=ax, shrinkage=0.7, label="code").outline.set_visible(False)
+    ax.figure.colorbar(shades, ax=ax, shrink=0.7, label="code").outline.set_visible(False)
     if curve is not None:
         ax.plot(*curve.detach().cpu().T, color=VERMILION, lw=1.3, zorder=3)
     return style.frame(ax, limit)
