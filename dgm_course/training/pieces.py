@@ -21,6 +21,13 @@ def out_of_memory(error: BaseException) -> bool:
         isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES))
 
 
+def split(batch: Batch, number: int) -> list[Batch]:
+    """The batch in so many pieces of nearly equal size."""
+    if number == 1:
+        return [batch]
+    return list(zip(*([None] * number if part is None else part.tensor_split(number) for part in batch)))
+
+
 class GradientAccumulator:
     """Takes gradients in ``number`` pieces: 1, and twice as many each time the memory is full."""
 
@@ -41,16 +48,14 @@ class GradientAccumulator:
             self._double(batch_size(batch))  # outside the except, whose traceback holds the tensors
 
     def _accumulate(self, loss: Callable[..., Tensor], batch: Batch, weight: float) -> Tensor:
-        columns = [[None] * self.number if part is None else part.tensor_split(self.number) for part in batch]
-        pieces, total, count = list(zip(*columns)), 0.0, batch_size(batch)
+        losses, count, pieces = [], batch_size(batch), split(batch, self.number)
         for index, piece in enumerate(pieces):
-            share = batch_size(piece) / count
-            reduced = index == self.number - 1
+            share, reduced = batch_size(piece) / count, index == len(pieces) - 1
             with nullcontext() if reduced else getattr(loss, "no_sync", nullcontext)():
                 value = loss(*piece)
                 self._backward(value, share * weight, reduced and hasattr(loss, "no_sync"))
-            total = total + share * value.detach()
-        return total
+            losses.append(share * value.detach())
+        return sum(losses[1:], losses[0])
 
     def _backward(self, value: Tensor, weight: float, reduced: bool) -> None:
         try:

@@ -68,17 +68,19 @@ class Broken(Curve):
 class Game(nn.Module):
     """Two players with opposite wishes; the second moves at each ``every``-th step."""
 
-    def __init__(self, every: int = 1, lr_ratio: float = 1.0) -> None:
+    def __init__(self, every: int = 1, lr_ratio: float = 1.0, noise: float = 1.0) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.maker, self.critic, self.every, self.lr_ratio = nn.Linear(2, 2), nn.Linear(2, 1), every, lr_ratio
+        self.maker, self.critic, self.every, self.lr_ratio, self.noise = nn.Linear(2, 2), nn.Linear(2, 1), every, lr_ratio, noise
+
+    def fake(self, x):
+        return self.maker(x + self.noise * torch.randn_like(x))
 
     def critic_loss(self, x, none, y):
-        fake = self.maker(torch.randn_like(x)).detach()
-        return (self.critic(fake) - self.critic(x)).mean() + 0.1 * self.critic(x).square().mean()
+        return (self.critic(self.fake(x).detach()) - self.critic(x)).mean() + 0.1 * self.critic(x).square().mean()
 
     def maker_loss(self, x, none, y):
-        return -self.critic(self.maker(torch.randn_like(x))).mean()
+        return -self.critic(self.fake(x)).mean()
 
     def objectives(self):
         return {"critic": Objective(self.critic, self.critic_loss),

@@ -1,4 +1,4 @@
-"""Several processes train as one does: equal where nothing is drawn, of one law where noise is, and whole when one dies."""
+"""Several processes train as one: equal without noise, alike with it, resumable when one dies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,6 @@ def same(one: dict, other: dict) -> bool:
 def both(tmp_path_factory) -> Path:
     """The scene 'together', played by this process alone and by two that torchrun starts."""
     folder = tmp_path_factory.mktemp("crew")
-    sys.path.insert(0, str(CREW.parent))
     from .processes import crew as alone
 
     with tensors.threads_for(None):
@@ -55,9 +54,9 @@ def both(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["curve", "game", "choosy"])
-def test_two_processes_without_noise_do_what_one_does(name, both):
-    """Batches of 15, so the shares are unequal; warm-up, clipping, decay and the average of weights are in play."""
+@pytest.mark.parametrize("name", ["curve", "game", "choosy", "full", "stray"])
+def test_two_processes_equal_one(name, both):
+    """Batches of 15, so the shares are unequal; warm-up, clipping, decay and EMA are in play."""
     (alone, _), (first, _), (second, _) = held(both, name, 0, 1), held(both, name, 0, 2), held(both, name, 1, 2)
     assert same(first, second)
     for key, value in alone.items():
@@ -65,23 +64,18 @@ def test_two_processes_without_noise_do_what_one_does(name, both):
     assert sum(key.startswith("losses") for key in alone) == (2 if name == "game" else 1)
 
 
-@pytest.mark.parametrize("name", ["normed", "stray"])
-def test_all_processes_hold_the_first_ones_buffers_and_start(name, both):
-    (first, _), (second, _) = held(both, name, 0, 2), held(both, name, 1, 2)
-    assert same(first, second)
-    if name == "stray":
-        alone, _ = held(both, name, 0, 1)
-        assert all(torch.allclose(first[key], value, rtol=1e-5, atol=1e-6) for key, value in alone.items())
+def test_all_hold_the_first_ones_buffers(both):
+    assert same(held(both, "normed", 0, 2)[0], held(both, "normed", 1, 2)[0])
 
 
-def test_a_batch_too_small_and_a_run_of_another_number_are_refused_by_all(both):
+def test_what_two_cannot_run_is_refused(both):
     for rank in (0, 1):
-        message = (both / f"told.{rank}.txt").read_text()
-        assert "A batch of 1 for 2 processes: expected at least one sample for each." in message
-        assert "of a run in 1 process(es) and this one has 2: to go on, start as many" in message
+        messages = (both / f"messages.{rank}.txt").read_text()
+        assert "A batch of 1 for 2 processes: expected at least one sample for each." in messages
+        assert "of a run in 1 process(es) and this one has 2: to go on, start as many" in messages
 
 
-def test_with_noise_two_processes_get_the_same_held_out_figure(both):
+def test_with_noise_the_held_out_loss_agrees(both):
     """The tolerance is four standard deviations of one process's own figure over three seeds, and at least 2 %."""
     alone = torch.stack([held(both, f"noise{seed}", 0, 1)[0]["held_out"] for seed in range(3)])
     (first, _), (second, _) = held(both, "noise0", 0, 2), held(both, "noise0", 1, 2)
@@ -89,7 +83,7 @@ def test_with_noise_two_processes_get_the_same_held_out_figure(both):
     assert abs(float(first["held_out"] - alone.mean())) < max(4 * float(alone.std()), 0.02 * float(alone.mean()))
 
 
-def test_all_stop_at_one_step_and_go_on_to_the_bit(both):
+def test_all_stop_together_and_resume(both):
     for rank in (0, 1):
         (whole, _), (half, at), (resumed, _) = (held(both, name, rank, 2) for name in ("whole", "half", "resumed"))
         assert at == 20 and torch.equal(half["losses.model"], whole["losses.model"][:20])  # asked at 13, agreed at 20
@@ -98,7 +92,7 @@ def test_all_stop_at_one_step_and_go_on_to_the_bit(both):
     assert [len(checkpoints.load(both / f"run_of_{size}.pt")["random"]) for size in (1, 2)] == [1, 2]
 
 
-def test_a_killed_process_ends_the_run_with_a_sentence_and_the_same_command_goes_on(tmp_path):
+def test_a_killed_process_is_a_sentence(tmp_path):
     done, half = crew("killed", tmp_path), tmp_path / "tiny.half.pt"
     assert done.returncode != 0 and "Traceback" not in done.stderr.split("torch/distributed")[0]
     assert "dgm: Another of the 2 processes is gone, so the run ends here." in done.stderr
@@ -112,16 +106,16 @@ def test_a_killed_process_ends_the_run_with_a_sentence_and_the_same_command_goes
 # --- without other processes ---
 
 
-def test_alone_a_team_leaves_everything_as_it_is():
-    team, batch, line = ProcessGroup(), (torch.randn(3, 2), None), nn.Linear(2, 1)
-    assert team.share(batch) == (batch, 1.0) and team.share(batch)[0] is batch
+def test_alone_a_group_changes_nothing():
+    group, batch, line = ProcessGroup(), (torch.randn(3, 2), None), nn.Linear(2, 1)
+    assert group.share(batch) == (batch, 1.0) and group.share(batch)[0] is batch
     loss = torch.tensor(2.0)
-    assert team.mean(loss, 1.0) is loss and team.wrap(line) is line
-    assert team.stops(True, 3, loss.device) and not team.stops(False, 0, loss.device) and team.seed(5) == 5
+    assert group.mean(loss, 1.0) is loss and group.wrap(line) is line
+    assert group.stops(True, 3, loss.device) and not group.stops(False, 0, loss.device) and group.seed(5) == 5
 
 
 @pytest.mark.parametrize("size, count", [(2, 7), (3, 3), (4, 10)])
-def test_shares_are_the_batch_and_their_weighted_mean_is_its_mean(size, count):
+def test_shares_add_up_to_the_batch(size, count):
     batch = (torch.randn(count, 2, dtype=torch.float64), None)
     shares = [ProcessGroup(rank, size).share(batch) for rank in range(size)]
     assert torch.equal(torch.cat([part for (part, _), _ in shares]), batch[0])
@@ -135,7 +129,7 @@ def test_every_process_has_noise_of_its_own():
     assert len(seeds) == 160 and max(seeds) < 2**63
 
 
-def test_torchrun_is_known_by_its_variables_alone(monkeypatch):
+def test_only_torchruns_variables_count(monkeypatch):
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):  # what other launchers set as well
         monkeypatch.setenv(name, value)
     assert distributed.rank_and_size() == (0, 1) and distributed.process_group(torch.device("cpu")) == ProcessGroup()
@@ -143,7 +137,7 @@ def test_torchrun_is_known_by_its_variables_alone(monkeypatch):
     assert distributed.rank_and_size() == (1, 2) and not distributed.first()
 
 
-def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch):
+def test_each_process_has_its_own_gpu(monkeypatch):
     monkeypatch.setenv("DGM_DEVICE", "cuda")
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert tensors.device() == torch.device("cuda")  # not torchrun's

@@ -1,4 +1,4 @@
-"""What each process does in the tests of several: torchrun (or plain Python) runs ``crew.py SCENE FOLDER``.
+"""What each process does in test_distributed: torchrun, or plain Python, runs ``crew.py SCENE FOLDER``.
 
 Each process writes what it holds at the end to FOLDER/SCENE.RANK_of_SIZE.safetensors; the tests compare.
 """
@@ -14,112 +14,74 @@ import torch
 from torch import nn
 
 from dgm_course import data, nets, paths, pretrained
-from dgm_course.cli import main
+from dgm_course.cli.main import main
 from dgm_course.pretrained.files import Entry, identity
-from dgm_course.training import History, Objective, Recipe, checkpoints, cosine, distributed, fit
+from dgm_course.training import History, Recipe, checkpoints, cosine, distributed, fit
 from dgm_course.training.checkpoints import CheckpointError
+from tests.training.models import TABLE, Curve, Game
 
-ROWS = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
-TABLE = (ROWS, None, ROWS[:, :1] * 2 - 1)
-FULL = Recipe(30, 15, 0.02, warmup=5, decay=cosine, ema=0.9, clip=0.5, weight_decay=0.01, seed=4)
+RECIPE = Recipe(30, 15, 0.02, warmup=5, decay=cosine, ema=0.9, clip=0.5, weight_decay=0.01, seed=4)
 RANK, SIZE = distributed.rank_and_size()
-
-
-class Curve(nn.Module):
-    """A small regression; ``noise`` is drawn inside its loss, as every path model does."""
-
-    def __init__(self, noise: float = 0.0) -> None:
-        super().__init__()
-        torch.manual_seed(9)
-        self.noise, self.net = noise, nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
-
-    def loss(self, x, none, y):
-        x = x + self.noise * torch.randn_like(x) if self.noise else x
-        return (self.net(x) - y).square().mean()
+LAST = RANK == SIZE - 1
 
 
 class Normed(Curve):
-    """Batch normalisation: each process has statistics of its share, the first one's are everyone's."""
+    """Batch normalisation: each process has statistics of its share."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(0)
         self.net = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 1))
 
 
 class Choosy(Curve):
-    """A weight that only some samples use: in one share it may have no gradient at all."""
+    """A weight that only some samples use: in eight of the sixty shares it has no gradient."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(0)
         self.extra = nn.Parameter(torch.ones(1))
 
     def loss(self, x, none, y):
-        chosen = y[:, 0] > 0.5  # in every batch somewhere, in eight of the sixty shares nowhere
-        own = (self.net(x) - y).square().mean()
+        chosen = y[:, 0] > 0.5
+        own = super().loss(x, none, y)
         return own + (self.extra * y[chosen]).square().sum() / len(y) if chosen.any() else own
 
 
-class Game(nn.Module):
-    """Two players; the second moves at each third step, at half the pace."""
+class Signalled(Curve):
+    """At its n-th call the last process receives a signal."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: int, number: int) -> None:
         super().__init__()
-        torch.manual_seed(5)
-        self.maker, self.critic = nn.Linear(2, 2), nn.Linear(2, 1)
-
-    def objectives(self):
-        score = lambda x: self.critic(x).tanh()
-        return {"critic": Objective(self.critic, lambda x, _, y: (score(self.maker(x).detach()) - score(x)).mean()),
-                "maker": Objective(self.maker, lambda x, _, y: -score(self.maker(x)).mean(), 3, 0.5)}
-
-
-class Stopped(Curve):
-    """At its 13th call the last process is asked to stop, as by Ctrl-C."""
-
-    calls = 0
+        self.call, self.number = call, number
 
     def loss(self, *batch):
-        self.calls += 1
-        if self.calls == 13 and RANK == SIZE - 1:
-            signal.raise_signal(signal.SIGINT)
-        return super().loss(*batch)
-
-
-class Killed(Curve):
-    """At its 17th call the last process is gone."""
-
-    calls = 0
-
-    def loss(self, *batch):
-        self.calls += 1
-        if self.calls == 17 and RANK == SIZE - 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if LAST and len(self.sizes) == self.call - 1:
+            os.kill(os.getpid(), self.number)
         return super().loss(*batch)
 
 
 def together(folder: Path) -> None:
     """Runs that one process and two must do alike, or of one law."""
     resume(folder)
-    for name, model in (("curve", Curve()), ("game", Game()), ("choosy", Choosy()), ("normed", Normed())):
-        keep(folder, name, model, fit(model, TABLE, FULL))
-    stray = Curve()
+    models = {"curve": Curve(0), "game": Game(3, 0.5, noise=0), "choosy": Choosy(), "normed": Normed(), "stray": Curve(0),
+              "full": Curve(0, most=3 if SIZE > 1 and LAST else 15)}  # the memory of the last process holds 3 samples
     with torch.no_grad():
-        stray.net[0].weight += RANK  # a process that starts elsewhere takes the first one's weights
-    keep(folder, "stray", stray, fit(stray, TABLE, FULL))
+        models["stray"].net[0].weight += RANK  # a process that starts elsewhere takes the first one's weights
+    for name, model in models.items():
+        keep(folder, name, model, fit(model, TABLE, RECIPE))
     noise(folder, 0)
     if SIZE > 1:
         refusals(folder)
 
 
 def refusals(folder: Path) -> None:
-    """What is no run for two is said."""
-    file, message = folder / "run_of_1.pt", []
-    for act in (lambda: fit(Curve(), TABLE, Recipe(3, 1)), lambda: fit(Curve(0.1), TABLE, FULL, resume=file)):
+    """What two processes cannot run is said."""
+    file, messages = folder / "run_of_1.pt", []
+    for act in (lambda: fit(Curve(), TABLE, Recipe(3, 1)), lambda: fit(Curve(), TABLE, RECIPE, resume=file)):
         try:
             act()
         except (ValueError, CheckpointError) as error:
-            message.append(str(error))
-    (folder / f"told.{RANK}.txt").write_text("\n".join(message))
+            messages.append(str(error))
+    (folder / f"messages.{RANK}.txt").write_text("\n".join(messages))
 
 
 def noise(folder: Path, seed: int) -> None:
@@ -135,25 +97,24 @@ def noise(folder: Path, seed: int) -> None:
 
 def resume(folder: Path) -> None:
     """Stopped by a signal to the last process, gone on with from the first one's file."""
-    whole, half, other, file = Curve(0.1), Stopped(0.1), Curve(0.1), folder / f"run_of_{SIZE}.pt"
-    keep(folder, "whole", whole, fit(whole, TABLE, FULL))
-    keep(folder, "half", half, fit(half, TABLE, FULL, save=file))
-    keep(folder, "resumed", other, fit(other, TABLE, FULL, resume=file))
+    whole, half, other, file = Curve(), Signalled(13, signal.SIGINT), Curve(), folder / f"run_of_{SIZE}.pt"
+    keep(folder, "whole", whole, fit(whole, TABLE, RECIPE))
+    keep(folder, "half", half, fit(half, TABLE, RECIPE, save=file))
+    keep(folder, "resumed", other, fit(other, TABLE, RECIPE, resume=file))
 
 
 def killed(folder: Path) -> None:
-    """The user's command, with weights of a moment's training; one process dies in the middle."""
-    tiny = Entry(Killed, identity, lambda images: TABLE, lambda: FULL, lambda model, images: {"protocol": "none"})
-    train(folder, tiny)
+    """The user's command; one process dies in the middle."""
+    train(folder, lambda: Signalled(17, signal.SIGKILL))
 
 
-def train(folder: Path, tiny: Entry | None = None) -> None:
-    """``dgm train tiny`` as torchrun starts it."""
-    tiny = tiny or Entry(Curve, identity, lambda images: TABLE, lambda: FULL, lambda model, images: {"protocol": "none"})
-    pretrained.ENTRIES["tiny"] = tiny
+def train(folder: Path, model: type = Curve) -> None:
+    """``dgm train tiny`` as torchrun starts it, with weights of a moment's training."""
+    pretrained.ENTRIES["tiny"] = Entry(model, identity, lambda images: TABLE, lambda: RECIPE,
+                                       lambda model, images: {"protocol": "none"})
     pretrained.FOLDER = folder
     pretrained.data.mnist_for_weights = data.mnist
-    sys.exit(main.main(["train", "tiny"]))
+    sys.exit(main(["train", "tiny"]))
 
 
 def keep(folder: Path, name: str, model: nn.Module, history: History, **more: torch.Tensor) -> None:
