@@ -71,7 +71,8 @@ class Game(nn.Module):
     def __init__(self, every: int = 1, lr_ratio: float = 1.0, noise: float = 1.0) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.maker, self.critic, self.every, self.lr_ratio, self.noise = nn.Linear(2, 2), nn.Linear(2, 1), every, lr_ratio, noise
+        self.maker, self.critic = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.every, self.lr_ratio, self.noise = every, lr_ratio, noise
 
     def fake(self, x):
         return self.maker(x + self.noise * torch.randn_like(x))

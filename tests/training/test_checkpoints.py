@@ -108,6 +108,12 @@ def break_at(where: str, action, patch) -> None:
         patch(checkpoints.shutil, "copyfile", action)
 
 
+def die_in_a_write(where: str, form: str, file: str) -> None:
+    """What the killed process does."""
+    break_at(where, die, setattr)
+    FORMATS[form][0](Path(file), NEW)
+
+
 @pytest.mark.parametrize("where", ["half", "fsync", "replace", "link"])
 def test_a_failed_write_leaves_the_old_file(where, form, monkeypatch):
     file, write, read = form
@@ -123,9 +129,8 @@ def test_a_failed_write_leaves_the_old_file(where, form, monkeypatch):
 def test_a_killed_write_leaves_the_old_file(where, form):
     file, write, read = form
     write(file, OLD)
-    call = ("import sys, tests.training.test_checkpoints as t; from pathlib import Path; t.break_at(sys.argv[1], t.die, setattr); "
-            "t.FORMATS[sys.argv[2]][0](Path(sys.argv[3]), t.NEW)")
-    killed = subprocess.run([sys.executable, "-c", call, where, file.suffix[1:], file], cwd=Path(__file__).parents[2], timeout=120)
+    call = f"import tests.training.test_checkpoints as t; t.die_in_a_write({where!r}, {file.suffix[1:]!r}, {str(file)!r})"
+    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parents[2], timeout=120)
     assert killed.returncode == -signal.SIGKILL
     assert same(read(file), OLD)
     write(file, NEW)  # what the killed process left is in nobody's way
@@ -281,7 +286,8 @@ def test_weights_take_the_modules_precision():
 
 
 def test_the_digest_sees_names_types_shapes_values():
-    changed = ({"v": OLD["w"], "k": OLD["k"]}, *(OLD | {"w": w} for w in (OLD["w"].double(), OLD["w"].view(3, 2), OLD["w"] + 1e-6)))
+    other = (OLD["w"].double(), OLD["w"].view(3, 2), OLD["w"] + 1e-6)
+    changed = ({"v": OLD["w"], "k": OLD["k"]}, *(OLD | {"w": w} for w in other))
     base = checkpoints.digest(OLD)
     assert base == checkpoints.digest(dict(reversed(OLD.items())))
     assert len({base, *map(checkpoints.digest, changed)}) == 5

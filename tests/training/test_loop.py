@@ -16,7 +16,8 @@ def test_fit_equals_a_loop_by_hand(ema, clip):
     recipe = Recipe(12, 16, lr=0.03, warmup=4, decay=linear, ema=ema, clip=clip, weight_decay=0.1, seed=2)
     model, hand, losses = Curve(noise=0), Curve(noise=0), []
     history = fit(model, TABLE, recipe)
-    optimizer, batches, average = torch.optim.AdamW(hand.parameters(), weight_decay=0.1), batch_stream(TABLE, recipe, CPU), None
+    optimizer = torch.optim.AdamW(hand.parameters(), weight_decay=0.1)
+    batches, average = batch_stream(TABLE, recipe, CPU), None
     for step in range(12):
         optimizer.param_groups[0]["lr"] = 0.03 * min(1, (step + 1) / 4) * (1 - step / 12)
         loss = hand.loss(*batches(step))
@@ -78,7 +79,8 @@ def test_a_player_moves_at_its_every_and_pace():
     before = game.maker.weight.detach().clone()
     keep = lambda h: moved.append(game.maker.weight.detach() - before)
     history = fit(game, TABLE, Recipe(8, 16, lr=0.1), report=keep)
-    assert history.losses["maker"].isfinite().nonzero()[:, 0].tolist() == [2, 5] and history.losses["critic"].isfinite().all()
+    assert history.losses["maker"].isfinite().nonzero()[:, 0].tolist() == [2, 5]
+    assert history.losses["critic"].isfinite().all()
     assert [float(change.abs().max()) for change in moved[:3]] == pytest.approx([0, 0, 0.05], rel=1e-3)
 
 
