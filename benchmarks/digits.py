@@ -13,13 +13,25 @@ import copy
 from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
 
 from dgm_course import data, pretrained
 from dgm_course.core.tensors import seed
 from dgm_course.paths import ancestral
-from dgm_course.paths.guidance import Autoguided
 from dgm_course.paths.model import PathModel
 from dgm_course.training import History, fit
+
+
+class Autoguided(nn.Module):
+    """v + weight (v - v_worse) + (guidance - 1) (v - v(x, t)), all but the last given y.      (Karras et al. 2024)"""
+
+    def __init__(self, net: nn.Module, worse: nn.Module, weight: float, guidance: float) -> None:
+        super().__init__()
+        self.net, self.worse, self.weight, self.guidance = net, worse, weight, guidance
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        v = self.net(x, t, y)
+        return v + self.weight * (v - self.worse(x, t, y)) + (self.guidance - 1) * (v - self.net(x, t))
 
 
 def line(name: str, figures: dict) -> str:

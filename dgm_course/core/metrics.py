@@ -1,12 +1,12 @@
 """How far a model is from the truth, in numbers that say what they are.
 
-Four kinds of measure live here.  Between two *samples*: energy distance, MMD, exact Wasserstein, Fréchet,
-precision and recall, modes.  Between two *densities*: KL and JSD on a grid.  Of a *trajectory*: how straight,
-how costly.  Of a *likelihood*: bits per dimension.
+Four kinds of measure live here.  Between two *samples*: energy distance, exact Wasserstein, Fréchet,
+precision and recall, modes.  Between two *densities*: KL and JSD on a grid.  Of a *trajectory*: how straight.
+Of a *likelihood*: bits per dimension.
 
 Three habits.  A distance between finite samples is never zero, even for a perfect model: print it beside
-``floor``, what two samples of the truth give for the same n.  An unbiased estimate (energy distance, MMD) may
-be negative; its mean over repeats is the true value.  And a measure carries its settings: n, k, bandwidth,
+``floor``, what two samples of the truth give for the same n.  The unbiased energy distance may be
+negative; its mean over repeats is the true value.  And a measure carries its settings: n, k,
 the feature network.
 
 All take floating tensors (N, *event), flatten the event, compute in float64 and give a Python number.  Images
@@ -15,7 +15,7 @@ are best measured in the features of a fixed network, which the caller computes:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,7 +28,6 @@ from .tensors import flat
 LogDensity = Callable[[Tensor], Tensor]
 LARGEST = 10_000  # points a side for which a full matrix of distances is still built
 ROWS = 128  # rows of that matrix held at once where only its mean is wanted: few, so that they stay in the cache
-BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the MMD, in the units of the [-4, 4]² frame
 
 # --- guards ---------------------------------------------------------------------------------------
 
@@ -68,33 +67,17 @@ def _refuse_large(*sets: Tensor) -> None:
 # --- between two samples --------------------------------------------------------------------------
 
 
-def _discrepancy(kernel: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
-    """E k(x, x') + E k(y, y') − 2 E k(x, y), pairs of a point with itself left out: a U-statistic, unbiased.
-
-    ``kernel`` acts on distances."""
-    def total(a: Tensor, b: Tensor) -> float:
-        return sum(float(kernel(_distances(rows, b)).sum()) for rows in a.split(ROWS))
-
-    own = float(kernel(x.new_zeros(())))
-    within = sum((total(a, a) - len(a) * own) / (len(a) * (len(a) - 1)) for a in (x, y))
-    return within - 2 * total(x, y) / (len(x) * len(y))
-
-
 def energy_distance(x: Tensor, y: Tensor) -> float:
     """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, zero only for equal distributions (Székely & Rizzo 2013).
 
     x (N, *event), y (M, *event), in units of length.  U-statistic: unbiased, so at times negative."""
-    return _discrepancy(torch.neg, *_two(x, y, 2))
+    x, y = _two(x, y, 2)
 
+    def total(a: Tensor, b: Tensor) -> float:
+        return sum(float(_distances(rows, b).sum()) for rows in a.split(ROWS))
 
-def mmd(x: Tensor, y: Tensor, bandwidths: Sequence[float] = BANDWIDTHS) -> float:
-    """MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y), k the mean over h of exp(−‖x − y‖² / 2h²) (Gretton 2012).
-
-    No unit; U-statistic, unbiased, may be negative.  Figures of other ``bandwidths`` are not comparable."""
-    if not bandwidths or min(bandwidths) <= 0:
-        raise ValueError(f"bandwidths are {tuple(bandwidths)}: expected one or more numbers above 0.")
-    kernel = lambda d: sum(torch.exp(-0.5 * (d / h) ** 2) for h in bandwidths) / len(bandwidths)
-    return _discrepancy(kernel, *_two(x, y, 2))
+    within = sum(total(a, a) / (len(a) * (len(a) - 1)) for a in (x, y))  # a point and itself add 0
+    return 2 * total(x, y) / (len(x) * len(y)) - within
 
 
 def wasserstein(x: Tensor, y: Tensor, p: float = 2) -> float:
@@ -264,27 +247,10 @@ def _velocities(trajectory: Tensor, ts: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return dt.abs(), x.diff(dim=0) / dt[:, None, None], (x[-1] - x[0]) / dt.sum()
 
 
-def path_energy(trajectory: Tensor, ts: Tensor) -> float:
-    """∫ E‖ẋ‖² dt, each step taken as straight: at least E‖x1 − x0‖² on a unit of time.
-
-    trajectory (T, B, *event), ts (T,).  Length squared over time.  Coarse ``ts`` hides bends: biased down."""
-    dt, velocity, _ = _velocities(trajectory, ts)
-    return float((dt * velocity.square().sum(-1).mean(1)).sum())
-
-
-def normalised_path_energy(trajectory: Tensor, ts: Tensor, w2: float) -> float:
-    """|∫ E‖ẋ‖² dt − W2²| / W2²: 0 for the dynamic optimal transport (Benamou & Brenier; Tong 2024).
-
-    ``w2``: the exact ``wasserstein`` between the source and the target, not between the trajectory's ends."""
-    if not w2 > 0:
-        raise ValueError(f"w2 is {w2}: expected the distance from source to target, above 0.")
-    return abs(path_energy(trajectory, ts) - w2**2) / w2**2
-
-
 def straightness(trajectory: Tensor, ts: Tensor) -> float:
     """S = ∫ E‖(x1 − x0) − ẋ‖² dt over a unit of time (Liu 2023): 0 where one Euler step is exact.
 
-    In length squared.  Steps are taken as straight, so S = path energy − E‖x1 − x0‖², biased downwards."""
+    In length squared.  Steps are taken as straight, so coarse `ts` hide bends: biased downwards."""
     dt, velocity, chord = _velocities(trajectory, ts)
     return float((dt * (velocity - chord).square().sum(-1).mean(1)).sum())
 

@@ -27,11 +27,6 @@ def euler(field: Field, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     return x + dt * field(x, t)
 
 
-def midpoint(field: Field, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
-    """x + dt f(x + dt/2 f(x, t), t + dt/2): two evaluations, global error O(dt²)."""
-    return x + dt * field(x + dt / 2 * field(x, t), t + dt / 2)
-
-
 def heun(field: Field, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     """x + dt/2 (f(x, t) + f(x + dt f(x, t), t + dt)): two evaluations, global error O(dt²)."""
     slope = field(x, t)
@@ -69,13 +64,6 @@ def solve(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor],
           method: Method = euler) -> Tensor:
     """The trajectory of dx = field dt + noise dW from x over the grid.  x (B, *event), ts (T,) -> (T, B, *event)"""
     return torch.stack(list(iter_solve(field, x, ts, noise, method)))
-
-
-def adaptive(field: Field, x: Tensor, ts: Tensor, tolerance: float = 1e-5) -> Tensor:
-    """As ``solve`` without noise, by torchdiffeq's adaptive dopri5: as many evaluations as the tolerance asks."""
-    from torchdiffeq import odeint
-
-    return odeint(lambda t, y: field(y, t), x, ts, rtol=tolerance, atol=tolerance)
 
 
 class EvaluationCounter:

@@ -15,7 +15,7 @@ way, t = 1 − s, as the slides on flow matching do.
 from .class_gaussians import ClassGaussians, GaussianSkip
 from .fields import PathField
 from .gaussian import VE, VP, Conical, Cosine, ExactField, GaussianPath, LinearPath, Prediction
-from .guidance import Autoguided, Guided
+from .guidance import Guided
 from .masked import (
     ExactTokens,
     MaskPath,
@@ -25,7 +25,6 @@ from .masked import (
     geometric_reveal,
     linear_reveal,
     maskgit_step,
-    uniform_weight,
 )
 from .model import (
     Coupling,
@@ -48,4 +47,4 @@ from .model import (
 )
 from .samplers import ancestral, annealed_langevin, ddim
 
-__all__ = ["Autoguided", "ClassGaussians", "Conical", "Cosine", "Coupling", "ExactField", "ExactTokens", "GaussianPath", "GaussianSkip", "Prediction", "Guided", "LinearPath", "MaskPath", "ScaledInput", "IndependentPairs", "PathField", "PathModel", "Times", "TokenPrediction", "VE", "VP", "absorbing", "ancestral", "annealed_langevin", "maskgit_step", "cosine_reveal", "ddpm", "elbo_weight", "flow_matching", "geometric_reveal", "heun_euler_last", "ddim", "independent", "linear_reveal", "logit_normal", "ncsn", "optimal_transport", "reflow_pairs", "stratified", "stratified_logit_normal", "uniform", "uniform_weight"]
+__all__ = ["ClassGaussians", "Conical", "Cosine", "Coupling", "ExactField", "ExactTokens", "GaussianPath", "GaussianSkip", "Prediction", "Guided", "LinearPath", "MaskPath", "ScaledInput", "IndependentPairs", "PathField", "PathModel", "Times", "TokenPrediction", "VE", "VP", "absorbing", "ancestral", "annealed_langevin", "maskgit_step", "cosine_reveal", "ddpm", "elbo_weight", "flow_matching", "geometric_reveal", "heun_euler_last", "ddim", "independent", "linear_reveal", "logit_normal", "ncsn", "optimal_transport", "reflow_pairs", "stratified", "stratified_logit_normal", "uniform"]

@@ -53,11 +53,6 @@ def elbo_weight(path: MaskPath, t: Tensor) -> Tensor:
     return torch.where(alpha < 1, slope / (1 - alpha), 0.0)  # where all are visible, none is counted
 
 
-def uniform_weight(path: MaskPath, t: Tensor) -> Tensor:
-    """w_t = 1: every masked token counts alike, so times with many masks weigh more than the ELBO gives them.  (B,)"""
-    return torch.ones_like(t)
-
-
 @dataclass(frozen=True)
 class TokenPair:
     """Clean tokens x1 at time t, and which of them are hidden.  x1, hidden (B, *event), t (B,)"""

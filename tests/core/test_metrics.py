@@ -65,12 +65,10 @@ def bent(steps, dtype=F64):
     return arc[:, None] + torch.zeros(1, 3, 1, dtype=dtype), ts
 
 
-def test_energy_and_straightness_of_a_half_circle():
+def test_straightness_of_a_half_circle():
     trajectory, ts = bent(2000)
-    assert m.path_energy(trajectory, ts) == pytest.approx(math.pi**2, rel=1e-5)
     assert m.straightness(trajectory, ts) == pytest.approx(math.pi**2 - 4, rel=1e-5)
     assert m.normalised_straightness(trajectory, ts) == pytest.approx(math.pi**2 / 4 - 1, rel=1e-5)
-    assert m.normalised_path_energy(trajectory, ts, w2=2.0) == pytest.approx(math.pi**2 / 4 - 1, rel=1e-5)
 
 
 def test_normalised_straightness_does_not_depend_on_clock_or_scale():
@@ -86,7 +84,6 @@ def test_straight_lines_are_straight_on_any_grid(rng):
     ts = torch.tensor([0.0, 0.1, 0.4, 0.5, 1.0], dtype=F64)
     trajectory = x0 + ts.reshape(-1, 1, 1, 1, 1) * (x1 - x0)
     assert m.straightness(trajectory, ts) == pytest.approx(0, abs=1e-12)
-    assert m.path_energy(trajectory, ts) == pytest.approx(m.transport_cost(x0, x1))
 
 
 def test_a_straight_line_at_uneven_speed_is_not_straight_here():
@@ -189,13 +186,12 @@ def test_other_refusals():
     ts = torch.linspace(0, 1, 4)
     for call, words in {
         lambda: m.transport_cost(GOOD, GOOD[:3]): "row i with row i",
-        lambda: m.path_energy(torch.zeros(4, 5), ts): r"\(T, B, \*event\)",
-        lambda: m.path_energy(torch.zeros(5, 5, 2), ts): r"\(T,\)",
-        lambda: m.path_energy(torch.zeros(4, 0, 2), ts): "at least one particle",
+        lambda: m.straightness(torch.zeros(4, 5), ts): r"\(T, B, \*event\)",
+        lambda: m.straightness(torch.zeros(5, 5, 2), ts): r"\(T,\)",
+        lambda: m.straightness(torch.zeros(4, 0, 2), ts): "at least one particle",
         lambda: m.straightness(torch.zeros(4, 5, 2), ts * 0): "stands still",
         lambda: m.normalised_straightness(torch.zeros(4, 5, 2), ts): "no scale",
-        lambda: m.normalised_path_energy(torch.zeros(4, 5, 2), ts, 0.0): "w2 is 0.0",
-        lambda: m.floor(data.moons(), m.mmd, 10, 1): "at least 2",
+        lambda: m.floor(data.moons(), m.energy_distance, 10, 1): "at least 2",
         lambda: m.bits_per_dim(1.0, 0): "dims is 0",
     }.items():
         with pytest.raises(ValueError, match=words):

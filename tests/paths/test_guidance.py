@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dgm_course.nets import TokenUNet, UNet
-from dgm_course.paths.guidance import Autoguided, Guided
+from dgm_course.paths.guidance import Guided
 
 from ..nets.models import images, stirred, tokens
 
@@ -21,16 +21,5 @@ def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field(net, x)
     torch.testing.assert_close(Guided(net, 3.0)(x, 0.5), free)
 
 
-def test_autoguidance_goes_on_in_the_direction_of_improvement():
-    good, bad = (lambda x, t, y=None, k=k: k * x if y is None else (k + 1) * x for k in (3.0, 1.0))
-    x = torch.ones(2, 2)
-    guided = Autoguided(torch.nn.Identity(), torch.nn.Identity(), 0.5, 1.3)
-    guided.net, guided.worse = torch.nn.Module(), torch.nn.Module()
-    guided.net.forward, guided.worse.forward = good, bad
-    assert torch.allclose(guided(x, 0.5, torch.zeros(2)), (4 + 0.5 * (4 - 2) + 0.3 * (4 - 3)) * x)
-    assert torch.allclose(guided(x, 0.5), (3 + 0.5 * (3 - 1)) * x)
-
-
 def test_a_repr_is_the_formula():
     assert "2 (v(x, t | y) - v(x, t))" in repr(Guided(UNet(8, 10), 2.0))
-    assert "v + 0.5 (v - v_worse) + 0.3 (v - v(x, t))" in repr(Autoguided(UNet(8, 10), UNet(8, 10), 0.5, 1.3))

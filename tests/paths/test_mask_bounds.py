@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dgm_course.paths import MaskPath, uniform_weight
+from dgm_course.paths import MaskPath
 from dgm_course.paths.model import stratified
 
 from .masks import DARK, DATA, F64, TOLD, WORDS, K, L, alpha, appears, every, followed, lookup, nexts
@@ -147,7 +147,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_bound(path, times):
 @every
 def test_with_uniform_weights_the_loss_is_another_and_the_bound_the_same(path):
     """∫ dt E Σ_masked −log p, by the midpoint rule over all masks."""
-    even = replace(path, weight=uniform_weight)
+    even = replace(path, weight=lambda path, t: torch.ones_like(t))
     model, word, expected = lookup(even), (0, 1, 1), 0.0
     said = model.net.log_conditional.detach()
     for t in (torch.arange(400, dtype=F64) + 0.5) / 400:

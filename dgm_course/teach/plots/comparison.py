@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from ...comparison import COLUMNS, LECTURE, Row, TableEntry
+from ...comparison import COLUMNS, Row, TableEntry
 from ...comparison.measure import milliseconds
 from ...comparison.table import AGREES, DISAGREES, LEFT_OPEN
 from ..import_graph import floors
@@ -102,12 +102,6 @@ class MarksTable:
             for column, mark in row.items()) for name, row in self.table.items())
 
 
-def lecture_table() -> str:
-    """The slide's table as lines of markdown."""
-    lines = [f"| {name} | {' | '.join(marks)} |" for name, marks in LECTURE.items()]
-    return "\n".join([f"| model | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|", *lines])
-
-
 @picture(7.4, 4.6)
 def library(graph: Mapping[str, set[str]], ax: Axes, marked: Sequence[str] = ()) -> Axes:
     """The files of the library on their floors, and who imports whom; the marked ones in blue do not know each other.
@@ -131,4 +125,3 @@ def library(graph: Mapping[str, set[str]], ax: Axes, marked: Sequence[str] = ())
     ax.set(xlim=(-0.05, 1.02), ylim=(-0.5, max(rows) + 0.5))
     ax.axis("off")
     return ax
-

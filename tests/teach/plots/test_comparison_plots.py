@@ -65,10 +65,9 @@ def test_the_table_holds_every_mark_with_its_figure_and_the_lectures(rows):
         comparison_plots.MarksTable({})
 
 
-def test_names_are_escaped_and_the_slide_is_markdown(rows):
+def test_names_are_escaped(rows):
     table = {"<b>": marks(rows)["DDPM"]}
     assert "<b>" not in comparison_plots.MarksTable(table)._repr_html_()
-    assert comparison_plots.lecture_table().splitlines()[2] == "| GANs | ✓ | ✓ | ✗ | ✓ | ? | n/a |"
 
 
 def test_the_map_has_a_line_for_every_import_and_marked_ones_share_a_floor():
