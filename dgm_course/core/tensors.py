@@ -82,9 +82,16 @@ def budget(*, quick: Choice, full: Choice) -> Choice:
 def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:
     """bfloat16 where the processor computes in it (about twice as fast for convolutions), else None: float32."""
     kind = (on or device()).type
-    able = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and any(
-        torch.cpu.get_capabilities().get(flag) for flag in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+    if kind == "cuda":
+        able = torch.cuda.is_bf16_supported()
+    else:
+        able = kind == "cpu" and any(_cpu_capabilities().get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
     return torch.bfloat16 if able else None
+
+
+def _cpu_capabilities() -> dict[str, bool | str]:
+    """What the processor can do, by torch's names (the last one above is Arm's); empty where torch cannot tell (before 2.11)."""
+    return getattr(torch.cpu, "get_capabilities", dict)()
 
 
 @contextmanager

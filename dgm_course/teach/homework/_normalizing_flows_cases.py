@@ -131,12 +131,15 @@ def sequences(rng: Rng) -> Cases:
 
 
 def planes(rng: Rng) -> Cases:
+    """Where tanh is flat the determinant is 1 up to rounding, and its logarithm nothing else: a single point is kept away."""
     for name, (size, dim), hint in (*_usual(rng), ("turned inside out", sizes(rng), TURNED)):
         w = numbers(rng, dim, low=0.4, high=1.2) * rng.choice([-1, 1], size=dim)
         u = numbers(rng, dim, low=0.3, high=1.0) * np.sign(w)
         x, b = points(rng, size, dim), round(float(rng.uniform(-0.5, 0.5)), 2)
         if name == "turned inside out":
             u, x = -6.0 * w, 0.05 * x
+        elif name == "B = 1":
+            x = np.round(x / (1 + np.abs(x @ w)), 2)
         yield Case(name, _typed(name, {"x": x, "w": w, "u": u, "b": b}), hint=hint)
 
 
