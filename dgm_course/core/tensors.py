@@ -90,7 +90,7 @@ def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:
 
 
 def _cpu_capabilities() -> dict[str, bool | str]:
-    """What the processor can do, by torch's names (the last one above is Arm's); empty where torch cannot tell (before 2.11)."""
+    """What torch knows of the processor (Arm calls it bf16); nothing where an older torch has no such list."""
     return getattr(torch.cpu, "get_capabilities", dict)()
 
 

@@ -22,4 +22,4 @@ def test_a_step_moves_the_weights_and_the_number_of_threads_is_given_back():
     before = [p.clone() for p in model.parameters()]
     pace._step(model, torch.rand(8, 2))()
     assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters()))
-    assert 0.1 < pace.machine_speed(tries=1) < 100 and torch.get_num_threads() == 2
+    assert pace.machine_speed(tries=1) > 0 and torch.get_num_threads() == 2

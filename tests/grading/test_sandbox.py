@@ -127,10 +127,9 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     ("import ctypes\nctypes.string_at(0)", "SIGSEGV|stopped"),
 ], ids=range(15))
 def test_what_brings_no_result_brings_no_points(desk, source, said):
-    start = time.monotonic()
     outcome = desk(source, Limits(cpu=1, wall=5))
     assert re.search(said, outcome.reason), outcome
-    assert outcome.observed == () and time.monotonic() - start < 60
+    assert outcome.observed == ()
     assert not _strangers()
 
 

@@ -6,21 +6,18 @@ import ast
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from dgm_course.cli.pace import machine_speed
 from dgm_course.teach.build import build
 from dgm_course.teach.build.clean import faults, quiet_environment, tidy
 from dgm_course.teach.build.exercise_cells import solution_blocks
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 MASTERS = sorted((NOTEBOOKS / "source").glob("[0-9][0-9]_*.py"))
-MOST_SECONDS = 90  # on the processor that the quick budget was measured on; see dgm_course/pace.py
 
 every = pytest.mark.parametrize("master", MASTERS, ids=lambda m: m.stem)
 
@@ -89,20 +86,14 @@ def test_no_solution_leaks(master):
 
 @pytest.mark.notebooks
 @every
-def test_it_runs_unfilled_in_time(master, tmp_path):
-    """As a student first runs it: nothing filled in, and no cell fails; at most 90 s on two cores of the usual pace."""
+def test_it_runs_unfilled(master, tmp_path):
+    """As a student first runs it: nothing filled in, and no cell fails.  Its seconds: `python -m benchmarks notebooks`."""
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env",
                "--nbval-cell-timeout=600", "-p", "no:cacheprovider", "-c", os.devnull,
                "--rootdir", str(NOTEBOOKS), str(NOTEBOOKS / f"{master.stem}.ipynb")]
-    start = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, cwd=NOTEBOOKS,
                           env=quiet_environment(str(tmp_path)))
-    seconds = time.monotonic() - start
     assert done.returncode == 0, done.stdout[-5000:]
-    slower = max(1.0, machine_speed())
-    assert seconds <= MOST_SECONDS * slower, (f"{master.stem} takes {seconds:.0f} s, more than {MOST_SECONDS}, on a machine "
-                                              f"{slower:.1f} times as slow as the one that it was measured on.")
-    print(f"{master.stem}: unfilled in {seconds:.0f} s, pace {slower:.1f}")
 
 
 @pytest.mark.solved

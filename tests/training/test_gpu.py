@@ -306,10 +306,15 @@ def test_a_full_gpu_takes_a_batch_in_pieces(capsys):
 
 @pytest.mark.parametrize("flags, dtype", [({}, None), ({"avx512_f": True, "avx2": True}, None),
                                           ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16),
-                                          ({"arm_bf16": True}, torch.bfloat16)])
+                                          ({"bf16": True}, torch.bfloat16)])
 def test_bfloat16_is_taken_where_the_processor_computes_in_it(flags, dtype, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
     assert tensors.fast_dtype(torch.device("cpu")) == dtype
+
+
+def test_a_torch_that_cannot_tell_computes_in_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert tensors.fast_dtype(torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize("weights, cores, allowed, threads", [

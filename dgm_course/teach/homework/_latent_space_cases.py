@@ -17,8 +17,8 @@ PLAIN = "Wrong only at weight 1, where guidance must change nothing: the answer 
 WEAK = "Wrong only where the critic is flat: δ stands below the line, beside the norm, so that λ stays finite there."
 
 
-def _case(name: str, args: dict[str, object], hint: str = "", batch: str = "") -> Case:
-    return Case(name, in_float32(args) if name == "float32" else args, hint=hint, batch=batch)
+def _case(name: str, args: dict[str, object], hint: str = "", batch: str = "", least: float = 0.0) -> Case:
+    return Case(name, in_float32(args) if name == "float32" else args, hint=hint, batch=batch, least=least)
 
 
 def _levels(rng: Rng, channels: int, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +105,7 @@ def games(rng: Rng) -> Cases:
         args = {"x": points(rng, size, dim), "h": points(rng, size, width), "last": Layer(points(rng, width, dim)),
                 "critic": Patches.random(rng, dim, steep), "strength": float(np.round(rng.uniform(0.3, 0.9), 2) + 0.004),
                 "delta": float(np.round(rng.uniform(0.05, 0.3), 2) + 0.003)}
-        yield _case(name, args, hint)
+        yield _case(name, args, hint, least=1.0)  # two losses of opposite sign, each larger than 1, may cancel
 
 
 # --- a look ahead

@@ -131,7 +131,7 @@ def sequences(rng: Rng) -> Cases:
 
 
 def planes(rng: Rng) -> Cases:
-    """Where tanh is flat the determinant is 1 up to rounding, and its logarithm nothing else: a single point is kept away."""
+    """Where tanh is flat, log |det| is rounding alone: a single point is kept away from there."""
     for name, (size, dim), hint in (*_usual(rng), ("turned inside out", sizes(rng), TURNED)):
         w = numbers(rng, dim, low=0.4, high=1.2) * rng.choice([-1, 1], size=dim)
         u = numbers(rng, dim, low=0.3, high=1.0) * np.sign(w)
