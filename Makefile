@@ -7,13 +7,15 @@ PY := $(VENV)/bin/python
 NB ?=
 ARGS ?=
 SITE ?= site
+PINS := constraints.txt
 
-.PHONY: help lab test notebooks notebook site bench lint clean
+.PHONY: help lab test test-minimum notebooks notebook site bench lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab                  open the course in JupyterLab (NB=08 opens one notebook, ARGS=--no-browser)"
 	@echo "make test                 run all tests and all notebooks (ARGS='-k paths' runs some)"
+	@echo "make test-minimum         run the fast tests under the lowest versions that pyproject.toml allows"
 	@echo "make notebooks            build every notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make notebook NB=08       build one, by its number or part of its name"
 	@echo "make bench                what is fast: ratios against plain code, in one run (ARGS='--rounds 5 --threads 1')"
@@ -28,6 +30,13 @@ lab: $(VENV)/.lab
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not notebooks and not browser" $(ARGS) || test $$? -eq 5
 	$(PY) -m pytest -m "notebooks or browser" $(ARGS) || test $$? -eq 5
+
+# In $(VENV)-minimum, by Python 3.10 or 3.11: some of the lowest versions have no wheels for newer ones.
+test-minimum:
+	@$(MAKE) -s VENV=$(VENV)-minimum PINS=constraints-minimum.txt PYTHON="$(or $(PYTHON),python3.10 python3.11)" \
+		$(VENV)-minimum/.test
+	OMP_NUM_THREADS=1 $(VENV)-minimum/bin/python -m pytest -n 2 --dist worksteal \
+		-m "not notebooks and not browser and not solved" $(ARGS)
 
 notebooks: $(VENV)/.test
 	$(PY) -m dgm_course.teach.build
@@ -51,11 +60,11 @@ clean:
 	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
 # The stamps: nothing is installed twice unless pyproject.toml or constraints.txt changed.
-$(VENV)/.lab: pyproject.toml constraints.txt
+$(VENV)/.lab: pyproject.toml $(PINS)
 	@$(call install,.)
 	@touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt
+$(VENV)/.test: pyproject.toml $(PINS)
 	@$(call install,.[test])
 	@touch $(VENV)/.lab $@
 
@@ -81,6 +90,6 @@ sys.exit(not (3, 10) <= sys.version_info < (3, $$last))" >/dev/null 2>&1; then f
   $$found -m venv --clear $(VENV); \
 fi; \
 echo "Installing the course into $(VENV), once: a few minutes in which nothing is printed (cut off, the same command goes on)"; \
-$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e "$(1)"; \
+$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) -e "$(1)"; \
 $(PY) -c "import matplotlib.font_manager"
 endef

@@ -2,6 +2,7 @@
 a redraw.
 
     python -m benchmarks [--rounds 3] [--threads 2]
+    python -m benchmarks notebooks [--only 06 08]      seconds of Run All (notebooks.py)
 """
 from __future__ import annotations
 
@@ -17,8 +18,12 @@ import autoregressive  # noqa: E402
 import plane  # noqa: E402
 import redraw  # noqa: E402
 
+import notebooks  # noqa: E402
+
 
 def main() -> None:
+    if sys.argv[1:2] == ["notebooks"]:
+        return notebooks.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the plain sides, and of trainings")

@@ -1,7 +1,7 @@
 """A training on all cores, alone and beside busy programs: the time with torch's own way of waiting over the course's.
 
 Torch's threads wait for each other awake, which costs nothing alone and much where there are fewer cores than work. The
-course asks them to sleep sooner (GOMP_SPINCOUNT, set by `import dgm_course`, read by torch on Linux). Each turn is a process
+course asks them to sleep sooner (GOMP_SPINCOUNT, set by `dgm lab`, read by torch on Linux). Each turn is a process
 of its own, which prints its seconds.
 
     python benchmarks/neighbour.py [--rounds 4]
@@ -16,7 +16,9 @@ import time
 
 from turns import ratio
 
-OWN, COURSE = {"OMP_WAIT_POLICY": ""}, {"GOMP_SPINCOUNT": "1000"}
+from dgm_course.core.notebook_dir import thread_waits
+
+OWN, COURSE = {}, thread_waits({})
 
 
 def steps(count: int = 60) -> None:

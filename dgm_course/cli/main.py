@@ -42,6 +42,7 @@ def lab(options: argparse.Namespace) -> int:
         raise UserError(f"JupyterLab is not installed here: {HOW}.")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
         filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]))
+    os.environ.update(notebook_dir.thread_waits(os.environ))  # inherited by every kernel
     from jupyterlab.labapp import LabApp
 
     for server in _open_already(arguments):

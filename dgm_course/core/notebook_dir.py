@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -58,3 +59,11 @@ def find(folder: Path, wanted: str, suffix: str = ".ipynb") -> Path:
     have = ", ".join(p.stem for p in hits or files) or "none"
     what = f"{wanted!r} fits several notebooks" if hits else f"No notebook is called {wanted!r}"
     raise LookupError(f"{what}; {'they are' if hits else 'there are'}: {have}.")
+
+
+def thread_waits(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a kernel's environment lacks for torch's threads to sleep early while they wait for each other (Linux).
+
+    With torch's default a training takes 1.5 times as long beside one busy program (benchmarks/neighbour.py)."""
+    chosen = "OMP_WAIT_POLICY" in environment or "GOMP_SPINCOUNT" in environment
+    return {} if chosen else {"GOMP_SPINCOUNT": "1000"}

@@ -87,6 +87,17 @@ def test_lab_is_local_and_its_token_new_each_time(course):
     assert "--LabApp.default_url=/lab/tree/notebooks/07_diffusion.ipynb" in first
 
 
+def test_lab_gives_its_kernels_short_thread_waits(course, monkeypatch):
+    """The server's environment is what every kernel inherits."""
+    labapp, seen = pytest.importorskip("jupyterlab.labapp"), {}
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "JUPYTER_CONFIG_PATH"):
+        monkeypatch.setenv(name, "")  # so that what the command sets is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(labapp.LabApp, "launch_instance", lambda arguments: seen.update(os.environ))
+    assert cli.main(["lab", "7", "--no-browser"]) == 0
+    assert seen["GOMP_SPINCOUNT"] == "1000"
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -111,7 +122,7 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, mon
     with log.open("w") as out:
         lab = subprocess.Popen(command, cwd=course, env={**os.environ, **own}, stdout=out, stderr=out)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         address = re.compile(rf"http://127\.0\.0\.1:{port}/lab/tree/notebooks/09_\w+\.ipynb\?token=(\w+)")
         while "is running at" not in log.read_text() or not listens(port):  # it says so a moment before it does
             assert lab.poll() is None and time.monotonic() < deadline, log.read_text()

@@ -1,6 +1,5 @@
 """Floor 0: the broadcaster of time, the guards and their sentences."""
 
-import os
 import random
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import pytest
 import torch
 
 from dgm_course.core import checks, tensors
+from dgm_course.core.notebook_dir import thread_waits
+from dgm_course.teach.build.clean import quiet_environment
 
 CPU_X = torch.zeros(4, 3, 2)
 
@@ -196,10 +197,21 @@ def test_what_is_good_passes_as_it_is():
     assert float(checks.expect_time(1.0 + 5e-7)) == pytest.approx(1)  # rounding of a grid's last point
 
 
-@pytest.mark.parametrize("given, kept", [
-    ({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])
-def test_threads_do_not_wait_awake_for_long_unless_somebody_wants_them_to(given, kept):
-    own = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    message = subprocess.run([sys.executable, "-c", "import os, dgm_course; print(os.environ.get('GOMP_SPINCOUNT'))"],
-                          env=own | given, capture_output=True, text=True, check=True)
-    assert message.stdout.strip() == kept
+def test_importing_the_package_sets_no_environment_variable():
+    """In a process of its own, with every room of the package that a notebook uses."""
+    code = ("import os; before = dict(os.environ); import dgm_course, dgm_course.core.tensors, dgm_course.teach.check; "
+            "print(dict(os.environ) == before)")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("given, added", [
+    ({}, {"GOMP_SPINCOUNT": "1000"}), ({"GOMP_SPINCOUNT": "7"}, {}), ({"OMP_WAIT_POLICY": "active"}, {})])
+def test_kernels_get_short_thread_waits_unless_the_user_chose(given, added, monkeypatch):
+    assert thread_waits(given) == added
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert quiet_environment("")["PYTHONHASHSEED"] == "0"
+    assert quiet_environment("").get("GOMP_SPINCOUNT") == {**given, **added}.get("GOMP_SPINCOUNT")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
+from packaging.version import Version
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,6 +69,16 @@ def test_every_direct_dependency_is_pinned_within_its_bounds(python):
         assert len(here) == 1, f"constraints.txt has {len(here)} pins of {wanted.name} for Python {python}."
         (exact,) = here[0].specifier
         assert exact.operator == "==" and wanted.specifier.contains(exact.version), here[0]
+
+
+def test_the_minimum_versions_are_the_lower_bounds():
+    """constraints-minimum.txt: what `make test-minimum` installs is what pyproject.toml promises."""
+    lines = (ROOT / "constraints-minimum.txt").read_text(encoding="utf-8").splitlines()
+    exact = bounds(line for line in lines if line and not line.startswith("#"))
+    promised = bounds([*PROJECT["dependencies"], *EXTRAS["test"]])
+    assert exact.keys() == promised.keys()
+    for name, bound in promised.items():
+        assert Version(exact[name].removeprefix("==")) == Version(bound.removeprefix(">=")), name
 
 
 def test_nbgrader_stays_out_of_the_students_environment():

@@ -20,6 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from ...core.notebook_dir import thread_waits
 from .exercise_cells import MasterError
 
 QUIET = {"DGM_BUDGET": "quick", "DGM_DEVICE": "cpu", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2",
@@ -51,7 +52,7 @@ class Client(NotebookClient):
 
 def quiet_environment(private: str, **more: str) -> dict[str, str]:
     """This process's environment on the quick budget and the CPU, without the user's IPython start-up."""
-    env = {**os.environ, **QUIET, "IPYTHONDIR": private, **more}
+    env = {**os.environ, **thread_waits(os.environ), **QUIET, "IPYTHONDIR": private, **more}
     env.pop("MPLBACKEND", None)  # else pictures would go to the test's backend and not into the notebook
     return env
 

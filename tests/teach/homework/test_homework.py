@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dgm_course.teach.homework import NOT_YET, SEEDS, WRONG, Case, Exercise, exercise, exercises, topics
+
 from .answers import Bank, cases
 
 BANKS: dict[str, Bank] = {}
