@@ -35,6 +35,11 @@ def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their length: a gzip file holds the time, and two workers must collect the same names."""
+    return f"{len(val)}_bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Solved notebooks first: of two workers one begins with them, and what takes minutes is not left for the end."""
     items.sort(key=lambda item: item.get_closest_marker("solved") is None)

@@ -94,7 +94,7 @@ def test_lab_gives_its_kernels_short_thread_waits(course, monkeypatch):
         monkeypatch.setenv(name, "")  # so that what the command sets is taken back
         monkeypatch.delenv(name)
     monkeypatch.setattr(labapp.LabApp, "launch_instance", lambda arguments: seen.update(os.environ))
-    assert cli.main(["lab", "7", "--no-browser"]) == 0
+    assert main.main(["lab", "7", "--no-browser"]) == 0
     assert seen["GOMP_SPINCOUNT"] == "1000"
 
 

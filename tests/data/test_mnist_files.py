@@ -282,7 +282,7 @@ def test_a_lock_held_for_too_long_is_named(serve, cache, monkeypatch):
 
     monkeypatch.setattr(mnist_files, "LOCK_WAIT", 0.1)
     cache.mkdir(parents=True)
-    with FileLock(cache / ".lock", is_singleton=False):
+    with FileLock(cache / ".lock"):
         with pytest.raises(DataError, match="lock.*could not be acquired"):
             fetched(serve(honest)[0])
 

@@ -1,6 +1,7 @@
 """From a wheel alone, in a folder far from the checkout: commands, weights, players, pages and notebooks are there."""
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -116,3 +117,9 @@ def test_the_version_stands_in_one_place():
     assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)[1] == version
     assert re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[1] == version
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_a_name_of_bytes_holds_none_of_their_content(request):
+    """A gzip file holds the time at which it was made, and two workers of pytest-xdist must collect the same names."""
+    name = request.config.hook.pytest_make_parametrize_id(config=request.config, val=gzip.compress(b""), argname="x")
+    assert name == "20_bytes"
