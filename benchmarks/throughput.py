@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
-from dgm_course.fit import Recipe, TrainState, feed, train_step
-from dgm_course.tensors import device, threads_for
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from turns import in_turn, ratio
 
 from dgm_course import data, pretrained
+from dgm_course.core.tensors import device, threads_for
+from dgm_course.training import Recipe, TrainState, batch_stream, train_step
 
 NAMES = ("flow_matching_digits", "ddpm_digits", "absorbing_digits", "pixel_cnn_digits", "image_gpt_digits", "vae_digits",
          "vqvae_digits", "flow_digits")
@@ -69,7 +69,7 @@ def plain_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.d
 def course_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.device) -> Callable[[int], None]:
     """So many steps of ``fit``."""
     state = TrainState.create(model.to(device), recipe)
-    batches = feed(table, recipe, device)
+    batches = batch_stream(table, recipe, device)
 
     def steps(count: int) -> None:
         with threads_for(model):
@@ -105,7 +105,7 @@ def compare(name: str, rounds: int, steps: int, device: torch.device, batch: int
     model, recipe, table = made.training(made.blank().to(device)), made.recipe(), made.batches(images)
     recipe = replace(recipe, batch=batch or recipe.batch)
     plain = plain_steps(copy.deepcopy(model), table, recipe, device)
-    count = operations(model.to(device).train(), feed(table, recipe, device)(0))
+    count = operations(model.to(device).train(), batch_stream(table, recipe, device)(0))
     course = course_steps(model, table, recipe, device)
     found = in_turn(rounds, plain=lambda: plain(steps), course=lambda: course(steps))
     dtype = getattr(model, "precision", None) or recipe.precision or torch.float32

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=mi
 
 MADE = """
 import torch
-from dgm_course.teach.players.cells import CellPlayer
+from dgm_course.teach.widgets.cells import CellPlayer
 torch.manual_seed(0)
 points = 0.8 * torch.randn(300, 2)
 vectors = torch.tensor([[-1.0, 0.5], [1.0, 1.0], [0.2, -1.2], [3.6, 3.6]])

@@ -9,8 +9,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=mi
 
 MADE = """
 import torch
-from dgm_course.overview import SYSTEMS, Quality, Row
-from dgm_course.teach.players.trilemma import TrilemmaPlayer
+from dgm_course.comparison import SYSTEMS, Quality, Row
+from dgm_course.teach.widgets.trilemma import TrilemmaPlayer
 floor = Quality(1.0, 1.0, 1.0, 1.0, 10.0, 0.1)
 rows = [Row(SYSTEMS[k], 4, 0.001 * 10**k, 1.0, Quality(share, share, 1 - share, 1.0, 20.0, 0.1), floor, None, None,
             (0.5, 1.2), torch.full((4, 1, 28, 28), 1.0 - k)) for k, share in enumerate((0.9, 0.5, 0.2))]
