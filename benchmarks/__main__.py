@@ -4,6 +4,7 @@ a redraw.
     python -m benchmarks [--rounds 3] [--threads 2]
     python -m benchmarks notebooks [--only 06 08]      seconds of Run All (notebooks.py)
 """
+
 from __future__ import annotations
 
 import argparse
@@ -26,10 +27,15 @@ def main() -> None:
         return notebooks.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the plain sides, and of trainings")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of the plain sides, and of trainings"
+    )
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {platform.machine()}, {args.threads} threads: the median of {args.rounds} rounds "
-          "(the least to the most)", flush=True)
+    print(
+        f"torch {torch.__version__}, {platform.machine()}, {args.threads} threads: the median of {args.rounds} rounds "
+        "(the least to the most)",
+        flush=True,
+    )
     autoregressive.compare(args.rounds, args.threads)
     plane.compare(args.rounds, args.threads)
     redraw.digits(args.rounds)

@@ -6,6 +6,7 @@ permutes axes, float32.
 
     python benchmarks/autoregressive.py [--threads 2] [--rounds 3]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -66,8 +67,11 @@ def sampling(name: str, model: Autoregressive, rounds: int, n: int = 25) -> None
     blank = torch.zeros(n, *EVENT, dtype=torch.long)
     with torch.inference_mode():
         found = in_turn(rounds, kept=lambda: model.eval().sample(n), one_pass=lambda: model(blank))
-    print(f"{name}, {n} images: {statistics.median(found['kept']):.2f} s with what was computed kept; a pass for each pixel "
-          f"costs {ratio(found['one_pass'], found['kept'], model.length)}", flush=True)
+    print(
+        f"{name}, {n} images: {statistics.median(found['kept']):.2f} s with what was computed kept; a pass for each pixel "
+        f"costs {ratio(found['one_pass'], found['kept'], model.length)}",
+        flush=True,
+    )
 
 
 def training(name: str, ours: nn.Module, plain: nn.Module, rounds: int, batch: int = 32) -> None:
@@ -79,8 +83,11 @@ def training(name: str, ours: nn.Module, plain: nn.Module, rounds: int, batch: i
         loss.backward()
 
     found = in_turn(rounds, plain=lambda: plain.loss(x).backward(), ours=ours_step)
-    print(f"{name}, training: {batch / statistics.median(found['ours']):.0f} images a second in {dtype or 'float32'}, "
-          f"{ratio(found['plain'], found['ours'])} the plain code's", flush=True)
+    print(
+        f"{name}, training: {batch / statistics.median(found['ours']):.0f} images a second in {dtype or 'float32'}, "
+        f"{ratio(found['plain'], found['ours'])} the plain code's",
+        flush=True,
+    )
 
 
 def compare(rounds: int, threads: int) -> None:
@@ -88,7 +95,10 @@ def compare(rounds: int, threads: int) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     cnn, gpt = PixelCNN(2, EVENT, width=32, depth=5, kernel=5), ImageGPT(2, EVENT, width=64, depth=4, heads=4)
-    sharing, plain_gpt = ImageGPT(2, EVENT, width=64, depth=4, heads=(4, 1)), ImageGPT(2, EVENT, width=64, depth=4, heads=4)
+    sharing, plain_gpt = (
+        ImageGPT(2, EVENT, width=64, depth=4, heads=(4, 1)),
+        ImageGPT(2, EVENT, width=64, depth=4, heads=4),
+    )
     plain_gpt.blocks = nn.ModuleList(PlainBlock(64, 4) for _ in range(4))
     sampling("PixelCNN", cnn, rounds)
     sampling("ImageGPT, a key for each head", gpt, rounds)

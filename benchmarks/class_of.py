@@ -7,6 +7,7 @@ out, two notebooks, an output of megabytes).
 
     python benchmarks/class_of.py 08 [--students 100] [--workers 2] [--seed 0] [--keep DIR]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -100,8 +101,11 @@ class Room:
         """Cells of one student: each right, with a slip, or missing."""
         share = {"slips": 0.4, "half done": 0.2}.get(kind, 0.0)
         done = {"half done": 0.5, "unfilled": 0.0}.get(kind, 1.0)
-        return {mark: slipped(source, self.rng) if self.rng.random() < share else source
-                for mark, source in self.right.items() if self.rng.random() < done}
+        return {
+            mark: slipped(source, self.rng) if self.rng.random() < share else source
+            for mark, source in self.right.items()
+            if self.rng.random() < done
+        }
 
     def hand_in(self, folder: Path, kind: str, number: int) -> None:
         """One student's file."""
@@ -119,7 +123,9 @@ class Room:
         """What is no plain notebook: cut off, a zip that climbs out, one that does not, two notebooks, megabytes."""
         book = self.notebook(cells, weight=15_000_000 if which == 4 else 0)
         if which in (1, 2):
-            with zipfile.ZipFile(folder / f"{name}, {'a zip that climbs' if which == 1 else 'a zip'}.zip", "w") as archive:
+            with zipfile.ZipFile(
+                folder / f"{name}, {'a zip that climbs' if which == 1 else 'a zip'}.zip", "w"
+            ) as archive:
                 archive.writestr("../evil.ipynb" if which == 1 else "work/hw.ipynb", book)
         elif which == 3:
             (folder / f"{name}, two notebooks").mkdir()
@@ -132,14 +138,19 @@ class Room:
 
 def grade(number: str, here: Path, workers: int) -> tuple[float, float]:
     """Seconds of clock and of processor of the command."""
+
     def spent() -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return used.ru_utime + used.ru_stime
 
     before, start = spent(), time.monotonic()
     words = ["grade", str(here / "handed in"), "-o", str(here / "out" / "grades.csv"), "--of", number]
-    subprocess.run([sys.executable, "-m", "dgm_course.cli.main", *words, "--workers", str(workers)], check=True,
-                   stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    subprocess.run(
+        [sys.executable, "-m", "dgm_course.cli.main", *words, "--workers", str(workers)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     return time.monotonic() - start, spent() - before
 
 
@@ -162,8 +173,10 @@ def main() -> None:
         points = defaultdict(list)
         for row in csv.DictReader((here / "out" / "grades.csv").read_text(encoding="utf-8").splitlines()):
             points[row["student"].partition(" ")[2]].append(int(row["points"]))
-    print(f"{args.students} students, {path.stem}, {len(room.tasks)} exercises: {clock:.0f} s, {cpu:.0f} CPU s, "
-          f"{args.workers} workers")
+    print(
+        f"{args.students} students, {path.stem}, {len(room.tasks)} exercises: {clock:.0f} s, {cpu:.0f} CPU s, "
+        f"{args.workers} workers"
+    )
     for kind, got in sorted(points.items()):
         print(f"  {kind:26} {len(got):3} students, points {min(got)} to {max(got)}")
 

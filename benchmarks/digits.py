@@ -6,6 +6,7 @@ training.  Then the figures of the shipped weights, from their card.
 
     python benchmarks/digits.py [--seeds 3] [--steps 2400]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -36,8 +37,10 @@ class Autoguided(nn.Module):
 
 def line(name: str, figures: dict) -> str:
     ratio = figures["frechet"] / figures["frechet_floor"]
-    return (f"{name:28} Fréchet {figures['frechet']:6.2f} = {ratio:.2f} × floor ({figures['frechet_floor']:.2f})   "
-            f"precision {figures['precision']:.3f}   recall {figures['recall']:.3f}   coverage {figures['coverage']:.3f}")
+    return (
+        f"{name:28} Fréchet {figures['frechet']:6.2f} = {ratio:.2f} × floor ({figures['frechet_floor']:.2f})   "
+        f"precision {figures['precision']:.3f}   recall {figures['recall']:.3f}   coverage {figures['coverage']:.3f}"
+    )
 
 
 def trained(images: data.Images, steps: int, number: int) -> tuple[PathModel, PathModel, float]:
@@ -48,8 +51,14 @@ def trained(images: data.Images, steps: int, number: int) -> tuple[PathModel, Pa
 
     def keep(history: History) -> None:
         if history.step == early:
-            young.load_state_dict({name.removeprefix("average.module."): value for name, value in history.tensors.items()
-                                   if name.startswith("average.module.")})
+            young.load_state_dict(
+                {
+                    name.removeprefix("average.module."): value
+                    for name, value in history.tensors.items()
+                    if name.startswith("average.module.")
+                }
+            )
+
     recipe = replace(pretrained.live_recipe(steps), seed=number)
     history = fit(model, (images.train, None, images.train_labels), recipe, report=keep)
     return model, young.eval(), history.seconds
@@ -67,7 +76,9 @@ def main() -> None:
         labels = pretrained.balanced(1000, images.test)
         guided = model.with_label(labels)
         guided.net = Autoguided(model.net, young.net, 0.5, 1.3)
-        figures = pretrained.judged(lambda _, guided=guided: guided.sample(1000, times, ancestral), images, "autoguided")
+        figures = pretrained.judged(
+            lambda _, guided=guided: guided.sample(1000, times, ancestral), images, "autoguided"
+        )
         print(line("    autoguided, ancestral", figures), flush=True)
     card = pretrained.card("flow_matching_digits")["held_out"]
     print(line("shipped, from its card", card))

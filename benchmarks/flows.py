@@ -6,6 +6,7 @@ not counted.
 
     python benchmarks/flows.py [--seeds 3]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -39,8 +40,10 @@ class GoalTimer:
             self.reached = self.spent
 
     def __repr__(self) -> str:
-        return (f"{'not reached' if self.reached is None else f'{self.reached:.1f} CPU s'} (best {self.best:.3f} nats, "
-                f"{1000 * self.spent / max(1, self.steps):.1f} ms a step)")
+        return (
+            f"{'not reached' if self.reached is None else f'{self.reached:.1f} CPU s'} (best {self.best:.3f} nats, "
+            f"{1000 * self.spent / max(1, self.steps):.1f} ms a step)"
+        )
 
 
 def theirs(rate: float, points: Tensor, watch: GoalTimer) -> Iterator[None]:
@@ -65,7 +68,9 @@ def train_all(number: int, steps: int, rates: tuple[float, ...]) -> dict[str, Go
     seed(number)
     points, held_out = MOONS.sample(16_384), MOONS.sample(4096)
     goal = -float(MOONS.log_prob(held_out).mean()) + MARGIN
-    watches = {"course": GoalTimer(held_out, goal)} | {f"zuko, rate {r:g}": GoalTimer(held_out, goal) for r in rates}
+    watches = {"course": GoalTimer(held_out, goal)} | {
+        f"zuko, rate {r:g}": GoalTimer(held_out, goal) for r in rates
+    }
     others = [theirs(rate, points, watches[f"zuko, rate {rate:g}"]) for rate in rates]
     flow: nn.Module = flows.Flow(flows.couplings(2, 8), 2)
     mark = time.process_time()
@@ -77,6 +82,7 @@ def train_all(number: int, steps: int, rates: tuple[float, ...]) -> dict[str, Go
             for other in others:
                 next(other)
             mark = time.process_time()
+
     fit(flow, points, Recipe(steps, 256, 4e-3, warmup=20, decay=linear, seed=number), report=pause)
     return watches
 
@@ -99,8 +105,10 @@ def main() -> None:
         if reached and watches["course"].reached:
             ratios.append(min(reached) / watches["course"].reached)
     if ratios:
-        print(f"zuko's best / course, CPU seconds: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
-              f"{max(ratios):.2f})")
+        print(
+            f"zuko's best / course, CPU seconds: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
+            f"{max(ratios):.2f})"
+        )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ chooses first, width 128, 3,000 steps: 25 of 25 in each of five seeds, 95.9 ± 3
     python benchmarks/modes.py [--seeds 5] [--steps 3000] [--width 64] [--world ring] [--game "all four"]
     python benchmarks/modes.py --world grid --game "a choice first" --width 128
 """
+
 from __future__ import annotations
 
 import argparse
@@ -42,9 +43,16 @@ class Setting:
     batch: int = 128
 
     def model(self, width: int) -> GAN:
-        critic, generator = nets.MLPDiscriminator(2 * self.pack, width), nets.MLPGenerator(self.choices + self.latent, width=width)
-        return GAN(nets.MixtureLatent(generator, self.choices) if self.choices else generator,
-                   nets.PacDiscriminator(critic, self.pack) if self.pack > 1 else critic, self.game, lr_ratio=self.lr_ratio)
+        critic, generator = (
+            nets.MLPDiscriminator(2 * self.pack, width),
+            nets.MLPGenerator(self.choices + self.latent, width=width),
+        )
+        return GAN(
+            nets.MixtureLatent(generator, self.choices) if self.choices else generator,
+            nets.PacDiscriminator(critic, self.pack) if self.pack > 1 else critic,
+            self.game,
+            lr_ratio=self.lr_ratio,
+        )
 
     def recipe(self, steps: int, number: int) -> Recipe:
         return Recipe(steps, self.batch, self.lr, decay=linear, betas=(0.5, 0.99), seed=number)
@@ -66,7 +74,9 @@ SETTINGS = {
 }
 
 
-def run(world: data.ToyDistribution, setting: Setting, width: int, steps: int, number: int) -> tuple[metrics.ModeCounts, float]:
+def run(
+    world: data.ToyDistribution, setting: Setting, width: int, steps: int, number: int
+) -> tuple[metrics.ModeCounts, float]:
     """What one seed found, and its CPU seconds."""
     seed(number)
     gan = setting.model(width)
@@ -89,15 +99,21 @@ def main() -> None:
     parser.add_argument("--game", choices=list(SETTINGS), action="append", help="one of them only")
     parser.add_argument("--world", choices=list(WORLDS), action="append", help="one of them only")
     args = parser.parse_args()
-    print("| world | game | modes found | high quality, % | reverse KL | spread | CPU s |\n|---|---|---|---|---|---|---|")
+    print(
+        "| world | game | modes found | high quality, % | reverse KL | spread | CPU s |\n|---|---|---|---|---|---|---|"
+    )
     for name in args.world or list(WORLDS):
         world = WORLDS[name]()
         for label in args.game or list(SETTINGS):
             runs = [run(world, SETTINGS[label], args.width, args.steps, number) for number in range(args.seeds)]
             found, spent = zip(*runs)
-            columns = [format_values([float(f.covered) for f in found], 1) + f" of {found[0].modes}",
-                       format_values([100 * f.high_quality for f in found], 1), format_values([f.reverse_kl for f in found], 3),
-                       format_values([f.spread for f in found], 2), format_values(list(spent), 0)]
+            columns = [
+                format_values([float(f.covered) for f in found], 1) + f" of {found[0].modes}",
+                format_values([100 * f.high_quality for f in found], 1),
+                format_values([f.reverse_kl for f in found], 3),
+                format_values([f.spread for f in found], 2),
+                format_values(list(spent), 0),
+            ]
             print(f"| {name} | {label} | " + " | ".join(columns) + " |", flush=True)
 
 

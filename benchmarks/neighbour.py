@@ -6,6 +6,7 @@ of its own, which prints its seconds.
 
     python benchmarks/neighbour.py [--rounds 4]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,6 +26,7 @@ def steps(count: int = 60) -> None:
     """Steps of the U-Net for digits; prints their seconds by the clock."""
     from dgm_course import data, pretrained
     from dgm_course.training import fit
+
     images, model = data.mnist(), pretrained.digits_flow()
     table = (images.train, None, images.train_labels)
     fit(model, table, pretrained.live_recipe(5))
@@ -36,8 +38,9 @@ def steps(count: int = 60) -> None:
 def train(way: dict[str, str]) -> float:
     """The seconds of one such process."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
-    said = subprocess.run([sys.executable, __file__, "--one"], env=environment | way,
-                          capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, __file__, "--one"], env=environment | way, capture_output=True, text=True, check=True
+    )
     return float(said.stdout.split()[-1])
 
 

@@ -4,6 +4,7 @@
 
 Run it while nothing else runs. `dgm doctor` says how much slower this machine is than the one of the figures in README.md.
 """
+
 from __future__ import annotations
 
 import argparse

@@ -8,6 +8,7 @@ loop uses one for a small network.
 
     python benchmarks/plane.py [--steps 20000] [--seeds 5]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -38,7 +39,9 @@ class Usual:
         torch.manual_seed(seed)
         self.net = MLP(2, width=64, depth=3)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=LR, foreach=False)
-        self.loader = DataLoader(TensorDataset(MOONS.sample(100_000)), batch_size=BATCH, shuffle=True, drop_last=True)
+        self.loader = DataLoader(
+            TensorDataset(MOONS.sample(100_000)), batch_size=BATCH, shuffle=True, drop_last=True
+        )
         self.centres, self.std = EIGHT.means, float(EIGHT.stds[0, 0])
         self.batches = iter(self.loader)
 
@@ -49,10 +52,10 @@ class Usual:
     def run(self, steps: int) -> None:
         for _ in range(steps):
             try:
-                x1, = next(self.batches)
+                (x1,) = next(self.batches)
             except StopIteration:
                 self.batches = iter(self.loader)
-                x1, = next(self.batches)
+                (x1,) = next(self.batches)
             x0, t = self.source(len(x1)), torch.rand(len(x1), 1)
             xt = t * x1 + (1 - t) * x0
             loss = ((self.net(xt, t[:, 0]) - (x1 - x0)) ** 2).mean()
@@ -97,25 +100,38 @@ def compare(rounds: int, threads: int, steps: int = ROUND) -> None:
         usual.run(steps)
         torch.set_num_threads(before)
 
-    found = in_turn(rounds, time.process_time, usual=plain,
-                    course=lambda: fit(model, IndependentPairs(MOONS, EIGHT), Recipe(steps, BATCH, LR)))
-    print(f"the plane: {1000 * statistics.median(found['course']) / steps:.2f} CPU ms a step of training, the usual loop "
-          f"takes {ratio(found['usual'], found['course'])} as long", flush=True)
+    found = in_turn(
+        rounds,
+        time.process_time,
+        usual=plain,
+        course=lambda: fit(model, IndependentPairs(MOONS, EIGHT), Recipe(steps, BATCH, LR)),
+    )
+    print(
+        f"the plane: {1000 * statistics.median(found['course']) / steps:.2f} CPU ms a step of training, the usual loop "
+        f"takes {ratio(found['usual'], found['course'])} as long",
+        flush=True,
+    )
 
 
 def distance(net: nn.Module) -> float:
     """Exact 2-Wasserstein distance of 2,000 samples to 2,000 stratified true ones; sources stratified as well."""
     torch.manual_seed(99)
     field = PathModel(net, LinearPath(EIGHT), (2,))
-    return float(metrics.wasserstein(field.sample(EIGHT.stratified(2000), steps=100, method=heun), MOONS.stratified(2000)))
+    return float(
+        metrics.wasserstein(field.sample(EIGHT.stratified(2000), steps=100, method=heun), MOONS.stratified(2000))
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(),
-                        help="of the usual way; torch's own number unless given")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=torch.get_num_threads(),
+        help="of the usual way; torch's own number unless given",
+    )
     args = parser.parse_args()
     train_all(0, ROUND, args.threads)  # the first steps of a process are slow
     ratios, distances = [], {"usual": [], "course": []}
@@ -128,7 +144,9 @@ def main() -> None:
         print(f"seed {seed}: {message}", flush=True)
     low, mid, high = (statistics.quantiles(ratios, n=10)[k] for k in (0, 4, 8))
     floor = metrics.wasserstein(MOONS.stratified(2000), MOONS.stratified(2000))
-    print(f"\nusual / course, CPU seconds: median {mid:.2f} (80 % of {len(ratios)} rounds between {low:.2f} and {high:.2f})")
+    print(
+        f"\nusual / course, CPU seconds: median {mid:.2f} (80 % of {len(ratios)} rounds between {low:.2f} and {high:.2f})"
+    )
     for name, values in distances.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0
         print(f"W2 {name:7} {statistics.mean(values):.3f} ± {spread:.3f} over {args.seeds} seeds")

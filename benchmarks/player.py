@@ -4,6 +4,7 @@
 while playing, milliseconds from a move of the time slider to the finished picture, messages to the kernel
 meanwhile; beside them `play`, which does need the kernel, from key press to the new picture on the page.
 """
+
 from __future__ import annotations
 
 import statistics
@@ -71,8 +72,10 @@ def report(page) -> None:
     print(f"{COUNT:,} particles, {TIMES} times: {size / 1e6:.2f} MB sent once")
     root, before = page.locator(".dgm-player").first, len(comm_messages(page))
     for what in ("density, field, data, trails and particles", "particles alone"):
-        print(f"{what}: {root.evaluate(PLAY):.1f} frames a second; "
-              f"slider to the finished picture {middle(root.evaluate(SCRUB))}")
+        print(
+            f"{what}: {root.evaluate(PLAY):.1f} frames a second; "
+            f"slider to the finished picture {middle(root.evaluate(SCRUB))}"
+        )
         root.get_by_label("trails").select_option("none")
         for layer in ("exact density", "data", "field"):
             root.get_by_label(layer, exact=True).set_checked(False)

@@ -4,6 +4,7 @@ Both end in a PNG of about the same size.  The plain way is what most notebooks 
 
     python benchmarks/redraw.py [--rounds 5]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -30,11 +31,19 @@ def digits(rounds: int) -> None:
             ax.axis("off")
         figure.savefig(io.BytesIO(), format="png")
 
-    found = in_turn(rounds, time.process_time, plain=plain, ours=lambda: picture_of(plots.tiles(x)),
-                    figure=lambda: plots.images(x).png())
+    found = in_turn(
+        rounds,
+        time.process_time,
+        plain=plain,
+        ours=lambda: picture_of(plots.tiles(x)),
+        figure=lambda: plots.images(x).png(),
+    )
     for name, what in (("ours", "as a slider's picture"), ("figure", "as a figure")):
-        print(f"a hundred digits drawn anew {what}: {1000 * statistics.median(found[name]):.0f} ms, a panel for each takes "
-              f"{ratio(found['plain'], found[name])} as long", flush=True)
+        print(
+            f"a hundred digits drawn anew {what}: {1000 * statistics.median(found[name]):.0f} ms, a panel for each takes "
+            f"{ratio(found['plain'], found[name])} as long",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ nothing failed the bound that 95 of 100 such experiments keep (the rule of three
 
 The seeds of a check cell and of the tests are below 1000.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,14 +29,22 @@ from tests.teach.homework.answers import Bank, fits_in_float32, rounded  # noqa:
 
 # Right in float64 alone, so not judged in float32: difference quotients, which lose half of the digits, and a deviation that
 # rounding may take below its smallest value, where its root is no number.
-IN_DOUBLE = {("abs.elbo_weight", "central difference"), ("abs.elbo_weight", "small step"), ("diff.ve_kernel", "logarithms")}
+IN_DOUBLE = {
+    ("abs.elbo_weight", "central difference"),
+    ("abs.elbo_weight", "small step"),
+    ("diff.ve_kernel", "logarithms"),
+}
 
 Form = Callable[[Exercise, Sequence[Case]], Sequence[Observation]]
 
 
 def banks() -> dict[str, Bank]:
     """What the tests keep for every exercise."""
-    return {id: bank for topic in topics() for id, bank in importlib.import_module(f"tests.teach.homework.answers.{topic}").BANKS.items()}
+    return {
+        id: bank
+        for topic in topics()
+        for id, bank in importlib.import_module(f"tests.teach.homework.answers.{topic}").BANKS.items()
+    }
 
 
 def forms(task: Exercise, bank: Bank) -> Iterator[tuple[str, Form]]:
@@ -83,7 +92,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     kept, start, seeds = banks(), time.process_time(), range(args.first, args.first + args.seeds)
-    chosen = [task for one in args.of or [None] for task in ([exercise(one)] if one and "." in one else exercises(one))]
+    chosen = [
+        task for one in args.of or [None] for task in ([exercise(one)] if one and "." in one else exercises(one))
+    ]
     total = dict.fromkeys(args.kinds, (0, 0))
     for task in chosen:
         counts = {kind: rerun(task, kept[task.id], seeds, kind) for kind in args.kinds}
@@ -92,7 +103,9 @@ def main() -> None:
         print(f"{task.number:5} {task.id:32} {row}", flush=True)
     for kind, counted in total.items():
         print(f"{_word(kind)}: {format_counts(*counted)}")
-    print(f"{len(chosen)} exercises, {args.seeds} seeds from {args.first} on, {time.process_time() - start:.0f} CPU s")
+    print(
+        f"{len(chosen)} exercises, {args.seeds} seeds from {args.first} on, {time.process_time() - start:.0f} CPU s"
+    )
 
 
 def _word(in_float32: bool) -> str:

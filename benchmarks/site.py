@@ -1,7 +1,8 @@
 """Seconds until the largest page of the site is usable over loopback: parsed, with its first formula set (Chromium).
 
-    python benchmarks/site.py [--rounds 3]
+python benchmarks/site.py [--rounds 3]
 """
+
 from __future__ import annotations
 
 import argparse

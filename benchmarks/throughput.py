@@ -7,6 +7,7 @@ operations of a step.
 
     python benchmarks/throughput.py [--device cuda] [--steps 20] [--rounds 3] [--batch 32]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -26,8 +27,16 @@ from dgm_course import data, pretrained
 from dgm_course.core.tensors import device, threads_for
 from dgm_course.training import Recipe, TrainState, batch_stream, train_step
 
-NAMES = ("flow_matching_digits", "ddpm_digits", "absorbing_digits", "pixel_cnn_digits", "image_gpt_digits", "vae_digits",
-         "vqvae_digits", "flow_digits")
+NAMES = (
+    "flow_matching_digits",
+    "ddpm_digits",
+    "absorbing_digits",
+    "pixel_cnn_digits",
+    "image_gpt_digits",
+    "vae_digits",
+    "vqvae_digits",
+    "flow_digits",
+)
 
 
 def waited(device: torch.device) -> None:
@@ -38,13 +47,25 @@ def waited(device: torch.device) -> None:
 
 def plain_batches(table: object, batch: int, device: torch.device) -> Iterator[tuple[Tensor | None, ...]]:
     """The same samples from a DataLoader, moved batch by batch; bits are drawn anew each time."""
-    columns = (table.images,) if isinstance(table, data.DynamicallyBinarized) else table if isinstance(table, tuple) else (table,)
-    loader = DataLoader(TensorDataset(*[c.cpu() for c in columns if c is not None]), batch, shuffle=True, drop_last=True)
+    columns = (
+        (table.images,)
+        if isinstance(table, data.DynamicallyBinarized)
+        else table
+        if isinstance(table, tuple)
+        else (table,)
+    )
+    loader = DataLoader(
+        TensorDataset(*[c.cpu() for c in columns if c is not None]), batch, shuffle=True, drop_last=True
+    )
     while True:
         for parts in loader:
             left = iter(part.to(device) for part in parts)
             found = tuple(None if c is None else next(left) for c in columns)
-            yield (data.binarise(found[0], "dynamic").long(),) if isinstance(table, data.DynamicallyBinarized) else found
+            yield (
+                (data.binarise(found[0], "dynamic").long(),)
+                if isinstance(table, data.DynamicallyBinarized)
+                else found
+            )
 
 
 def plain_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.device) -> Callable[[int], None]:
@@ -63,6 +84,7 @@ def plain_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.d
             loss.backward()
             optimizer.step()
             loss.item()
+
     return steps
 
 
@@ -76,6 +98,7 @@ def course_steps(model: nn.Module, table: object, recipe: Recipe, device: torch.
             for _ in range(count):
                 train_step(state, batches(state.history.step))
         waited(device)
+
     return steps
 
 
@@ -111,8 +134,11 @@ def compare(name: str, rounds: int, steps: int, device: torch.device, batch: int
     dtype = getattr(model, "precision", None) or recipe.precision or torch.float32
     rate = steps / statistics.median(found["course"])
     times = ratio(found["plain"], found["course"])
-    print(f"{name:22} {rate * recipe.batch:7.0f} images a second in batches of {recipe.batch:3}, {times} the plain loop's, "
-          f"{100 * rate * count / peak(dtype, device):3.0f} % of a product's rate in {dtype}", flush=True)
+    print(
+        f"{name:22} {rate * recipe.batch:7.0f} images a second in batches of {recipe.batch:3}, {times} the plain loop's, "
+        f"{100 * rate * count / peak(dtype, device):3.0f} % of a product's rate in {dtype}",
+        flush=True,
+    )
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 """Two ways of doing a thing, timed in turn in one run, so that a busy moment of the machine meets both."""
+
 from __future__ import annotations
 
 import statistics
@@ -6,14 +7,15 @@ import time
 from collections.abc import Callable
 
 
-def in_turn(rounds: int, clock: Callable[[], float] = time.perf_counter,
-            **works: Callable[[], object]) -> dict[str, list[float]]:
+def in_turn(
+    rounds: int, clock: Callable[[], float] = time.perf_counter, **works: Callable[[], object]
+) -> dict[str, list[float]]:
     """Times of each, one after the other, after one turn that does not count; every other round goes backwards."""
     for work in works.values():
         work()
     times: dict[str, list[float]] = {name: [] for name in works}
     for k in range(rounds):
-        for name in (list(works) if k % 2 else reversed(works)):
+        for name in list(works) if k % 2 else reversed(works):
             start = clock()
             works[name]()
             times[name].append(clock() - start)

@@ -1,4 +1,5 @@
 """`python -m dgm_course` is the command `dgm`."""
+
 import sys
 
 from .cli.main import main

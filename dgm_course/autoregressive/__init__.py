@@ -11,10 +11,23 @@ differ in how f remembers the past, and in nothing else:
 * `LlamaGen` attends as well, by a network that is passed in: codes of pictures, with guidance.
 * `MADE` is an MLP with connections removed, for short sequences of any kind.
 """
+
 from .families import MADE, GatedPixelCNN, ImageGPT, PixelCNN, PixelRNN
 from .llamagen import LlamaGen, guided
 from .model import Autoregressive, receptive_field, sample_categorical, uncached
 from .patches import PatchModel
 
-__all__ = ["MADE", "Autoregressive", "GatedPixelCNN", "ImageGPT", "PatchModel", "LlamaGen", "PixelCNN", "PixelRNN", "guided",
-           "sample_categorical", "receptive_field", "uncached"]
+__all__ = [
+    "MADE",
+    "Autoregressive",
+    "GatedPixelCNN",
+    "ImageGPT",
+    "PatchModel",
+    "LlamaGen",
+    "PixelCNN",
+    "PixelRNN",
+    "guided",
+    "sample_categorical",
+    "receptive_field",
+    "uncached",
+]

@@ -2,6 +2,7 @@
 
 The two share weights and no code, so each is the other's test: the logits agree to rounding.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -35,8 +36,10 @@ class _Raster(Autoregressive):
     def __init__(self, vocabulary: int, event: Sequence[int], width: int, classes: int) -> None:
         super().__init__(vocabulary, event, width, classes)
         if len(self.event) < 2 or self.length != self.event[-2] * self.event[-1]:
-            raise ValueError(f"event is {self.event}: {type(self).__name__} expects images of one channel, (1, H, W), or "
-                             "codes, (H, W).")
+            raise ValueError(
+                f"event is {self.event}: {type(self).__name__} expects images of one channel, (1, H, W), or "
+                "codes, (H, W)."
+            )
         self.rows, self.columns = self.event[-2:]
         self.out_proj = nn.Conv2d(width, vocabulary, 1)
 
@@ -58,8 +61,16 @@ class PixelCNN(_Raster):
 
     first, kernel: sizes of the first kernel and of the others.  What is further away than they reach is forgotten."""
 
-    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 6, first: int = 7,
-                 kernel: int = 3, classes: int = 0) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        event: Sequence[int],
+        width: int = 64,
+        depth: int = 6,
+        first: int = 7,
+        kernel: int = 3,
+        classes: int = 0,
+    ) -> None:
         super().__init__(vocabulary, event, width, classes)
         check_min(1, depth=depth)
         self.in_proj = MaskedConv2d(vocabulary, width, first, "A")
@@ -86,8 +97,13 @@ class PixelCNN(_Raster):
 
     def iter_logits(self, n: int, label: Tensor) -> Logits:
         wavefronts = self.wavefronts()
-        in_proj, *walks = [CachedConv2d(conv, n, self.columns, wavefronts) for conv in (self.in_proj, *self.layers)]
-        label_embedding, units = self.label_embedding(label), self.one_hot(torch.arange(self.vocabulary, device=label.device))
+        in_proj, *walks = [
+            CachedConv2d(conv, n, self.columns, wavefronts) for conv in (self.in_proj, *self.layers)
+        ]
+        label_embedding, units = (
+            self.label_embedding(label),
+            self.one_hot(torch.arange(self.vocabulary, device=label.device)),
+        )
         for i, front in enumerate(wavefronts):
             h = in_proj.at(i) + label_embedding.repeat_interleave(len(front), 0)
             for cached in walks:
@@ -102,8 +118,16 @@ class GatedPixelCNN(_Raster):
 
     (van den Oord et al. 2016, Conditional Image Generation with PixelCNN Decoders.)"""
 
-    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 6, first: int = 7,
-                 kernel: int = 3, classes: int = 0) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        event: Sequence[int],
+        width: int = 64,
+        depth: int = 6,
+        first: int = 7,
+        kernel: int = 3,
+        classes: int = 0,
+    ) -> None:
         super().__init__(vocabulary, event, width, classes)
         check_min(2, depth=depth)
         self.above = MaskedConv2d(vocabulary, width, first, "A", rows_mask)
@@ -119,7 +143,10 @@ class GatedPixelCNN(_Raster):
         return self._answer(h)
 
     def iter_logits(self, n: int, label: Tensor) -> Logits:
-        above, beside = CachedRowConv(self.above, n, self.columns), CachedConv2d(self.beside, n, self.columns, self.wavefronts())
+        above, beside = (
+            CachedRowConv(self.above, n, self.columns),
+            CachedConv2d(self.beside, n, self.columns, self.wavefronts()),
+        )
         downs = [CachedRowConv(layer.down, n, self.columns) for layer in self.layers]
         alongs = [CachedConv2d(layer.along, n, self.columns, self.wavefronts()) for layer in self.layers]
         label_embedding = self.label_embedding(label)
@@ -146,8 +173,16 @@ class PixelRNN(_Raster):
     The past has no fixed height here: two layers reach the top.  A row up, the state moves one column at most, so a wedge on
     the right stays unseen (the paper's Row LSTM; its diagonal one has no such wedge)."""
 
-    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 3, first: int = 7,
-                 kernel: int = 3, classes: int = 0) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        event: Sequence[int],
+        width: int = 64,
+        depth: int = 3,
+        first: int = 7,
+        kernel: int = 3,
+        classes: int = 0,
+    ) -> None:
         super().__init__(vocabulary, event, width, classes)
         check_min(2, depth=depth)
         self.in_proj = MaskedConv2d(vocabulary, width, first, "A")
@@ -166,7 +201,9 @@ class PixelRNN(_Raster):
         label_embedding = self.label_embedding(label)
         hidden, cell = label_embedding.new_zeros(2, len(walks), self.columns, n, self.width)
         for r in range(self.rows):
-            between = [layer.between(row.permute(1, 2, 0)) for layer, row in zip(self.layers, hidden)]  # (n, 4 width, W)
+            between = [
+                layer.between(row.permute(1, 2, 0)) for layer, row in zip(self.layers, hidden)
+            ]  # (n, 4 width, W)
             for c in range(self.columns):
                 i = r * self.columns + c
                 h = in_proj.at(i) + label_embedding
@@ -184,9 +221,16 @@ class ImageGPT(Autoregressive):
     The first place sees `label_embedding` instead of a symbol.  order: any; positions are counted in it.
     heads: their number, or (heads, kv_heads), where heads share keys and values; with 1 there is least to remember."""
 
-    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 64, depth: int = 4,
-                 heads: int | tuple[int, int] = (4, 1), classes: int = 0,
-                 order: Sequence[int] | Tensor | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        event: Sequence[int],
+        width: int = 64,
+        depth: int = 4,
+        heads: int | tuple[int, int] = (4, 1),
+        classes: int = 0,
+        order: Sequence[int] | Tensor | None = None,
+    ) -> None:
         super().__init__(vocabulary, event, width, classes, order)
         check_min(1, depth=depth)
         self.symbol = nn.Parameter(0.02 * torch.randn(vocabulary, width))
@@ -203,7 +247,11 @@ class ImageGPT(Autoregressive):
 
     def iter_logits(self, n: int, label: Tensor) -> Logits:
         memories = [KVCache(block, n, self.length) for block in self.blocks]
-        norm, out_proj, before = fast_layer_norm(self.out_proj[0]), fast_linear(self.out_proj[1]), self.label_embedding(label)
+        norm, out_proj, before = (
+            fast_layer_norm(self.out_proj[0]),
+            fast_linear(self.out_proj[1]),
+            self.label_embedding(label),
+        )
         for i, position in enumerate(self.position):
             h = before + position
             for block, memory in zip(self.blocks, memories):
@@ -217,13 +265,22 @@ class MADE(Autoregressive):
 
     W_first ⊙ [m > rank],  W_inner ⊙ [m' ≥ m],  W_last ⊙ [rank ≥ m]: `depth` hidden layers, degrees 0 ... L − 1 evenly."""
 
-    def __init__(self, vocabulary: int, event: Sequence[int], width: int = 128, depth: int = 2, classes: int = 0,
-                 order: Sequence[int] | Tensor | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        event: Sequence[int],
+        width: int = 128,
+        depth: int = 2,
+        classes: int = 0,
+        order: Sequence[int] | Tensor | None = None,
+    ) -> None:
         super().__init__(vocabulary, event, width, classes, order)
         check_min(1, depth=depth)
         rank = torch.arange(self.length).repeat_interleave(vocabulary)  # of each input and of each logit
         degree = torch.arange(width) * self.length // width  # rising, so that equal ones are neighbours
-        self.ready = torch.searchsorted(degree, torch.arange(self.length), right=True).tolist()  # units of degree <= i
+        self.ready = torch.searchsorted(
+            degree, torch.arange(self.length), right=True
+        ).tolist()  # units of degree <= i
         self.first, self.last = MaskedLinear(degree[:, None] > rank), MaskedLinear(rank[:, None] >= degree)
         self.inner = nn.ModuleList(MaskedLinear(degree[:, None] >= degree) for _ in range(depth - 1))
 
@@ -242,7 +299,9 @@ class MADE(Autoregressive):
         hidden = label_embedding.new_zeros(len(layers) - 1, n, self.width)
         for i, stop in enumerate(self.ready):
             new, (weight, bias) = slice(start, stop), layers[0]
-            hidden[0, :, new] = F.relu(F.linear(seen[:, : i * size], weight[new, : i * size], bias[new]) + label_embedding[:, new])
+            hidden[0, :, new] = F.relu(
+                F.linear(seen[:, : i * size], weight[new, : i * size], bias[new]) + label_embedding[:, new]
+            )
             for below, here, (weight, bias) in zip(hidden, hidden[1:], layers[1:]):
                 here[:, new] = F.relu(F.linear(below[:, :stop], weight[new, :stop], bias[new]))
             symbols, (weight, bias) = slice(i * size, (i + 1) * size), layers[-1]

@@ -8,6 +8,7 @@ exaggerate their difference:
 
     logits = free + w (told − free)                                    (classifier-free guidance, on logits)
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -29,10 +30,14 @@ class LlamaGen(Autoregressive):
 
     graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
-    def __init__(self, vocabulary: int, event: Sequence[int], net: Llama, classes: int = 0, drop: float = 0.1) -> None:
+    def __init__(
+        self, vocabulary: int, event: Sequence[int], net: Llama, classes: int = 0, drop: float = 0.1
+    ) -> None:
         super().__init__(vocabulary, event, net.width, classes)
         if net.length != self.length:
-            raise ValueError(f"the net has {net.length} places and event {self.event} has {self.length}: expected as many.")
+            raise ValueError(
+                f"the net has {net.length} places and event {self.event} has {self.length}: expected as many."
+            )
         if not 0 <= drop < 1:
             raise ValueError(f"drop is {drop}: expected a share, at least 0 and below 1.")
         self.net, self.drop = net, drop
@@ -71,6 +76,7 @@ def guided(weight: float) -> LogitsIterator:
     """A stream for ``sample``: logits = free + weight · (told − free), each sample followed with its class and without.
 
     weight 0: no class; 1: the conditional itself; more exaggerates what makes the class.  It follows no stated density."""
+
     def iter_logits(model: Autoregressive, n: int, label: Tensor) -> Logits:
         if not model.classes:
             raise ValueError("guidance needs a model that is told classes: build it with classes=10.")
@@ -79,4 +85,5 @@ def guided(weight: float) -> LogitsIterator:
             conditional, free = both.send(token).chunk(2)
             token = yield free + weight * (conditional - free)
             token = token.repeat(2)
+
     return iter_logits

@@ -5,6 +5,7 @@ network has computed about the past stays true.  So a model has a ``iter_logits`
 place after the other and is told each time which symbol was put there.  It keeps what it will need again.  Where some
 places do not listen to each other, it may take them together (`wavefronts`).
 """
+
 from __future__ import annotations
 
 import math
@@ -17,7 +18,9 @@ from torch.nn import functional as F
 from ..core.checks import expect_labels, expect_some
 from ..core.tensors import parameter_count, threads_for
 
-Logits = Generator[Tensor, Tensor, None]  # yields the logits (n · m, K) of m places, is sent the symbols (n · m,) put there
+Logits = Generator[
+    Tensor, Tensor, None
+]  # yields the logits (n · m, K) of m places, is sent the symbols (n · m,) put there
 
 
 def check_min(least: int, **numbers: int) -> None:
@@ -36,8 +39,14 @@ class Autoregressive(nn.Module):
 
     graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
-    def __init__(self, vocabulary: int, event: Sequence[int], width: int, classes: int = 0,
-                 order: Sequence[int] | Tensor | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        event: Sequence[int],
+        width: int,
+        classes: int = 0,
+        order: Sequence[int] | Tensor | None = None,
+    ) -> None:
         super().__init__()
         check_min(1, vocabulary=vocabulary, width=width, axis_of_the_event=min(event, default=0))
         check_min(0, classes=classes)
@@ -45,8 +54,10 @@ class Autoregressive(nn.Module):
         self.length = math.prod(self.event)
         order = torch.arange(self.length) if order is None else torch.as_tensor(order)
         if order.is_floating_point() or not torch.equal(order.sort().values, torch.arange(self.length)):
-            raise ValueError(f"order is {order.tolist()[:10]}{' ...' * (len(order) > 10)}: expected a permutation of "
-                             f"0 to {self.length - 1}, each place once.")
+            raise ValueError(
+                f"order is {order.tolist()[:10]}{' ...' * (len(order) > 10)}: expected a permutation of "
+                f"0 to {self.length - 1}, each place once."
+            )
         self.register_buffer("order", order)  # saved with the weights, which mean nothing in another order
         self.label_embedding = nn.Embedding(max(1, classes), width)
 
@@ -79,8 +90,14 @@ class Autoregressive(nn.Module):
         """−mean log p(x | y): nats a sample; for two symbols, the binary cross-entropy.     (intro lecture, How to train)"""
         return -self.log_prob(expect_some(x), y).mean()
 
-    def sample(self, n: int, y: Tensor | int | None = None, temperature: float = 1.0,
-               generator: torch.Generator | None = None, iter_logits: LogitsIterator | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        y: Tensor | int | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        iter_logits: LogitsIterator | None = None,
+    ) -> Tensor:
         """x_i ~ softmax(f(x_<i) / temperature), place by place.  y () or (n,) labels -> (n, *event)
 
         iter_logits: how the logits are computed, one place at a time; `uncached` for the plain way, a whole pass for each."""
@@ -88,8 +105,15 @@ class Autoregressive(nn.Module):
         blank = torch.zeros(n, *self.event, dtype=torch.long, device=self.order.device)
         return self.inpaint(blank, blank[:1].bool(), y, temperature, generator, iter_logits)
 
-    def inpaint(self, x: Tensor, known: Tensor, y: Tensor | int | None = None, temperature: float = 1.0,
-                 generator: torch.Generator | None = None, iter_logits: LogitsIterator | None = None) -> Tensor:
+    def inpaint(
+        self,
+        x: Tensor,
+        known: Tensor,
+        y: Tensor | int | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        iter_logits: LogitsIterator | None = None,
+    ) -> Tensor:
         """A sample of p(the rest | the known part), where that part comes first in the order of generation.
 
         x (n, *event) symbols, of which only the known count; known (*event) or (n, *event), True where x is given"""
@@ -97,8 +121,13 @@ class Autoregressive(nn.Module):
             raise ValueError(f"temperature is {temperature}: expected a finite number above 0 (1: as learned).")
         shape, n = x.shape, len(self._symbols(x))
         given, x = self._prefix(known, n), x.long().view(n, self.length)[:, self.order]
-        u = torch.rand(self.length, n, generator=generator, dtype=torch.promote_types(self.label_embedding.weight.dtype, torch.float32),
-                       device=x.device)  # a number belongs to its place, whenever that is drawn
+        u = torch.rand(
+            self.length,
+            n,
+            generator=generator,
+            dtype=torch.promote_types(self.label_embedding.weight.dtype, torch.float32),
+            device=x.device,
+        )  # a number belongs to its place, whenever that is drawn
         wavefronts = self.wavefronts() if iter_logits is None else Autoregressive.wavefronts(self)
         # what is kept makes the operations too small to share between cores, a whole pass does not
         with torch.inference_mode(), threads_for(None if iter_logits is None else self):
@@ -112,15 +141,19 @@ class Autoregressive(nn.Module):
 
     def rank(self) -> Tensor:
         """When each place has its turn, the inverse of ``order``.  (L,)"""
-        return torch.empty_like(self.order).scatter_(0, self.order, torch.arange(self.length, device=self.order.device))
+        return torch.empty_like(self.order).scatter_(
+            0, self.order, torch.arange(self.length, device=self.order.device)
+        )
 
     def _symbols(self, x: Tensor) -> Tensor:
         """x where it is a batch of symbols, or a sentence."""
         wanted, top = f"(B, {', '.join(map(str, self.event))})", self.vocabulary - 1
         if not isinstance(x, Tensor) or x.is_floating_point() or x.dtype == torch.bool:
             came = f"dtype {x.dtype}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
-            raise TypeError(f"x has {came}: expected symbols, a tensor of integers 0 to {top}; grey values have to be "
-                            "made symbols first (data.binarise(images).long()).")
+            raise TypeError(
+                f"x has {came}: expected symbols, a tensor of integers 0 to {top}; grey values have to be "
+                "made symbols first (data.binarise(images).long())."
+            )
         if tuple(x.shape[1:]) != self.event:
             raise ValueError(f"x has shape {tuple(x.shape)}: this {type(self).__name__} expects {wanted}.")
         if x.device != self.order.device:
@@ -145,14 +178,18 @@ class Autoregressive(nn.Module):
         late = (given[:, 1:] & ~given[:, :-1]).any(0).nonzero()
         if len(late):
             i = int(late[0])
-            raise ValueError("known is no beginning of the order of generation: place "
-                             f"{int(self.order[i + 1])} is known, and place {int(self.order[i])}, just before it, is not.")
+            raise ValueError(
+                "known is no beginning of the order of generation: place "
+                f"{int(self.order[i + 1])} is known, and place {int(self.order[i])}, just before it, is not."
+            )
         return given.expand(n, self.length)
 
     def __repr__(self) -> str:
         label = f", given one of {self.classes} classes" if self.classes else ""
-        return (f"{type(self).__name__}: {' x '.join(map(str, self.event))} places of {self.vocabulary} symbols, each given "
-                f"those before it{label}; {parameter_count(self):,} parameters")
+        return (
+            f"{type(self).__name__}: {' x '.join(map(str, self.event))} places of {self.vocabulary} symbols, each given "
+            f"those before it{label}; {parameter_count(self):,} parameters"
+        )
 
 
 LogitsIterator = Callable[[Autoregressive, int, Tensor], Logits]
@@ -175,7 +212,9 @@ def sample_categorical(logits: Tensor, u: Tensor, temperature: float = 1.0) -> T
     return (u[:, None] * cdf[:, -1:] >= cdf).sum(-1)  # a last sum of 0.9999999 is a 1
 
 
-def _fill(steps: Logits, wavefronts: Sequence[Tensor], x: Tensor, given: Tensor, u: Tensor, temperature: float) -> Tensor:
+def _fill(
+    steps: Logits, wavefronts: Sequence[Tensor], x: Tensor, given: Tensor, u: Tensor, temperature: float
+) -> Tensor:
     """x with the places that are not given drawn, front by front.  x, given, u (n, L), in the order of generation"""
     by_step, sizes = torch.cat(tuple(wavefronts)), [len(front) for front in wavefronts]
     known = [bool(part.any()) for part in given.any(0)[by_step].split(sizes)]
@@ -202,5 +241,5 @@ def receptive_field(model: Autoregressive, place: Sequence[int], samples: int = 
     seen = model.one_hot(x).requires_grad_()
     logits = model.read(seen, torch.arange(samples, device=device) % max(1, model.classes))
     mix = torch.randn(samples, model.vocabulary, generator=source).to(logits)  # of all logits, so that none cancel
-    slope, = torch.autograd.grad((logits[(slice(None), *place)] * mix).sum(), seen)
+    (slope,) = torch.autograd.grad((logits[(slice(None), *place)] * mix).sum(), seen)
     return slope.abs().sum(-1).mean(0)

@@ -1,4 +1,5 @@
 """What is a symbol?  A pixel, or a block of pixels read as one number: the same image in fewer, richer steps."""
+
 from __future__ import annotations
 
 import torch
@@ -18,9 +19,11 @@ class PatchModel(nn.Module):
 
     def __init__(self, model: Autoregressive, side: int = 2) -> None:
         super().__init__()
-        if side < 1 or model.vocabulary != 2 ** side**2 or len(model.event) != 2:
-            raise ValueError(f"the model has {model.vocabulary} symbols in the shape {model.event}: blocks of side {side} "
-                             f"are {2 ** side**2 if side > 0 else 'no'} symbols in a shape (rows, columns).")
+        if side < 1 or model.vocabulary != 2**side**2 or len(model.event) != 2:
+            raise ValueError(
+                f"the model has {model.vocabulary} symbols in the shape {model.event}: blocks of side {side} "
+                f"are {2**side**2 if side > 0 else 'no'} symbols in a shape (rows, columns)."
+            )
         self.model, self.side = model, side
         self.event = (1, *(side * size for size in model.event))
         self.register_buffer("place_value", 2 ** torch.arange(side**2 - 1, -1, -1), persistent=False)
@@ -33,8 +36,10 @@ class PatchModel(nn.Module):
     def symbols(self, x: Tensor) -> Tensor:
         """The numbers of the blocks.  (B, 1, H, W) -> (B, H / side, W / side)"""
         if tuple(x.shape[1:]) != self.event or x.is_floating_point() or x.dtype == torch.bool:
-            raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected black and white pixels, integers "
-                             f"(B, {', '.join(map(str, self.event))}).")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected black and white pixels, integers "
+                f"(B, {', '.join(map(str, self.event))})."
+            )
         if x.numel() and x.device.type == "cpu" and (int(x.min()) < 0 or int(x.max()) > 1):
             raise ValueError(f"x runs from {int(x.min())} to {int(x.max())}: expected pixels 0 and 1.")
         blocks = x.reshape(len(x), self.model.event[0], self.side, self.model.event[1], self.side).transpose(2, 3)
@@ -53,17 +58,34 @@ class PatchModel(nn.Module):
         """−mean log p(x | y)"""
         return self.model.loss(self.symbols(x), y)
 
-    def sample(self, n: int, y: Tensor | int | None = None, temperature: float = 1.0,
-               generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        y: Tensor | int | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """-> (n, 1, H, W)"""
         return self.pixels(self.model.sample(n, y, temperature, generator))
 
-    def inpaint(self, x: Tensor, known: Tensor, y: Tensor | int | None = None, temperature: float = 1.0,
-                 generator: torch.Generator | None = None) -> Tensor:
+    def inpaint(
+        self,
+        x: Tensor,
+        known: Tensor,
+        y: Tensor | int | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """A sample of p(the rest | the known pixels): whole blocks, the first in the order.  known (1, H, W) booleans"""
-        blocks = known.reshape(1, self.model.event[0], self.side, self.model.event[1], self.side).transpose(2, 3).flatten(3)
+        blocks = (
+            known.reshape(1, self.model.event[0], self.side, self.model.event[1], self.side)
+            .transpose(2, 3)
+            .flatten(3)
+        )
         if bool((blocks.any(-1) != blocks.all(-1)).any()):
-            raise ValueError(f"known cuts through a block of {self.side} x {self.side} pixels: expected whole blocks.")
+            raise ValueError(
+                f"known cuts through a block of {self.side} x {self.side} pixels: expected whole blocks."
+            )
         return self.pixels(self.model.inpaint(self.symbols(x), blocks.all(-1), y, temperature, generator))
 
     def __repr__(self) -> str:

@@ -35,18 +35,22 @@ SENTENCES = (UserError, LookupError, ValueError, OSError, RuntimeError)
 
 # --- dgm lab
 
+
 def lab(options: argparse.Namespace) -> int:
     """JupyterLab on this machine only, behind a token, with one notebook open; returns when it is stopped."""
     address, arguments = _lab_arguments(options)
     if util.find_spec("jupyterlab") is None:
         raise UserError(f"JupyterLab is not installed here: {HOW}.")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
-        filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]))
+        filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")])
+    )
     os.environ.update(notebook_dir.thread_waits(os.environ))  # inherited by every kernel
     from jupyterlab.labapp import LabApp
 
     for server in _open_already(arguments):
-        print(f"The course is open already at {server}; a second server opens beside it: save in one of them only.")
+        print(
+            f"The course is open already at {server}; a second server opens beside it: save in one of them only."
+        )
     print(f"The course opens at {address}\nStop it with Ctrl-C.", flush=True)
     LabApp.launch_instance(arguments)
     return 0
@@ -90,8 +94,10 @@ def _port(wanted: int | None) -> int:
     if not 1 <= wanted <= 65535:
         raise UserError(f"A port is a number from 1 to 65535, not {wanted}.")
     if reason := _in_the_way(wanted):
-        raise UserError(f"Port {wanted} cannot be used ({reason}): name another, such as --port "
-                      f"{wanted % 65535 + 1}, or leave --port out and a free one is taken.")
+        raise UserError(
+            f"Port {wanted} cannot be used ({reason}): name another, such as --port "
+            f"{wanted % 65535 + 1}, or leave --port out and a free one is taken."
+        )
     return wanted
 
 
@@ -109,6 +115,7 @@ def _in_the_way(port: int) -> str:
 
 # --- dgm doctor
 
+
 def doctor(options: argparse.Namespace) -> int:
     """Say in sentences what is here; 1 where something that is needed is missing."""
     missing = list(_missing_packages())
@@ -121,8 +128,10 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def _machine() -> Iterator[str]:
-    yield (f"This is dgm-course {__version__} on Python {platform.python_version()}, {platform.system()} "
-           f"{platform.machine()}, in {sys.prefix}.")
+    yield (
+        f"This is dgm-course {__version__} on Python {platform.python_version()}, {platform.system()} "
+        f"{platform.machine()}, in {sys.prefix}."
+    )
     memory = f", {_memory() / 2**30:.0f} GiB of memory" if _memory() else ""
     yield f"The machine has {os.cpu_count()} cores{memory}; the notebooks need two cores and 4 GiB."
 
@@ -155,12 +164,16 @@ def _pace() -> Iterator[str]:
 
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
     if load > cores:
-        yield (f"Other programs keep this machine busy (load {load:.0f} on {cores} cores), so its pace cannot be told now: "
-               "ask again when it is idle.")
+        yield (
+            f"Other programs keep this machine busy (load {load:.0f} on {cores} cores), so its pace cannot be told now: "
+            "ask again when it is idle."
+        )
         return
     slower = machine_speed()
-    yield (f"A training step takes up to {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
-           f"measured on: expect about {max(1.5, 1.5 * slower):.0f} minutes for each.")
+    yield (
+        f"A training step takes up to {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
+        f"measured on: expect about {max(1.5, 1.5 * slower):.0f} minutes for each."
+    )
 
 
 def _data() -> Iterator[str]:
@@ -186,8 +199,11 @@ def _full_mnist() -> Iterator[str]:
 
 def _browser() -> Iterator[str]:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    yield (f"Chromium for the browser tests: {found}." if found else
-           "No Chromium on the PATH (optional): only the tests of the players need one.")
+    yield (
+        f"Chromium for the browser tests: {found}."
+        if found
+        else "No Chromium on the PATH (optional): only the tests of the players need one."
+    )
 
 
 def _missing_packages() -> Iterator[str]:
@@ -218,6 +234,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 # --- dgm data, dgm train, dgm anchors
+
 
 def data(options: argparse.Namespace) -> int:
     """Bring the official 60,000 and 10,000 images; `mnist` itself says where they came from."""
@@ -253,6 +270,7 @@ def anchors(options: argparse.Namespace) -> int:
 
 # --- dgm site
 
+
 def site(options: argparse.Namespace) -> int:
     """Make pages of the notebooks, to be read without a kernel, a server or a network."""
     from ..teach.site import live
@@ -264,6 +282,7 @@ def site(options: argparse.Namespace) -> int:
 
 
 # --- for teachers: dgm homework, dgm grade
+
 
 def homework(options: argparse.Namespace) -> int:
     """All exercises in a table."""
@@ -309,6 +328,7 @@ def _books(options: argparse.Namespace) -> list[Path]:
 
 # --- the command
 
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="dgm", description="Deep generative models, the course.")
     top.add_argument("--version", action="version", version=f"dgm-course {__version__}")
@@ -340,14 +360,21 @@ def _for_teachers(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument("topic", nargs="?", help="one lecture, such as fm or flow_matching")
     command.set_defaults(run=homework)
     command = add("grade", help="mark what a class handed in")
-    command.add_argument("submissions", type=Path, help="a folder with a notebook, folder or zip file for each student")
-    command.add_argument("-o", "--output", type=Path, default=Path("grades.csv"), help="the table; pages go beside it")
+    command.add_argument(
+        "submissions", type=Path, help="a folder with a notebook, folder or zip file for each student"
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, default=Path("grades.csv"), help="the table; pages go beside it"
+    )
     _which(command, "all of which somebody handed in something")
     command.add_argument("--seed", type=int, help="repeat a run (none: questions that nobody has seen)")
     command.add_argument("--seconds", type=float, default=20.0, help="processor time for each exercise")
     command.add_argument("--workers", type=int, default=2, help="students at a time")
     command.set_defaults(run=grade)
-    for run, what in ((release, "write what a class receives"), (nbgrader, "write a course directory for nbgrader")):
+    for run, what in (
+        (release, "write what a class receives"),
+        (nbgrader, "write a course directory for nbgrader"),
+    ):
         command = add(run.__name__, help=what)
         command.add_argument("folder", type=Path, help="a new folder")
         _which(command, "all")

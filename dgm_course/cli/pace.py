@@ -3,6 +3,7 @@
 A training step on digits and one in the plane are what the notebooks spend their time on, and machines differ in the two by
 different factors: bfloat16 makes the first several times faster where the processor has it, and the second not at all.
 """
+
 from __future__ import annotations
 
 import time
@@ -23,8 +24,10 @@ def machine_speed(tries: int = 3) -> float:
 
     The worse of the two kinds, since a notebook may spend nearly all of its time on one."""
     before = torch.get_num_threads()
-    steps = {"digits": (2, _step(digits_flow(), torch.rand(32, 1, 28, 28))),
-             "plane": (1, _step(flow_matching(MLP(2), (2,)), torch.rand(256, 2)))}
+    steps = {
+        "digits": (2, _step(digits_flow(), torch.rand(32, 1, 28, 28))),
+        "plane": (1, _step(flow_matching(MLP(2), (2,)), torch.rand(256, 2))),
+    }
     try:
         return max(_seconds(step, threads, tries) / USUAL[name] for name, (threads, step) in steps.items())
     finally:
@@ -53,4 +56,5 @@ def _step(model: PathModel, x: Tensor) -> Callable[[], None]:
         optimizer.zero_grad()
         model.loss(x).backward()
         optimizer.step()
+
     return step

@@ -1,4 +1,5 @@
 """How much of a network a sample costs: passes, counted by hooks, and seconds of one processor."""
+
 from __future__ import annotations
 
 import os
@@ -27,8 +28,10 @@ class PassCounter:
 @contextmanager
 def _forward(module: nn.Module, tally: PassCounter, weight: float) -> Iterator[None]:
     """Every forward pass of the module counts its batch, times ``weight``."""
+
     def seen(_: nn.Module, given: tuple[Any, ...], __: Any) -> None:
         tally.samples += weight * len(given[0])
+
     handle = module.register_forward_hook(seen)
     try:
         yield

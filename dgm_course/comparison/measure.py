@@ -4,6 +4,7 @@ One call, ``survey(images)``, fills a ``Row`` for each system.  Samples are judg
 (bits against bits, greys against greys) in the features of one fixed classifier, n against n; the ``Floor`` says what n
 other real digits reach in the same place.  Figures of different units stand side by side and are never compared.
 """
+
 from __future__ import annotations
 
 import statistics
@@ -87,12 +88,24 @@ class Row:
 
     def __repr__(self) -> str:
         q, f = self.quality, self.floor
-        figure = f"{self.likelihood_result.value:.2f} ± {self.likelihood_result.error:.2f} {self.system.likelihood.unit}" if self.likelihood_result else "no figure"
-        beside = ", ".join(f"{name} {ours:.2f} ({real:.2f})" for name, ours, real in (
-            ("precision", q.precision, f.precision), ("recall", q.recall, f.recall), ("coverage", q.coverage, f.coverage),
-            ("Fréchet", q.frechet, f.frechet)))
-        return (f"{self.name}: {milliseconds(self.seconds)} and {self.passes:.3g} passes a sample; {beside}; likelihood "
-                f"{self.system.likelihood.kind}, {figure}; n = {self.n}, in brackets real digits")
+        figure = (
+            f"{self.likelihood_result.value:.2f} ± {self.likelihood_result.error:.2f} {self.system.likelihood.unit}"
+            if self.likelihood_result
+            else "no figure"
+        )
+        beside = ", ".join(
+            f"{name} {ours:.2f} ({real:.2f})"
+            for name, ours, real in (
+                ("precision", q.precision, f.precision),
+                ("recall", q.recall, f.recall),
+                ("coverage", q.coverage, f.coverage),
+                ("Fréchet", q.frechet, f.frechet),
+            )
+        )
+        return (
+            f"{self.name}: {milliseconds(self.seconds)} and {self.passes:.3g} passes a sample; {beside}; likelihood "
+            f"{self.system.likelihood.kind}, {figure}; n = {self.n}, in brackets real digits"
+        )
 
 
 class Evaluator:
@@ -100,10 +113,22 @@ class Evaluator:
 
     def __init__(self, images: Images, n: int, k: int = K) -> None:
         if not k < n <= len(images.test):
-            raise ValueError(f"n is {n}: expected more than the {k} neighbours and at most {len(images.test)} test images.")
-        self.net, self.n, self.k, generator = pretrained.load("digit_classifier"), n, k, torch.Generator().manual_seed(0)
-        black = lambda x: 2 * binarise(x, "dynamic", generator) - 1
-        real, other = (spread(*part, n) for part in ((images.test, images.test_labels), (images.train, images.train_labels)))
+            raise ValueError(
+                f"n is {n}: expected more than the {k} neighbours and at most {len(images.test)} test images."
+            )
+        self.net, self.n, self.k, generator = (
+            pretrained.load("digit_classifier"),
+            n,
+            k,
+            torch.Generator().manual_seed(0),
+        )
+
+        def black(x):
+            return 2 * binarise(x, "dynamic", generator) - 1
+
+        real, other = (
+            spread(*part, n) for part in ((images.test, images.test_labels), (images.train, images.train_labels))
+        )
         self.pixels = real
         self.real = {GREYS: self.see(real), BITS: self.see(black(real))}
         self.floor = {GREYS: self.compare(other, GREYS), BITS: self.compare(black(other), BITS)}
@@ -123,21 +148,27 @@ class Evaluator:
         real, ours = self.real[color_mode], self.see(x)
         shares = metrics.precision_recall_coverage(real, ours, self.k)
         rarest = torch.bincount(self.classes(x), minlength=10).min() / len(x)
-        return Quality(*shares, metrics.density(real, ours, self.k), metrics.frechet_distance(real, ours), float(rarest))
+        return Quality(
+            *shares, metrics.density(real, ours, self.k), metrics.frechet_distance(real, ours), float(rarest)
+        )
 
     @torch.no_grad()
     def recognised(self, x: Tensor) -> float:
         """The share to which the classifier gives one class with probability 0.9 or more."""
-        return float((torch.cat([self.net(part) for part in x.split(500)]).softmax(1).amax(1) >= SURE).double().mean())
+        return float(
+            (torch.cat([self.net(part) for part in x.split(500)]).softmax(1).amax(1) >= SURE).double().mean()
+        )
 
     def along(self, start: Tensor, middle: Tensor, end: Tensor) -> tuple[float, float]:
         """How many pictures half-way are recognised, and the detour of the way through features.  three of (P, 1, 28, 28)"""
-        return self.recognised(middle), latent_metrics.path_length_ratio(torch.stack([self.see(x) for x in (start, middle, end)]))
+        return self.recognised(middle), latent_metrics.path_length_ratio(
+            torch.stack([self.see(x) for x in (start, middle, end)])
+        )
 
     def faded(self) -> tuple[float, float]:
         """The same of real digits of two classes, one faded half-way into the other: no latent at all."""
         few = min(PAIRS, self.n - 1)
-        start, end = self.pixels[:few], self.pixels[1:few + 1]
+        start, end = self.pixels[:few], self.pixels[1 : few + 1]
         return self.along(start, (start + end) / 2, end)
 
 
@@ -159,10 +190,14 @@ def likelihood(system: ModelSpec, model: Any, images: Images, n: int) -> Likelih
     x, y = images.test[:n], images.test_labels[:n]
     x = DynamicallyBinarized(x).fixed() if kind.unit == NATS_OF_BITS else x
     with counted(system.parts(model)) as tally:
-        found, seconds = timed(lambda: -torch.cat([kind.log_prob(model, *part) for part in zip(x.split(50), y.split(50))]))
+        found, seconds = timed(
+            lambda: -torch.cat([kind.log_prob(model, *part) for part in zip(x.split(50), y.split(50))])
+        )
     if kind.unit == BITS_A_PIXEL:
         found = metrics.bits_per_dim(found, x[0].numel())
-    return LikelihoodResult(float(found.mean()), float(found.std() / len(found) ** 0.5), tally.samples / n, seconds / n)
+    return LikelihoodResult(
+        float(found.mean()), float(found.std() / len(found) ** 0.5), tally.samples / n, seconds / n
+    )
 
 
 @torch.no_grad()
@@ -171,17 +206,23 @@ def latent_figures(system: ModelSpec, model: Any, judge: Evaluator, x: Tensor, z
 
     A way leads from one sample towards the latent of the next, of whatever class; a label, where one is told, stays."""
     few = min(PAIRS, len(x) // 2)
-    start, end, y = z[:few], z[few:2 * few], torch.arange(few) % 10
+    start, end, y = z[:few], z[few : 2 * few], torch.arange(few) % 10
     middle = system.make(model, latent_metrics.slerp(start, end, 0.5), y).clamp(-1, 1)
-    last = system.make(model, end, y).clamp(-1, 1) if system.conditional else x[few:2 * few]
+    last = system.make(model, end, y).clamp(-1, 1) if system.conditional else x[few : 2 * few]
     shares = [latent_metrics.explained(z, factor.float()) for factor in latent_metrics.factors(x)]
     one, together = (statistics.fmean(share[i] for share in shares) for i in (0, 1))
     return LatentFigures(judge.recognised(x), *judge.along(x[:few], middle, last), one, together)
 
 
 @one_thread()
-def survey(images: Images, n: int = 200, known: int = 200, systems: Sequence[ModelSpec] | None = None, rounds: int = 2,
-           report: Callable[[str], None] | None = None) -> list[Row]:
+def survey(
+    images: Images,
+    n: int = 200,
+    known: int = 200,
+    systems: Sequence[ModelSpec] | None = None,
+    rounds: int = 2,
+    report: Callable[[str], None] | None = None,
+) -> list[Row]:
     """A row for each system: n samples drawn in ``rounds``, all systems in turn in each, likelihoods on ``known`` images.
 
     Seconds are those of the faster round; between two rounds all other systems have theirs, so that a busy minute of the
@@ -207,9 +248,18 @@ def _row(system: ModelSpec, model: Any, mine: list[Any], judge: Evaluator, image
     x = torch.cat([drawn[0] for drawn, _, _ in mine])
     z = None if system.source is None else torch.cat([drawn[1] for drawn, _, _ in mine])
     latent = None if z is None else latent_figures(system, model, judge, x, z)
-    return Row(system, judge.n, min(s for _, s, _ in mine), statistics.fmean(p for _, _, p in mine),
-               judge.compare(x, system.color_mode), judge.floor[system.color_mode], likelihood(system, model, images, known), latent,
-               judge.faded(), x)
+    return Row(
+        system,
+        judge.n,
+        min(s for _, s, _ in mine),
+        statistics.fmean(p for _, _, p in mine),
+        judge.compare(x, system.color_mode),
+        judge.floor[system.color_mode],
+        likelihood(system, model, images, known),
+        latent,
+        judge.faded(),
+        x,
+    )
 
 
 def measure(system: ModelSpec, images: Images, n: int = 200, known: int = 200) -> Row:

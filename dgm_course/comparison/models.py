@@ -3,6 +3,7 @@
 A ``ModelSpec`` is a name and a few small functions over weights that ``pretrained`` ships.  To add one is to add a row to
 ``SYSTEMS``; a row whose weights are not there is left out by ``available``, and nothing else asks about it.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -18,7 +19,11 @@ from ..paths import ancestral, ddim
 from ..paths.model import heun_euler_last
 
 GREYS, BITS = "greys", "bits"  # digits in [−1, 1], or of black and white
-NATS_OF_BITS, BITS_A_PIXEL, NATS_OF_GREYS = "nats, black and white", "bits a pixel, 256 greys", "nats, density of greys"
+NATS_OF_BITS, BITS_A_PIXEL, NATS_OF_GREYS = (
+    "nats, black and white",
+    "bits a pixel, 256 greys",
+    "nats, density of greys",
+)
 EXACT, BOUND, BY_ODE, NONE = "exact", "a bound", "by an ODE", "none"
 Net = nn.Module
 Parts = list[Net | list[Net]]
@@ -82,8 +87,15 @@ def _normal(model: Any, n: int) -> Tensor:
 
 def _autoregressive(name: str, weights: str, inner: Callable[[Any], Net] = lambda model: model) -> ModelSpec:
     likelihood = Likelihood(EXACT, NATS_OF_BITS, lambda model, x, y: model.log_prob(x))
-    return ModelSpec(name, "autoregressive", (weights,), lambda model, n, y: model.sample(n), lambda model: [inner(model)],
-                  likelihood=likelihood, color_mode=BITS)
+    return ModelSpec(
+        name,
+        "autoregressive",
+        (weights,),
+        lambda model, n, y: model.sample(n),
+        lambda model: [inner(model)],
+        likelihood=likelihood,
+        color_mode=BITS,
+    )
 
 
 VAE_BOUND = Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, 8))
@@ -91,40 +103,90 @@ VAE_BOUND = Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, 8)
 
 def _vae(name: str, weights: tuple[str, ...], source: Callable | None = _normal, **more: Any) -> ModelSpec:
     """The means of the decoder: what is usually shown as a VAE's sample."""
+
     def means(model: Any, z: Any, y: Tensor) -> Tensor:
         return 2 * model.decode(model.latents(z) if isinstance(z, int) else z).mean - 1
-    return ModelSpec(name, "VAE", weights, more.pop("make", means), lambda model: [model.decoder.net], source,
-                  VAE_BOUND, build=lambda vae, *prior: vae.with_prior(*prior) if prior else vae, **more)
+
+    return ModelSpec(
+        name,
+        "VAE",
+        weights,
+        more.pop("make", means),
+        lambda model: [model.decoder.net],
+        source,
+        VAE_BOUND,
+        build=lambda vae, *prior: vae.with_prior(*prior) if prior else vae,
+        **more,
+    )
 
 
 def _gan(name: str, weights: str) -> ModelSpec:
-    return ModelSpec(name, "GAN", (weights,), lambda model, z, y: model.generator(z), lambda model: [model.generator],
-                  lambda model, n: model.noise(n))
+    return ModelSpec(
+        name,
+        "GAN",
+        (weights,),
+        lambda model, z, y: model.generator(z),
+        lambda model: [model.generator],
+        lambda model, n: model.noise(n),
+    )
 
 
 def _path(name: str, family: str, weights: str, steps: int, method: Callable, **more: Any) -> ModelSpec:
     """The model itself, told the class and not guided; where the method has no chance in it, the noise is a latent."""
+
     def make(model: Any, start: Any, y: Tensor) -> Tensor:
         return model.with_label(y).sample(start, steps, method)
-    return ModelSpec(name, family, (weights,), make, lambda model: [model.net], likelihood=Likelihood(BY_ODE), conditional=True,
-                  settings=f"{steps} steps of {method.__name__}", **more)
+
+    return ModelSpec(
+        name,
+        family,
+        (weights,),
+        make,
+        lambda model: [model.net],
+        likelihood=Likelihood(BY_ODE),
+        conditional=True,
+        settings=f"{steps} steps of {method.__name__}",
+        **more,
+    )
 
 
 def _written(name: str, weights: tuple[str, str], beside: str, parts: Callable[[Any], Parts]) -> ModelSpec:
     """Codes that a second model writes, one after the other or scale by scale, told the class; the first draws them."""
-    return ModelSpec(name, "vector quantization", weights, lambda pair, n, y: pair[0].picture(pair[1].sample(n, y)), parts,
-                  likelihood=Likelihood(BOUND, NATS_OF_GREYS, lambda pair, x, y: pair[0].elbo(x, pair[1], y)), conditional=True,
-                  build=lambda *pair: pair, space="codes", beside=beside)
+    return ModelSpec(
+        name,
+        "vector quantization",
+        weights,
+        lambda pair, n, y: pair[0].picture(pair[1].sample(n, y)),
+        parts,
+        likelihood=Likelihood(BOUND, NATS_OF_GREYS, lambda pair, x, y: pair[0].elbo(x, pair[1], y)),
+        conditional=True,
+        build=lambda *pair: pair,
+        space="codes",
+        beside=beside,
+    )
 
 
 def _in_codes(name: str, family: str, weights: str, steps: int, method: Callable, beside: str) -> ModelSpec:
     """The recipe of `_path` in the latent of ``latent_digits``, whose decoder draws the codes.  (notebook 10)"""
+
     def make(pair: Any, start: Any, y: Tensor) -> Tensor:
         return pair[0].decode(pair[1].with_label(y).sample(start, steps, method)).mean
+
     source = None if method is ancestral else lambda pair, n: pair[1].generator.start(n)
-    return ModelSpec(name, family, ("latent_digits", weights), make, lambda pair: [pair[0].decoder.net, pair[1].generator.net],
-                  source, Likelihood(BY_ODE), conditional=True, settings=f"{steps} steps of {method.__name__}",
-                  build=lambda *pair: pair, space="codes", beside=beside)
+    return ModelSpec(
+        name,
+        family,
+        ("latent_digits", weights),
+        make,
+        lambda pair: [pair[0].decoder.net, pair[1].generator.net],
+        source,
+        Likelihood(BY_ODE),
+        conditional=True,
+        settings=f"{steps} steps of {method.__name__}",
+        build=lambda *pair: pair,
+        space="codes",
+        beside=beside,
+    )
 
 
 def _noise(model: Any, n: int) -> Tensor:
@@ -142,24 +204,48 @@ SYSTEMS: tuple[ModelSpec, ...] = (
     _vae("VAE", ("vae_digits",)),
     _vae("VAE, bits drawn", ("vae_digits",), None, make=lambda model, n, y: model.sample(n), color_mode=BITS),
     _vae("VAE, learned prior", ("vae_digits", "prior_realnvp_digits"), None),
-    _written("VQ-VAE with prior", ("vqvae_digits", "vq_prior_digits"), "PixelCNN",
-             lambda pair: [pair[0].decoder.net, pair[1]]),
+    _written(
+        "VQ-VAE with prior",
+        ("vqvae_digits", "vq_prior_digits"),
+        "PixelCNN",
+        lambda pair: [pair[0].decoder.net, pair[1]],
+    ),
     _gan("DCGAN", "dcgan_digits"),
     _gan("style GAN", "style_digits"),
-    ModelSpec("RealNVP", "flow", ("flow_digits",), lambda model, z, y: model.f.inverse(z),
-           lambda model: [[part for part in model.f.modules() if isinstance(part, CouplingCNN)]], _flow_source,
-           Likelihood(EXACT, BITS_A_PIXEL, lambda model, x, y: model.log_prob(x))),
+    ModelSpec(
+        "RealNVP",
+        "flow",
+        ("flow_digits",),
+        lambda model, z, y: model.f.inverse(z),
+        lambda model: [[part for part in model.f.modules() if isinstance(part, CouplingCNN)]],
+        _flow_source,
+        Likelihood(EXACT, BITS_A_PIXEL, lambda model, x, y: model.log_prob(x)),
+    ),
     _path("DDPM", "diffusion", "ddpm_digits", 20, ancestral),
     _path("DDIM, same weights", "diffusion", "ddpm_digits", 15, ddim, source=_noise),
     _path("NCSN", "diffusion", "ncsn_digits", 20, ancestral),
     _path("flow matching", "flow matching", "flow_matching_digits", 8, heun_euler_last, source=_noise),
-    ModelSpec("absorbing diffusion", "diffusion of tokens", ("absorbing_digits",), lambda model, n, y: model.sample(n, 16),
-           lambda model: [model.net], likelihood=Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, None, 4)),
-           color_mode=BITS, settings="16 steps of ddim"),
+    ModelSpec(
+        "absorbing diffusion",
+        "diffusion of tokens",
+        ("absorbing_digits",),
+        lambda model, n, y: model.sample(n, 16),
+        lambda model: [model.net],
+        likelihood=Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, None, 4)),
+        color_mode=BITS,
+        settings="16 steps of ddim",
+    ),
     _in_codes("latent diffusion", "diffusion", "ldm_digits", 20, ancestral, "DDPM"),
     _in_codes("latent flow matching", "flow matching", "lfm_digits", 8, heun_euler_last, "flow matching"),
-    _written("LlamaGen", ("vqgan_digits", "llama_gen_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1]]),
-    _written("VAR", ("var_tokens_digits", "var_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1].out_proj]),
+    _written(
+        "LlamaGen", ("vqgan_digits", "llama_gen_digits"), "ImageGPT", lambda pair: [pair[0].decoder.net, pair[1]]
+    ),
+    _written(
+        "VAR",
+        ("var_tokens_digits", "var_digits"),
+        "ImageGPT",
+        lambda pair: [pair[0].decoder.net, pair[1].out_proj],
+    ),
 )
 
 

@@ -4,6 +4,7 @@ A tick in a table says neither "compared with what" nor "by what measure".  Here
 are compared with real digits in the same place, cost with the slowest system, a latent space with the system's own samples.
 Change a rule and marks change; the figures stay.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,7 +15,14 @@ from .measure import Row, milliseconds
 from .models import BY_ODE, EXACT, NONE
 
 YES, NO, OPEN, NOT_APPLICABLE, UNSEEN = "✓", "✗", "?", "n/a", "–"
-COLUMNS = ("efficient", "sample quality", "coverage", "well-behaved latent", "disentangled latent", "efficient likelihood")
+COLUMNS = (
+    "efficient",
+    "sample quality",
+    "coverage",
+    "well-behaved latent",
+    "disentangled latent",
+    "efficient likelihood",
+)
 LECTURE: dict[str, tuple[str, ...]] = {
     "GANs": (YES, YES, NO, YES, OPEN, NOT_APPLICABLE),
     "VAEs": (YES, NO, OPEN, YES, OPEN, NO),
@@ -59,11 +67,19 @@ def marks(rows: Sequence[Row], rules: Thresholds = USUAL) -> dict[str, dict[str,
         raise ValueError("there are no rows: expected at least one system that was measured.")
     slowest, table = max(row.seconds for row in rows), {}
     for row in rows:
-        found = (_efficient(row, slowest, rules), _quality(row, rules), _coverage(row, rules), _latent(row, rules),
-                 _disentangled(row, rules), _likelihood(row))
+        found = (
+            _efficient(row, slowest, rules),
+            _quality(row, rules),
+            _coverage(row, rules),
+            _latent(row, rules),
+            _disentangled(row, rules),
+            _likelihood(row),
+        )
         said = LECTURE.get(ROW_OF.get(row.system.family, ""), ("",) * len(COLUMNS))
-        table[row.name] = {column: TableEntry(*pair, word, verdict(pair[0], word))
-                           for column, pair, word in zip(COLUMNS, found, said, strict=True)}
+        table[row.name] = {
+            column: TableEntry(*pair, word, verdict(pair[0], word))
+            for column, pair, word in zip(COLUMNS, found, said, strict=True)
+        }
     return table
 
 

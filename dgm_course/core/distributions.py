@@ -5,6 +5,7 @@
   mixture, so its marginal along any Gaussian path is exact, and a network is judged against the right answer.
 * `TableDistribution`: the same for tokens, few and short sequences with their probabilities written down.
 """
+
 from __future__ import annotations
 
 import copy
@@ -41,11 +42,16 @@ class IndependentEvent(Independent):
         """x where it broadcasts to this batch and event and is on its device, or a ValueError."""
         shape = self.batch_shape + self.event_shape
         event = len(self.event_shape)
-        fits = x.ndim >= event and x.shape[x.ndim - event:] == self.event_shape and all(
-            a == b or 1 in (a, b) for a, b in zip(reversed(x.shape), reversed(shape)))
+        fits = (
+            x.ndim >= event
+            and x.shape[x.ndim - event :] == self.event_shape
+            and all(a == b or 1 in (a, b) for a, b in zip(reversed(x.shape), reversed(shape)))
+        )
         if not fits:
-            raise ValueError(f"x has shape {tuple(x.shape)}: expected (..., {', '.join(map(str, shape))}), one sample for "
-                             "each condition.")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}: expected (..., {', '.join(map(str, shape))}), one sample for "
+                "each condition."
+            )
         if x.device != self.device:
             raise ValueError(f"x is on the device {x.device}: expected {self.device}.")
         return x
@@ -110,8 +116,10 @@ class Mixture:
 
     def __init__(self, weights: Tensor, means: Tensor, stds: Tensor | float, name: str = "mixture") -> None:
         if means.ndim != 2 or weights.shape != means.shape[:1]:
-            raise ValueError(f"weights of shape {tuple(weights.shape)} and means of shape {tuple(means.shape)}: "
-                             "expected (K,) and (K, D).")
+            raise ValueError(
+                f"weights of shape {tuple(weights.shape)} and means of shape {tuple(means.shape)}: "
+                "expected (K,) and (K, D)."
+            )
         expect_batch(means, name="means")
         if not (weights > 0).all():
             raise ValueError(f"a weight is {float(weights.min()):.4g}: expected all of them above 0.")
@@ -120,8 +128,10 @@ class Mixture:
         stds = torch.as_tensor(stds).to(means)
         fits = stds.ndim == 0 or tuple(stds.shape) in ((len(means), 1), tuple(means.shape))
         if not fits or not (stds > 0).all():
-            raise ValueError(f"stds of shape {tuple(stds.shape)}: expected a number, (K, 1) or {tuple(means.shape)}, "
-                             "all above 0.")
+            raise ValueError(
+                f"stds of shape {tuple(stds.shape)}: expected a number, (K, 1) or {tuple(means.shape)}, "
+                "all above 0."
+            )
         self.stds = stds.expand(means.shape)
         self.name = name
 
@@ -148,20 +158,30 @@ class Mixture:
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """A component k ~ w, then a point of it.  -> (n, D)"""
-        k = torch.multinomial(self.weights, n, replacement=True, generator=generator) if n else torch.zeros(0).long()
+        k = (
+            torch.multinomial(self.weights, n, replacement=True, generator=generator)
+            if n
+            else torch.zeros(0).long()
+        )
         return self._from(k, generator)
 
     def stratified(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """As ``sample`` but every component gets its due share of n, rounded: no noise in the counts.  -> (n, D)
 
         Distances between finite samples are mostly noise of those counts; use this for the reference side."""
-        edges = (self.weights.cumsum(0) * n).round().long().diff(prepend=torch.zeros(1).long().to(self.means.device))
+        edges = (
+            (self.weights.cumsum(0) * n).round().long().diff(prepend=torch.zeros(1).long().to(self.means.device))
+        )
         k = torch.repeat_interleave(torch.arange(len(edges), device=edges.device), edges)
         return self._from(k[torch.randperm(len(k), generator=generator, device=k.device)], generator)
 
     def _from(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
-        eps = torch.randn(len(k), *self.event, dtype=self.means.dtype, device=self.means.device, generator=generator)
-        return self.means.index_select(0, k) + self.stds.index_select(0, k) * eps  # several times faster than means[k]
+        eps = torch.randn(
+            len(k), *self.event, dtype=self.means.dtype, device=self.means.device, generator=generator
+        )
+        return (
+            self.means.index_select(0, k) + self.stds.index_select(0, k) * eps
+        )  # several times faster than means[k]
 
     def joint_log_prob(self, x: Tensor) -> Tensor:
         """log w_k + log N(x; m_k, s_k²).  x (B, D) -> (B, K)"""
@@ -183,7 +203,9 @@ class Mixture:
 
     def __repr__(self) -> str:
         k, d = self.means.shape
-        return f"{self.name}: mixture of {k} Gaussians in {d} dimensions, std {float(self.stds.mean()):.3g} (average)"
+        return (
+            f"{self.name}: mixture of {k} Gaussians in {d} dimensions, std {float(self.stds.mean()):.3g} (average)"
+        )
 
 
 class TableDistribution:
@@ -195,7 +217,9 @@ class TableDistribution:
         if probs.ndim < 1 or len(set(probs.shape)) != 1:
             raise ValueError(f"probs have shape {tuple(probs.shape)}: expected (K, ..., K), one axis a place.")
         if bool((probs < 0).any()) or not 0 < float(probs.sum()) < math.inf:
-            raise ValueError("probs hold a negative or infinite number, or nothing but zeros: expected probabilities.")
+            raise ValueError(
+                "probs hold a negative or infinite number, or nothing but zeros: expected probabilities."
+            )
         self.probs, self.name = probs / probs.sum(), name
 
     @property
@@ -245,8 +269,10 @@ class TableDistribution:
 
     def _expect(self, x: Tensor, symbols: int) -> None:
         if x.shape[1:] != self.event or x.is_floating_point() or x.dtype == torch.bool:
-            raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected integer tokens "
-                             f"(B, {self.probs.ndim}).")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected integer tokens "
+                f"(B, {self.probs.ndim})."
+            )
         low, high = (int(end) for end in torch.aminmax(x)) if x.numel() else (0, 0)
         if low < 0 or high >= symbols:
             raise ValueError(f"x runs from {low} to {high}: expected tokens 0 to {symbols - 1}.")
@@ -256,5 +282,7 @@ class TableDistribution:
         return TableDistribution(self.probs.to(like), self.name)
 
     def __repr__(self) -> str:
-        return (f"{self.name}: all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols, "
-                f"{float(self.entropy):.3g} nats")
+        return (
+            f"{self.name}: all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols, "
+            f"{float(self.entropy):.3g} nats"
+        )

@@ -5,6 +5,7 @@ The words of the lecture's table, "well-behaved" and "disentangled", have no one
 *detour* of a path through features, and the share of a factor's variance that one coordinate, or all together, explain on
 samples that did not choose it.  Factors are read from the pictures themselves, by moments of their ink.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -33,7 +34,10 @@ def factors(images: Tensor) -> Factors:
     w = (expect_batch(images, name="images").double().clamp(-1, 1)[:, 0] + 1) / 2
     rows, columns = (torch.arange(size, dtype=w.dtype, device=w.device) for size in w.shape[1:])
     mass = w.sum((1, 2)).clamp(min=1e-9)
-    mean = lambda values: (w * values).sum((1, 2)) / mass
+
+    def mean(values):
+        return (w * values).sum((1, 2)) / mass
+
     down, right = rows[:, None] - mean(rows[:, None])[:, None, None], columns - mean(columns)[:, None, None]
     spread = mean(down.square())
     return Factors(w.mean((1, 2)), spread.sqrt(), -mean(down * right) / spread.clamp(min=1e-9))
@@ -55,7 +59,9 @@ def path_length_ratio(way: Tensor) -> float:
 
     At least 1; the more points, the longer what bends: compare equal T."""
     if way.ndim != 3 or len(way) < 3:
-        raise ValueError(f"way has shape {tuple(way.shape)}: expected (T, B, D), at least three points of each way.")
+        raise ValueError(
+            f"way has shape {tuple(way.shape)}: expected (T, B, D), at least three points of each way."
+        )
     along, across = way.diff(dim=0).double().norm(dim=2).sum(0), (way[-1] - way[0]).double().norm(dim=1)
     if bool((across == 0).any()):
         raise ValueError("a way ends where it began: its detour has no scale.")
@@ -82,7 +88,12 @@ def explained(z: Tensor, y: Tensor, ridge: float = 0.1) -> Explained:
     slopes = (z[:half] * y[:half, None]).mean(0) / z[:half].square().mean(0).clamp(min=1e-9)
     best = int((slopes.square() * z[:half].square().mean(0)).argmax())
     dual = torch.linalg.solve(z[:half] @ z[:half].T + ridge * z.shape[1] * torch.eye(half).to(z), y[:half])
-    return Explained(*(_share(y[half:], estimate) for estimate in (slopes[best] * z[half:, best], z[half:] @ (z[:half].T @ dual))))
+    return Explained(
+        *(
+            _share(y[half:], estimate)
+            for estimate in (slopes[best] * z[half:, best], z[half:] @ (z[:half].T @ dual))
+        )
+    )
 
 
 def _share(y: Tensor, estimate: Tensor) -> float:

@@ -12,6 +12,7 @@ the feature network.
 All take floating tensors (N, *event), flatten the event, compute in float64 and give a Python number.  Images
 are best measured in the features of a fixed network, which the caller computes: pixels are a poor ruler.
 """
+
 from __future__ import annotations
 
 import math
@@ -46,8 +47,10 @@ def _two(x: Tensor, y: Tensor, least: int = 1, names: tuple[str, str] = ("x", "y
     """Two sets of points of one dimension on one device; their sizes may differ."""
     a, b = _points(x, names[0], least), _points(y, names[1], least)
     if a.shape[1] != b.shape[1] or a.device != b.device:
-        raise ValueError(f"{names[0]} is {tuple(x.shape)} on {x.device}, {names[1]} is {tuple(y.shape)} on "
-                         f"{y.device}: expected the same event and the same device.")
+        raise ValueError(
+            f"{names[0]} is {tuple(x.shape)} on {x.device}, {names[1]} is {tuple(y.shape)} on "
+            f"{y.device}: expected the same event and the same device."
+        )
     return a, b
 
 
@@ -60,8 +63,10 @@ def _distances(x: Tensor, y: Tensor) -> Tensor:
 def _refuse_large(*sets: Tensor) -> None:
     n, m = len(sets[0]), len(sets[-1])
     if max(n, m) > LARGEST:
-        raise ValueError(f"{n:,} and {m:,} points need a matrix of {8e-9 * n * m:.1f} GB and a very long "
-                         f"time: expected at most {LARGEST:,} a side, so take a random subset of each.")
+        raise ValueError(
+            f"{n:,} and {m:,} points need a matrix of {8e-9 * n * m:.1f} GB and a very long "
+            f"time: expected at most {LARGEST:,} a side, so take a random subset of each."
+        )
 
 
 # --- between two samples --------------------------------------------------------------------------
@@ -114,7 +119,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     a (N, D), b (M, D): features of a fixed network (Heusel 2017 took Inception's).  In feature units squared.
     Biased upwards, the more the smaller n: compare equal n, beside the floor, never across networks."""
     a, b = _two(a, b, 2, ("a", "b"))
-    square = lambda x: torch.cov(x.T).reshape(x.shape[1], -1)
+
+    def square(x):
+        return torch.cov(x.T).reshape(x.shape[1], -1)
+
     return frechet_of_gaussians(a.mean(0), square(a), b.mean(0), square(b))
 
 
@@ -124,8 +132,10 @@ def frechet_of_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: T
     means (D,), covariances (D, D), symmetric and without negative eigenvalues; singular ones are welcome."""
     shapes = {tuple(x.shape) for x in (mean_a, mean_b)}, {tuple(x.shape) for x in (cov_a, cov_b)}
     if shapes != ({(len(mean_a),)}, {(len(mean_a),) * 2}):
-        raise ValueError(f"means of shape {', '.join(map(str, shapes[0]))} and covariances of shape "
-                         f"{', '.join(map(str, shapes[1]))}: expected (D,) and (D, D).")
+        raise ValueError(
+            f"means of shape {', '.join(map(str, shapes[0]))} and covariances of shape "
+            f"{', '.join(map(str, shapes[1]))}: expected (D,) and (D, D)."
+        )
     values, vectors = torch.linalg.eigh(cov_a)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T  # symmetric, stable where singular
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
@@ -150,8 +160,11 @@ def precision_recall_coverage(real: Tensor, fake: Tensor, k: int = 5) -> Precisi
     _refuse_large(real, fake)
     radius_real, radius_fake = _neighbour_radius(real, k), _neighbour_radius(fake, k)
     apart = _distances(real, fake)  # (N, M)
-    shares = ((apart <= radius_real[:, None]).any(0), (apart <= radius_fake).any(1),
-              (apart <= radius_real[:, None]).any(1))
+    shares = (
+        (apart <= radius_real[:, None]).any(0),
+        (apart <= radius_fake).any(1),
+        (apart <= radius_real[:, None]).any(1),
+    )
     return PrecisionRecallCoverage(*(float(share.double().mean()) for share in shares))
 
 
@@ -183,14 +196,19 @@ class ModeCounts:
     spread: float
 
     def __repr__(self) -> str:
-        spread = "no good sample, no spread" if math.isnan(self.spread) else f"spread {self.spread:.2f} of the true std"
-        return (f"{self.covered} of {self.modes} modes; high quality {self.high_quality:.1%} (a perfect "
-                f"sampler: {self.ideal_quality:.1%}); reverse KL {self.reverse_kl:.4f} nats (floor "
-                f"{self.reverse_kl_floor:.4f}); {spread}")
+        spread = (
+            "no good sample, no spread" if math.isnan(self.spread) else f"spread {self.spread:.2f} of the true std"
+        )
+        return (
+            f"{self.covered} of {self.modes} modes; high quality {self.high_quality:.1%} (a perfect "
+            f"sampler: {self.ideal_quality:.1%}); reverse KL {self.reverse_kl:.4f} nats (floor "
+            f"{self.reverse_kl_floor:.4f}); {spread}"
+        )
 
 
-def mode_counts(samples: Tensor, means: Tensor, std: float, weights: Tensor | None = None,
-                radius: float = 3.0) -> ModeCounts:
+def mode_counts(
+    samples: Tensor, means: Tensor, std: float, weights: Tensor | None = None, radius: float = 3.0
+) -> ModeCounts:
     """Each sample (N, D) goes to its nearest mode of means (K, D); it is of high quality within radius·std.
 
     Covered: modes with one such sample.  Reverse KL: Σ q_k log(q_k / w_k), q the shares of the nearest modes,
@@ -205,10 +223,14 @@ def mode_counts(samples: Tensor, means: Tensor, std: float, weights: Tensor | No
     mass, second = (torch.special.gammainc(x.new_tensor(d / 2 + i), cut) for i in (0, 1))  # chi² laws
     expected = std * math.sqrt(d * float(second / mass))
     return ModeCounts(
-        covered=int(nearest[good].unique().numel()), modes=k, high_quality=float(good.double().mean()),
-        ideal_quality=float(mass), reverse_kl=float(torch.xlogy(q, q / w).sum()),
+        covered=int(nearest[good].unique().numel()),
+        modes=k,
+        high_quality=float(good.double().mean()),
+        ideal_quality=float(mass),
+        reverse_kl=float(torch.xlogy(q, q / w).sum()),
         reverse_kl_floor=(k - 1) / (2 * len(x)),
-        spread=float(distance[good].square().mean().sqrt()) / expected if good.any() else math.nan)
+        spread=float(distance[good].square().mean().sqrt()) / expected if good.any() else math.nan,
+    )
 
 
 class Floor(NamedTuple):
@@ -238,8 +260,10 @@ def floor(sampler: Any, measure: Callable[[Tensor, Tensor], float], n: int, repe
 def _velocities(trajectory: Tensor, ts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """|Δt| (T−1,), the velocities Δx/Δt (T−1, B, D), the mean velocity of each particle (B, D)."""
     if trajectory.ndim < 3 or trajectory.shape[1] == 0 or ts.shape != trajectory.shape[:1]:
-        raise ValueError(f"trajectory is {tuple(trajectory.shape)} and ts {tuple(ts.shape)}: expected "
-                         "(T, B, *event) and (T,), at least one particle.")
+        raise ValueError(
+            f"trajectory is {tuple(trajectory.shape)} and ts {tuple(ts.shape)}: expected "
+            "(T, B, *event) and (T,), at least one particle."
+        )
     x = _points(trajectory, "trajectory", 2).reshape(*trajectory.shape[:2], -1)
     dt = ts.to(x).diff()
     if not ((dt > 0).all() or (dt < 0).all()):
@@ -285,8 +309,10 @@ class Grid:
         masses = values + self.dim * math.log(side)
         total = float(masses.exp().sum())
         if not abs(total - 1) < 0.01:
-            raise ValueError(f"{name} sums to {total:.4f} over [{self.low:g}, {self.high:g}]^{self.dim}: "
-                             "expected 1, so widen the grid, refine it, or normalise the density.")
+            raise ValueError(
+                f"{name} sums to {total:.4f} over [{self.low:g}, {self.high:g}]^{self.dim}: "
+                "expected 1, so widen the grid, refine it, or normalise the density."
+            )
         return masses
 
 

@@ -15,8 +15,9 @@ def notebooks(start: Path | None = None) -> Path:
     beside = Path(__file__).resolve().parents[2]
     if folder := _near(start) or installed():
         return folder
-    raise LookupError(f"No notebooks here, nor beside the package in {beside}: "
-                      "change into the folder that holds `notebooks/`.")
+    raise LookupError(
+        f"No notebooks here, nor beside the package in {beside}: change into the folder that holds `notebooks/`."
+    )
 
 
 def own(start: Path | None = None) -> Path:

@@ -10,6 +10,7 @@ A *field* is anything called as field(x, t) with x (B, *event) and a scalar t, t
 exact answer, a lambda.  A *method* is a function step(field, x, t, dt) -> x at t + dt.  What is stated nowhere else in
 the course: the whole trajectory is the result, since every picture here is a picture of one.
 """
+
 from __future__ import annotations
 
 import math
@@ -42,16 +43,19 @@ def rk4(field: Field, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     return x + dt / 6 * (a + 2 * b + 2 * c + d)
 
 
-def iter_solve(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], Tensor] = 0.0,
-         method: Method = euler) -> Iterator[Tensor]:
+def iter_solve(
+    field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], Tensor] = 0.0, method: Method = euler
+) -> Iterator[Tensor]:
     """x at each time of ts, in turn: the loop under ``solve``, for when only the last point is wanted.
 
     x (B, *event), ts (T,) monotone; ValueError where ts is not."""
     gaps = ts.diff() if isinstance(ts, Tensor) and ts.ndim == 1 else torch.zeros(0)
     if not len(gaps) or not ((gaps > 0).all() or (gaps < 0).all()):
         what = f"has shape {tuple(ts.shape)} and" if isinstance(ts, Tensor) else f"is a {type(ts).__name__} and"
-        raise ValueError(f"ts {what} is not a strictly monotone grid of two or more times: expected a tensor (T,), "
-                         "such as torch.linspace(0, 1, 51).")
+        raise ValueError(
+            f"ts {what} is not a strictly monotone grid of two or more times: expected a tensor (T,), "
+            "such as torch.linspace(0, 1, 51)."
+        )
     yield x
     for t, dt in zip(ts, gaps):
         x = method(field, x, t, dt)
@@ -60,8 +64,9 @@ def iter_solve(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Ten
         yield x
 
 
-def solve(field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], Tensor] = 0.0,
-          method: Method = euler) -> Tensor:
+def solve(
+    field: Field, x: Tensor, ts: Tensor, noise: float | Callable[[Tensor], Tensor] = 0.0, method: Method = euler
+) -> Tensor:
     """The trajectory of dx = field dt + noise dW from x over the grid.  x (B, *event), ts (T,) -> (T, B, *event)"""
     return torch.stack(list(iter_solve(field, x, ts, noise, method)))
 
@@ -84,8 +89,10 @@ def _traced(field: Field, x: Tensor, t: Tensor) -> Tensor:
     """field(x, t), still tied to x."""
     f = field(x, t)
     if not f.requires_grad:
-        raise ValueError("the field's answer is not tied to x by automatic differentiation (it is constant, or was "
-                         "computed under no_grad): expected a differentiable field, whose divergence can be taken.")
+        raise ValueError(
+            "the field's answer is not tied to x by automatic differentiation (it is constant, or was "
+            "computed under no_grad): expected a differentiable field, whose divergence can be taken."
+        )
     return f
 
 
@@ -108,8 +115,13 @@ def hutchinson(field: Field, x: Tensor, t: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def log_density(field: Field, x: Tensor, ts: Tensor, log_base: Callable[[Tensor], Tensor],
-                trace: Callable[[Field, Tensor, Tensor], Tensor] = divergence) -> Tensor:
+def log_density(
+    field: Field,
+    x: Tensor,
+    ts: Tensor,
+    log_base: Callable[[Tensor], Tensor],
+    trace: Callable[[Field, Tensor, Tensor], Tensor] = divergence,
+) -> Tensor:
     """log p_1(x) = log p_0(x_0) − ∫ div f dt, along the flow backwards from x.       (lecture 14, KFP theorem)
 
     ts runs from data to noise, such as linspace(1, 0, 100); Heun for x, the trapezoid for the integral.

@@ -10,6 +10,7 @@ dtype and device of what it was given.  ``device()`` is for the notebook's set-u
 
 *Wrong input is a sentence.*  The guards name what came and what was expected.
 """
+
 from __future__ import annotations
 
 import os
@@ -34,8 +35,10 @@ def expand_time(t: Tensor | float, x: Tensor) -> Tensor:
     if t.ndim == 0:
         return t
     if t.shape[:1] != x.shape[:1] or t.numel() != t.shape[0]:
-        raise ValueError(f"t of shape {tuple(t.shape)} does not fit x of shape {tuple(x.shape)}: "
-                         f"expected a scalar or one time a sample, {tuple(x.shape[:1])}.")
+        raise ValueError(
+            f"t of shape {tuple(t.shape)} does not fit x of shape {tuple(x.shape)}: "
+            f"expected a scalar or one time a sample, {tuple(x.shape[:1])}."
+        )
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -56,14 +59,17 @@ def device() -> torch.device:
 
     Of several processes that torchrun started on this machine each has the GPU of its own number."""
     wanted = os.environ.get("DGM_DEVICE", "")
-    found = torch.device(wanted or ("cuda" if torch.cuda.is_available() else
-                                    "mps" if torch.backends.mps.is_available() else "cpu"))
+    found = torch.device(
+        wanted or ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    )
     number = os.environ.get("LOCAL_RANK", "") if "TORCHELASTIC_RUN_ID" in os.environ else ""
     if found.type != "cuda" or found.index is not None or not number:
         return found
     if int(number) >= torch.cuda.device_count():
-        raise ValueError(f"torchrun started process {int(number) + 1} on a machine with {torch.cuda.device_count()} GPUs: "
-                         "expected at most one process for each (or DGM_DEVICE=cpu).")
+        raise ValueError(
+            f"torchrun started process {int(number) + 1} on a machine with {torch.cuda.device_count()} GPUs: "
+            "expected at most one process for each (or DGM_DEVICE=cpu)."
+        )
     return torch.device("cuda", int(number))
 
 

@@ -14,6 +14,7 @@ Two warnings the whole field has paid for.  "8 Gaussians" is at least six differ
 numbers cannot be compared, so each has a name here.  And a likelihood on "binarised MNIST" means nothing
 until one says how it was binarised; see ``binarise``.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -57,15 +58,21 @@ class Images:
         gone = {image.tobytes() for image in unwanted.to(self.train.dtype).cpu().numpy()}
         stays = [image.tobytes() not in gone for image in self.train.cpu().numpy()]
         keep = torch.tensor(stays, dtype=torch.bool, device=self.train.device)
-        return replace(self, train=self.train[keep], train_labels=self.train_labels[keep],
-                       source=f"{self.source}; {int((~keep).sum()):,} training images left out")
+        return replace(
+            self,
+            train=self.train[keep],
+            train_labels=self.train_labels[keep],
+            source=f"{self.source}; {int((~keep).sum()):,} training images left out",
+        )
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.train.shape[1:]))
         low, high = float(self.train.min()), float(self.train.max())
-        return (f"{len(self.train):,} training and {len(self.test):,} held-out images of {size}, values in "
-                f"[{low:g}, {high:g}], labels {int(self.train_labels.min())} to "
-                f"{int(self.train_labels.max())}; source: {self.source}")
+        return (
+            f"{len(self.train):,} training and {len(self.test):,} held-out images of {size}, values in "
+            f"[{low:g}, {high:g}], labels {int(self.train_labels.min())} to "
+            f"{int(self.train_labels.max())}; source: {self.source}"
+        )
 
 
 def _images(pixels: np.ndarray, white: float) -> Tensor:
@@ -114,8 +121,10 @@ def _embedded() -> Images:
 
 def _official(mirrors: Sequence[str]) -> Images:
     arrays, where = mnist_files.official(mirrors)
-    tensors = {key: _images(array, 255) if array.ndim == 3 else torch.from_numpy(array.astype(np.int64))
-               for key, array in arrays.items()}
+    tensors = {
+        key: _images(array, 255) if array.ndim == 3 else torch.from_numpy(array.astype(np.int64))
+        for key, array in arrays.items()
+    }
     return Images(**tensors, source=f"MNIST, the official files, from {where}")
 
 
@@ -211,5 +220,12 @@ def paired_digits(change: Callable[[Tensor], Tensor] = pixelate, images: Images 
     Whether rows stay together is the lesson: after a shuffle the flow still makes digits, but other ones."""
     images = mnist() if images is None else images
     task = f"x0 = {getattr(change, '__name__', 'change')}(x1), x1 from {images.source}"
-    return ImagePairs(change(images.train), images.train, images.train_labels,
-                 change(images.test), images.test, images.test_labels, task)
+    return ImagePairs(
+        change(images.train),
+        images.train,
+        images.train_labels,
+        change(images.test),
+        images.test,
+        images.test_labels,
+        task,
+    )

@@ -3,6 +3,7 @@
 Each is a header of 4 + 4 * dimensions bytes and then the pixels 0..255 (the IDX format).  Every read checks the
 SHA-256 of the decoded bytes, so a file packed by another gzip is the same file.
 """
+
 from __future__ import annotations
 
 import functools
@@ -45,18 +46,30 @@ class IdxFile(NamedTuple):
 
 
 FILES = {
-    "train": IdxFile("train-images-idx3-ubyte", (60000, 28, 28),
-                     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                     "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-    "train_labels": IdxFile("train-labels-idx1-ubyte", (60000,),
-                            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-    "test": IdxFile("t10k-images-idx3-ubyte", (10000, 28, 28),
-                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-    "test_labels": IdxFile("t10k-labels-idx1-ubyte", (10000,),
-                           "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-                           "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    "train": IdxFile(
+        "train-images-idx3-ubyte",
+        (60000, 28, 28),
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    ),
+    "train_labels": IdxFile(
+        "train-labels-idx1-ubyte",
+        (60000,),
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    ),
+    "test": IdxFile(
+        "t10k-images-idx3-ubyte",
+        (10000, 28, 28),
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    ),
+    "test_labels": IdxFile(
+        "t10k-labels-idx1-ubyte",
+        (10000,),
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
 }
 Arrays = dict[str, np.ndarray]
 
@@ -86,8 +99,10 @@ def read_folder(folder: Path) -> Arrays:
     places = {key: locate(folder, file) for key, file in FILES.items()}
     missing = [FILES[key].name for key, place in places.items() if place is None]
     if missing:
-        raise DataError(f"the folder in DGM_DATA ({folder}) lacks {', '.join(missing)}: expected the four IDX files, "
-                        "raw or .gz. Unset DGM_DATA to use the cache or the download instead.")
+        raise DataError(
+            f"the folder in DGM_DATA ({folder}) lacks {', '.join(missing)}: expected the four IDX files, "
+            "raw or .gz. Unset DGM_DATA to use the cache or the download instead."
+        )
     return {key: read(place, FILES[key]) for key, place in places.items()}
 
 
@@ -129,6 +144,7 @@ def downloader(limit: int) -> Callable[[str, str, object], None]:
                     raise DataError("the answer looks like an HTML page, perhaps a login page of the network.")
                 if out.tell() + out.write(chunk) > limit:
                     raise DataError(f"the server sent more than {limit:,} bytes: it is not the official file.")
+
     return download
 
 
@@ -142,8 +158,9 @@ def fetch(file: IdxFile, folder: Path, mirrors: Sequence[str]) -> np.ndarray:
         time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
         for mirror in mirrors:
             try:
-                path = pooch.retrieve(mirror + name, file.gz_sha256, fname=name, path=folder,
-                                      downloader=downloader(file.size + 1024))
+                path = pooch.retrieve(
+                    mirror + name, file.gz_sha256, fname=name, path=folder, downloader=downloader(file.size + 1024)
+                )
                 os.chmod(path, 0o644)  # a class may share the cache
                 return read(Path(path), file)
             except (DataError, ValueError, requests.RequestException) as error:
@@ -152,7 +169,8 @@ def fetch(file: IdxFile, folder: Path, mirrors: Sequence[str]) -> np.ndarray:
     raise DataError(
         f"{file.name} could not be had from {len(mirrors)} mirrors in {ATTEMPTS} rounds: is there a network? What to do: "
         "mnist() has 5,000 real digits without any; or put the four IDX files into a folder and name it in DGM_DATA. "
-        f"Wanted: {file.size:,} bytes decoded, SHA-256 {file.sha256}. Last: {why}")
+        f"Wanted: {file.size:,} bytes decoded, SHA-256 {file.sha256}. Last: {why}"
+    )
 
 
 def official(mirrors: Sequence[str] = MIRRORS) -> tuple[Arrays, str]:
@@ -169,7 +187,11 @@ def official(mirrors: Sequence[str] = MIRRORS) -> tuple[Arrays, str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=LOCK_WAIT):
-            return {key: fetch(file, folder, mirrors) for key, file in FILES.items()}, "a download, now in the cache"
+            return {
+                key: fetch(file, folder, mirrors) for key, file in FILES.items()
+            }, "a download, now in the cache"
     except OSError as why:
-        raise DataError(f"the cache {folder} cannot be written ({why}): make room there, or name another folder in "
-                        "the variable DGM_CACHE.") from why
+        raise DataError(
+            f"the cache {folder} cannot be written ({why}): make room there, or name another folder in "
+            "the variable DGM_CACHE."
+        ) from why

@@ -1,4 +1,5 @@
 """Short discrete sequences whose every probability is known."""
+
 from __future__ import annotations
 
 import torch

@@ -1,4 +1,5 @@
 """Toy distributions in the plane, each with its exact density."""
+
 from __future__ import annotations
 
 import math
@@ -50,7 +51,9 @@ def spiral(std: float = 0.18) -> ToyDistribution:
     curve = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
     length = (curve[1:] - curve[:-1]).norm(dim=1).cumsum(0)
     index = torch.searchsorted(length, length[-1] * (torch.arange(64) + 0.5) / 64)
-    return ToyDistribution("spiral", f"one arm of a turn and a half, std {std:g} across", curve[index].float(), std)
+    return ToyDistribution(
+        "spiral", f"one arm of a turn and a half, std {std:g} across", curve[index].float(), std
+    )
 
 
 def rings(std: float = 0.2) -> ToyDistribution:
@@ -63,7 +66,9 @@ def rings(std: float = 0.2) -> ToyDistribution:
 def grid25(std: float = 0.1) -> ToyDistribution:
     """25 modes at {-3, -1.5, 0, 1.5, 3}².  PacGAN's grid is wider and sharper: steps of 2, std 0.05."""
     side = torch.linspace(-3, 3, 5)
-    return ToyDistribution("grid25", f"25 equal modes 1.5 apart, std {std:g}", torch.cartesian_prod(side, side), std)
+    return ToyDistribution(
+        "grid25", f"25 equal modes 1.5 apart, std {std:g}", torch.cartesian_prod(side, side), std
+    )
 
 
 def checkerboard(std: float = 0.13) -> ToyDistribution:
@@ -94,8 +99,12 @@ RINGS = {
     "torchcfm": RingSpec(5.0, 0.1**0.25, "torchcfm.utils with var=0.1 passes √var as covariance: not 0.316"),
     "torchcfm_runner": RingSpec(5.0, 1.0, "the published torchcfm and [SF]2M tables, not their tutorials"),
     "dsb": RingSpec(12.0, 1.5, "bridge papers, moons to 8 Gaussians; at n = 10,000 a W2 of 0.5 is only noise"),
-    "unrolled_seven": RingSpec(1.0, 0.01, "linspace(0, 2π, 8) holds both ends: seven modes, one of double weight",
-                           tuple(k / 7 for k in range(8))),
+    "unrolled_seven": RingSpec(
+        1.0,
+        0.01,
+        "linspace(0, 2π, 8) holds both ends: seven modes, one of double weight",
+        tuple(k / 7 for k in range(8)),
+    ),
 }
 
 
@@ -112,6 +121,10 @@ def eight_gaussians(convention: str = "course") -> ToyDistribution:
 
 
 WORLDS: dict[str, Callable[[], ToyDistribution]] = {
-    "moons": moons, "spiral": spiral, "rings": rings, "grid25": grid25, "checkerboard": checkerboard,
+    "moons": moons,
+    "spiral": spiral,
+    "rings": rings,
+    "grid25": grid25,
+    "checkerboard": checkerboard,
     "eight_gaussians": eight_gaussians,
 }

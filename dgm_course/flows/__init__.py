@@ -9,14 +9,48 @@ mean of it, its ``sample`` goes the other way.  It has what a prior needs, so a 
 * `splines`: a curve for one coordinate;  `images`: the way from pixels to noise and back;
 * `continuous`: infinitely many layers, each infinitely thin: the determinant becomes an integral of a trace.
 """
+
 from ..core.distributions import StandardNormal
 from .bijections import ActNorm, Bijection, Compose, LULinear, Permutation
 from .continuous import ContinuousFlow
-from .couplings import Coupling, MaskedAutoregressive, MaskedCoupling, Planar, autoregressive, couplings, mlp, planars
+from .couplings import (
+    Coupling,
+    MaskedAutoregressive,
+    MaskedCoupling,
+    Planar,
+    autoregressive,
+    couplings,
+    mlp,
+    planars,
+)
 from .flow import Flow
 from .images import CouplingCNN, Dequantise, Logit, Split, Squeeze, multiscale_realnvp, set_scales
 from .splines import Spline, grey_spline
 
-__all__ = ["ActNorm", "CouplingCNN", "Bijection", "Compose", "ContinuousFlow", "Coupling", "Dequantise", "Split", "Flow", "LULinear",
-           "Logit", "MaskedAutoregressive", "MaskedCoupling", "Permutation", "Planar", "Spline", "Squeeze", "StandardNormal",
-           "autoregressive", "couplings", "grey_spline", "mlp", "planars", "set_scales", "multiscale_realnvp"]
+__all__ = [
+    "ActNorm",
+    "CouplingCNN",
+    "Bijection",
+    "Compose",
+    "ContinuousFlow",
+    "Coupling",
+    "Dequantise",
+    "Split",
+    "Flow",
+    "LULinear",
+    "Logit",
+    "MaskedAutoregressive",
+    "MaskedCoupling",
+    "Permutation",
+    "Planar",
+    "Spline",
+    "Squeeze",
+    "StandardNormal",
+    "autoregressive",
+    "couplings",
+    "grey_spline",
+    "mlp",
+    "planars",
+    "set_scales",
+    "multiscale_realnvp",
+]

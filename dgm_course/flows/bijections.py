@@ -6,6 +6,7 @@ Every layer is called towards the noise, ``z, ladj = layer(x)``, and gives the w
 the protocol and the plain layers, which know nothing but numbers: one coordinate at a time (`ActNorm`), a matrix (`LULinear`),
 nothing but order (`Permutation`); those with networks inside are in `triangular`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -137,7 +138,9 @@ class LULinear(Bijection):
 
     def inverse(self, z: Tensor) -> Tensor:
         lower, upper = self.factors
-        y = torch.linalg.solve_triangular(lower, (self.check_input(z, "z") - self.shift).T, upper=False, unitriangular=True)
+        y = torch.linalg.solve_triangular(
+            lower, (self.check_input(z, "z") - self.shift).T, upper=False, unitriangular=True
+        )
         return torch.linalg.solve_triangular(upper, y, upper=True).T
 
     def extra_repr(self) -> str:

@@ -6,6 +6,7 @@ Nothing has to be invertible by construction: an ODE runs back as well as forth,
 a determinant, only a trace, exact (a derivative for each coordinate) or by Hutchinson (one, with random signs).  The price
 is the solver: every density is many evaluations of the field, and training goes through all of them.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -29,8 +30,15 @@ class ContinuousFlow(nn.Module):
 
     ``log_prob`` can be differentiated through the solver, step by step: so such flows were trained before flow matching."""
 
-    def __init__(self, field: Field, base: Any, steps: int = 20, method: Method = rk4, trace: Trace = divergence,
-                 span: Sequence[float] = (0.0, 1.0)) -> None:
+    def __init__(
+        self,
+        field: Field,
+        base: Any,
+        steps: int = 20,
+        method: Method = rk4,
+        trace: Trace = divergence,
+        span: Sequence[float] = (0.0, 1.0),
+    ) -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f"steps is {steps}: expected at least one.")

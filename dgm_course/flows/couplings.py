@@ -8,6 +8,7 @@ A Jacobian of D x D numbers has a determinant of D³ operations.  There are two 
 
 The network itself may be anything: it is asked, on the way there and on the way back, and never inverted.
 """
+
 from __future__ import annotations
 
 import math
@@ -27,7 +28,9 @@ def bounded(raw: Tensor, bound: float) -> Tensor:
     return raw if math.isinf(bound) else bound * torch.tanh(raw / bound)
 
 
-def mlp(inputs: int, outputs: int, width: int = 64, depth: int = 2, unit: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def mlp(
+    inputs: int, outputs: int, width: int = 64, depth: int = 2, unit: type[nn.Module] = nn.ReLU
+) -> nn.Sequential:
     """depth hidden layers; the last layer starts at zero, so an untrained flow is the identity.
 
     unit: ReLUs have kinks where they are wanted; sharp densities are learned several times sooner than by smooth ones."""
@@ -46,12 +49,16 @@ class Coupling(Bijection):
     kept: places along the first axis of the event (coordinates or channels) out of ``size``; net: (B, |kept|, ...) ->
     (B, 2 |rest|, ...), the raw log-scale first.  bound: the largest |s|."""
 
-    def __init__(self, kept: Sequence[int] | Tensor, size: int, net: Callable[[Tensor], Tensor], bound: float = 3.0) -> None:
+    def __init__(
+        self, kept: Sequence[int] | Tensor, size: int, net: Callable[[Tensor], Tensor], bound: float = 3.0
+    ) -> None:
         super().__init__()
         kept = torch.as_tensor(kept, dtype=torch.long).reshape(-1)
         inside = torch.zeros(size, dtype=torch.bool)
         if not 0 < len(kept) < size or kept.min() < 0 or kept.max() >= size or len(kept.unique()) < len(kept):
-            raise ValueError(f"kept is {kept.tolist()}: expected some places of 0 to {size - 1}, each once, and not all.")
+            raise ValueError(
+                f"kept is {kept.tolist()}: expected some places of 0 to {size - 1}, each once, and not all."
+            )
         inside[kept] = True
         self.net, self.bound, self.size = net, bound, size
         self.register_buffer("kept", kept)
@@ -93,8 +100,10 @@ class MaskedCoupling(Bijection):
     def __init__(self, mask: Tensor, net: Callable[[Tensor], Tensor], bound: float = 3.0) -> None:
         super().__init__()
         if mask.dtype != torch.bool or mask.all():
-            raise ValueError(f"mask has dtype {mask.dtype} and keeps {int(mask.sum())} of {mask.numel()} places: expected "
-                             "torch.bool, and some place that is changed.")
+            raise ValueError(
+                f"mask has dtype {mask.dtype} and keeps {int(mask.sum())} of {mask.numel()} places: expected "
+                "torch.bool, and some place that is changed."
+            )
         self.net, self.bound, self.event = net, bound, tuple(mask.shape)
         self.register_buffer("mask", mask)
 
@@ -121,8 +130,15 @@ class MaskedAutoregressive(Bijection):
     ∂z_i/∂x_j = 0 for j > i: triangular.  All m and a come from one pass over x (masks, as in MADE); but x_i needs the x
     before it, so the way back takes D passes.  order: the places in the order in which they depend on one another."""
 
-    def __init__(self, dim: int, width: int = 64, depth: int = 2, order: Sequence[int] | Tensor | None = None,
-                 bound: float = 3.0, unit: type[nn.Module] = nn.ReLU) -> None:
+    def __init__(
+        self,
+        dim: int,
+        width: int = 64,
+        depth: int = 2,
+        order: Sequence[int] | Tensor | None = None,
+        bound: float = 3.0,
+        unit: type[nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
         order = torch.arange(dim) if order is None else torch.as_tensor(order)
         if not torch.equal(order.sort().values, torch.arange(dim)):
@@ -197,21 +213,27 @@ class Planar(Bijection):
 def halves(dim: int) -> tuple[list[int], list[int]]:
     """Even and odd places: the two sides of alternating couplings; they differ by one where dim is odd."""
     if dim < 2:
-        raise ValueError(f"dim is {dim}: expected at least 2, something for a coupling to keep and something to change.")
+        raise ValueError(
+            f"dim is {dim}: expected at least 2, something for a coupling to keep and something to change."
+        )
     return list(range(0, dim, 2)), list(range(1, dim, 2))
 
 
-def couplings(dim: int, count: int = 8, width: int = 64, depth: int = 2, bound: float = 3.0,
-              unit: type[nn.Module] = nn.ReLU) -> Compose:
+def couplings(
+    dim: int, count: int = 8, width: int = 64, depth: int = 2, bound: float = 3.0, unit: type[nn.Module] = nn.ReLU
+) -> Compose:
     """RealNVP for points (B, dim): couplings that keep the even and the odd places in turn.         (lecture 5, RealNVP)"""
     sides = halves(dim)
-    layers = [Coupling(kept, dim, mlp(len(kept), 2 * (dim - len(kept)), width, depth, unit), bound)
-              for kept in (sides[k % 2] for k in range(count))]
+    layers = [
+        Coupling(kept, dim, mlp(len(kept), 2 * (dim - len(kept)), width, depth, unit), bound)
+        for kept in (sides[k % 2] for k in range(count))
+    ]
     return Compose(layers)
 
 
-def autoregressive(dim: int, count: int = 5, width: int = 64, depth: int = 2, bound: float = 3.0,
-                   unit: type[nn.Module] = nn.ReLU) -> Compose:
+def autoregressive(
+    dim: int, count: int = 5, width: int = 64, depth: int = 2, bound: float = 3.0, unit: type[nn.Module] = nn.ReLU
+) -> Compose:
     """MAF for points (B, dim): masked autoregressive layers, forwards and backwards in turn."""
     forwards = torch.arange(dim)
     orders = [forwards if k % 2 == 0 else forwards.flip(0) for k in range(count)]

@@ -1,4 +1,5 @@
 """A flow: an invertible layer, and a density for what it makes of the data."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,10 +23,16 @@ class Flow(nn.Module):
 
     def __init__(self, layers: Bijection | Sequence[Bijection], base: Any) -> None:
         super().__init__()
-        self.f = layers if isinstance(layers, Compose) else Compose([layers] if isinstance(layers, Bijection) else layers)
+        self.f = (
+            layers
+            if isinstance(layers, Compose)
+            else Compose([layers] if isinstance(layers, Bijection) else layers)
+        )
         self.base = as_base(base)
         if not hasattr(self.base, "log_prob") or not hasattr(self.base, "sample"):
-            raise TypeError(f"base is a {type(base).__name__}: expected an object with log_prob and sample, or a shape.")
+            raise TypeError(
+                f"base is a {type(base).__name__}: expected an object with log_prob and sample, or a shape."
+            )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """z = f(x) and log |det ∂f/∂x|.  x (B, *event) -> (B, *latent), (B,)"""

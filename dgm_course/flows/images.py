@@ -8,6 +8,7 @@ since P(x) is the integral of p over the cube of x.  Then the logit stretches [0
 images follow: `Squeeze` turns blocks of 2 x 2 pixels into four channels, so that a split of channels is a checkerboard of
 pixels; `Split` sends half of the channels to the noise and goes on with the others.   (Dinh et al. 2017, RealNVP)
 """
+
 from __future__ import annotations
 
 import math
@@ -40,8 +41,10 @@ class Dequantise(Bijection):
         whole = k.round()
         odd = ((k - whole).abs() > 0.01) | (whole < 0) | (whole >= self.levels)
         if x.device.type == "cpu" and odd.any():
-            raise ValueError(f"x runs from {float(x.min()):.4g} to {float(x.max()):.4g}: expected pixels of {self.levels} "
-                             "equally spaced values from -1 to 1 (grey values as they came, not dequantised already).")
+            raise ValueError(
+                f"x runs from {float(x.min()):.4g} to {float(x.max()):.4g}: expected pixels of {self.levels} "
+                "equally spaced values from -1 to 1 (grey values as they came, not dequantised already)."
+            )
         z = (whole + torch.rand_like(x)) / self.levels
         return z, x.new_full((len(x),), -math.prod(self.event) * math.log(self.levels))
 
@@ -77,7 +80,11 @@ class Logit(Bijection):
         low, high = (float(end) for end in torch.aminmax(x.detach())) if looked_at else (0.5, 0.5)
         edge = 1e-6 if self.margin else 0.0
         if low < -edge or high > 1 + edge or not self.margin and (low <= 0 or high >= 1):
-            wanted = "[0, 1]" if self.margin else "(0, 1), ends excluded: without a margin the logit of 0 or 1 is infinite"
+            wanted = (
+                "[0, 1]"
+                if self.margin
+                else "(0, 1), ends excluded: without a margin the logit of 0 or 1 is infinite"
+            )
             raise ValueError(f"x runs from {low:.4g} to {high:.4g}: expected numbers in {wanted}.")
         return x
 
@@ -96,7 +103,9 @@ class Squeeze(Bijection):
 
     def forward(self, x: Tensor) -> Change:
         channels, height, width = self.event
-        blocks = self.check_input(x).reshape(len(x), channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4)
+        blocks = (
+            self.check_input(x).reshape(len(x), channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4)
+        )
         return blocks.reshape(len(x), 4 * channels, height // 2, width // 2), x.new_zeros(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
@@ -114,7 +123,9 @@ class Split(Bijection):
     def __init__(self, event: Sequence[int], rest: Bijection | None = None) -> None:
         super().__init__()
         if rest is not None and event[0] % 2:
-            raise ValueError(f"event is {tuple(event)}: expected an even number of channels, to be split into halves.")
+            raise ValueError(
+                f"event is {tuple(event)}: expected an even number of channels, to be split into halves."
+            )
         self.event, self.rest = tuple(event), rest
 
     def forward(self, x: Tensor) -> Change:
@@ -157,15 +168,25 @@ def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
     source, layers = torch.Generator().manual_seed(channels), []
     for k in range(count):
         if k % 2 == 0:
-            fixed = [0, 3, 1, 2] if channels == 4 and k == 0 else torch.randperm(channels, generator=source).tolist()
+            fixed = (
+                [0, 3, 1, 2] if channels == 4 and k == 0 else torch.randperm(channels, generator=source).tolist()
+            )
             layers.append(Permutation(fixed))
         kept = range(channels // 2) if k % 2 == 0 else range(channels // 2, channels)
-        layers += [ActNorm(*event), Coupling(list(kept), channels, CouplingCNN(channels // 2, channels, width, size), 2.0)]
+        layers += [
+            ActNorm(*event),
+            Coupling(list(kept), channels, CouplingCNN(channels // 2, channels, width, size), 2.0),
+        ]
     return [*layers, ActNorm(*event)]
 
 
-def multiscale_realnvp(event: Sequence[int] = (1, 28, 28), counts: tuple[int, int] = (8, 6), widths: tuple[int, int] = (32, 48),
-               levels: int = 256, stretch: Bijection | None = None) -> Compose:
+def multiscale_realnvp(
+    event: Sequence[int] = (1, 28, 28),
+    counts: tuple[int, int] = (8, 6),
+    widths: tuple[int, int] = (32, 48),
+    levels: int = 256,
+    stretch: Bijection | None = None,
+) -> Compose:
     """RealNVP for grey images: pixels -> [0, 1) -> the line -> couplings of 4 channels -> of 8, for half of them -> noise.
 
     (1, H, W) with H and W divisible by 4 -> (H·W,).   counts, widths: couplings and their width at the two scales.
@@ -173,8 +194,15 @@ def multiscale_realnvp(event: Sequence[int] = (1, 28, 28), counts: tuple[int, in
     channels, height, width = event
     fine, coarse = (4 * channels, height // 2, width // 2), (8 * channels, height // 4, width // 4)
     rest = Compose([Squeeze((2 * channels, *fine[1:])), *scale(coarse, counts[1], widths[1]), Split(coarse)])
-    return Compose([Dequantise(event, levels), stretch or Logit(), Squeeze(event), *scale(fine, counts[0], widths[0]),
-                    Split(fine, rest)])
+    return Compose(
+        [
+            Dequantise(event, levels),
+            stretch or Logit(),
+            Squeeze(event),
+            *scale(fine, counts[0], widths[0]),
+            Split(fine, rest),
+        ]
+    )
 
 
 @torch.no_grad()

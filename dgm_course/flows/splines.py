@@ -4,6 +4,7 @@ Grey values need one.  A pixel that is certainly paper is, once dequantised, uni
 affine layers can move and stretch it but never make it normal, which costs ½ log(2πe/12) nats, a quarter of a bit, for each
 such pixel.  A spline that is steep near both ends of the bin pays it once, for all pixels.
 """
+
 from __future__ import annotations
 
 import torch
@@ -29,8 +30,10 @@ class Spline(Bijection):
         knots, values = torch.as_tensor(knots, dtype=torch.float64), torch.as_tensor(values, dtype=torch.float64)
         rises = [bool((part.diff() > 0).all()) and part.ndim == 1 and len(part) > 1 for part in (knots, values)]
         if not all(rises) or len(knots) != len(values):
-            raise ValueError(f"knots {tuple(knots.shape)} and values {tuple(values.shape)}: expected two increasing rows of "
-                             "equal length, two numbers or more.")
+            raise ValueError(
+                f"knots {tuple(knots.shape)} and values {tuple(values.shape)}: expected two increasing rows of "
+                "equal length, two numbers or more."
+            )
         slopes = values.diff() / knots.diff()
         inner = (slopes[1:] * slopes[:-1]).sqrt()
         self.register_buffer("knots", knots.float(), persistent=False)  # half precision would move those near 1
@@ -69,7 +72,8 @@ class Spline(Bijection):
     def _piece(self, x: Tensor, ends: Tensor) -> Tensor:
         """Number of the piece that x is in.  (...) -> (...)"""
         return (torch.searchsorted(ends.detach().contiguous(), x.detach().contiguous(), right=True) - 1).clamp(
-            0, len(ends) - 2)
+            0, len(ends) - 2
+        )
 
     def extra_repr(self) -> str:
         return f"an increasing curve through {len(self.knots)} knots from {self.knots[0]:g} to {self.knots[-1]:g}"
@@ -85,6 +89,13 @@ def grey_spline(levels: int = 256, greys: int = 8) -> Spline:
     between = torch.linspace(1 / levels, 1 - 1 / levels, greys + 1, dtype=torch.float64)
     knots = torch.cat([u.new_zeros(1), paper, between, ink, u.new_ones(1)])
     edge, step = 3.0, 4.0 / greys
-    values = torch.cat([normal.new_tensor([-edge]), normal, edge + step * torch.arange(greys + 1),
-                        2 * edge + 4 + normal, normal.new_tensor([3 * edge + 4])])
+    values = torch.cat(
+        [
+            normal.new_tensor([-edge]),
+            normal,
+            edge + step * torch.arange(greys + 1),
+            2 * edge + 4 + normal,
+            normal.new_tensor([3 * edge + 4]),
+        ]
+    )
     return Spline(knots, values - values.mean())

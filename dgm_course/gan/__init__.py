@@ -7,6 +7,7 @@ and the game decides whether they meet at all: see the games in `games`, their p
 
 A ``GAN`` offers ``objectives()`` to `fit` where other models have a ``loss``, and ``sample(n)``.
 """
+
 from .losses import (
     R1,
     Game,
@@ -22,10 +23,37 @@ from .losses import (
     wasserstein,
     wasserstein_gp,
 )
-from .model import GAN, AffineGenerator, DiracGAN, Inversion, OptimalDiscriminator, alternating, invert, value_on_grid
+from .model import (
+    GAN,
+    AffineGenerator,
+    DiracGAN,
+    Inversion,
+    OptimalDiscriminator,
+    alternating,
+    invert,
+    value_on_grid,
+)
 
 __all__ = [
-    "GAN", "R1", "AffineGenerator", "DiracGAN", "Game", "GradientPenalty", "Inversion", "OptimalDiscriminator", "alternating", "cross_entropy",
-    "hinge", "invert", "least_squares", "minimax", "non_saturating", "saturating", "squared_grad_norm", "nonsaturating_loss", "value_on_grid",
-    "wasserstein", "wasserstein_gp",
+    "GAN",
+    "R1",
+    "AffineGenerator",
+    "DiracGAN",
+    "Game",
+    "GradientPenalty",
+    "Inversion",
+    "OptimalDiscriminator",
+    "alternating",
+    "cross_entropy",
+    "hinge",
+    "invert",
+    "least_squares",
+    "minimax",
+    "non_saturating",
+    "saturating",
+    "squared_grad_norm",
+    "nonsaturating_loss",
+    "value_on_grid",
+    "wasserstein",
+    "wasserstein_gp",
 ]

@@ -10,6 +10,7 @@ The discriminator maximises V, so its loss is −V: a binary cross-entropy.  The
 saturating), or something with the same optimum and a better slope.  A *penalty* holds the critic's slope down; it is all
 that ``wasserstein_gp`` adds to ``wasserstein``.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -74,14 +75,19 @@ def non_saturating() -> Game:
 
 def least_squares(fake: float = 0.0, real: float = 1.0, wanted: float = 1.0) -> Game:
     """½ E(f(x) − real)² + ½ E(f(G(z)) − fake)², the generator ½ E(f(G(z)) − wanted)².                 (Mao et al. 2017)"""
-    return Game("least-squares",
-                lambda r, f: ((r - real).square().mean() + (f - fake).square().mean()) / 2,
-                lambda f: (f - wanted).square().mean() / 2, logits=False)
+    return Game(
+        "least-squares",
+        lambda r, f: ((r - real).square().mean() + (f - fake).square().mean()) / 2,
+        lambda f: (f - wanted).square().mean() / 2,
+        logits=False,
+    )
 
 
 def hinge() -> Game:
     """E max(0, 1 − f(x)) + E max(0, 1 + f(G(z))), the generator −E f(G(z)).                   (Lim & Ye 2017)"""
-    return Game("hinge", lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), lambda f: -f.mean(), logits=False)
+    return Game(
+        "hinge", lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), lambda f: -f.mean(), logits=False
+    )
 
 
 def wasserstein(clip: float | None = 0.1) -> Game:
@@ -103,7 +109,7 @@ def squared_grad_norm(net: Net, x: Tensor) -> Tensor:
     """‖∇_x f(x)‖² of each sample, on the graph: its own gradient reaches the weights of f.  x (B, *event) -> (B,)"""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        gradient, = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+        (gradient,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
     return gradient.flatten(1).square().sum(1)
 
 

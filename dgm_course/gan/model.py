@@ -4,6 +4,7 @@ A GAN has no density and no encoder: p(x|z) is all at the one point G(z).  What 
 a sample costs.  Everything else here is about the *game*: who moves which weights, what the best discriminator would be
 (known where both densities are), and what the generator then plays for.
 """
+
 from __future__ import annotations
 
 import math
@@ -30,25 +31,37 @@ class GAN(nn.Module):
 
     graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
-    def __init__(self, generator: nn.Module, discriminator: nn.Module, game: Game | None = None, k: int = 1,
-                 lr_ratio: float = 1.0) -> None:
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        game: Game | None = None,
+        k: int = 1,
+        lr_ratio: float = 1.0,
+    ) -> None:
         super().__init__()
         if k < 1:
             raise ValueError(f"k is {k}: expected at least 1 discriminator step per generator step.")
         if not isinstance(getattr(generator, "latent", None), int):
-            raise TypeError(f"{type(generator).__name__} has no latent: expected a generator that says how many numbers it "
-                            "wants, such as nets with latent = 2.")
+            raise TypeError(
+                f"{type(generator).__name__} has no latent: expected a generator that says how many numbers it "
+                "wants, such as nets with latent = 2."
+            )
         last = list(discriminator.modules())[-1]
         if isinstance(last, (nn.Sigmoid, nn.LogSigmoid)):
-            raise ValueError(f"the discriminator ends in a {type(last).__name__}: expected logits, the numbers before it; "
-                             "the game takes the sigmoid itself, where it can do so without rounding log(1 − D) to −inf.")
+            raise ValueError(
+                f"the discriminator ends in a {type(last).__name__}: expected logits, the numbers before it; "
+                "the game takes the sigmoid itself, where it can do so without rounding log(1 − D) to −inf."
+            )
         self.generator, self.discriminator = generator, discriminator
         self.game, self.k, self.lr_ratio = non_saturating() if game is None else game, k, lr_ratio
 
     def objectives(self) -> dict[str, Objective]:
         """The two sides for ``fit``: the discriminator moves at every step, the generator at each k-th."""
-        return {"discriminator": Objective(self.discriminator, self.discriminator_loss),
-                "generator": Objective(self.generator, self.generator_loss, self.k, self.lr_ratio)}
+        return {
+            "discriminator": Objective(self.discriminator, self.discriminator_loss),
+            "generator": Objective(self.generator, self.generator_loss, self.k, self.lr_ratio),
+        }
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """z ~ N(0, I).  -> (n, latent), where the weights are"""
@@ -64,11 +77,15 @@ class GAN(nn.Module):
         """The discriminator's numbers, (B,) (or one a pack), or a sentence where they are probabilities or misshapen."""
         found = self.discriminator(x)
         if _is_a_probability(found):
-            raise ValueError("the discriminator gives probabilities (its last step is a sigmoid): expected logits, any real "
-                             "number; the game takes the sigmoid itself.")
+            raise ValueError(
+                "the discriminator gives probabilities (its last step is a sigmoid): expected logits, any real "
+                "number; the game takes the sigmoid itself."
+            )
         if found.ndim > 2 or found.ndim == 2 and found.shape[1] != 1 or found.ndim == 0 or len(found) > len(x):
-            raise ValueError(f"the discriminator answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a "
-                             f"sample, ({len(x)},).")
+            raise ValueError(
+                f"the discriminator answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a "
+                f"sample, ({len(x)},)."
+            )
         return found.reshape(-1)
 
     def discriminator_loss(self, x: Tensor, *condition: Any) -> Tensor:
@@ -77,7 +94,9 @@ class GAN(nn.Module):
         with torch.no_grad():
             fake = self.generator(self.noise(len(self._real(x, condition))))
         if fake.shape != x.shape:
-            raise ValueError(f"x has shape {tuple(x.shape)} and the generator makes {tuple(fake.shape)}: expected the same.")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)} and the generator makes {tuple(fake.shape)}: expected the same."
+            )
         loss = self.game.critic(self.scores(x), self.scores(fake))
         return loss + sum(penalty(self.discriminator, x, fake) for penalty in self.game.penalties)
 
@@ -94,8 +113,10 @@ class GAN(nn.Module):
 
     def _real(self, x: Tensor, condition: tuple[Any, ...]) -> Tensor:
         if any(some is not None for some in condition):
-            raise ValueError("labels were given, but this GAN knows no classes: train it on the images alone, "
-                             "fit(gan, images.train, ...).")
+            raise ValueError(
+                "labels were given, but this GAN knows no classes: train it on the images alone, "
+                "fit(gan, images.train, ...)."
+            )
         return expect_some(expect_batch(x))
 
     @torch.no_grad()
@@ -106,10 +127,12 @@ class GAN(nn.Module):
 
     def __repr__(self) -> str:
         turns = f", {self.k} discriminator steps to one" if self.k > 1 else ""
-        return (f"GAN: z in R^{self.generator.latent} -> {type(self.generator).__name__} "
-                f"({parameter_count(self.generator):,} weights) against {type(self.discriminator).__name__} "
-                f"({parameter_count(self.discriminator):,}), {self.game.name} game{turns}; "
-                "samples in one pass, no density, no encoder")
+        return (
+            f"GAN: z in R^{self.generator.latent} -> {type(self.generator).__name__} "
+            f"({parameter_count(self.generator):,} weights) against {type(self.discriminator).__name__} "
+            f"({parameter_count(self.discriminator):,}), {self.game.name} game{turns}; "
+            "samples in one pass, no density, no encoder"
+        )
 
 
 def _is_a_probability(x: Tensor) -> bool:
@@ -119,7 +142,10 @@ def _is_a_probability(x: Tensor) -> bool:
         name = type(node).__name__
         if "Sigmoid" in name:
             return True
-        if not any(word in name for word in ("View", "Squeeze", "Select", "Reshape", "Slice")) or not node.next_functions:
+        if (
+            not any(word in name for word in ("View", "Squeeze", "Select", "Reshape", "Slice"))
+            or not node.next_functions
+        ):
             return False
         node = node.next_functions[0][0]
     return False
@@ -137,8 +163,10 @@ class OptimalDiscriminator(nn.Module):
         super().__init__()
         for role, density in (("data", data), ("model", model)):
             if not hasattr(density, "log_prob"):
-                raise TypeError(f"the {role} are a {type(density).__name__} without log_prob: the best discriminator is "
-                                "known only where both densities are (a GAN itself has none).")
+                raise TypeError(
+                    f"the {role} are a {type(density).__name__} without log_prob: the best discriminator is "
+                    "known only where both densities are (a GAN itself has none)."
+                )
         self.data, self.model = data, model
 
     def forward(self, x: Tensor) -> Tensor:
@@ -211,7 +239,7 @@ class DiracGAN:
             fake = theta * psi
             mine = torch.autograd.grad(self.game.generator(fake) * len(x), theta, retain_graph=True)[0]
             loss = self.game.critic(0 * psi, fake) * len(x) + self.r1 / 2 * psi.square().sum()
-            its, = torch.autograd.grad(loss, psi)
+            (its,) = torch.autograd.grad(loss, psi)
         return -torch.stack([mine, its], 1).detach()
 
     def __repr__(self) -> str:
@@ -236,8 +264,9 @@ class Inversion(NamedTuple):
     error: Tensor
 
 
-def invert(generator: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.1, starts: int = 4,
-           prior: float = 0.0) -> Inversion:
+def invert(
+    generator: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.1, starts: int = 4, prior: float = 0.0
+) -> Inversion:
     """The z whose G(z) is nearest to x, by descent on z from several starts: all one can do without an encoder.
 
     x (B, *event).  Minimises the mean of (G(z) − x)² a sample plus prior·‖z‖²/latent; the best start of each sample wins, by

@@ -9,14 +9,33 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from ..teach.homework import NOT_YET, Exercise, Expected, Verdict, exercise
-from .notebooks import AnswerCell, ExerciseCell, Notebook, Unreadable, asked, find, imports, is_stub, needed, read, wanted
+from .notebooks import (
+    AnswerCell,
+    ExerciseCell,
+    Notebook,
+    Unreadable,
+    asked,
+    find,
+    imports,
+    is_stub,
+    needed,
+    read,
+    wanted,
+)
 from .pool import Outcome, Worker, Workspace, bare
 from .sandbox import Limits
 from .submissions import Refused, Submission, contents
 from .worker import Job
 
-ALWAYS = ("import math", "import torch", "import numpy", "import numpy as np", "from torch import nn",
-          "from torch import Tensor", "from torch.nn import functional as F")
+ALWAYS = (
+    "import math",
+    "import torch",
+    "import numpy",
+    "import numpy as np",
+    "from torch import nn",
+    "from torch import Tensor",
+    "from torch.nn import functional as F",
+)
 
 
 @dataclass(frozen=True)
@@ -122,19 +141,28 @@ class Grader:
         tasks = [exercise(one.id) for assignment in self.assignments for one in assignment.asked]
         return Graded(submission.student, tuple(Mark(task, 0, Verdict("wrong", why)) for task in tasks), (why,))
 
-    def _mark(self, one: ExerciseCell, assignment: Assignment, found: dict[str, AnswerCell], prelude: tuple[str, ...],
-              worker: Worker) -> Mark:
+    def _mark(
+        self,
+        one: ExerciseCell,
+        assignment: Assignment,
+        found: dict[str, AnswerCell],
+        prelude: tuple[str, ...],
+        worker: Worker,
+    ) -> Mark:
         task, cell = exercise(one.id), found[one.id]
         if cell.reason:
             return Mark(task, 0, Verdict("wrong", cell.reason), cell.notes)
         if is_stub(cell.source, one):
-            return Mark(task, 0, Verdict(NOT_YET, "Not yet: the function is still to be written."), cell.notes, cell.source)
+            return Mark(
+                task, 0, Verdict(NOT_YET, "Not yet: the function is still to be written."), cell.notes, cell.source
+            )
         earlier = _before(one, assignment.asked, found)
         cells = tuple((f"<{name}>", source) for name, source in (*earlier.items(), (one.id, cell.source)))
         expected = self.expected[one.id]
         lines = wanted(prelude, [source for _, source in cells])
-        outcome = worker.ask(Job(cells, lines, one.function, bare(expected.cases), task.watch, self.limits,
-                                 worker.bench.yard))
+        outcome = worker.ask(
+            Job(cells, lines, one.function, bare(expected.cases), task.watch, self.limits, worker.bench.yard)
+        )
         verdict = _verdict(task, outcome, expected)
         notes = (*cell.notes, *(f"It was run with your own answer to {name}." for name in earlier))
         return Mark(task, task.points * verdict.passed, verdict, notes, cell.source, outcome.said, outcome.held)

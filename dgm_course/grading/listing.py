@@ -11,8 +11,10 @@ from ..teach.homework import Exercise, exercises, topics
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = ROOT / "tests" / "teach" / "homework" / "answers"
-ELSEWHERE = ("How many wrong answers each check is proven against is written in the tests, which are not here: "
-             "run this in a checkout of the course.")
+ELSEWHERE = (
+    "How many wrong answers each check is proven against is written in the tests, which are not here: "
+    "run this in a checkout of the course."
+)
 
 
 def homework(topic: str | None = None) -> Iterator[str]:

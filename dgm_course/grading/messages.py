@@ -50,8 +50,11 @@ def _header(line: bytes) -> dict[str, list]:
         header = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise ValueError("the names of a result are not JSON.") from None
-    fits = isinstance(header, dict) and len(header) <= MOST_ARRAYS and all(
-        isinstance(entry, list) and entry and entry[0] in ("text", "float64") for entry in header.values())
+    fits = (
+        isinstance(header, dict)
+        and len(header) <= MOST_ARRAYS
+        and all(isinstance(entry, list) and entry and entry[0] in ("text", "float64") for entry in header.values())
+    )
     if not fits:
         raise ValueError("the names of a result are not in the form of `encode`.")
     return header
@@ -86,7 +89,7 @@ def send(fd: int, message: bytes) -> None:
     """Eight bytes of length, then the message."""
     view = memoryview(len(message).to_bytes(8, "big") + message)
     while view:
-        view = view[os.write(fd, view):]
+        view = view[os.write(fd, view) :]
 
 
 def receive(fd: int) -> bytes:

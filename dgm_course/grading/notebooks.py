@@ -70,7 +70,9 @@ def read(name: str, content: bytes) -> Notebook:
         raise Unreadable(f"{name} cannot be read: it is not JSON.") from None
     if not isinstance(data, dict) or data.get("nbformat") != 4:
         form = data.get("nbformat", "none") if isinstance(data, dict) else "none"
-        raise Unreadable(f"{name} is no notebook of format 4 (its format is {str(form)[:20]}): save it with JupyterLab.")
+        raise Unreadable(
+            f"{name} is no notebook of format 4 (its format is {str(form)[:20]}): save it with JupyterLab."
+        )
     cells = data.get("cells")
     if not isinstance(cells, list):
         raise Unreadable(f"{name} is no notebook: it has no list of cells.")
@@ -94,13 +96,16 @@ def _cell(cell: dict) -> Cell:
 
 # --- what is asked
 
+
 def asked(book: Notebook) -> tuple[ExerciseCell, ...]:
     """The exercises of a notebook as it is handed out, in order, from its check cells."""
     stubs = {cell.mark: cell.source for cell in book.cells if cell.kind == "code" and cell.mark}
     found = []
     for cell in book.cells:
         if cell.kind == "code" and cell.mark.endswith("-test"):
-            call = next((n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call) and len(n.args) == 2), None)
+            call = next(
+                (n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call) and len(n.args) == 2), None
+            )
             stub = stubs.get(cell.mark.removesuffix("-test"))
             if call is None or stub is None:
                 raise Unreadable(f"{book.name}: the check cell {cell.mark} has no exercise before it.")
@@ -108,14 +113,17 @@ def asked(book: Notebook) -> tuple[ExerciseCell, ...]:
                 raise Unreadable(
                     f"{book.name} has something written into exercise {call.args[0].value}, so it is not as it was handed "
                     f"out: take it back (`git restore notebooks/{book.name}`), or name the folder that you released "
-                    "(`--notebooks class/notebooks`).")
+                    "(`--notebooks class/notebooks`)."
+                )
             found.append(ExerciseCell(call.args[0].value, call.args[1].id, stub, cell.source))
     return tuple(found)
 
 
 def imports(books: Sequence[Notebook]) -> tuple[str, ...]:
     """Every import statement at the top level of code cells, one name a line: cells rely on those of the set-up cell."""
-    lines = (line for book in books for cell in book.cells if cell.kind == "code" for line in _imports(cell.source))
+    lines = (
+        line for book in books for cell in book.cells if cell.kind == "code" for line in _imports(cell.source)
+    )
     return tuple(dict.fromkeys(lines))
 
 
@@ -135,6 +143,7 @@ def wanted(lines: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
 
 # --- what was handed in
 
+
 def find(books: Sequence[Notebook], task: ExerciseCell) -> AnswerCell:
     """The cell of one exercise in all notebooks of a student."""
     notes: list[str] = []
@@ -148,7 +157,9 @@ def find(books: Sequence[Notebook], task: ExerciseCell) -> AnswerCell:
         return AnswerCell(reason="No cell for this exercise was handed in.", notes=tuple(notes))
     if len(filled) > 1:
         names = " and ".join(name for name, _ in filled.values())
-        return AnswerCell(reason=f"Different answers were handed in, in {names}: one is wanted.", notes=tuple(notes))
+        return AnswerCell(
+            reason=f"Different answers were handed in, in {names}: one is wanted.", notes=tuple(notes)
+        )
     ((_, source),) = filled.values()
     return AnswerCell(source, notes=tuple(notes))
 
@@ -182,25 +193,34 @@ def _in_book(book: Notebook, task: ExerciseCell, notes: list[str]) -> str | None
         notes.append(f"The cell is there {len(code)} times; the last one counts.")
     if code and not is_stub(plain(code[-1]), task):
         return plain(code[-1])
-    named = [cell.source for cell in book.cells if cell.kind == "code" and not cell.mark
-             and _defines(cell.source, task.function)]
+    named = [
+        cell.source
+        for cell in book.cells
+        if cell.kind == "code" and not cell.mark and _defines(cell.source, task.function)
+    ]
     if named:
-        notes.append("The answer stands in a cell without the exercise's mark, and was found by the name of its function.")
+        notes.append(
+            "The answer stands in a cell without the exercise's mark, and was found by the name of its function."
+        )
     found = named or code
     return plain(found[-1]) if found else None
 
 
 def _defines(source: str, function: str) -> bool:
-    return any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == function
-               for node in _parsed(plain(source)).body)
+    return any(
+        isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == function
+        for node in _parsed(plain(source)).body
+    )
 
 
 def plain(source: str) -> str:
     """Without IPython's own lines (%magic, !command), which are no Python: they are passed over."""
     if _readable(source):
         return source
-    lines = [f"{line[:len(line) - len(line.lstrip())]}pass" if line.lstrip()[:1] in ("%", "!") else line
-             for line in source.split("\n")]
+    lines = [
+        f"{line[: len(line) - len(line.lstrip())]}pass" if line.lstrip()[:1] in ("%", "!") else line
+        for line in source.split("\n")
+    ]
     return "\n".join(lines) if _readable("\n".join(lines)) else source
 
 

@@ -23,8 +23,14 @@ from .messages import decode, receive, send
 from .sandbox import Limits, SandboxPaths, usual_folders
 from .worker import Job
 
-ROOTS = [("grading.worker", "main"), ("grading.worker", "Job"), ("grading.sandbox", "Limits"), ("grading.sandbox", "SandboxPaths"),
-         ("teach.homework.cases", "Case"), ("teach.homework.cases", "ObserveSpec")]
+ROOTS = [
+    ("grading.worker", "main"),
+    ("grading.worker", "Job"),
+    ("grading.sandbox", "Limits"),
+    ("grading.sandbox", "SandboxPaths"),
+    ("teach.homework.cases", "Case"),
+    ("teach.homework.cases", "ObserveSpec"),
+]
 START, SLACK = 300.0, 20.0
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from dgm_course.grading.worker import main; main()"
 ENDINGS = {
@@ -57,7 +63,9 @@ class Workspace:
         yard.mkdir()
         for folder in (self.folder, self.package, yard):
             folder.chmod(0o755)
-        self.yard = SandboxPaths(str(yard), usual_folders([str(self.package), *_where_torch_is()]), _where_the_course_is())
+        self.yard = SandboxPaths(
+            str(yard), usual_folders([str(self.package), *_where_torch_is()]), _where_the_course_is()
+        )
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -113,9 +121,21 @@ class Worker:
             return
         kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", BEGIN, str(self.bench.package)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self.bench.yard.root, bufsize=0, start_new_session=True,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **kept})
+            [sys.executable, "-I", "-B", "-c", BEGIN, str(self.bench.package)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.bench.yard.root,
+            bufsize=0,
+            start_new_session=True,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "LANG": "C.UTF-8",
+                "OMP_NUM_THREADS": "1",
+                "MKL_NUM_THREADS": "1",
+                **kept,
+            },
+        )
         if self._next(time.monotonic() + START) != b"ready":
             raise ValueError("the worker did not say that it is ready.")
 
@@ -148,4 +168,3 @@ def _outcome(header: dict, result: bytes, limits: Limits) -> Outcome:
         return Outcome(unpack(decode(result)), "", held, said)
     except (ValueError, MemoryError) as wrong:
         return Outcome((), f"What came back is no result: {wrong}", held, said)
-

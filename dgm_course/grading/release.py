@@ -64,7 +64,9 @@ def release(notebooks: Sequence[Path], folder: Path) -> Iterator[str]:
         searched += len(answers)
         if found := leaks(json.loads(path.read_text(encoding="utf-8")), answers):
             raise ValueError(f"{path.name} is not handed out: " + " ".join(found))
-        asked(read(path.name, path.read_bytes()))  # refuses what a teacher has written into it, in words of their own
+        asked(
+            read(path.name, path.read_bytes())
+        )  # refuses what a teacher has written into it, in words of their own
     (folder / "notebooks").mkdir(parents=True, exist_ok=True)
     for path in notebooks:
         shutil.copyfile(path, folder / "notebooks" / path.name)
@@ -84,6 +86,7 @@ def release(notebooks: Sequence[Path], folder: Path) -> Iterator[str]:
 
 # --- the search
 
+
 def forbidden(notebook: Path) -> set[str]:
     """Answers to a notebook's exercises, without blanks: references, wrong forms, in a checkout also master and tests."""
     homework, tests = HOUSE / "teach" / "homework", HOUSE.parent / "tests" / "teach" / "homework" / "answers"
@@ -102,10 +105,14 @@ def forbidden(notebook: Path) -> set[str]:
 def leaks(notebook: dict, answers: set[str]) -> list[str]:
     """Where a notebook gives an answer away, in sentences: in sources, metadata and outputs alike."""
     places = [("The notebook", _tight("\n".join(_texts(notebook["metadata"]))))]
-    places += [(f"Cell {number}", _tight("\n".join(_texts(cell)))) for number, cell in enumerate(notebook["cells"], 1)]
+    places += [
+        (f"Cell {number}", _tight("\n".join(_texts(cell)))) for number, cell in enumerate(notebook["cells"], 1)
+    ]
     everything = "\n".join(text for _, text in places)
     given = [answer for answer in sorted({*answers, _tight(BEGIN), _tight(END)}) if answer in everything]
-    return [f"{name} holds an answer: {answer[:60]} …" for answer in given for name, text in places if answer in text]
+    return [
+        f"{name} holds an answer: {answer[:60]} …" for answer in given for name, text in places if answer in text
+    ]
 
 
 def _bodies(source: str) -> Iterator[str]:
@@ -125,14 +132,16 @@ def _bodies(source: str) -> Iterator[str]:
 
 def _segment(lines: list[bytes], part: ast.AST) -> str:
     """The text of a node (ast.get_source_segment splits the whole file anew for each)."""
-    piece = [*lines[part.lineno - 1:part.end_lineno - 1], lines[part.end_lineno - 1][:part.end_col_offset]]
-    return b"\n".join([piece[0][part.col_offset:], *piece[1:]]).decode()
+    piece = [*lines[part.lineno - 1 : part.end_lineno - 1], lines[part.end_lineno - 1][: part.end_col_offset]]
+    return b"\n".join([piece[0][part.col_offset :], *piece[1:]]).decode()
 
 
 def _only_calls(part: ast.AST) -> bool:
     """Whether nothing is done but to call another function with what came: that is no formula."""
     call = part.value if isinstance(part, (ast.Return, ast.Expr)) else part
-    return isinstance(call, ast.Call) and all(isinstance(arg, (ast.Name, ast.Constant)) for arg in (call.func, *call.args))
+    return isinstance(call, ast.Call) and all(
+        isinstance(arg, (ast.Name, ast.Constant)) for arg in (call.func, *call.args)
+    )
 
 
 def _texts(thing: object) -> Iterator[str]:
@@ -169,16 +178,25 @@ def _tight(text: str) -> str:
 
 # --- the wheel
 
+
 def wheel(folder: Path) -> Path:
     """The library as an archive that pip installs, made of the files that run here; no tool and no network is needed."""
     known = metadata.distribution("dgm-course")
     inner = f"{NAME}-{known.version}.dist-info"
     path = folder / f"{NAME}-{known.version}-py3-none-any.whl"
-    about = known.read_text("METADATA") or known.read_text("PKG-INFO") or ""  # the second where a checkout is found first
-    texts = {"METADATA": about, "entry_points.txt": known.read_text("entry_points.txt") or "",
-             "WHEEL": "Wheel-Version: 1.0\nGenerator: dgm\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
-    files = {f"{NAME}/{file.relative_to(HOUSE).as_posix()}": file.read_bytes() for file in sorted(HOUSE.rglob("*"))
-             if file.suffix in PACKED and "__pycache__" not in file.parts}
+    about = (
+        known.read_text("METADATA") or known.read_text("PKG-INFO") or ""
+    )  # the second where a checkout is found first
+    texts = {
+        "METADATA": about,
+        "entry_points.txt": known.read_text("entry_points.txt") or "",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: dgm\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files = {
+        f"{NAME}/{file.relative_to(HOUSE).as_posix()}": file.read_bytes()
+        for file in sorted(HOUSE.rglob("*"))
+        if file.suffix in PACKED and "__pycache__" not in file.parts
+    }
     files |= {f"{inner}/{name}": text.encode() for name, text in texts.items()}
     record = [f"{name},sha256={_digest(content)},{len(content)}" for name, content in files.items()]
     files[f"{inner}/RECORD"] = "\n".join([*record, f"{inner}/RECORD,,", ""]).encode()

@@ -23,10 +23,12 @@ from .sandbox import WORDS
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 MOST_SOURCE, MOST_SAID = 20_000, 1_000
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:52em;margin:2em auto;padding:0 1em;color:#222}"
-         "section{border-left:4px solid #999;padding:.1em 1em;margin:1em 0}.pass{border-color:#009E73}"
-         ".wrong{border-color:#D55E00}pre{background:#f5f5f5;padding:.6em;overflow:auto;font-size:.85em}"
-         "small{color:#666}h2{font-size:1.05em;margin:.4em 0}")
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:52em;margin:2em auto;padding:0 1em;color:#222}"
+    "section{border-left:4px solid #999;padding:.1em 1em;margin:1em 0}.pass{border-color:#009E73}"
+    ".wrong{border-color:#D55E00}pre{background:#f5f5f5;padding:.6em;overflow:auto;font-size:.85em}"
+    "small{color:#666}h2{font-size:1.05em;margin:.4em 0}"
+)
 
 
 def table(graded: Sequence[Graded]) -> str:
@@ -36,8 +38,15 @@ def table(graded: Sequence[Graded]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["student", "points", "out of", *(task.id for task in tasks), "remarks"])
     for one in graded:
-        writer.writerow([safe(one.student), one.points, one.out_of, *(mark.points for mark in one.marks),
-                         safe(" ".join(remarks(one)))])
+        writer.writerow(
+            [
+                safe(one.student),
+                one.points,
+                one.out_of,
+                *(mark.points for mark in one.marks),
+                safe(" ".join(remarks(one))),
+            ]
+        )
     return out.getvalue()
 
 
@@ -59,11 +68,13 @@ def page(one: Graded, seed: int) -> str:
     say = html.escape
     held = sorted({word for mark in one.marks for word in mark.held})
     troubles = "".join(f"<p><strong>{say(trouble)}</strong></p>" for trouble in one.troubles)
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>{say(one.student)}</title>'
-            f"<style>{STYLE}</style></head><body><h1>{say(one.student)}: {one.points} of {one.out_of} points</h1>{troubles}"
-            f"{''.join(map(_section, one.marks))}<p><small>Judged on fresh random questions (seed {seed}). "
-            f"{say(isolation(held))}</small></p></body></html>\n")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>{say(one.student)}</title>'
+        f"<style>{STYLE}</style></head><body><h1>{say(one.student)}: {one.points} of {one.out_of} points</h1>{troubles}"
+        f"{''.join(map(_section, one.marks))}<p><small>Judged on fresh random questions (seed {seed}). "
+        f"{say(isolation(held))}</small></p></body></html>\n"
+    )
 
 
 def isolation(held: Iterable[str]) -> str:
@@ -78,8 +89,11 @@ def isolation(held: Iterable[str]) -> str:
 
 def _section(mark: Mark) -> str:
     say, verdict, task = html.escape, mark.verdict, mark.task
-    rows = [f"<h2>{say(f'{task.number} · {task.title}')}: {mark.points} of {task.points}</h2>",
-            f"<p>{say(verdict.sentence)}</p>", *(f"<p><small>{say(note)}</small></p>" for note in mark.notes)]
+    rows = [
+        f"<h2>{say(f'{task.number} · {task.title}')}: {mark.points} of {task.points}</h2>",
+        f"<p>{say(verdict.sentence)}</p>",
+        *(f"<p><small>{say(note)}</small></p>" for note in mark.notes),
+    ]
     if verdict.beside:
         rows.append(picture(verdict.beside))
     if verdict.hint:
@@ -87,7 +101,9 @@ def _section(mark: Mark) -> str:
     if mark.said.strip():
         rows.append(f"<p><small>It printed:</small></p><pre>{say(mark.said[:MOST_SAID])}</pre>")
     if mark.source:
-        rows.append(f"<details><summary>What was handed in</summary><pre>{say(mark.source[:MOST_SOURCE])}</pre></details>")
+        rows.append(
+            f"<details><summary>What was handed in</summary><pre>{say(mark.source[:MOST_SOURCE])}</pre></details>"
+        )
     return f'<section class="{verdict.status.replace(" ", "-")}">{"".join(rows)}</section>'
 
 
@@ -102,9 +118,9 @@ def file_names(students: Sequence[str]) -> list[str]:
 def write(path: Path, text: str) -> None:
     """To a temporary file, then renamed: an interrupted run leaves the old one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8",
-                                     newline="") as part:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8", newline=""
+    ) as part:
         part.write(text)
     os.chmod(part.name, 0o644)
     os.replace(part.name, path)
-

@@ -83,7 +83,9 @@ def close(yard: SandboxPaths, limits: Limits, isolated: set[str], uid: int) -> s
         held.add("user")
     os.umask(0o077)
     os.environ.clear()
-    os.environ.update(HOME=os.getcwd(), TMPDIR=os.getcwd(), PATH="/usr/bin:/bin", LANG="C.UTF-8", OMP_NUM_THREADS="1")
+    os.environ.update(
+        HOME=os.getcwd(), TMPDIR=os.getcwd(), PATH="/usr/bin:/bin", LANG="C.UTF-8", OMP_NUM_THREADS="1"
+    )
     return held
 
 
@@ -96,6 +98,7 @@ def _tried(step: Callable[[], None]) -> bool:
 
 
 # --- the user
+
 
 def _map_user(user: int, group: int) -> None:
     """In a namespace of users of our own we are 1000, whoever we were outside."""
@@ -130,12 +133,18 @@ def _drop_capabilities() -> None:
 
 # --- limits
 
+
 def _limit(limits: Limits, memory: int) -> None:
     """Hard limits, for the student and all that is started from there."""
     cpu = max(1, round(limits.cpu))
     asked = {
-        "RLIMIT_CPU": (cpu, cpu + 1), "RLIMIT_FSIZE": limits.disk, "RLIMIT_NOFILE": limits.files, "RLIMIT_CORE": 0,
-        "RLIMIT_NPROC": limits.processes, "RLIMIT_AS": memory, "RLIMIT_MEMLOCK": 0,
+        "RLIMIT_CPU": (cpu, cpu + 1),
+        "RLIMIT_FSIZE": limits.disk,
+        "RLIMIT_NOFILE": limits.files,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NPROC": limits.processes,
+        "RLIMIT_AS": memory,
+        "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
     }
     for name, value in asked.items():
@@ -151,6 +160,7 @@ def _address_space() -> int:
 
 
 # --- the view
+
 
 def _view(yard: SandboxPaths, limits: Limits, uid: int) -> None:
     """A root of our own in memory: the visible folders read-only, /proc of our own processes, /dev/null, an empty home."""
@@ -205,6 +215,7 @@ def usual_folders(more: Iterable[str]) -> tuple[str, ...]:
 
 
 # --- the C library
+
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)

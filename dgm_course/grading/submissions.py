@@ -35,7 +35,9 @@ def submissions(where: Path) -> list[Submission]:
     if where.is_file():
         return [Submission(_printable(where.stem), where)]
     if not where.is_dir():
-        raise LookupError(f"There is nothing at {where}: expected a folder of submissions, a notebook or a zip file.")
+        raise LookupError(
+            f"There is nothing at {where}: expected a folder of submissions, a notebook or a zip file."
+        )
     found = [entry for entry in sorted(where.iterdir()) if not entry.name.startswith((".", "__"))]
     kept = [entry for entry in found if entry.is_symlink() or entry.is_dir() or entry.suffix.lower() in KINDS]
     if not kept:
@@ -96,7 +98,9 @@ def _look(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Refused(f"{_printable(path.name)} is no regular file.")
     if status.st_size > MOST_BYTES:
-        raise Refused(f"{_printable(path.name)} has {status.st_size / 1e6:.0f} MB, more than {MOST_BYTES // 10**6}.")
+        raise Refused(
+            f"{_printable(path.name)} has {status.st_size / 1e6:.0f} MB, more than {MOST_BYTES // 10**6}."
+        )
 
 
 def _zip(path: Path) -> Iterator[tuple[str, bytes]]:

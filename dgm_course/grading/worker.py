@@ -61,6 +61,7 @@ def main() -> None:
 
 # --- the guard
 
+
 def _supervisor() -> None:
     job: Job = pickle.loads(receive(0))  # from the grader itself
     isolated = unshare()
@@ -108,7 +109,9 @@ def _watch(child: int, results: int, outputs: int, limits: Limits) -> tuple[str,
             os.set_blocking(fd, False)
             selector.register(fd, selectors.EVENT_READ)
         while not ended:
-            readable = [key.fd for key, _ in selector.select(0.05)] if selector.get_map() else time.sleep(0.01) or []
+            readable = (
+                [key.fd for key, _ in selector.select(0.05)] if selector.get_map() else time.sleep(0.01) or []
+            )
             for fd in readable:
                 if not _read(fd, came[fd]):
                     selector.unregister(fd)
@@ -122,7 +125,7 @@ def _watch(child: int, results: int, outputs: int, limits: Limits) -> tuple[str,
     _kill(child, waited=status is not None)
     for fd in came:
         _rest(fd, came[fd], most[fd][0])
-    return ended, bytes(came[results][:limits.result]), bytes(came[outputs][:limits.output])
+    return ended, bytes(came[results][: limits.result]), bytes(came[outputs][: limits.output])
 
 
 def _read(fd: int, into: bytearray) -> bool:
@@ -189,6 +192,7 @@ def _running(user: int) -> Iterator[int]:
 
 # --- the prisoner
 
+
 def _child(job: Job, isolated: set[str], user: int, pipes: tuple[int, int, int]) -> None:
     """Give up every right, say what is held, and only then touch the student's code."""
     os.setsid()
@@ -200,7 +204,7 @@ def _child(job: Job, isolated: set[str], user: int, pipes: tuple[int, int, int])
     sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, errors="replace", closefd=False) for fd in (1, 2))
     message = encode(pack(observe(_answer(job), job.cases, job.watch)))
     while message:
-        message = message[os.write(result, message):]
+        message = message[os.write(result, message) :]
 
 
 def _only(pipes: tuple[int, int, int]) -> list[int]:

@@ -59,7 +59,9 @@ def _imported(module: str, statement: ast.ImportFrom, name: str) -> Thing:
     source = _absolute(module, statement)
     alias = next(a for a in statement.names if (a.asname or a.name) == name)
     if _path(f"{source}.{alias.name}".strip(".")) is not None:
-        raise LookupError(f"{module} imports the whole of {source}.{alias.name}; a worker is given single names only.")
+        raise LookupError(
+            f"{module} imports the whole of {source}.{alias.name}; a worker is given single names only."
+        )
     return source, alias.name
 
 

@@ -15,13 +15,19 @@ from .submissions import Submission
 
 def mark(submissions: Sequence[Submission], books: Sequence[Path], options: Namespace) -> Iterator[str]:
     """Do it, a line for each student as it goes on; the files are written at the end, whole or not at all."""
-    if any(one.path.parent.resolve() == options.output.parent.resolve() for one in submissions if len(submissions) > 1):
-        raise ValueError(f"{options.output} would lie among the submissions: name a place outside of their folder.")
+    if any(
+        one.path.parent.resolve() == options.output.parent.resolve() for one in submissions if len(submissions) > 1
+    ):
+        raise ValueError(
+            f"{options.output} would lie among the submissions: name a place outside of their folder."
+        )
     chosen = [assignment for path in books if (assignment := Assignment.of(path)).asked]
     if not options.of:
         chosen = [one for one in chosen if any(_concerns(one, submission) for submission in submissions)]
     if not chosen:
-        raise LookupError("None of the submissions holds an exercise of these notebooks: name what was set with --of.")
+        raise LookupError(
+            "None of the submissions holds an exercise of these notebooks: name what was set with --of."
+        )
     seed = secrets.randbelow(2**31) if options.seed is None else options.seed
     yield f"Submissions: {len(submissions)}; {', '.join(one.name for one in chosen)}, seed {seed}."
     limits = Limits(cpu=options.seconds, wall=2 * options.seconds + 5)

@@ -5,6 +5,7 @@
 * `vqgan`, `Adversarial`: the game that sharpens a first stage, with its `adaptive_weight`; `sharpness` measures it.
 * `MultiScaleQuantizer` quantises features from coarse to fine; `VAR` writes such codes one scale at a time.
 """
+
 from .model import Latent
 from .multiscale import MultiScaleQuantizer, Round, Smooth, average_pool, block_causal_mask, centres, grow
 from .rescaling import LatentScaler, ScaledModel
@@ -13,6 +14,25 @@ from .stages import FirstStage, Rebuilt, VAEStage, VQStage
 from .var import VAR
 from .vqgan import Adversarial, adaptive_weight, vqgan
 
-__all__ = ["Adversarial", "VAEStage", "VQStage", "FirstStage", "Latent", "Rebuilt", "ScaledModel", "LatentScaler", "Round",
-           "MultiScaleQuantizer", "Smooth", "VAR", "adaptive_weight", "centres", "grow", "laplacian", "block_causal_mask", "sharpness",
-           "average_pool", "vqgan"]
+__all__ = [
+    "Adversarial",
+    "VAEStage",
+    "VQStage",
+    "FirstStage",
+    "Latent",
+    "Rebuilt",
+    "ScaledModel",
+    "LatentScaler",
+    "Round",
+    "MultiScaleQuantizer",
+    "Smooth",
+    "VAR",
+    "adaptive_weight",
+    "centres",
+    "grow",
+    "laplacian",
+    "block_causal_mask",
+    "sharpness",
+    "average_pool",
+    "vqgan",
+]

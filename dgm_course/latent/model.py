@@ -8,6 +8,7 @@ numbers (`ScaledModel`, so that they have unit size), an autoregressive model wa
 
 What is lost is the likelihood of pictures: the generator's log p(codes) is exact or bounded as ever, but of codes.
 """
+
 from __future__ import annotations
 
 import copy
@@ -28,9 +29,14 @@ class Latent(nn.Module):
         super().__init__()
         for part, names in ((stage, ("encode", "decode")), (generator, ("sample",))):
             if lost := [name for name in names if not hasattr(part, name)]:
-                raise TypeError(f"{type(part).__name__} has no {', no '.join(lost)}: expected " + (
-                    "a first stage, such as latent.Continuous(vae) or latent.Discrete(vqvae)." if part is stage else
-                    "a generator of codes with sample(n, ...), and loss(codes, ...) if it is to learn."))
+                raise TypeError(
+                    f"{type(part).__name__} has no {', no '.join(lost)}: expected "
+                    + (
+                        "a first stage, such as latent.Continuous(vae) or latent.Discrete(vqvae)."
+                        if part is stage
+                        else "a generator of codes with sample(n, ...), and loss(codes, ...) if it is to learn."
+                    )
+                )
         self.stage = copy.deepcopy(stage).requires_grad_(False).eval()
         self.generator = generator
 

@@ -6,6 +6,7 @@ Each round looks at what the rounds before have left, at its own coarseness: fir
 2 × 2, and so on up to the full grid, where nothing is shrunk any more.  One codebook serves all rounds.  It is residual
 vector quantization whose rounds have different sizes; the sum of all rounds is what the decoder gets.
 """
+
 from __future__ import annotations
 
 import math
@@ -66,14 +67,21 @@ class MultiScaleQuantizer(nn.Module):
     last being that of z.  smooth: φ_k, one module a scale, or None for none.  drop_prob: share of the training samples of which
     the decoder gets the first rounds alone, a random number of them; so it learns what to make of an unfinished sum."""
 
-    def __init__(self, codebook: nn.Module, sides: Sequence[int] = (1, 2, 3, 5, 7),
-                 smooth: Sequence[nn.Module] | None = None, drop_prob: float = 0.0) -> None:
+    def __init__(
+        self,
+        codebook: nn.Module,
+        sides: Sequence[int] = (1, 2, 3, 5, 7),
+        smooth: Sequence[nn.Module] | None = None,
+        drop_prob: float = 0.0,
+    ) -> None:
         super().__init__()
         self.sides = tuple(sides)
         if not self.sides or min(self.sides) < 1 or any(a >= b for a, b in zip(self.sides, self.sides[1:])):
             raise ValueError(f"sides are {self.sides}: expected rising whole numbers, such as (1, 2, 3, 5, 7).")
         if smooth is not None and len(smooth) != len(self.sides):
-            raise ValueError(f"smooth holds {len(smooth)} modules for {len(self.sides)} scales: expected one a scale.")
+            raise ValueError(
+                f"smooth holds {len(smooth)} modules for {len(self.sides)} scales: expected one a scale."
+            )
         if not 0 <= drop_prob < 1:
             raise ValueError(f"drop_prob is {drop_prob}: expected a share, at least 0 and below 1.")
         self.codebook, self.drop_prob = codebook, drop_prob
@@ -135,13 +143,20 @@ class MultiScaleQuantizer(nn.Module):
         Both costs are means over the rounds: every unfinished sum should be near z, so that coarse scales say much."""
         found = list(self.rounds(expect_some(self._expect(z), "z").detach()))
         totals = torch.stack([each.total for each in found])
-        apart = lambda a, b: (a - b).square().flatten(2).sum(2).mean(0)
+
+        def apart(a, b):
+            return (a - b).square().flatten(2).sum(2).mean(0)
+
         chosen = self._cut(totals) if self.training and self.drop_prob else totals[-1]
         if self.training:
             rows = torch.cat([each.rest.movedim(1, -1).flatten(0, -2) for each in found])
             self.codebook.learn(rows, torch.cat([each.codes.flatten() for each in found]))
-        return MultiScaleQuantized(z + (chosen - z).detach(), torch.cat([each.codes.flatten(1) for each in found], 1),
-                         apart(z.detach()[None], totals), apart(z[None], totals.detach()))
+        return MultiScaleQuantized(
+            z + (chosen - z).detach(),
+            torch.cat([each.codes.flatten(1) for each in found], 1),
+            apart(z.detach()[None], totals),
+            apart(z[None], totals.detach()),
+        )
 
     def _cut(self, totals: Tensor) -> Tensor:
         """The last sum, and of a share ``drop_prob`` of the samples an earlier one.  (S, B, C, h, w) -> (B, C, h, w)"""
@@ -152,25 +167,41 @@ class MultiScaleQuantizer(nn.Module):
 
     def _expect(self, z: Tensor) -> Tensor:
         """z where it is a batch of the finest grid, or a sentence."""
-        return expect_batch(z, (self.vectors.shape[1], self.sides[-1], self.sides[-1]), "z", on=self.vectors.device)
+        return expect_batch(
+            z, (self.vectors.shape[1], self.sides[-1], self.sides[-1]), "z", on=self.vectors.device
+        )
 
     def _expect_codes(self, codes: Tensor) -> None:
-        if not isinstance(codes, Tensor) or codes.is_floating_point() or codes.dtype == torch.bool or (
-                codes.ndim != 2 or codes.shape[1] != self.length):
-            came = f"shape {tuple(codes.shape)} and dtype {codes.dtype}" if isinstance(codes, Tensor) else (
-                f"type {type(codes).__name__}")
-            raise ValueError(f"codes have {came}: expected whole numbers (B, {self.length}), the scales "
-                             f"{', '.join(f'{s} x {s}' for s in self.sides)} one after the other.")
+        if (
+            not isinstance(codes, Tensor)
+            or codes.is_floating_point()
+            or codes.dtype == torch.bool
+            or (codes.ndim != 2 or codes.shape[1] != self.length)
+        ):
+            came = (
+                f"shape {tuple(codes.shape)} and dtype {codes.dtype}"
+                if isinstance(codes, Tensor)
+                else (f"type {type(codes).__name__}")
+            )
+            raise ValueError(
+                f"codes have {came}: expected whole numbers (B, {self.length}), the scales "
+                f"{', '.join(f'{s} x {s}' for s in self.sides)} one after the other."
+            )
 
     def extra_repr(self) -> str:
         nats = self.length * math.log(self.size)
-        return (f"grids of {', '.join(map(str, self.sides))}: {self.length} codes of one table of {self.size}, "
-                f"{nats:.0f} nats under a uniform prior")
+        return (
+            f"grids of {', '.join(map(str, self.sides))}: {self.length} codes of one table of {self.size}, "
+            f"{nats:.0f} nats under a uniform prior"
+        )
 
 
 def centres(sides: Sequence[int]) -> Tensor:
     """Where the cells of all scales have their middles, in cells of the finest grid.  -> (Σ sides², 2)"""
-    middle = lambda side: (torch.arange(side, dtype=torch.float64) + 0.5) * max(sides) / side
+
+    def middle(side):
+        return (torch.arange(side, dtype=torch.float64) + 0.5) * max(sides) / side
+
     return torch.cat([torch.cartesian_prod(middle(side), middle(side)).view(-1, 2) for side in sides])
 
 
@@ -180,5 +211,3 @@ def block_causal_mask(sides: Sequence[int]) -> Tensor:
     A place sees its whole own scale, since the input there is made of coarser scales alone.    (lecture 14, VAR, stage 2)"""
     scale = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor([side**2 for side in sides]))
     return scale[:, None] >= scale
-
-

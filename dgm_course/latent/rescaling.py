@@ -6,6 +6,7 @@ for numbers of about size one.                                                  
 Noise of size 1 means nothing to codes of size 20 (the path sees noise only at its very end) and everything to codes of size
 0.05.  So mean and std are *measured* on codes of training data, kept with the generator, and undone before decoding.
 """
+
 from __future__ import annotations
 
 import copy
@@ -27,9 +28,11 @@ class LatentScaler(nn.Module):
         super().__init__()
         mean, std = torch.as_tensor(mean), torch.as_tensor(std)
         if mean.shape != std.shape or not bool((std > 0).all() & mean.isfinite().all() & std.isfinite().all()):
-            raise ValueError(f"mean has shape {tuple(mean.shape)} and std {tuple(std.shape)}, the smallest "
-                             f"{float(mean.min()):.4g} and {float(std.min()):.4g}: expected one shape, finite numbers, and "
-                             "every std above 0.")
+            raise ValueError(
+                f"mean has shape {tuple(mean.shape)} and std {tuple(std.shape)}, the smallest "
+                f"{float(mean.min()):.4g} and {float(std.min()):.4g}: expected one shape, finite numbers, and "
+                "every std above 0."
+            )
         self.register_buffer("mean", mean.clone())
         self.register_buffer("std", std.clone())
 
@@ -43,12 +46,16 @@ class LatentScaler(nn.Module):
         if 0 not in axes:
             raise ValueError(f"axes are {tuple(axes)}: expected the batch, axis 0, among them.")
         if math.prod(codes.shape[axis] for axis in axes) < 2:
-            raise ValueError(f"codes have shape {tuple(codes.shape)}: a standard deviation over the axes {tuple(axes)} "
-                             "needs at least 2 numbers.")
+            raise ValueError(
+                f"codes have shape {tuple(codes.shape)}: a standard deviation over the axes {tuple(axes)} "
+                "needs at least 2 numbers."
+            )
         var, mean = torch.var_mean(codes.detach(), axes, correction=0, keepdim=True)
         if not bool((var > 0).all()):
-            raise ValueError(f"{int((var == 0).sum())} of {var.numel()} channels never vary: they carry nothing, and cannot "
-                             "be brought to unit size.")
+            raise ValueError(
+                f"{int((var == 0).sum())} of {var.numel()} channels never vary: they carry nothing, and cannot "
+                "be brought to unit size."
+            )
         shape = mean.shape[1:] if mean.numel() > 1 else ()
         return cls(mean.reshape(shape), var.sqrt().reshape(shape))
 
@@ -72,8 +79,10 @@ class LatentScaler(nn.Module):
         except RuntimeError:
             fits = False
         if not fits:
-            raise ValueError(f"codes have shape {tuple(codes.shape)}: this rescaling has one mean for each of "
-                             f"{tuple(self.mean.shape)}.")
+            raise ValueError(
+                f"codes have shape {tuple(codes.shape)}: this rescaling has one mean for each of "
+                f"{tuple(self.mean.shape)}."
+            )
         return codes
 
     def extra_repr(self) -> str:

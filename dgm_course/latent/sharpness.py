@@ -1,4 +1,5 @@
 """How much fine detail a picture has: one number that blur lowers."""
+
 from __future__ import annotations
 
 import torch
@@ -22,7 +23,9 @@ def sharpness(x: Tensor, like: Tensor) -> float:
     x, like (B, C, H, W), of the same size a picture.  A constant has none, and noise has much: it is a measure of edges only
     where the pictures are right otherwise, so stand an error beside it."""
     if x.shape[1:] != like.shape[1:]:
-        raise ValueError(f"x has shape {tuple(x.shape)} and like {tuple(like.shape)}: expected pictures of one size.")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)} and like {tuple(like.shape)}: expected pictures of one size."
+        )
     ours, theirs = (laplacian(expect_some(part)).double().square().mean() for part in (x, like))
     if not theirs > 0:
         raise ValueError("like has no detail at all: expected pictures that are not constant.")

@@ -6,6 +6,7 @@ A generator of codes needs the first two.  The adversarial game that sharpens a 
 layer of the decoder.  `VAEStage` asks a VAE (its codes are real numbers, the means of q(z | x)), `VQStage` a VQ-VAE (its
 codes are whole numbers); neither has weights of its own.
 """
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -32,8 +33,9 @@ class FirstStage(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         if lost := [name for name in self.needs if not hasattr(model, name)]:
-            raise TypeError(f"{type(model).__name__} has no {', no '.join(lost)}: {type(self).__name__} expects "
-                            f"{self.kind}.")
+            raise TypeError(
+                f"{type(model).__name__} has no {', no '.join(lost)}: {type(self).__name__} expects {self.kind}."
+            )
         self.model = model
 
     kind = "an autoencoder"

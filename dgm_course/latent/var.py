@@ -7,6 +7,7 @@ scales, shrunk to its size; so a place may attend to its whole own scale and to 
 blocks.  At the first scale there is nothing to see yet, and the start token says the class.  A sampler needs as many passes
 as there are scales, where place by place needs as many as there are codes.
 """
+
 from __future__ import annotations
 
 import copy
@@ -33,14 +34,22 @@ class VAR(nn.Module):
     def __init__(self, scales: MultiScaleQuantizer, net: Llama, classes: int = 10, drop: float = 0.1) -> None:
         super().__init__()
         if net.length != scales.length:
-            raise ValueError(f"the net has {net.length} places and the scales {scales.length} codes: expected as many.")
+            raise ValueError(
+                f"the net has {net.length} places and the scales {scales.length} codes: expected as many."
+            )
         if scales.sides[0] != 1:
-            raise ValueError(f"the first scale has side {scales.sides[0]}: expected 1, since a start token makes one code.")
+            raise ValueError(
+                f"the first scale has side {scales.sides[0]}: expected 1, since a start token makes one code."
+            )
         if classes < 1 or not 0 <= drop < 1:
-            raise ValueError(f"classes is {classes} and drop {drop}: expected at least 1 class, and a share below 1.")
+            raise ValueError(
+                f"classes is {classes} and drop {drop}: expected at least 1 class, and a share below 1."
+            )
         self.scales, self.net = copy.deepcopy(scales).requires_grad_(False), net
         self.classes, self.drop = classes, drop
-        self.label_embedding = nn.Parameter(0.02 * torch.randn(classes + 1, net.width))  # the last row: no class is told
+        self.label_embedding = nn.Parameter(
+            0.02 * torch.randn(classes + 1, net.width)
+        )  # the last row: no class is told
         self.in_proj = nn.Linear(scales.vectors.shape[1], net.width)
         self.level = nn.Parameter(0.02 * torch.randn(len(scales.sides), net.width))
         self.out_proj = nn.Linear(net.width, scales.size)
@@ -80,17 +89,27 @@ class VAR(nn.Module):
         logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
         return F.cross_entropy(logits.mT, codes.long(), reduction="none")
 
-    def sample(self, n: int, y: Tensor | int | None = None, guidance: float = 1.0, temperature: float = 1.0,
-               generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        y: Tensor | int | None = None,
+        guidance: float = 1.0,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """One pass a scale, with the keys and values of coarser scales remembered.  y () or (n,) labels -> (n, L)
 
         guidance: w in free + w (told − free); 1 is the model itself, and then no second pass is made."""
         if n < 0 or not 0 < temperature < math.inf:
-            raise ValueError(f"n is {n} and temperature {temperature}: expected 0 or more, and a finite number above 0.")
+            raise ValueError(
+                f"n is {n} and temperature {temperature}: expected 0 or more, and a finite number above 0."
+            )
         labels = self._labels(y, n)
         twice = guidance != 1 and y is not None
         label = torch.cat([labels, torch.full_like(labels, self.classes)]) if twice else labels
-        u = torch.rand(n, self.scales.length, generator=generator, dtype=self.label_embedding.dtype, device=labels.device)
+        u = torch.rand(
+            n, self.scales.length, generator=generator, dtype=self.label_embedding.dtype, device=labels.device
+        )
         with torch.inference_mode(), threads_for(self):
             codes = self._descend(label, u, guidance if twice else 1.0, temperature)
         return codes.clone()
@@ -113,16 +132,18 @@ class VAR(nn.Module):
     @staticmethod
     def _halves(logits: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """Logits with the class and without; where only one kind was computed, twice the same."""
-        return logits[:n], logits[len(logits) - n:]
+        return logits[:n], logits[len(logits) - n :]
 
     def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
         """Rows of ``told``; without labels the last one.  (n,)"""
         return expect_labels(y, self.classes, n, self.label_embedding.device, optional=True)
 
     def __repr__(self) -> str:
-        return (f"VAR: {self.scales.length} codes in {len(self.scales.sides)} passes, grids of "
-                f"{', '.join(map(str, self.scales.sides))}, given one of {self.classes} classes or none; "
-                f"{parameter_count(self, trained=True):,} parameters")
+        return (
+            f"VAR: {self.scales.length} codes in {len(self.scales.sides)} passes, grids of "
+            f"{', '.join(map(str, self.scales.sides))}, given one of {self.classes} classes or none; "
+            f"{parameter_count(self, trained=True):,} parameters"
+        )
 
 
 def _drawn(logits: Tensor, u: Tensor) -> Tensor:

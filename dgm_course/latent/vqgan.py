@@ -8,6 +8,7 @@ choose one of them.  The two losses live on different scales, and both change as
 step: at the decoder's last layer, where all that either wants must pass, both then push equally hard (times the strength).
 Esser, Rombach, Ommer (2021) train VQGAN so, and Rombach et al. (2022) the first stage of latent diffusion.
 """
+
 from __future__ import annotations
 
 import math
@@ -33,7 +34,9 @@ class AdversarialLoss(Protocol):
     penalties: tuple[Callable[..., Tensor], ...]
 
 
-def adaptive_weight(own: Tensor, adversarial: Tensor, last: Tensor, delta: float = 1e-6, most: float = 1e4) -> Tensor:
+def adaptive_weight(
+    own: Tensor, adversarial: Tensor, last: Tensor, delta: float = 1e-6, most: float = 1e4
+) -> Tensor:
     """λ = ‖∇_last own‖ / (‖∇_last adversarial‖ + δ), at most `most`; a number without a gradient of its own.  -> ()
 
     own, adversarial: two losses (), on the graph of `last`, the weights of the decoder's last layer.   (VQGAN, eq. 7)"""
@@ -43,11 +46,19 @@ def adaptive_weight(own: Tensor, adversarial: Tensor, last: Tensor, delta: float
     slopes = []
     for name, loss in (("own", own), ("adversarial", adversarial)):
         if loss.numel() != 1:
-            raise ValueError(f"the {name} loss has shape {tuple(loss.shape)}: expected one number, a mean over the batch.")
-        found = torch.autograd.grad(loss, last, retain_graph=True, allow_unused=True)[0] if loss.requires_grad else None
+            raise ValueError(
+                f"the {name} loss has shape {tuple(loss.shape)}: expected one number, a mean over the batch."
+            )
+        found = (
+            torch.autograd.grad(loss, last, retain_graph=True, allow_unused=True)[0]
+            if loss.requires_grad
+            else None
+        )
         if found is None:
-            raise ValueError(f"the {name} loss does not depend on the last layer {tuple(last.shape)}: expected a loss of "
-                             "what this decoder drew, with its graph.")
+            raise ValueError(
+                f"the {name} loss does not depend on the last layer {tuple(last.shape)}: expected a loss of "
+                "what this decoder drew, with its graph."
+            )
         slopes.append(found.norm())
     return (slopes[0] / (slopes[1] + delta)).clamp(max=most).detach()
 
@@ -60,20 +71,31 @@ class Adversarial(nn.Module):
     stage plays for its own loss alone (a critic of noise learns nothing worth hearing).  lr_ratio: the critic's learning rate
     over the first stage's."""
 
-    def __init__(self, stage: FirstStage, critic: nn.Module, rules: AdversarialLoss, strength: float = 0.8, start: int = 0,
-                 lr_ratio: float = 1.0) -> None:
+    def __init__(
+        self,
+        stage: FirstStage,
+        critic: nn.Module,
+        rules: AdversarialLoss,
+        strength: float = 0.8,
+        start: int = 0,
+        lr_ratio: float = 1.0,
+    ) -> None:
         super().__init__()
         if not 0 <= strength < math.inf or start < 0:
-            raise ValueError(f"strength is {strength} and start {start}: expected a finite number and a number of steps, "
-                             "both at least 0.")
+            raise ValueError(
+                f"strength is {strength} and start {start}: expected a finite number and a number of steps, "
+                "both at least 0."
+            )
         self.stage, self.critic, self.rules = stage, critic, rules
         self.strength, self.start, self.lr_ratio = strength, start, lr_ratio
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))  # finished training steps
 
     def objectives(self) -> dict[str, Objective]:
         """The two sides for ``fit``: the first stage, then its critic, at every step."""
-        return {"autoencoder": Objective(self.stage, self.stage_loss),
-                "critic": Objective(self.critic, self.critic_loss, lr_ratio=self.lr_ratio)}
+        return {
+            "autoencoder": Objective(self.stage, self.stage_loss),
+            "critic": Objective(self.critic, self.critic_loss, lr_ratio=self.lr_ratio),
+        }
 
     @property
     def critic_active(self) -> bool:
@@ -93,8 +115,9 @@ class Adversarial(nn.Module):
         """(own loss, adversarial loss, λ), each ().  x (B, *event)"""
         own, picture = self.stage.rebuild(expect_some(expect_batch(x)))
         if picture.shape != x.shape:
-            raise ValueError(f"the first stage gives {tuple(picture.shape)} for x of shape {tuple(x.shape)}: expected the "
-                             "same.")
+            raise ValueError(
+                f"the first stage gives {tuple(picture.shape)} for x of shape {tuple(x.shape)}: expected the same."
+            )
         with frozen(self.critic):
             adversarial = self.rules.generator(self._scores(picture))
         return own, adversarial, adaptive_weight(own, adversarial, self.stage.last)
@@ -119,24 +142,36 @@ class Adversarial(nn.Module):
         own = self.stage.symptoms(x)
         if not self.critic_active or self.strength == 0:
             return own
-        return own + critic_won(self.rules.critic, self._scores(x), self._scores(self.stage.reconstruct(x)), "critic")
+        return own + critic_won(
+            self.rules.critic, self._scores(x), self._scores(self.stage.reconstruct(x)), "critic"
+        )
 
     def _scores(self, x: Tensor) -> Tensor:
         """The critic's numbers, or a sentence where there is not at least one for each picture."""
         found = self.critic(x)
         if not found.ndim or len(found) != len(x):
-            raise ValueError(f"the critic answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a patch, "
-                             f"({len(x)}, ...).")
+            raise ValueError(
+                f"the critic answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a patch, "
+                f"({len(x)}, ...)."
+            )
         return found
 
     def __repr__(self) -> str:
         enters = f", which enters after {self.start} steps" if self.start else ""
-        return (f"{type(self.stage).__name__} first stage ({parameter_count(self.stage):,} weights) "
-                f"against a critic of patches ({parameter_count(self.critic):,}){enters}; "
-                f"{self.rules.name} game of strength {self.strength:g}")
+        return (
+            f"{type(self.stage).__name__} first stage ({parameter_count(self.stage):,} weights) "
+            f"against a critic of patches ({parameter_count(self.critic):,}){enters}; "
+            f"{self.rules.name} game of strength {self.strength:g}"
+        )
 
 
-def vqgan(model: nn.Module, critic: nn.Module, rules: AdversarialLoss, strength: float = 0.8, start: int = 0,
-          lr_ratio: float = 1.0) -> Adversarial:
+def vqgan(
+    model: nn.Module,
+    critic: nn.Module,
+    rules: AdversarialLoss,
+    strength: float = 0.8,
+    start: int = 0,
+    lr_ratio: float = 1.0,
+) -> Adversarial:
     """A VQ-VAE and its objective, with the adversarial loss added.                  (lecture 14, Vector Quantized GAN)"""
     return Adversarial(VQStage(model), critic, rules, strength, start, lr_ratio)

@@ -1,4 +1,5 @@
 """Networks, and nothing but networks: no loss, no sampling, no training loop."""
+
 from .classifier import DigitClassifier
 from .conv import GridDecoder, GridEncoder, Residual, TwoLevels
 from .dense import DenseNet
@@ -33,7 +34,17 @@ from .masked import (
     rows_mask,
 )
 from .mlp import MLP, TimeFeatures, TokenMLP
-from .transformer import EPSILON, Llama, LlamaBlock, RotaryAttention, SwiGLU, angles, grid_positions, rotary, turned
+from .transformer import (
+    EPSILON,
+    Llama,
+    LlamaBlock,
+    RotaryAttention,
+    SwiGLU,
+    angles,
+    grid_positions,
+    rotary,
+    turned,
+)
 from .unet import (
     AdditiveSkipUNet,
     Block,
@@ -47,4 +58,60 @@ from .unet import (
     Upsample2x,
 )
 
-__all__ = ["Block", "CausalAttention", "CausalBlock", "MixtureLatent", "MLPDiscriminator", "DCCritic", "DCGenerator", "DeepUNet", "DenseNet", "DigitClassifier", "Upsample2x", "EPSILON", "GatedLayer", "GridDecoder", "GridEncoder", "GridField", "LightUNet", "Llama", "LlamaBlock", "MLP", "MaskedConv2d", "MaskedLinear", "KVCache", "AdditiveSkipUNet", "PacDiscriminator", "PatchCritic", "PlaceBlock", "LayerNorm2d", "Residual", "RotaryAttention", "RowLSTM", "CachedRowConv", "MLPGenerator", "SelfAttention", "StyleGenerator", "StyleLayer", "SwiGLU", "TimeFeatures", "TokenMLP", "TokenUNet", "TwoLevels", "UNet", "CachedConv2d", "adain", "angles", "gate", "grid_positions", "lstm", "fast_layer_norm", "pointwise", "fast_linear", "raster_mask", "rotary", "rows_mask", "turned"]
+__all__ = [
+    "Block",
+    "CausalAttention",
+    "CausalBlock",
+    "MixtureLatent",
+    "MLPDiscriminator",
+    "DCCritic",
+    "DCGenerator",
+    "DeepUNet",
+    "DenseNet",
+    "DigitClassifier",
+    "Upsample2x",
+    "EPSILON",
+    "GatedLayer",
+    "GridDecoder",
+    "GridEncoder",
+    "GridField",
+    "LightUNet",
+    "Llama",
+    "LlamaBlock",
+    "MLP",
+    "MaskedConv2d",
+    "MaskedLinear",
+    "KVCache",
+    "AdditiveSkipUNet",
+    "PacDiscriminator",
+    "PatchCritic",
+    "PlaceBlock",
+    "LayerNorm2d",
+    "Residual",
+    "RotaryAttention",
+    "RowLSTM",
+    "CachedRowConv",
+    "MLPGenerator",
+    "SelfAttention",
+    "StyleGenerator",
+    "StyleLayer",
+    "SwiGLU",
+    "TimeFeatures",
+    "TokenMLP",
+    "TokenUNet",
+    "TwoLevels",
+    "UNet",
+    "CachedConv2d",
+    "adain",
+    "angles",
+    "gate",
+    "grid_positions",
+    "lstm",
+    "fast_layer_norm",
+    "pointwise",
+    "fast_linear",
+    "raster_mask",
+    "rotary",
+    "rows_mask",
+    "turned",
+]

@@ -1,4 +1,5 @@
 """The digit classifier whose 128 features compare generated digits with real ones."""
+
 from __future__ import annotations
 
 from torch import Tensor, nn

@@ -6,6 +6,7 @@ Each vector of the grid has seen its own region of the image and its surrounding
 it: so what one code can mean is a piece of a stroke and where it lies, and not a whole digit.  `TwoLevels` stacks two such
 grids: a coarse one, made of the finer one's features, is made first, and the fine one is told what it says.
 """
+
 from __future__ import annotations
 
 import torch
@@ -39,8 +40,10 @@ class GridEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         factor, inputs = 2 ** len(self.down), self.down[0].in_channels
         if x.ndim != 4 or x.shape[1] != inputs or x.shape[2] % factor or x.shape[3] % factor:
-            raise ValueError(f"x has shape {tuple(x.shape)}: this GridEncoder expects (B, {inputs}, H, W), H and W "
-                             f"multiples of {factor}.")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}: this GridEncoder expects (B, {inputs}, H, W), H and W "
+                f"multiples of {factor}."
+            )
         h = x.to(self.out_proj.weight.dtype)
         for layer in self.down:
             h = F.relu(layer(h))
@@ -62,7 +65,9 @@ class GridDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         if z.ndim != 4 or z.shape[1] != self.in_proj.in_channels:
-            raise ValueError(f"z has shape {tuple(z.shape)}: this GridDecoder expects (B, {self.in_proj.in_channels}, h, w).")
+            raise ValueError(
+                f"z has shape {tuple(z.shape)}: this GridDecoder expects (B, {self.in_proj.in_channels}, h, w)."
+            )
         h = self.middle(self.in_proj(z))
         for layer in self.up:
             h = layer(F.relu(h))
@@ -89,10 +94,15 @@ class TwoLevels(nn.Module):
         _expect_sizes(dim=dim, channels=channels)
         wide = 2 * channels
         self.features = GridEncoder(wide, channels)
-        self.top = nn.Sequential(nn.ReLU(), nn.Conv2d(wide, wide, 3, 2, 1), Residual(wide), nn.ReLU(),
-                                 nn.Conv2d(wide, dim, 1))
-        self.grow = nn.Sequential(nn.Conv2d(dim, wide, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(wide, wide, 3, 2, 1))
-        self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(2 * wide, wide, 3, padding=1), nn.ReLU(), nn.Conv2d(wide, dim, 1))
+        self.top = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(wide, wide, 3, 2, 1), Residual(wide), nn.ReLU(), nn.Conv2d(wide, dim, 1)
+        )
+        self.grow = nn.Sequential(
+            nn.Conv2d(dim, wide, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(wide, wide, 3, 2, 1)
+        )
+        self.join = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(2 * wide, wide, 3, padding=1), nn.ReLU(), nn.Conv2d(wide, dim, 1)
+        )
         self.wide = wide
 
     def bottom(self, h: Tensor, condition: Tensor) -> Tensor:

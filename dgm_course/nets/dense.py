@@ -6,6 +6,7 @@ The label y, where there is one, is a vector e_y that joins the first hidden lay
 conditional VAE.  What the numbers that come out mean (a mean and a deviation, the logits of pixels, a code) is said by a
 head, which stands one floor higher.
 """
+
 from __future__ import annotations
 
 import math
@@ -26,8 +27,9 @@ class DenseNet(nn.Module):
     inputs: numbers in one x; outputs: a size or a shape; depth 0: one affine map; y (B,) labels if `classes` is above 0.
     Integers (bits) are taken as numbers."""
 
-    def __init__(self, inputs: int, outputs: int | Sequence[int], width: int = 256, depth: int = 2,
-                 classes: int = 0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int | Sequence[int], width: int = 256, depth: int = 2, classes: int = 0
+    ) -> None:
         super().__init__()
         self.inputs, self.classes = inputs, classes
         self.outputs = (outputs,) if isinstance(outputs, int) else tuple(outputs)

@@ -13,6 +13,7 @@
 No critic here ends in a sigmoid: a game takes logits, since log(1 − sigmoid) of a sure critic is minus infinity in floating
 point long before it is so on paper.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -30,8 +31,10 @@ def adain(x: Tensor, scale: Tensor, bias: Tensor, eps: float = 1e-8) -> Tensor:
 
     x (B, C, H, W); scale, bias (B, C).  μ and σ over the H·W pixels of a channel (σ with 1/HW), each picture by itself."""
     if x.ndim != 4 or scale.shape != x.shape[:2] or bias.shape != x.shape[:2]:
-        raise ValueError(f"x has shape {tuple(x.shape)}, scale {tuple(scale.shape)}, bias {tuple(bias.shape)}: expected "
-                         "(B, C, H, W), (B, C) and (B, C).")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}, scale {tuple(scale.shape)}, bias {tuple(bias.shape)}: expected "
+            "(B, C, H, W), (B, C) and (B, C)."
+        )
     variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
     return scale[..., None, None] * (x - mean) / (variance + eps).sqrt() + bias[..., None, None]
 
@@ -43,8 +46,10 @@ def _expect_noise(z: Tensor, latent: int, who: str) -> None:
 
 def _expect_two(z: Tensor, training: bool) -> None:
     if training and len(z) < 2:
-        raise ValueError(f"z is a batch of {len(z)}: batch normalisation in training mode compares the samples of a "
-                         "batch, so it needs at least 2; for one sample call generator.eval() first.")
+        raise ValueError(
+            f"z is a batch of {len(z)}: batch normalisation in training mode compares the samples of a "
+            "batch, so it needs at least 2; for one sample call generator.eval() first."
+        )
 
 
 class MLPGenerator(nn.Module):
@@ -52,12 +57,20 @@ class MLPGenerator(nn.Module):
 
     norm: what stands before each ReLU, such as ``nn.BatchNorm1d``, which keeps the samples of a batch apart; or nothing."""
 
-    def __init__(self, latent: int = 2, dim: int = 2, width: int = 64, depth: int = 2,
-                 norm: Callable[[int], nn.Module] | None = None) -> None:
+    def __init__(
+        self,
+        latent: int = 2,
+        dim: int = 2,
+        width: int = 64,
+        depth: int = 2,
+        norm: Callable[[int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.latent, self.dim, self.normed = latent, dim, norm is not None
         sizes = [latent] + [width] * depth
-        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), *([norm(o)] if norm else ()), nn.ReLU())]
+        hidden = [
+            m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), *([norm(o)] if norm else ()), nn.ReLU())
+        ]
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], dim))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -79,7 +92,9 @@ class MixtureLatent(nn.Module):
     def __init__(self, net: nn.Module, choices: int, strength: float = 4.0) -> None:
         super().__init__()
         if not 1 < choices <= net.latent:
-            raise ValueError(f"choices is {choices}: expected at least 2, and at most the {net.latent} numbers of noise.")
+            raise ValueError(
+                f"choices is {choices}: expected at least 2, and at most the {net.latent} numbers of noise."
+            )
         self.net, self.choices, self.strength, self.latent = net, choices, strength, net.latent
 
     def forward(self, z: Tensor) -> Tensor:
@@ -169,8 +184,13 @@ class DCCritic(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.layers = nn.Sequential(
-            nn.Conv2d(inputs, channels, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(channels, 2 * channels, 4, 2, 1),
-            nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(2 * channels * 49, 1))
+            nn.Conv2d(inputs, channels, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, 2 * channels, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(2 * channels * 49, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or tuple(x.shape[1:]) != (self.inputs, 28, 28):
@@ -227,11 +247,22 @@ class StyleGenerator(nn.Module):
     def __init__(self, latent: int = 32, styles: int = 32, channels: int = 16) -> None:
         super().__init__()
         self.latent, self.styles = latent, styles
-        self.map = nn.Sequential(_keeping(latent, styles), nn.LeakyReLU(0.2), _keeping(styles, styles), nn.LeakyReLU(0.2),
-                                 _keeping(styles, styles))
+        self.map = nn.Sequential(
+            _keeping(latent, styles),
+            nn.LeakyReLU(0.2),
+            _keeping(styles, styles),
+            nn.LeakyReLU(0.2),
+            _keeping(styles, styles),
+        )
         wide = 4 * channels
         self.constant = nn.Parameter(torch.randn(wide, 7, 7))
-        widths = ((0, wide), (wide, wide), (wide, 2 * channels), (2 * channels, 2 * channels), (2 * channels, channels))
+        widths = (
+            (0, wide),
+            (wide, wide),
+            (wide, 2 * channels),
+            (2 * channels, 2 * channels),
+            (2 * channels, channels),
+        )
         self.layers = nn.ModuleList(StyleLayer(i, o, styles, size) for (i, o), size in zip(widths, self.sizes))
         self.out_proj = nn.Conv2d(channels, 1, 3, padding=1)
 
@@ -249,10 +280,14 @@ class StyleGenerator(nn.Module):
         """A picture from its styles: w (B, styles), or (B, 5, styles) for a style a layer; noises as ``noises(B)`` gives."""
         w = w[:, None].expand(-1, len(self.layers), -1) if w.ndim == 2 else w
         if tuple(w.shape[1:]) != (len(self.layers), self.styles):
-            raise ValueError(f"w has shape {tuple(w.shape)}: expected styles (B, {self.styles}) or "
-                             f"(B, {len(self.layers)}, {self.styles}), one for each layer.")
+            raise ValueError(
+                f"w has shape {tuple(w.shape)}: expected styles (B, {self.styles}) or "
+                f"(B, {len(self.layers)}, {self.styles}), one for each layer."
+            )
         h = self.constant.expand(len(w), -1, -1, -1)
-        for number, (layer, noise) in enumerate(zip(self.layers, self.noises(len(w)) if noises is None else noises)):
+        for number, (layer, noise) in enumerate(
+            zip(self.layers, self.noises(len(w)) if noises is None else noises)
+        ):
             h = layer(h, w[:, number], noise)
         return torch.tanh(self.out_proj(h))
 

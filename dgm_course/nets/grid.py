@@ -6,6 +6,7 @@
 The codes of an autoencoder are a picture of few places and many channels, so the network is plain: blocks of one resolution.
 It has no strides, no second level and no large page, and that is where a latent model's speed comes from.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -58,8 +59,9 @@ class GridField(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor | float, y: Tensor | None = None) -> Tensor:
         if tuple(z.shape[1:]) != self.grid:
-            raise ValueError(f"z has shape {tuple(z.shape)}: this GridField expects "
-                             f"(B, {', '.join(map(str, self.grid))}).")
+            raise ValueError(
+                f"z has shape {tuple(z.shape)}: this GridField expects (B, {', '.join(map(str, self.grid))})."
+            )
         row = self.rows(z, y)
         c = self.time(expand_time(t, z.flatten(1)).expand(len(z), 1)[:, 0]) + self.label(row)
         h = self.in_proj(z)
@@ -70,8 +72,10 @@ class GridField(nn.Module):
 
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""
-        return (f"(z in R^({'x'.join(map(str, self.grid))}), t in [0, 1]{given}) -> the same, "
-                f"{parameter_count(self):,} parameters")
+        return (
+            f"(z in R^({'x'.join(map(str, self.grid))}), t in [0, 1]{given}) -> the same, "
+            f"{parameter_count(self):,} parameters"
+        )
 
 
 class PatchCritic(nn.Module):
@@ -87,15 +91,21 @@ class PatchCritic(nn.Module):
             raise ValueError(f"channels is {channels} and inputs {inputs}: expected at least 1 of each.")
         self.inputs = inputs
         self.layers = nn.Sequential(
-            nn.Conv2d(inputs, channels, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(channels, 2 * channels, 4, 2, 1),
-            nn.LeakyReLU(0.2), nn.Conv2d(2 * channels, 1, 3, 1, 1))
+            nn.Conv2d(inputs, channels, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, 2 * channels, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * channels, 1, 3, 1, 1),
+        )
         for layer in self.layers[::2]:
             nn.init.kaiming_normal_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.shape[1] != self.inputs or x.shape[2] % 4 or x.shape[3] % 4:
-            raise ValueError(f"x has shape {tuple(x.shape)}: this PatchCritic expects (B, {self.inputs}, H, W), H and W "
-                             "multiples of 4.")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}: this PatchCritic expects (B, {self.inputs}, H, W), H and W "
+                "multiples of 4."
+            )
         return self.layers(x)[:, 0]
 
     def extra_repr(self) -> str:

@@ -10,6 +10,7 @@ The same masks make sampling cheap.  What a layer said about earlier places cann
 so it is kept, and a new pixel costs the arithmetic of one pixel.  `CachedConv2d` and `CachedRowConv` do it for a convolution, `step` for
 attention; they give the numbers of ``forward``, a few places at a time.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -42,8 +43,14 @@ class MaskedConv2d(nn.Conv2d):
     kernel: odd, a number or (rows, columns).  kind: "A" without the pixel itself, "B" with it.  mask: which taps.
     The rows below the centre would be all zeros, so w and the mask end with the centre's: (o, i, rows // 2 + 1, columns)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int], kind: str,
-                 mask: Callable[[str, int, int], Tensor] = raster_mask) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | tuple[int, int],
+        kind: str,
+        mask: Callable[[str, int, int], Tensor] = raster_mask,
+    ) -> None:
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         if min(rows, columns) < 1 or not rows % 2 or not columns % 2:
             raise ValueError(f"kernel is {kernel}: expected odd sizes, so that there is a centre to mask from.")
@@ -81,7 +88,9 @@ class CachedConv2d:
         self.bias, self.weight = conv.bias, conv.weight[:, :, mask].permute(2, 1, 0).flatten(0, 1)  # (taps · i, o)
         self.sizes = [len(front) for front in wavefronts]
         here = torch.stack([places // width, places % width], -1)  # row and column
-        taps = mask.nonzero() - torch.tensor(conv.padding, device=mask.device)  # how far up and aside each tap looks
+        taps = mask.nonzero() - torch.tensor(
+            conv.padding, device=mask.device
+        )  # how far up and aside each tap looks
         rows = conv.padding[0] + self._height(here[:, 0])
         self.seen = self.weight.new_zeros(n, rows * width + 1, conv.in_channels)
         self.own = self._cells(here, rows, width).split(self.sizes)
@@ -108,7 +117,9 @@ class CachedConv2d:
     def at(self, front: int) -> Tensor:
         """The answers at a front, once all that it may see was put.  (n · m, o)"""
         patches = self.seen.index_select(1, self.looked_at[front])
-        return torch.addmm(self.bias, patches.view(len(self.seen) * self.sizes[front], len(self.weight)), self.weight)
+        return torch.addmm(
+            self.bias, patches.view(len(self.seen) * self.sizes[front], len(self.weight)), self.weight
+        )
 
 
 class CachedRowConv:
@@ -223,7 +234,7 @@ class CausalAttention(nn.Module):
         memory.key_at[i].copy_(k.reshape(-1, self.size))
         memory.value_at[i].copy_(v.reshape(-1, self.size))
         q = q.reshape(len(memory.keys), self.heads // self.kv_heads, self.size)
-        share = torch.bmm(q / self.size ** 0.5, memory.keys[..., : i + 1]).softmax(-1)
+        share = torch.bmm(q / self.size**0.5, memory.keys[..., : i + 1]).softmax(-1)
         return memory.proj(torch.bmm(share, memory.values[:, : i + 1]).view(h.shape))
 
 

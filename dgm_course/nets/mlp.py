@@ -1,4 +1,5 @@
 """Dense networks: time features, the MLP for points of the plane, and the MLP for tokens."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -15,7 +16,9 @@ def _one_hot(x: Tensor, vocabulary: int, weight: Tensor) -> Tensor:
 
     They have the dtype of the weights that they will meet."""
     if x.is_floating_point() or x.dtype == torch.bool:
-        raise TypeError(f"x has dtype {x.dtype}: expected tokens, integers from 0 to {vocabulary} ({vocabulary}: masked).")
+        raise TypeError(
+            f"x has dtype {x.dtype}: expected tokens, integers from 0 to {vocabulary} ({vocabulary}: masked)."
+        )
     low, high = (int(x.min()), int(x.max())) if x.device.type == "cpu" and x.numel() else (0, 0)
     if low < 0 or high > vocabulary:
         raise ValueError(f"x runs from {low} to {high}: expected tokens 0 to {vocabulary} ({vocabulary}: masked).")
@@ -36,8 +39,7 @@ class TimeFeatures(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         if width < 2 or width % 2:
-            raise ValueError(f"width is {width}: expected an even number of at least 2, half sines, half "
-                             "cosines.")
+            raise ValueError(f"width is {width}: expected an even number of at least 2, half sines, half cosines.")
         self.width = width
         self.register_buffer("frequencies", torch.logspace(0, 3, width // 2), persistent=False)
 
@@ -71,8 +73,9 @@ class MLP(nn.Module):
                 raise ValueError(f"y has shape {tuple(y.shape)}: expected {(len(x), self.context)}.")
             parts.append(y)
         elif y is not None:
-            raise ValueError("y was given, but this MLP knows no condition: build MLP(..., context=C) "
-                             "for y of shape (B, C).")
+            raise ValueError(
+                "y was given, but this MLP knows no condition: build MLP(..., context=C) for y of shape (B, C)."
+            )
         return self.layers(torch.cat(parts, 1))
 
     def extra_repr(self) -> str:
@@ -101,8 +104,10 @@ class TokenMLP(nn.Module):
         return self.layers(torch.cat([seen, _column(t, seen)], 1)).view(*x.shape, self.vocabulary)
 
     def extra_repr(self) -> str:
-        return (f"({self.length} tokens 0..{self.vocabulary}, t) -> {self.vocabulary} logits a place, "
-                f"{parameter_count(self):,} parameters")
+        return (
+            f"({self.length} tokens 0..{self.vocabulary}, t) -> {self.vocabulary} logits a place, "
+            f"{parameter_count(self):,} parameters"
+        )
 
 
 def _zero(layer: nn.Module) -> nn.Module:

@@ -9,6 +9,7 @@ A `Llama` is told its places once, as coordinates: whole numbers for a text, (ro
 of several sizes for a pyramid of grids.  Who may attend to whom is a mask of booleans that comes with the call; a sampler
 takes `step` instead, which adds a few places at a time to what is remembered.
 """
+
 from __future__ import annotations
 
 import torch
@@ -29,8 +30,10 @@ def angles(positions: Tensor, size: int, base: float = 100.0) -> Tensor:
     then size / A."""
     positions = positions[:, None] if positions.ndim == 1 else positions
     if positions.ndim != 2 or not positions.shape[1] or size % (2 * positions.shape[1]):
-        raise ValueError(f"positions have shape {tuple(positions.shape)} and a head {size} numbers: expected (L,) or "
-                         "(L, A), and a pair of numbers, or several, for each of the A coordinates.")
+        raise ValueError(
+            f"positions have shape {tuple(positions.shape)} and a head {size} numbers: expected (L,) or "
+            "(L, A), and a pair of numbers, or several, for each of the A coordinates."
+        )
     if not base > 1:
         raise ValueError(f"base is {base}: expected more than 1, so that the pairs turn at different speeds.")
     each = size // positions.shape[1]
@@ -47,7 +50,9 @@ def turned(q: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 def rotary(q: Tensor, positions: Tensor, base: float = 100.0) -> Tensor:
     """Queries or keys, turned by their places.  q (..., L, d), positions (L,) or (L, A) -> (..., L, d)   (Su et al. 2021)"""
     if q.ndim < 2 or q.shape[-2] != len(positions):
-        raise ValueError(f"q has shape {tuple(q.shape)}: expected (..., {len(positions)}, d), a row for each position.")
+        raise ValueError(
+            f"q has shape {tuple(q.shape)}: expected (..., {len(positions)}, d), a row for each position."
+        )
     by = angles(positions.to(q.device), q.shape[-1], base)
     return turned(q, by.cos().to(q), by.sin().to(q))
 
@@ -78,7 +83,9 @@ class RotaryAttention(nn.Module):
 
     def split(self, h: Tensor, turn: tuple[Tensor, Tensor]) -> list[Tensor]:
         """q (B, heads, L, d) and k (B, kv_heads, L, d), both turned, and v (B, kv_heads, L, d)"""
-        q, k, v = (part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in self.qkv(h).split(self.parts, -1))
+        q, k, v = (
+            part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in self.qkv(h).split(self.parts, -1)
+        )
         return [turned(q, *turn), turned(k, *turn), v]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
@@ -121,11 +128,20 @@ class Llama(nn.Module):
     positions (L,) or (L, A): the coordinates of the places.  heads: their number, or (heads, kv_heads).
     hidden: units of each SwiGLU, twice the width if not given.  base: how much slower the slowest pair turns."""
 
-    def __init__(self, positions: Tensor, width: int = 64, depth: int = 4, heads: int | tuple[int, int] = 4,
-                 hidden: int | None = None, base: float = 100.0) -> None:
+    def __init__(
+        self,
+        positions: Tensor,
+        width: int = 64,
+        depth: int = 4,
+        heads: int | tuple[int, int] = 4,
+        hidden: int | None = None,
+        base: float = 100.0,
+    ) -> None:
         super().__init__()
         if depth < 1 or not len(positions):
-            raise ValueError(f"depth is {depth} and there are {len(positions)} positions: expected at least 1 of both.")
+            raise ValueError(
+                f"depth is {depth} and there are {len(positions)} positions: expected at least 1 of both."
+            )
         self.width, self.length = width, len(positions)
         self.blocks = nn.ModuleList(LlamaBlock(width, heads, hidden or 2 * width) for _ in range(depth))
         self.last = nn.RMSNorm(width, eps=EPSILON)
@@ -141,8 +157,10 @@ class Llama(nn.Module):
             raise ValueError(f"h has shape {tuple(h.shape)}: this Llama expects (B, {self.length}, {self.width}).")
         allowed = self.past if allowed is None else allowed
         if allowed.dtype != torch.bool or allowed.shape != self.past.shape:
-            raise ValueError(f"allowed has shape {tuple(allowed.shape)} and dtype {allowed.dtype}: expected booleans of "
-                             f"shape {tuple(self.past.shape)}.")
+            raise ValueError(
+                f"allowed has shape {tuple(allowed.shape)} and dtype {allowed.dtype}: expected booleans of "
+                f"shape {tuple(self.past.shape)}."
+            )
         for block in self.blocks:
             h = block(h, (self.cosine, self.sine), allowed)
         return self.last(h)

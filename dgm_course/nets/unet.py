@@ -137,8 +137,10 @@ class UNet(nn.Module):
 
     def extra_repr(self) -> str:
         given = f", y in 0..{self.classes - 1}" if self.classes else ""
-        return (f"(x in R^({self.inputs}x28x28), t in [0, 1]{given}) -> R^({self.outputs}x28x28), "
-                f"{parameter_count(self):,} parameters")
+        return (
+            f"(x in R^({self.inputs}x28x28), t in [0, 1]{given}) -> R^({self.outputs}x28x28), "
+            f"{parameter_count(self):,} parameters"
+        )
 
 
 class SelfAttention(nn.Module):
@@ -153,7 +155,11 @@ class SelfAttention(nn.Module):
 
     def forward(self, h: Tensor, c: Tensor | None = None) -> Tensor:
         b, channels, height, width = h.shape
-        parts = self.qkv(self.norm(h)).permute(0, 2, 3, 1).reshape(b, height * width, 3, self.heads, channels // self.heads)
+        parts = (
+            self.qkv(self.norm(h))
+            .permute(0, 2, 3, 1)
+            .reshape(b, height * width, 3, self.heads, channels // self.heads)
+        )
         seen = F.scaled_dot_product_attention(*parts.permute(2, 0, 3, 1, 4))
         return h + self.out(seen.transpose(1, 2).reshape(b, height, width, channels).permute(0, 3, 1, 2))
 
@@ -194,8 +200,9 @@ class DeepUNet(AdditiveSkipUNet):
     def __init__(self, channels: int = 32, classes: int = 0, inputs: int = 1, outputs: int = 1):
         super().__init__(channels, classes, inputs, outputs)
         wider, k = 4 * channels, 4 * channels
-        self.middle = nn.ModuleList([Block(wider, wider, k), Block(wider, wider, k), SelfAttention(wider),
-                                     Block(wider, wider, k)])
+        self.middle = nn.ModuleList(
+            [Block(wider, wider, k), Block(wider, wider, k), SelfAttention(wider), Block(wider, wider, k)]
+        )
         self.to(memory_format=torch.channels_last)
 
 
@@ -219,5 +226,7 @@ class TokenUNet(nn.Module):
         return self.tell(F.silu(self.body(seen, t, y) + self.near(seen))).permute(0, 2, 3, 1)[:, None]
 
     def extra_repr(self) -> str:
-        return (f"(tokens 0..{self.vocabulary}, 1x28x28) -> {self.vocabulary} logits a pixel, "
-                f"{parameter_count(self):,} parameters")
+        return (
+            f"(tokens 0..{self.vocabulary}, 1x28x28) -> {self.vocabulary} logits a pixel, "
+            f"{parameter_count(self):,} parameters"
+        )

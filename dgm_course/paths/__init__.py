@@ -12,6 +12,7 @@ and so one class of learned models, one loss and one loop of sampling serve them
 Two clocks.  The slides on diffusion run from data at s = 0 to noise or masks at s = 1; everything here runs the other
 way, t = 1 − s, as the slides on flow matching do.
 """
+
 from .class_gaussians import ClassGaussians, GaussianSkip
 from .fields import PathField
 from .gaussian import VE, VP, Conical, Cosine, ExactField, GaussianPath, LinearPath, Prediction
@@ -47,4 +48,45 @@ from .model import (
 )
 from .samplers import ancestral, annealed_langevin, ddim
 
-__all__ = ["ClassGaussians", "Conical", "Cosine", "Coupling", "ExactField", "ExactTokens", "GaussianPath", "GaussianSkip", "Prediction", "Guided", "LinearPath", "MaskPath", "ScaledInput", "IndependentPairs", "PathField", "PathModel", "Times", "TokenPrediction", "VE", "VP", "absorbing", "ancestral", "annealed_langevin", "maskgit_step", "cosine_reveal", "ddpm", "elbo_weight", "flow_matching", "geometric_reveal", "heun_euler_last", "ddim", "independent", "linear_reveal", "logit_normal", "ncsn", "optimal_transport", "reflow_pairs", "stratified", "stratified_logit_normal", "uniform"]
+__all__ = [
+    "ClassGaussians",
+    "Conical",
+    "Cosine",
+    "Coupling",
+    "ExactField",
+    "ExactTokens",
+    "GaussianPath",
+    "GaussianSkip",
+    "Prediction",
+    "Guided",
+    "LinearPath",
+    "MaskPath",
+    "ScaledInput",
+    "IndependentPairs",
+    "PathField",
+    "PathModel",
+    "Times",
+    "TokenPrediction",
+    "VE",
+    "VP",
+    "absorbing",
+    "ancestral",
+    "annealed_langevin",
+    "maskgit_step",
+    "cosine_reveal",
+    "ddpm",
+    "elbo_weight",
+    "flow_matching",
+    "geometric_reveal",
+    "heun_euler_last",
+    "ddim",
+    "independent",
+    "linear_reveal",
+    "logit_normal",
+    "ncsn",
+    "optimal_transport",
+    "reflow_pairs",
+    "stratified",
+    "stratified_logit_normal",
+    "uniform",
+]

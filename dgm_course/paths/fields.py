@@ -10,6 +10,7 @@ of the course, with a *method* that says how a guess becomes a step:
 * ``annealed_langevin`` uses its score and forgets the arrow: NCSN as first published;
 * ``maskgit_step`` (in ``masked``) reveals the tokens that the model is surest of.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -51,9 +52,11 @@ class PathField(nn.Module):
 
     def drift(self, noise: Noise) -> Callable[[Tensor, Tensor], Tensor]:
         """u_t + ½ noise² ∇ log p_t: with this drift and that noise an SDE has the very marginals of the ODE."""
+
         def field(x: Tensor, t: Tensor) -> Tensor:
             prediction, g = self.predict(x, t), noise(t) if callable(noise) else noise
             return prediction.velocity + g**2 / 2 * prediction.score
+
         return field if noise else self
 
     def times(self, steps: int | Tensor, like: Tensor) -> Tensor:
@@ -65,19 +68,24 @@ class PathField(nn.Module):
             raise ValueError(f"steps is {steps}: expected at least one.")
         return torch.linspace(*self.path.span, steps + 1, dtype=dtype, device=like.device)
 
-    def _iter_solve(self, x0: Tensor | int, steps: int | Tensor, method: Method | None, noise: Noise) -> Iterator[Tensor]:
+    def _iter_solve(
+        self, x0: Tensor | int, steps: int | Tensor, method: Method | None, noise: Noise
+    ) -> Iterator[Tensor]:
         method = method or self.path.method
         if noise and getattr(method, "hops", False):
-            raise ValueError("noise was given to a method that has its own (ddim, ancestral, annealed_langevin, maskgit_step): "
-                             "expected noise with a solver such as euler.")
+            raise ValueError(
+                "noise was given to a method that has its own (ddim, ancestral, annealed_langevin, maskgit_step): "
+                "expected noise with a solver such as euler."
+            )
         x0 = self.start(x0) if isinstance(x0, int) else x0
         ts = self.times(steps, x0)
         with threads_for(self):
             yield from iter_solve(self.drift(noise), self.path.initial_state(x0, ts[0]), ts, noise, method)
 
     @torch.no_grad()
-    def trajectory(self, x0: Tensor | int, steps: int | Tensor = 50, method: Method | None = None,
-                   noise: Noise = 0.0) -> Tensor:
+    def trajectory(
+        self, x0: Tensor | int, steps: int | Tensor = 50, method: Method | None = None, noise: Noise = 0.0
+    ) -> Tensor:
         """All points of the way from source points, or from that many fresh ones.  -> (steps + 1, n, *event)
 
         steps: how many of equal length, or the times themselves (T,), from one end of the path's span to the other.
@@ -85,8 +93,9 @@ class PathField(nn.Module):
         return torch.stack(list(self._iter_solve(x0, steps, method, noise)))
 
     @torch.no_grad()
-    def sample(self, n: int | Tensor, steps: int | Tensor = 50, method: Method | None = None,
-               noise: Noise = 0.0) -> Tensor:
+    def sample(
+        self, n: int | Tensor, steps: int | Tensor = 50, method: Method | None = None, noise: Noise = 0.0
+    ) -> Tensor:
         """Where the way ends, without keeping it.  n, or the source points themselves -> (n, *event)"""
         for x in self._iter_solve(n, steps, method, noise):
             pass
@@ -99,8 +108,10 @@ class PathField(nn.Module):
     def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:
         """log p_1(x) by the continuity equation, exact trace; for events (D,) and a standard normal source."""
         if not self.path.gaussian:
-            raise ValueError(f"log_prob needs a standard normal source x0, which this has not: {self.path!r}. Expected the "
-                             "source's density as log_base= of dynamics.log_density, or on a mask path elbo(x).")
+            raise ValueError(
+                f"log_prob needs a standard normal source x0, which this has not: {self.path!r}. Expected the "
+                "source's density as log_base= of dynamics.log_density, or on a mask path elbo(x)."
+            )
         ts = self.times(steps, x).flip(0)
         sigma = self.path.sigma(ts[-1])
         base = DiagNormal(torch.zeros_like(x[0]), sigma, x.ndim - 1)

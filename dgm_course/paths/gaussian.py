@@ -13,6 +13,7 @@ DDPM, NCSN and flow matching are therefore one class with other arguments (``VP`
 Gaussian mixture for data every expectation is closed: ``path.exact(mixture)`` is the perfect model, a drop-in for a
 network in every sampler, picture and law.
 """
+
 from __future__ import annotations
 
 import math
@@ -67,8 +68,10 @@ class Prediction:
     def score(self) -> Tensor:
         """∇ log p_t = −x̂0 / sigma, for a standard normal source only."""
         if not self.gaussian:
-            raise ValueError("score needs a standard normal source x0; this path starts from another distribution, "
-                             "where only data, noise, velocity and v are defined.")
+            raise ValueError(
+                "score needs a standard normal source x0; this path starts from another distribution, "
+                "where only data, noise, velocity and v are defined."
+            )
         return -self.x0 / self.at[1]
 
     @property
@@ -175,8 +178,13 @@ class GaussianPath:
         """Each prediction as a row (a, b): its value is a·x1 + b·x0.  at: what ``at(t, x)`` gives"""
         alpha, sigma, dalpha, dsigma = at
         one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
-        return {"data": (one, zero), "noise": (zero, one), "velocity": (dalpha, dsigma), "v": (-sigma, alpha),
-                "score": (zero, -1 / sigma)}
+        return {
+            "data": (one, zero),
+            "noise": (zero, one),
+            "velocity": (dalpha, dsigma),
+            "v": (-sigma, alpha),
+            "score": (zero, -1 / sigma),
+        }
 
     def predict(self, xt: Tensor, t: Tensor | float, **known: Tensor) -> Prediction:
         """The pair behind x_t and one known prediction: solve [alpha sigma; a b] (x̂1, x̂0) = (x_t, value).
@@ -192,12 +200,16 @@ class GaussianPath:
     def _prediction(self, known: dict[str, Tensor], xt: Tensor) -> tuple[str, Tensor]:
         """The one prediction that ``predict`` was given, or a sentence."""
         if len(known) != 1 or not known.keys() <= {"data", "noise", "velocity", "v", "score"}:
-            raise ValueError(f"predict was given {sorted(known) or 'nothing'}: expected exactly one of "
-                             "data=, noise=, velocity=, v=, score=.")
-        (kind, value), = known.items()
+            raise ValueError(
+                f"predict was given {sorted(known) or 'nothing'}: expected exactly one of "
+                "data=, noise=, velocity=, v=, score=."
+            )
+        ((kind, value),) = known.items()
         expect_alike(value, xt, (kind, "xt"))
         if kind == "score" and not self.gaussian:
-            raise ValueError("score needs a standard normal source x0; this path starts from another distribution.")
+            raise ValueError(
+                "score needs a standard normal source x0; this path starts from another distribution."
+            )
         return kind, value
 
     @staticmethod
@@ -206,9 +218,11 @@ class GaussianPath:
         if det.device.type == "meta" or bool((torch.isfinite(det) & (det != 0)).all()):
             return det
         low, high = (float(end) for end in torch.aminmax(torch.as_tensor(t)))
-        raise ValueError(f"{kind} does not determine the pair at some t in [{low:.4g}, {high:.4g}]: noise and score say "
-                         "nothing where alpha = 0, data nothing where sigma = 0; expected other times, or another "
-                         "prediction, such as velocity.")
+        raise ValueError(
+            f"{kind} does not determine the pair at some t in [{low:.4g}, {high:.4g}]: noise and score say "
+            "nothing where alpha = 0, data nothing where sigma = 0; expected other times, or another "
+            "prediction, such as velocity."
+        )
 
     def step(self, prediction: Prediction, s: Tensor | float, noise_std: float | Tensor = 0.0) -> Tensor:
         """Re-noise a guess at the next time: alpha_s x̂1 + √(sigma_s² − κ²) x̂0 + κ ε, with κ = ``posterior_std``.
@@ -253,15 +267,21 @@ class GaussianPath:
         return nn.functional.mse_loss(answer, getattr(endpoints, prediction))
 
     def elbo(self, *_: object) -> Tensor:
-        raise ValueError(f"the {self.name} path has a density by the continuity equation: expected log_prob(x), not elbo.")
+        raise ValueError(
+            f"the {self.name} path has a density by the continuity equation: expected log_prob(x), not elbo."
+        )
 
     def marginal(self, data: Mixture, t: Tensor | float) -> Mixture:
         """p_t when the data are a mixture: again a mixture, one component a pair of source and data component."""
         t = torch.as_tensor(t, dtype=data.means.dtype, device=data.means.device)
         if t.numel() != 1:
-            raise ValueError(f"t has shape {tuple(t.shape)}: expected one time, since the marginal is one distribution.")
+            raise ValueError(
+                f"t has shape {tuple(t.shape)}: expected one time, since the marginal is one distribution."
+            )
         weights, means, variances = self._blend(data, t)
-        return Mixture(weights, means[0], variances[0].sqrt(), f"{self.name} path of {data.name} at t = {float(t):.2f}")
+        return Mixture(
+            weights, means[0], variances[0].sqrt(), f"{self.name} path of {data.name} at t = {float(t):.2f}"
+        )
 
     def _blend(self, data: Mixture, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (K,), means and variances (B or 1, K, D) of the components of p_t, K = source × data components."""
@@ -276,7 +296,9 @@ class GaussianPath:
         if self.source is None:
             return Mixture(data.weights.new_ones(1), torch.zeros_like(data.means[:1]), 1.0, "N(0, I)")
         if not isinstance(self.source, Mixture):
-            raise ValueError(f"the exact marginal needs a Mixture as source; this path starts from {self.source!r}.")
+            raise ValueError(
+                f"the exact marginal needs a Mixture as source; this path starts from {self.source!r}."
+            )
         return self.source.to(data.means)
 
     def exact(self, data: Mixture) -> ExactField:
@@ -310,8 +332,12 @@ def VP(beta_min: float = 0.1, beta_max: float = 20.0) -> GaussianPath:
     def integral(t: Tensor) -> Tensor:  # ∫₀ˢ β at s = 1 − t
         return beta_min * (1 - t) + (beta_max - beta_min) * (1 - t) ** 2 / 2
 
-    return GaussianPath(lambda t: torch.exp(-integral(t) / 2), lambda t: torch.sqrt(-torch.expm1(-integral(t))),
-                        name="VP", span=(0.0, 1 - 1e-3))
+    return GaussianPath(
+        lambda t: torch.exp(-integral(t) / 2),
+        lambda t: torch.sqrt(-torch.expm1(-integral(t))),
+        name="VP",
+        span=(0.0, 1 - 1e-3),
+    )
 
 
 def VE(sigma_min: float = 0.01, sigma_max: float = 10.0) -> GaussianPath:
@@ -321,8 +347,12 @@ def VE(sigma_min: float = 0.01, sigma_max: float = 10.0) -> GaussianPath:
     if not 0 < sigma_min < sigma_max:
         raise ValueError(f"sigma runs from {sigma_min} to {sigma_max}: expected 0 < sigma_min < sigma_max.")
     ratio = 2 * math.log(sigma_max / sigma_min)
-    return GaussianPath(torch.ones_like, lambda t: sigma_min * torch.sqrt(torch.expm1(ratio * (1 - t))),
-                        name="VE", span=(0.0, 1 - 1e-3))
+    return GaussianPath(
+        torch.ones_like,
+        lambda t: sigma_min * torch.sqrt(torch.expm1(ratio * (1 - t))),
+        name="VE",
+        span=(0.0, 1 - 1e-3),
+    )
 
 
 def Cosine() -> GaussianPath:

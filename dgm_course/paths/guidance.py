@@ -5,6 +5,7 @@
 The other one knows less: it was not told the class.
 Networks are called as in `nets`: net(x, t, y=None).
 """
+
 from __future__ import annotations
 
 from torch import Tensor, nn

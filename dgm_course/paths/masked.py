@@ -10,6 +10,7 @@ times t = 1 − k/T, and its alpha-bar is our alpha (no square: alpha is a proba
 What a network can say about x_t is a distribution over the clean tokens at the masked places.  When a token appears is a
 matter of the schedule alone; *which* appears, of the network alone.  All formulas below follow from that.
 """
+
 from __future__ import annotations
 
 import math
@@ -42,7 +43,10 @@ def cosine_reveal(t: Tensor) -> Tensor:
 
 def geometric_reveal(t: Tensor, low: float = 1e-4, high: float = 20.0) -> Tensor:
     """alpha = exp(−low^t high^(1−t)), stretched to run from 0 to 1 exactly: masking at a geometric rate.     (SEDD)"""
-    survive = lambda rate: torch.exp(-rate)
+
+    def survive(rate):
+        return torch.exp(-rate)
+
     first, last = math.exp(-high), math.exp(-low)
     return (survive(high * (low / high) ** t) - first) / (last - first)
 
@@ -84,7 +88,9 @@ class TokenPrediction:
 
     @property
     def velocity(self) -> Tensor:
-        raise ValueError("tokens jump and have no velocity: expected a method that hops (ddim, maskgit_step), not euler.")
+        raise ValueError(
+            "tokens jump and have no velocity: expected a method that hops (ddim, maskgit_step), not euler."
+        )
 
     score = velocity
 
@@ -114,10 +120,14 @@ class MaskPath:
             raise ValueError(f"vocabulary is {self.vocabulary}: expected the number of clean tokens, at least 1.")
         values = torch.as_tensor(self.alpha(torch.linspace(0, 1, 257, dtype=torch.float64)))
         if values.shape != (257,) or not (values.diff() >= -1e-9).all():  # so that NaN is refused as well
-            raise ValueError("alpha does not rise from t = 0 to t = 1: expected a probability that grows towards the data.")
+            raise ValueError(
+                "alpha does not rise from t = 0 to t = 1: expected a probability that grows towards the data."
+            )
         if abs(float(values[0])) > 1e-6 or abs(float(values[-1]) - 1) > 1e-6:
-            raise ValueError(f"alpha runs from {float(values[0]):.4g} to {float(values[-1]):.4g}: expected 0 at t = 0 (all "
-                             "masked, else the sampler starts where the chain never ends) and 1 at t = 1 (all visible).")
+            raise ValueError(
+                f"alpha runs from {float(values[0]):.4g} to {float(values[-1]):.4g}: expected 0 at t = 0 (all "
+                "masked, else the sampler starts where the chain never ends) and 1 at t = 1 (all visible)."
+            )
 
     @property
     def mask_id(self) -> int:
@@ -132,8 +142,10 @@ class MaskPath:
         if betas.ndim != 1 or not len(betas):
             raise ValueError(f"betas have shape {tuple(betas.shape)}: expected (T,) with at least one step.")
         if not ((betas > 0) & (betas <= 1)).all() or (betas[:-1] == 1).any():
-            raise ValueError(f"betas run from {float(betas.min()):.4g} to {float(betas.max()):.4g}: expected them "
-                             "inside (0, 1); only the last may be 1.")
+            raise ValueError(
+                f"betas run from {float(betas.min()):.4g} to {float(betas.max()):.4g}: expected them "
+                "inside (0, 1); only the last may be 1."
+            )
         bars = torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]).flip(0)  # alpha at t = 0, 1/T, ... 1
 
         def alpha(t: Tensor) -> Tensor:
@@ -141,6 +153,7 @@ class MaskPath:
             low = place.detach().floor().clamp(max=len(betas) - 1).long()
             at, then = (bars.to(t)[index] for index in (low, low + 1))
             return at + (place - low) * (then - at)
+
         return MaskPath(vocabulary, alpha, name=f"absorbing chain of {len(betas)} steps")
 
     def at(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -149,15 +162,17 @@ class MaskPath:
         with torch.inference_mode(False), torch.enable_grad():
             times = t.detach().clone().requires_grad_()
             alpha = self.alpha(times)
-            slope, = torch.autograd.grad(alpha.sum(), times)
+            (slope,) = torch.autograd.grad(alpha.sum(), times)
         return alpha.detach(), slope
 
     def _ordered(self, t: Tensor | float, s: Tensor | float) -> tuple[Tensor, Tensor]:
         """alpha at t and at a later s, or a sentence."""
         t, s = expect_time(t), expect_time(s)
         if not bool((t < s).all()):
-            raise ValueError(f"t = {_range(t)} and s = {_range(s)}: expected t < s, a step towards the "
-                             "data (0 is masks, 1 is data; the slides count the other way).")
+            raise ValueError(
+                f"t = {_range(t)} and s = {_range(s)}: expected t < s, a step towards the "
+                "data (0 is masks, 1 is data; the slides count the other way)."
+            )
         return self.alpha(t), self.alpha(s)
 
     def transition(self, s: Tensor | float, t: Tensor | float) -> Tensor:
@@ -192,7 +207,11 @@ class MaskPath:
     def marginal(self, data: TableDistribution, t: Tensor | float) -> TableDistribution:
         """p_t when the data are a table: again a table, over one more symbol, the mask."""
         self._same(data)
-        q = self.transition(1.0, t).to(data.probs) if float(t) < 1 else torch.eye(self.vocabulary + 1).to(data.probs)
+        q = (
+            self.transition(1.0, t).to(data.probs)
+            if float(t) < 1
+            else torch.eye(self.vocabulary + 1).to(data.probs)
+        )
         probs = data.probs
         for axis in range(probs.ndim):
             probs = torch.tensordot(q[:, :-1], probs, ([1], [axis])).movedim(0, axis)
@@ -205,7 +224,9 @@ class MaskPath:
         xt, x1 = self._tokens(xt, "xt", self.mask_id), self._tokens(x1, "x1", self.vocabulary - 1)
         size, masked = self.vocabulary + 1, (xt == self.mask_id)[..., None]
         if bool((~masked[..., 0] & (xt != x1)).any()):
-            raise ValueError("xt shows a token that differs from x1: expected each token of xt to be that of x1, or masked.")
+            raise ValueError(
+                "xt shows a token that differs from x1: expected each token of xt to be that of x1, or masked."
+            )
         appear = expand_time(self.unmask(t, s), xt)[..., None]
         stay = F.one_hot(xt, size).to(appear)
         return torch.where(masked, (1 - appear) * stay + appear * F.one_hot(x1, size).to(appear), stay)
@@ -220,10 +241,14 @@ class MaskPath:
         return x0
 
     def posterior_std(self, prediction: TokenPrediction, s: Tensor | float) -> Tensor:
-        raise ValueError("tokens have no noise to renew, ddim draws from the posterior already: expected ddim or maskgit_step.")
+        raise ValueError(
+            "tokens have no noise to renew, ddim draws from the posterior already: expected ddim or maskgit_step."
+        )
 
     def sigma(self, t: Tensor) -> Tensor:
-        raise ValueError("a mask path has no sigma: expected method=ddim or maskgit_step, not one that follows a score.")
+        raise ValueError(
+            "a mask path has no sigma: expected method=ddim or maskgit_step, not one that follows a score."
+        )
 
     def initial_state(self, x0: Tensor, t: Tensor) -> Tensor:
         """All masked; or, where x0 are tokens, these: what is visible is given, what is masked is to be filled in."""
@@ -235,7 +260,9 @@ class MaskPath:
         """Hidden where x0 >= alpha(t).  x1, x0 (B, *event), t () or (B,)"""
         t = expect_time(t)
         if x0.shape != x1.shape:
-            raise ValueError(f"x0 has shape {tuple(x0.shape)}: expected an hour for each token, {tuple(x1.shape)}.")
+            raise ValueError(
+                f"x0 has shape {tuple(x0.shape)}: expected an hour for each token, {tuple(x1.shape)}."
+            )
         return TokenPair(x1.long(), x0 >= expand_time(self.alpha(t), x0), t)
 
     def interpolate(self, endpoints: TokenPair) -> Tensor:
@@ -251,32 +278,42 @@ class MaskPath:
     def predict(self, xt: Tensor, t: Tensor | float, **known: Tensor) -> TokenPrediction:
         """The logits of the clean tokens, ``data=`` (B, *event, K), with where and when they were given."""
         if set(known) != {"data"}:
-            raise ValueError(f"predict was given {sorted(known) or 'nothing'}: on a mask path expected data=, the logits.")
+            raise ValueError(
+                f"predict was given {sorted(known) or 'nothing'}: on a mask path expected data=, the logits."
+            )
         xt = self._tokens(xt, "xt", self.mask_id)
         return TokenPrediction(self.check_output(known["data"], xt), xt, expect_time(t))
 
     def step(self, prediction: TokenPrediction, s: Tensor | float) -> Tensor:
         """x_s ~ q(x_s | x_t, x̂1): each masked token appears with ``unmask(t, s)``, and then as the guess has it."""
-        appear = torch.rand(prediction.xt.shape, device=prediction.xt.device) < expand_time(self.unmask(prediction.t, s), prediction.xt)
+        appear = torch.rand(prediction.xt.shape, device=prediction.xt.device) < expand_time(
+            self.unmask(prediction.t, s), prediction.xt
+        )
         return torch.where(prediction.masked & appear, prediction.sample(), prediction.xt)
 
     def check_input(self, x1: Tensor, event: tuple[int, ...], device: torch.device) -> None:
         """A batch to train on, or a sentence."""
         expect_some(self._tokens(x1, "x1", self.vocabulary - 1), "x1")
         if tuple(x1.shape[1:]) != event or x1.device != device:
-            raise ValueError(f"x1 has shape {tuple(x1.shape)} on {x1.device}: expected (B, {', '.join(map(str, event))}) "
-                             f"on {device}.")
+            raise ValueError(
+                f"x1 has shape {tuple(x1.shape)} on {x1.device}: expected (B, {', '.join(map(str, event))}) "
+                f"on {device}."
+            )
 
     def check_output(self, answer: Tensor, xt: Tensor) -> Tensor:
         """A network's logits as float32, or a sentence."""
         if answer.shape != (*xt.shape, self.vocabulary):
-            raise ValueError(f"the net's answer has shape {tuple(answer.shape)}: expected logits "
-                             f"{(*xt.shape, self.vocabulary)}, one for each clean token.")
+            raise ValueError(
+                f"the net's answer has shape {tuple(answer.shape)}: expected logits "
+                f"{(*xt.shape, self.vocabulary)}, one for each clean token."
+            )
         return answer.float() if answer.dtype in (torch.bfloat16, torch.float16) else answer
 
     def loss(self, answer: Tensor, endpoints: TokenPair, prediction: str) -> Tensor:
         """Mean over the batch of w_t Σ_masked −log p(x1 | x_t): in nats a sample.      (lecture 14, Simplified Training)"""
-        surprise = F.cross_entropy(answer.flatten(0, -2), endpoints.x1.flatten(), reduction="none").view(endpoints.x1.shape)
+        surprise = F.cross_entropy(answer.flatten(0, -2), endpoints.x1.flatten(), reduction="none").view(
+            endpoints.x1.shape
+        )
         weight = self.weight(self, endpoints.t.clamp(max=1 - 1e-6))
         return (weight * (surprise * endpoints.hidden).flatten(1).sum(1)).mean()
 
@@ -287,8 +324,10 @@ class MaskPath:
         x1 = self._tokens(x1, "x1", self.vocabulary - 1)
         if draws < 1:
             raise ValueError(f"draws is {draws}: expected at least one.")
-        bounds = [torch.stack([self._term(field, x1, t, weight) for t, weight in self._looks(x1, steps, draws)]).sum(0)
-                  for _ in range(1 if steps is None else draws)]
+        bounds = [
+            torch.stack([self._term(field, x1, t, weight) for t, weight in self._looks(x1, steps, draws)]).sum(0)
+            for _ in range(1 if steps is None else draws)
+        ]
         return -torch.stack(bounds).mean(0)
 
     def _looks(self, x1: Tensor, steps: int | None, draws: int) -> list[tuple[Tensor, Tensor]]:
@@ -309,7 +348,9 @@ class MaskPath:
 
     def _same(self, data: TableDistribution) -> None:
         if data.symbols != self.vocabulary:
-            raise ValueError(f"the table has {data.symbols} symbols, the path {self.vocabulary} tokens: expected the same.")
+            raise ValueError(
+                f"the table has {data.symbols} symbols, the path {self.vocabulary} tokens: expected the same."
+            )
 
     def exact(self, data: TableDistribution) -> ExactTokens:
         """The perfect model of this path for these data."""
@@ -322,8 +363,10 @@ class MaskPath:
             raise TypeError(f"{name} has {came}: expected tokens, a tensor of integers (x.long() converts).")
         low, high = (int(end) for end in torch.aminmax(x)) if x.numel() and x.device.type == "cpu" else (0, 0)
         if high == self.mask_id > highest and low >= 0:
-            raise ValueError(f"{name} is masked already in {int((x == self.mask_id).sum())} of {x.numel()} places "
-                             f"(token {self.mask_id}): expected clean tokens, 0 to {highest}.")
+            raise ValueError(
+                f"{name} is masked already in {int((x == self.mask_id).sum())} of {x.numel()} places "
+                f"(token {self.mask_id}): expected clean tokens, 0 to {highest}."
+            )
         if low < 0 or high > highest:
             raise ValueError(f"{name} runs from {low} to {high}: expected tokens 0 to {highest}.")
         return x.long()
@@ -345,7 +388,9 @@ class ExactTokens(PathField):
 
     def predict(self, xt: Tensor, t: Tensor | float) -> TokenPrediction:
         """p(x1 | x_t): the time does not matter, only what is visible; any token where the data never look so.  xt (B, L)"""
-        probs = self.data.conditional(xt).nan_to_num(1 / self.data.symbols)  # tokens drawn together may fit no sequence
+        probs = self.data.conditional(xt).nan_to_num(
+            1 / self.data.symbols
+        )  # tokens drawn together may fit no sequence
         return self.path.predict(xt, t, data=probs.log())
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ its target given x_t, and ``predict`` turns that into whatever a sampler wants.
 The two choices besides path and prediction are objects as well: *when* to look (``times``) and *who travels with whom*
 (``coupling``).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -42,7 +43,9 @@ def stratified(like: Tensor) -> Tensor:
 
 def logit_normal(like: Tensor) -> Tensor:
     """t = 1/(1 + exp(−n)), n ~ N(0, 1): most looks at the middle, where the task is hardest.  (Stable Diffusion 3)"""
-    return torch.randn(len(like), dtype=like.dtype if like.is_floating_point() else None, device=like.device).sigmoid()
+    return torch.randn(
+        len(like), dtype=like.dtype if like.is_floating_point() else None, device=like.device
+    ).sigmoid()
 
 
 def stratified_logit_normal(like: Tensor) -> Tensor:
@@ -104,8 +107,15 @@ class PathModel(PathField):
     bounds: tuple[float, float] | None = None
     precision: torch.dtype | None = None
 
-    def __init__(self, net: nn.Module, path: GaussianPath | MaskPath, event: Sequence[int], prediction: str = "velocity",
-                 times: Times = uniform, coupling: Coupling = independent) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        path: GaussianPath | MaskPath,
+        event: Sequence[int],
+        prediction: str = "velocity",
+        times: Times = uniform,
+        coupling: Coupling = independent,
+    ) -> None:
         super().__init__()
         if prediction not in path.predictions:
             known = " or ".join(", ".join(path.predictions).rsplit(", ", 1))
@@ -131,7 +141,9 @@ class PathModel(PathField):
 
     def start(self, n: int) -> Tensor:
         weight = next(self.net.parameters())
-        return self.path.add_jitter(self.path.sample_source(torch.empty(n, *self.event, dtype=weight.dtype, device=weight.device)))
+        return self.path.add_jitter(
+            self.path.sample_source(torch.empty(n, *self.event, dtype=weight.dtype, device=weight.device))
+        )
 
     def predict(self, xt: Tensor, t: Tensor | float) -> Prediction | TokenPrediction:
         """What the network says about x_t, as a pair (x̂1, x̂0).  xt (B, *event), t () or (B,)"""
@@ -161,13 +173,17 @@ class PathModel(PathField):
             return None
         label = torch.as_tensor(self.label, device=x.device)
         if label.shape not in ((), x.shape[:1]):
-            raise ValueError(f"label has shape {tuple(label.shape)} for a batch of {len(x)}: expected one for all or one "
-                             "a sample.")
+            raise ValueError(
+                f"label has shape {tuple(label.shape)} for a batch of {len(x)}: expected one for all or one "
+                "a sample."
+            )
         return label.expand(len(x))
 
     def __repr__(self) -> str:
-        return (f"{self.path.name} path, {type(self.net).__name__} of {parameter_count(self.net):,} parameters predicts the "
-                f"{self.prediction}")
+        return (
+            f"{self.path.name} path, {type(self.net).__name__} of {parameter_count(self.net):,} parameters predicts the "
+            f"{self.prediction}"
+        )
 
 
 def flow_matching(net: nn.Module, event: Sequence[int]) -> PathModel:

@@ -1,4 +1,5 @@
 """Samplers of a path model: DDIM, ancestral (DDPM) and annealed Langevin steps."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -30,9 +31,11 @@ ancestral.hops = True
 
 def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Method:
     """At each noise level some Langevin steps of size ratio · sigma², then the next level.  (NCSN, Song & Ermon 2019)"""
+
     def method(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
         s = t + dt
         size = ratio * float(field.path.sigma(s)) ** 2
         return langevin(lambda y: field.score(y, s), x, size, steps)[-1]
+
     method.hops = True
     return method

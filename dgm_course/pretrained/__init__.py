@@ -4,6 +4,7 @@
 how well it does on images that it has not seen.  ``dgm train NAME`` (``train``) repeats it.  Training data are the official
 MNIST images without the 1,000 that are the embedded test split, so a notebook may always judge on those.
 """
+
 from __future__ import annotations
 
 import json
@@ -40,10 +41,36 @@ from .paths import (
 )
 
 __all__ = [
-    "ENTRIES", "FOLDER", "GUIDANCE", "STEPS", "accuracy", "adversarial_recipe", "anchors", "balanced", "bits",
-    "bits_recipe", "card", "classes_seen", "digits_absorbing", "digits_dcgan", "digits_ddpm", "digits_flow",
-    "digits_ncsn", "digits_nvp", "digits_recipe", "digits_style", "entry", "judged", "sample_quality", "live_digits",
-    "live_recipe", "load", "names", "nats", "nats_of_bits", "train",
+    "ENTRIES",
+    "FOLDER",
+    "GUIDANCE",
+    "STEPS",
+    "accuracy",
+    "adversarial_recipe",
+    "anchors",
+    "balanced",
+    "bits",
+    "bits_recipe",
+    "card",
+    "classes_seen",
+    "digits_absorbing",
+    "digits_dcgan",
+    "digits_ddpm",
+    "digits_flow",
+    "digits_ncsn",
+    "digits_nvp",
+    "digits_recipe",
+    "digits_style",
+    "entry",
+    "judged",
+    "sample_quality",
+    "live_digits",
+    "live_recipe",
+    "load",
+    "names",
+    "nats",
+    "nats_of_bits",
+    "train",
 ]
 
 FAMILIES = (evaluation, paths, autoregressive, vae, priors, vq, flows, gan, latent, multiscale)
@@ -86,20 +113,34 @@ def train(name: str, folder: Path | None = None, report: Callable[[History], Non
     images, half = data.mnist_for_weights().to(device()), folder / f"{name}.half.pt"
     seed(0)
     model = made.blank().to(device())
-    history = fit(made.training(model), made.batches(images), made.recipe(), save=half, report=report,
-                  resume=half if half.exists() else None)
+    history = fit(
+        made.training(model),
+        made.batches(images),
+        made.recipe(),
+        save=half,
+        report=report,
+        resume=half if half.exists() else None,
+    )
     if not history.finished:
         return half
     path, start = folder / f"{name}.safetensors", time.perf_counter()
     if not distributed.first():
         return path
-    checkpoints.write(path, {k: v.half() if v.is_floating_point() else v
-                             for k, v in model.state_dict().items()})
+    checkpoints.write(path, {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     recipe = made.recipe()
-    record = {"name": name, "data": images.source, "images": len(images.train), "steps": history.step,
-            "batch": recipe.batch, "seed": recipe.seed, "device": str(device()), "seconds": round(history.seconds),
-            "command": f"dgm train {name}", "held_out": made.figure(model.eval(), images),
-            "judging_seconds": round(time.perf_counter() - start)}
+    record = {
+        "name": name,
+        "data": images.source,
+        "images": len(images.train),
+        "steps": history.step,
+        "batch": recipe.batch,
+        "seed": recipe.seed,
+        "device": str(device()),
+        "seconds": round(history.seconds),
+        "command": f"dgm train {name}",
+        "held_out": made.figure(model.eval(), images),
+        "judging_seconds": round(time.perf_counter() - start),
+    }
     _put(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     for left in folder.glob(f"{half.name}*"):  # the checkpoint, and the one before it
         left.unlink()

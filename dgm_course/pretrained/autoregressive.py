@@ -1,4 +1,5 @@
 """Weights of the autoregressive family: black and white digits by masked convolutions, by rows and by attention."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -34,13 +35,23 @@ def exact(model: nn.Module, images: Images) -> dict[str, Any]:
     """Nats of the embedded test images, and of the official ones."""
     embedded = data.mnist().test.to(device())
     return nats_of_bits(model.log_prob, embedded, "exact -log p") | {
-        "official_test": nats_of_bits(model.log_prob, images.test, "exact -log p")}
+        "official_test": nats_of_bits(model.log_prob, images.test, "exact -log p")
+    }
 
 
 def recipe(steps: int, lr: float) -> Recipe:
     """Many small batches of fresh bits, the rate held for 70 % of them and then brought to zero."""
-    return Recipe(steps, 16, lr, warmup=100, decay=constant_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01,
-                  clip=100.0)
+    return Recipe(
+        steps,
+        16,
+        lr,
+        warmup=100,
+        decay=constant_then_linear,
+        ema=0.999,
+        betas=(0.9, 0.99),
+        weight_decay=0.01,
+        clip=100.0,
+    )
 
 
 def long(steps: int, lr: float) -> Recipe:

@@ -2,6 +2,7 @@
 
 Every figure carries its protocol, and a distance its floor: what real digits reach in the same place.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -29,7 +30,7 @@ class Classifying(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """x (B, 1, 28, 28), y (B,) -> ()"""
         right, down = torch.randint(0, 5, (2,)).tolist()
-        moved = nn.functional.pad(x, (2, 2, 2, 2), value=-1.0)[..., down:down + 28, right:right + 28]
+        moved = nn.functional.pad(x, (2, 2, 2, 2), value=-1.0)[..., down : down + 28, right : right + 28]
         return nn.functional.cross_entropy(self.net(moved).float(), y)
 
 
@@ -37,8 +38,10 @@ def accuracy(net: nn.Module, images: data.Images) -> dict[str, Any]:
     """The share of the test images whose class is recognised."""
     with torch.no_grad():
         guesses = torch.cat([net(x).argmax(1) for x in images.test.split(500)])
-    return {"accuracy": round(float((guesses == images.test_labels).float().mean()), 4),
-            "protocol": f"{len(guesses):,} test images of {images.source}"}
+    return {
+        "accuracy": round(float((guesses == images.test_labels).float().mean()), 4),
+        "protocol": f"{len(guesses):,} test images of {images.source}",
+    }
 
 
 def balanced(n: int, like: Tensor) -> Tensor:
@@ -52,19 +55,31 @@ def judged(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n
 
     sampler: labels (n,), as many of each class -> digits (n, 1, 28, 28) in [-1, 1].  how: the sampler, for the protocol."""
     seed(0)
-    ours, real, other = (_features(part) for part in (sampler(balanced(n, images.test)), images.test[:n],
-                                                      _some_of_each(images, n)))
+    ours, real, other = (
+        _features(part) for part in (sampler(balanced(n, images.test)), images.test[:n], _some_of_each(images, n))
+    )
     precision, recall, coverage = (float(v) for v in metrics.precision_recall_coverage(real, ours))
-    return {"frechet": round(float(metrics.frechet_distance(ours, real)), 2),
-            "frechet_floor": round(float(metrics.frechet_distance(other, real)), 2),
-            "precision": round(precision, 3), "recall": round(recall, 3), "coverage": round(coverage, 3),
-            "protocol": f"{n} class-balanced samples, {how}, against {n} test images of {images.source}; "
-                        f"floor: {n} class-balanced training images; features of digit_classifier, k = 5"}
+    return {
+        "frechet": round(float(metrics.frechet_distance(ours, real)), 2),
+        "frechet_floor": round(float(metrics.frechet_distance(other, real)), 2),
+        "precision": round(precision, 3),
+        "recall": round(recall, 3),
+        "coverage": round(coverage, 3),
+        "protocol": f"{n} class-balanced samples, {how}, against {n} test images of {images.source}; "
+        f"floor: {n} class-balanced training images; features of digit_classifier, k = 5",
+    }
 
 
 @torch.no_grad()
-def judged_often(sampler: Callable[[Tensor], Tensor], images: data.Images, learned: data.Images, how: str, n: int = 1000,
-                 draws: int = 5, floors: int = 20) -> dict[str, Any]:
+def judged_often(
+    sampler: Callable[[Tensor], Tensor],
+    images: data.Images,
+    learned: data.Images,
+    how: str,
+    n: int = 1000,
+    draws: int = 5,
+    floors: int = 20,
+) -> dict[str, Any]:
     """As ``judged``, with its chance: means over several sets of n samples, and the floor of the data that were learned.
 
     learned: the set that the model was trained on.  Draws of it are what a perfect model of it would make, and where it is
@@ -75,19 +90,30 @@ def judged_often(sampler: Callable[[Tensor], Tensor], images: data.Images, learn
         ours = _features(sampler(balanced(n, images.test)))
         rows.append([metrics.frechet_distance(ours, real), *metrics.precision_recall_coverage(real, ours)])
     generator = torch.Generator().manual_seed(0)
-    floor = torch.tensor([metrics.frechet_distance(_features(_some_of_each(learned, n, generator)), real)
-                          for _ in range(floors)])
+    floor = torch.tensor(
+        [metrics.frechet_distance(_features(_some_of_each(learned, n, generator)), real) for _ in range(floors)]
+    )
     found = torch.tensor(rows).double()
     means = dict(zip(("frechet", "precision", "recall", "coverage"), (round(float(v), 3) for v in found.mean(0))))
-    spread = {"frechet_spread": found[:, 0].std(), "frechet_floor": floor.mean(), "frechet_floor_spread": floor.std()}
-    return means | {name: round(float(value), 3) for name, value in spread.items()} | {
-        "protocol": f"{draws} sets of {n} class-balanced samples, {how}, mean and deviation, each against the same {n} test "
-                    f"images of {images.source}; floor: {floors} sets of {n} class-balanced images of {learned.source}; "
-                    "features of digit_classifier, k = 5"}
+    spread = {
+        "frechet_spread": found[:, 0].std(),
+        "frechet_floor": floor.mean(),
+        "frechet_floor_spread": floor.std(),
+    }
+    return (
+        means
+        | {name: round(float(value), 3) for name, value in spread.items()}
+        | {
+            "protocol": f"{draws} sets of {n} class-balanced samples, {how}, mean and deviation, each against the same {n} test "
+            f"images of {images.source}; floor: {floors} sets of {n} class-balanced images of {learned.source}; "
+            "features of digit_classifier, k = 5"
+        }
+    )
 
 
-def classification_accuracy_score(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 5000,
-           steps: int = 1500) -> dict[str, Any]:
+def classification_accuracy_score(
+    sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 5000, steps: int = 1500
+) -> dict[str, Any]:
     """The share of test images that a classifier recognises which was taught by n samples alone, each with the class asked
     for; beside it that of one taught by as many real digits.
 
@@ -99,11 +125,18 @@ def classification_accuracy_score(sampler: Callable[[Tensor], Tensor], images: d
     for pupils in (fake, _some_of_each(images, n)):
         seed(0)
         net = DigitClassifier().to(labels.device)
-        fit(Classifying(net), (pupils, labels), Recipe(steps, 128, 3e-3, warmup=steps // 8, decay=linear, weight_decay=0.01))
+        fit(
+            Classifying(net),
+            (pupils, labels),
+            Recipe(steps, 128, 3e-3, warmup=steps // 8, decay=linear, weight_decay=0.01),
+        )
         found.append(accuracy(net.eval(), images)["accuracy"])
-    return {"taught": found[0], "taught_by_real": found[1],
-            "taught_protocol": f"a classifier that has seen {n:,} class-balanced samples alone, {how}, and one that has "
-                               f"seen as many real digits; {len(images.test):,} test images of {images.source}"}
+    return {
+        "taught": found[0],
+        "taught_by_real": found[1],
+        "taught_protocol": f"a classifier that has seen {n:,} class-balanced samples alone, {how}, and one that has "
+        f"seen as many real digits; {len(images.test):,} test images of {images.source}",
+    }
 
 
 @torch.no_grad()
@@ -114,8 +147,11 @@ def nats_of_bits(log_prob: Callable[[Tensor], Tensor], images: Tensor, what: str
     seed(0)
     bits = data.DynamicallyBinarized(images).fixed()
     nats = -torch.cat([log_prob(x) for x in bits.split(500)])
-    return {"nats": round(float(nats.mean()), 2), "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
-            "protocol": f"{what}, {len(bits):,} images, each pixel one fixed Bernoulli draw of its brightness"}
+    return {
+        "nats": round(float(nats.mean()), 2),
+        "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
+        "protocol": f"{what}, {len(bits):,} images, each pixel one fixed Bernoulli draw of its brightness",
+    }
 
 
 def _features(images: Tensor) -> Tensor:
@@ -129,11 +165,15 @@ def _some_of_each(images: data.Images, n: int, generator: torch.Generator | None
     places = [torch.where(images.train_labels == label)[0] for label in range(10)]
     if generator is not None:
         places = [place[torch.randperm(len(place), generator=generator).to(place.device)] for place in places]
-    return images.train[torch.cat([place[:n // 10] for place in places])]
+    return images.train[torch.cat([place[: n // 10] for place in places])]
 
 
 ENTRIES = {
     "digit_classifier": Entry(
-        DigitClassifier, Classifying, lambda images: (images.train, images.train_labels),
-        lambda: Recipe(4000, 128, 3e-3, warmup=200, decay=linear, weight_decay=0.01, precision=fast_dtype()), accuracy),
+        DigitClassifier,
+        Classifying,
+        lambda images: (images.train, images.train_labels),
+        lambda: Recipe(4000, 128, 3e-3, warmup=200, decay=linear, weight_decay=0.01, precision=fast_dtype()),
+        accuracy,
+    )
 }

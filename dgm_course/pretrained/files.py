@@ -1,4 +1,5 @@
 """Where trained weights lie, and what is known of each set: an ``Entry`` says how it is made, a card how it did."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """Weights of the flows: a RealNVP for grey digits, judged in bits a dimension."""
+
 from __future__ import annotations
 
 import math
@@ -36,16 +37,36 @@ def bits(flow: Flow, images: Tensor, draws: int = 1, levels: int = 256) -> dict[
     dims = images[0].numel()
     each = metrics.bits_per_dim(-(chances.logsumexp(0) - math.log(draws)), dims)
     many = f"log mean exp of {draws} draws of it" if draws > 1 else "one draw of it"
-    return {"bits_per_dim": round(float(each.mean()), 4), "standard_error": round(float(each.std() / len(each) ** 0.5), 4),
-            "protocol": f"bound on -log2 P a dimension of {levels} grey values, uniform dequantisation, {many}, "
-                        f"{len(images):,} images"}
+    return {
+        "bits_per_dim": round(float(each.mean()), 4),
+        "standard_error": round(float(each.std() / len(each) ** 0.5), 4),
+        "protocol": f"bound on -log2 P a dimension of {levels} grey values, uniform dequantisation, {many}, "
+        f"{len(images):,} images",
+    }
 
 
 ENTRIES = {
     "flow_digits": Entry(
-        digits_nvp, whitened, lambda images: images.train,
-        lambda: Recipe(60_000, 32, 2e-3, warmup=200, decay=constant_then_linear, ema=0.9998, betas=(0.9, 0.99), clip=100.0,
-                       compiled=True),  # minutes of a GPU
-        lambda model, images: bits(model, data.mnist().test.to(device())) | {
-            "official_test": bits(model, images.test), "official_test_8_draws": bits(model, images.test[:2000], 8)}),
+        digits_nvp,
+        whitened,
+        lambda images: images.train,
+        lambda: Recipe(
+            60_000,
+            32,
+            2e-3,
+            warmup=200,
+            decay=constant_then_linear,
+            ema=0.9998,
+            betas=(0.9, 0.99),
+            clip=100.0,
+            compiled=True,
+        ),  # minutes of a GPU
+        lambda model, images: (
+            bits(model, data.mnist().test.to(device()))
+            | {
+                "official_test": bits(model, images.test),
+                "official_test_8_draws": bits(model, images.test[:2000], 8),
+            }
+        ),
+    )
 }

@@ -1,4 +1,5 @@
 """Weights of the adversarial family: a small DCGAN and a small style-based GAN on digits."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -53,9 +54,17 @@ def adversarial_figure(model: nn.Module) -> dict[str, Any]:
 
 ENTRIES = {
     "dcgan_digits": Entry(
-        digits_dcgan, identity, lambda images: images.train, lambda: adversarial_recipe(28_000),
-        lambda model, images: adversarial_figure(model)),
+        digits_dcgan,
+        identity,
+        lambda images: images.train,
+        lambda: adversarial_recipe(28_000),
+        lambda model, images: adversarial_figure(model),
+    ),
     "style_digits": Entry(
-        digits_style, identity, lambda images: images.train, lambda: adversarial_recipe(16_000),
-        lambda model, images: adversarial_figure(model)),
+        digits_style,
+        identity,
+        lambda images: images.train,
+        lambda: adversarial_recipe(16_000),
+        lambda model, images: adversarial_figure(model),
+    ),
 }

@@ -1,4 +1,5 @@
 """Weights of latent space models: VQGAN, a continuous first stage, and diffusion and flow matching over its codes."""
+
 from __future__ import annotations
 
 import time
@@ -12,7 +13,17 @@ from ..core import metrics
 from ..core.ode import Method
 from ..core.tensors import device, fast_dtype
 from ..gan import hinge
-from ..latent import Adversarial, FirstStage, Latent, LatentScaler, ScaledModel, VAEStage, VQStage, sharpness, vqgan
+from ..latent import (
+    Adversarial,
+    FirstStage,
+    Latent,
+    LatentScaler,
+    ScaledModel,
+    VAEStage,
+    VQStage,
+    sharpness,
+    vqgan,
+)
 from ..nets.classifier import DigitClassifier
 from ..nets.conv import GridEncoder
 from ..nets.grid import GridField, PatchCritic
@@ -45,11 +56,19 @@ def digits_stage() -> VAE:
 def stage_game(model: VAE) -> Adversarial:
     """The same game for real numbers.  All layers but those next to the codes begin as the VQ-VAE's; the critic enters when
     the new ones have learned to pass a picture on."""
-    known = {name.replace("encoder.", "encoder.net."): value for name, value in
-             read_into(digits_vqvae(), "vqvae_digits").state_dict().items()}
+    known = {
+        name.replace("encoder.", "encoder.net."): value
+        for name, value in read_into(digits_vqvae(), "vqvae_digits").state_dict().items()
+    }
     own = model.state_dict()
-    model.load_state_dict(own | {name: known[name].to(value) for name, value in own.items()
-                                 if name in known and known[name].shape == value.shape})
+    model.load_state_dict(
+        own
+        | {
+            name: known[name].to(value)
+            for name, value in own.items()
+            if name in known and known[name].shape == value.shape
+        }
+    )
     return Adversarial(VAEStage(model), PatchCritic(32), hinge(), start=500, lr_ratio=PACE)
 
 
@@ -96,8 +115,11 @@ def rebuilding(stage: FirstStage, images: Tensor) -> dict[str, float]:
     judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
     back = torch.cat([stage.reconstruct(part) for part in images.split(500)])
     features = [torch.cat([judge.features(x) for x in part.split(500)]) for part in (back, images)]
-    return {"squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
-            "sharpness": round(sharpness(back, images), 3), "frechet": round(metrics.frechet_distance(*features), 2)}
+    return {
+        "squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
+        "sharpness": round(sharpness(back, images), 3),
+        "frechet": round(metrics.frechet_distance(*features), 2),
+    }
 
 
 def rebuilt(stage: FirstStage, images: data.Images) -> dict[str, Any]:
@@ -105,16 +127,22 @@ def rebuilt(stage: FirstStage, images: data.Images) -> dict[str, Any]:
     plain = VQStage(read_into(digits_vqvae(), "vqvae_digits").to(device()))
     own = data.mnist().to(device())
     return rebuilding(stage, own.test) | {
-        "vqvae_digits": rebuilding(plain, own.test), "official_test": rebuilding(stage, images.test) | {
-            "vqvae_digits": rebuilding(plain, images.test)},
+        "vqvae_digits": rebuilding(plain, own.test),
+        "official_test": rebuilding(stage, images.test) | {"vqvae_digits": rebuilding(plain, images.test)},
         "protocol": "1,000 test images in [-1, 1]; squared error summed over 784 pixels; sharpness: energy of the Laplacian "
-                    "over that of the originals; Frechet distance of reconstructions to their originals, features of "
-                    "digit_classifier"}
+        "over that of the originals; Frechet distance of reconstructions to their originals, features of "
+        "digit_classifier",
+    }
 
 
 @torch.no_grad()
-def sample_quality(model: ScaledModel, images: data.Images, guidance: float = GUIDANCE, steps: int = STEPS,
-             method: Method = heun_euler_last) -> dict[str, Any]:
+def sample_quality(
+    model: ScaledModel,
+    images: data.Images,
+    guidance: float = GUIDANCE,
+    steps: int = STEPS,
+    method: Method = heun_euler_last,
+) -> dict[str, Any]:
     """How class-balanced samples compare with test images, and how many of them are of the class that was asked for."""
     system, asked = Latent(frozen_stage(), model), []
 
@@ -124,12 +152,16 @@ def sample_quality(model: ScaledModel, images: data.Images, guidance: float = GU
         asked.append(torch.cat([judge(x) for x in fake.split(500)]).argmax(1) == labels)
         return fake
 
-    found = judged(sampler, images, f"guidance {guidance:g}, {method.__name__}, {steps} steps, decoded by latent_digits")
+    found = judged(
+        sampler, images, f"guidance {guidance:g}, {method.__name__}, {steps} steps, decoded by latent_digits"
+    )
     return found | {"asked": round(float(asked[0].float().mean()), 3)}
 
 
 @torch.no_grad()
-def time_per_sample(pixels: Any, codes: Any, steps: int, method: Method, n: int = 50, laps: int = 3) -> tuple[float, float]:
+def time_per_sample(
+    pixels: Any, codes: Any, steps: int, method: Method, n: int = 50, laps: int = 3
+) -> tuple[float, float]:
     """Seconds a sample in pixels and in the latent, decoder included: by turns in one run, the quickest lap of each.
 
     On a CPU these are seconds of the processor, which other work on the machine does not prolong."""
@@ -147,29 +179,55 @@ def cost(model: ScaledModel, rival: str, pixels: Any, steps: int, method: Method
     """``time_per_sample`` against the shipped model of pixels of the same family."""
     known = read_into(pixels, rival).to(device())
     slow, quick = time_per_sample(known, Latent(frozen_stage(), model), steps, method)
-    return {"milliseconds_a_sample": round(1000 * quick, 2), "in_pixels": round(1000 * slow, 2),
-            "times_cheaper": round(slow / quick, 1),
-            "cost_protocol": f"50 samples, {method.__name__}, {steps} steps, guidance {GUIDANCE:g}, decoder included, by "
-                             f"turns with {rival} in one run on {device()}, the quickest of 3 laps each"}
+    return {
+        "milliseconds_a_sample": round(1000 * quick, 2),
+        "in_pixels": round(1000 * slow, 2),
+        "times_cheaper": round(slow / quick, 1),
+        "cost_protocol": f"50 samples, {method.__name__}, {steps} steps, guidance {GUIDANCE:g}, decoder included, by "
+        f"turns with {rival} in one run on {device()}, the quickest of 3 laps each",
+    }
 
 
 def codes_recipe(steps: int) -> Recipe:
     """As for digits of pixels, with twice the batch, which costs hardly more where pictures are so small."""
-    return Recipe(steps, 64, 3e-3, warmup=100, decay=constant_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01)
+    return Recipe(
+        steps, 64, 3e-3, warmup=100, decay=constant_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01
+    )
 
 
 ENTRIES = {
-    "vqgan_digits": Entry(digits_vqvae, vqgan_game, lambda images: images.train, lambda: adversarial_recipe(1200),
-                          lambda model, images: rebuilt(VQStage(model), images)),
-    "latent_digits": Entry(digits_stage, stage_game, lambda images: images.train, lambda: adversarial_recipe(1400, 1e-3),
-                           lambda model, images: rebuilt(VAEStage(model), images)),
+    "vqgan_digits": Entry(
+        digits_vqvae,
+        vqgan_game,
+        lambda images: images.train,
+        lambda: adversarial_recipe(1200),
+        lambda model, images: rebuilt(VQStage(model), images),
+    ),
+    "latent_digits": Entry(
+        digits_stage,
+        stage_game,
+        lambda images: images.train,
+        lambda: adversarial_recipe(1400, 1e-3),
+        lambda model, images: rebuilt(VAEStage(model), images),
+    ),
     "lfm_digits": Entry(
-        digits_lfm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
-        lambda: codes_recipe(5000), lambda model, images: sample_quality(model, data.mnist().to(device())) | cost(
-            model, "flow_matching_digits", digits_flow(deep=True), STEPS, heun_euler_last)),
-    "ldm_digits": Entry(
-        digits_ldm, measured, lambda images: (codes_of(images.train), None, images.train_labels),
+        digits_lfm,
+        measured,
+        lambda images: (codes_of(images.train), None, images.train_labels),
         lambda: codes_recipe(5000),
-        lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral) | cost(
-            model, "ddpm_digits", digits_ddpm(), 10, ancestral)),
+        lambda model, images: (
+            sample_quality(model, data.mnist().to(device()))
+            | cost(model, "flow_matching_digits", digits_flow(deep=True), STEPS, heun_euler_last)
+        ),
+    ),
+    "ldm_digits": Entry(
+        digits_ldm,
+        measured,
+        lambda images: (codes_of(images.train), None, images.train_labels),
+        lambda: codes_recipe(5000),
+        lambda model, images: (
+            sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)
+            | cost(model, "ddpm_digits", digits_ddpm(), 10, ancestral)
+        ),
+    ),
 }

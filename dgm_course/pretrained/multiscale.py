@@ -3,6 +3,7 @@
 Each joins families that do not know each other: a model of codes is trained on what a finished tokeniser gives to the
 training images, and on nothing else; its samples are judged as the digits that the tokeniser's decoder makes of them.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -43,8 +44,11 @@ def digits_tokens() -> VQVAE:
 def start_from_vqvae(model: VQVAE) -> VQVAE:
     """The same, beginning with what the shipped VQ-VAE has learned: its encoder, its decoder and its vectors."""
     before = read_into(digits_vqvae(), "vqvae_digits")
-    for part, other in ((model.encoder, before.encoder), (model.decoder, before.decoder),
-                        (model.codebook.codebook, before.codebook)):
+    for part, other in (
+        (model.encoder, before.encoder),
+        (model.decoder, before.decoder),
+        (model.codebook.codebook, before.codebook),
+    ):
         part.load_state_dict(other.state_dict())
     return model
 
@@ -99,56 +103,99 @@ def as_asked(images: Tensor, labels: Tensor) -> dict[str, float]:
     """Shares of the pictures that the fixed classifier takes for the class asked for: by its first choice, and strictly."""
     judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
     first = torch.cat([judge(part) for part in images.split(500)]).argmax(1) == labels
-    return {"as_asked": round(float(first.float().mean()), 3),
-            "as_asked_strictly": round(float(recognised(images, labels).float().mean()), 3)}
+    return {
+        "as_asked": round(float(first.float().mean()), 3),
+        "as_asked_strictly": round(float(recognised(images, labels).float().mean()), 3),
+    }
 
 
 @torch.no_grad()
-def written(log_prob: Callable[[Tensor, Tensor], Tensor], codes: Tensor, draw: Callable[[Tensor, float], Tensor],
-            passes: int) -> dict[str, Any]:
+def written(
+    log_prob: Callable[[Tensor, Tensor], Tensor],
+    codes: Tensor,
+    draw: Callable[[Tensor, float], Tensor],
+    passes: int,
+) -> dict[str, Any]:
     """Exact nats of the codes of the embedded test digits, and the digits that are drawn, with guidance and without.
 
     log_prob: (codes, labels) -> (B,); draw: (labels, guidance) -> pictures (n, 1, 28, 28); passes: of the net, a sample"""
     own = data.mnist().to(device())
     nats = -torch.cat([log_prob(*part) for part in zip(codes.split(250), own.test_labels.split(250))])
     labels = balanced(1000, own.test)
-    figures: dict[str, Any] = {"nats": round(float(nats.mean()), 2),
-                            "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2), "passes": passes}
+    figures: dict[str, Any] = {
+        "nats": round(float(nats.mean()), 2),
+        "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
+        "passes": passes,
+    }
     for name, weight in (("guided", GUIDANCE), ("unguided", 1.0)):
         seed(0)
-        figures[name] = as_asked(draw(labels, weight), labels) | judged(lambda y, w=weight: draw(y, w), own,
-                                                                     f"w = {weight:g}")
-    return figures | {"protocol": f"exact -log p(codes | class) of {len(nats):,} test digits; as asked: the class asked for is "
-                               "the first choice of digit_classifier (strictly: with probability 0.9 or more), 1,000 "
-                               f"class-balanced samples; guided: w = {GUIDANCE:g} on logits"}
+        figures[name] = as_asked(draw(labels, weight), labels) | judged(
+            lambda y, w=weight: draw(y, w), own, f"w = {weight:g}"
+        )
+    return figures | {
+        "protocol": f"exact -log p(codes | class) of {len(nats):,} test digits; as asked: the class asked for is "
+        "the first choice of digit_classifier (strictly: with probability 0.9 or more), 1,000 "
+        f"class-balanced samples; guided: w = {GUIDANCE:g} on logits"
+    }
 
 
 def var_figure(model: VAR, images: data.Images) -> dict[str, Any]:
     """`written` for VAR."""
     tokens = read_into(digits_tokens(), "var_tokens_digits").to(device())
-    return written(model.log_prob, many_scales(data.mnist().to(device()).test),
-                   lambda y, weight: tokens.picture(model.sample(len(y), y, weight)), len(SIDES))
+    return written(
+        model.log_prob,
+        many_scales(data.mnist().to(device()).test),
+        lambda y, weight: tokens.picture(model.sample(len(y), y, weight)),
+        len(SIDES),
+    )
 
 
 def llama_figure(model: LlamaGen, images: data.Images) -> dict[str, Any]:
     """`written` for LlamaGen."""
     tokens = llama_tokens().to(device())
-    return written(model.log_prob, one_scale(data.mnist().to(device()).test),
-                   lambda y, weight: tokens.picture(model.sample(len(y), y, iter_logits=guided(weight))), model.length
-                   ) | {"tokens": LLAMA_TOKENS}
+    return written(
+        model.log_prob,
+        one_scale(data.mnist().to(device()).test),
+        lambda y, weight: tokens.picture(model.sample(len(y), y, iter_logits=guided(weight))),
+        model.length,
+    ) | {"tokens": LLAMA_TOKENS}
 
 
 def codes_recipe(steps: int, lr: float = 3e-3) -> Recipe:
     """Small batches of codes, the rate held for 70 % of them and then brought to zero."""
-    return Recipe(steps, 32, lr, warmup=100, decay=constant_then_linear, ema=0.998, betas=(0.9, 0.98), weight_decay=0.02,
-                  clip=30.0)
+    return Recipe(
+        steps,
+        32,
+        lr,
+        warmup=100,
+        decay=constant_then_linear,
+        ema=0.998,
+        betas=(0.9, 0.98),
+        weight_decay=0.02,
+        clip=30.0,
+    )
 
 
 ENTRIES = {
-    "var_tokens_digits": Entry(digits_tokens, start_from_vqvae, lambda images: images.train,
-                               lambda: Recipe(2400, 64, 2e-3, warmup=100, decay=linear, clip=100.0), scales_figure),
-    "var_digits": Entry(digits_var, finished_var, lambda images: (many_scales(images.train), images.train_labels),
-                        lambda: codes_recipe(2200), var_figure),
-    "llama_gen_digits": Entry(digits_llama, identity, lambda images: (one_scale(images.train), images.train_labels),
-                              lambda: codes_recipe(2000), llama_figure),
+    "var_tokens_digits": Entry(
+        digits_tokens,
+        start_from_vqvae,
+        lambda images: images.train,
+        lambda: Recipe(2400, 64, 2e-3, warmup=100, decay=linear, clip=100.0),
+        scales_figure,
+    ),
+    "var_digits": Entry(
+        digits_var,
+        finished_var,
+        lambda images: (many_scales(images.train), images.train_labels),
+        lambda: codes_recipe(2200),
+        var_figure,
+    ),
+    "llama_gen_digits": Entry(
+        digits_llama,
+        identity,
+        lambda images: (one_scale(images.train), images.train_labels),
+        lambda: codes_recipe(2000),
+        llama_figure,
+    ),
 }

@@ -1,4 +1,5 @@
 """Weights of the path family: flow matching, DDPM, NCSN and absorbing diffusion on digits."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -75,7 +76,9 @@ def digits_absorbing() -> PathModel:
     return model
 
 
-def digits_recipe(steps: int, lr: float = 2e-3, ema: float = 0.999, decay: Callable[[float], float] = linear) -> Recipe:
+def digits_recipe(
+    steps: int, lr: float = 2e-3, ema: float = 0.999, decay: Callable[[float], float] = linear
+) -> Recipe:
     """Many small steps and a rate that ends at zero: what short trainings of digits want, by comparison."""
     return Recipe(steps, 32, lr, warmup=100, decay=decay, ema=ema, betas=(0.9, 0.99), weight_decay=0.01)
 
@@ -87,33 +90,62 @@ def long(steps: int) -> Recipe:
 
 def bits_recipe(steps: int, ema: float = 0.999, decay: Callable[[float], float] = linear) -> Recipe:
     """As for grey digits, with a bound on the gradient: now and then one hidden token near the data weighs very much."""
-    return Recipe(steps, 32, 3e-3, warmup=100, decay=decay, ema=ema, betas=(0.9, 0.99), weight_decay=0.01, clip=50.0)
+    return Recipe(
+        steps, 32, 3e-3, warmup=100, decay=decay, ema=ema, betas=(0.9, 0.99), weight_decay=0.01, clip=50.0
+    )
 
 
 def nats(model: PathModel, images: Tensor, draws: int = 16, steps: int | None = None) -> dict[str, Any]:
     """The bound on −log p of black and white digits, with its standard error over the images.  images (N, 1, 28, 28)"""
     time = "continuous time" if steps is None else f"{steps} steps"
-    return nats_of_bits(lambda x: model.elbo(x, steps, draws), images, f"bound on -log p in {time}, {draws} draws an image")
+    return nats_of_bits(
+        lambda x: model.elbo(x, steps, draws), images, f"bound on -log p in {time}, {draws} draws an image"
+    )
 
 
-def sample_quality(model: PathModel, images: data.Images, n: int = 1000, guidance: float = GUIDANCE, steps: int = STEPS,
-             method: Method = heun_euler_last) -> dict[str, Any]:
+def sample_quality(
+    model: PathModel,
+    images: data.Images,
+    n: int = 1000,
+    guidance: float = GUIDANCE,
+    steps: int = STEPS,
+    method: Method = heun_euler_last,
+) -> dict[str, Any]:
     """How n class-balanced samples compare with n test images in the classifier's features, beside real ones."""
-    return judged(lambda labels: model.with_label(labels, guidance).sample(n, steps, method), images,
-                  f"guidance {guidance:g}, {method.__name__}, {steps} steps", n)
+    return judged(
+        lambda labels: model.with_label(labels, guidance).sample(n, steps, method),
+        images,
+        f"guidance {guidance:g}, {method.__name__}, {steps} steps",
+        n,
+    )
 
 
-def likeness_often(model: PathModel, images: data.Images, learned: data.Images, guidance: float = GUIDANCE,
-                   steps: int = STEPS, method: Method = heun_euler_last) -> dict[str, Any]:
+def likeness_often(
+    model: PathModel,
+    images: data.Images,
+    learned: data.Images,
+    guidance: float = GUIDANCE,
+    steps: int = STEPS,
+    method: Method = heun_euler_last,
+) -> dict[str, Any]:
     """The same over several draws, beside those of the data that were learned."""
-    return judged_often(lambda labels: model.with_label(labels, guidance).sample(len(labels), steps, method), images, learned,
-                        f"guidance {guidance:g}, {method.__name__}, {steps} steps")
+    return judged_often(
+        lambda labels: model.with_label(labels, guidance).sample(len(labels), steps, method),
+        images,
+        learned,
+        f"guidance {guidance:g}, {method.__name__}, {steps} steps",
+    )
 
 
-def as_teacher(model: PathModel, images: data.Images, steps: int = STEPS, method: Method = heun_euler_last) -> dict[str, Any]:
+def as_teacher(
+    model: PathModel, images: data.Images, steps: int = STEPS, method: Method = heun_euler_last
+) -> dict[str, Any]:
     """How well a classifier does that has seen nothing but the model's samples; unguided, which vary more."""
-    return classification_accuracy_score(lambda labels: model.with_label(labels).sample(len(labels), steps, method), images,
-                  f"no guidance, {method.__name__}, {steps} steps")
+    return classification_accuracy_score(
+        lambda labels: model.with_label(labels).sample(len(labels), steps, method),
+        images,
+        f"no guidance, {method.__name__}, {steps} steps",
+    )
 
 
 def live_recipe(quick: int = 900) -> Recipe:
@@ -123,22 +155,40 @@ def live_recipe(quick: int = 900) -> Recipe:
 
 ENTRIES = {
     "flow_matching_digits": Entry(
-        lambda: digits_flow(deep=True), identity, lambda images: (images.train, None, images.train_labels),
+        lambda: digits_flow(deep=True),
+        identity,
+        lambda images: (images.train, None, images.train_labels),
         lambda: replace(long(118_000), batch=128),
-        lambda model, images: sample_quality(model, data.mnist().to(device())) | as_teacher(model, images) | {
-            "often": likeness_often(model, data.mnist().to(device()), images, guidance=1.2)}),
+        lambda model, images: (
+            sample_quality(model, data.mnist().to(device()))
+            | as_teacher(model, images)
+            | {"often": likeness_often(model, data.mnist().to(device()), images, guidance=1.2)}
+        ),
+    ),
     "ddpm_digits": Entry(
-        digits_ddpm, identity, lambda images: (images.train, None, images.train_labels),
+        digits_ddpm,
+        identity,
+        lambda images: (images.train, None, images.train_labels),
         lambda: long(60_000),
-        lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)
-        | as_teacher(model, images, 50, ancestral)),
+        lambda model, images: (
+            sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)
+            | as_teacher(model, images, 50, ancestral)
+        ),
+    ),
     "ncsn_digits": Entry(
-        digits_ncsn, identity, lambda images: (images.train, None, images.train_labels),
+        digits_ncsn,
+        identity,
+        lambda images: (images.train, None, images.train_labels),
         lambda: long(60_000),
-        lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)),
+        lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral),
+    ),
     "absorbing_digits": Entry(
-        digits_absorbing, identity, lambda images: data.DynamicallyBinarized(images.train),
+        digits_absorbing,
+        identity,
+        lambda images: data.DynamicallyBinarized(images.train),
         lambda: replace(long(150_000), lr=3e-3, clip=50.0),
-        lambda model, images: nats(model, data.mnist().test.to(device())) | {
-            "official_test": nats(model, images.test, draws=2)}),
+        lambda model, images: (
+            nats(model, data.mnist().test.to(device())) | {"official_test": nats(model, images.test, draws=2)}
+        ),
+    ),
 }

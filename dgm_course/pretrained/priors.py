@@ -6,6 +6,7 @@ So a prior is fitted by maximum likelihood to codes that the frozen encoder draw
 encoded once, with one draw of their bits, and each step draws fresh codes.  A figure is the rise of the ELBO over N(0, I) on
 images that neither the encoder nor the prior has seen, image by image, so that its error is that of the difference.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -37,7 +38,9 @@ def codes(images: Tensor, model: VAE | None = None) -> AggregatedPosterior:
     encode = (model or frozen()).encode
     seed(0)
     parts = [encode(data.binarise(part, "dynamic")) for part in images.split(2000)]
-    return AggregatedPosterior(DiagNormal(torch.cat([q.mean for q in parts]), torch.cat([q.stddev for q in parts])))
+    return AggregatedPosterior(
+        DiagNormal(torch.cat([q.mean for q in parts]), torch.cat([q.stddev for q in parts]))
+    )
 
 
 def digits_mixture() -> MixturePrior:
@@ -91,12 +94,19 @@ def gain(prior: Any, images: Tensor, draws: int = 16) -> dict[str, Any]:
         rises.append((changed.log_prior(z) - model.log_prior(z)).mean(0))
         bounds.append((model.log_likelihood(x, z) + changed.log_prior(z) - q.log_prob(z)).mean(0))
     rise, bound = torch.cat(rises), torch.cat(bounds)
-    error = lambda values: round(float(values.std() / len(values) ** 0.5), 3)
-    return {"gain": round(float(rise.mean()), 3), "standard_error": error(rise), "nats": round(-float(bound.mean()), 2),
-            "nats_error": error(bound),
-            "protocol": f"rise of the ELBO over N(0, I) with the encoder and decoder of vae_digits, and -ELBO itself, "
-                        f"{draws} draws of z an image, {len(rise):,} images, each pixel one fixed Bernoulli draw of its "
-                        "brightness"}
+
+    def error(values):
+        return round(float(values.std() / len(values) ** 0.5), 3)
+
+    return {
+        "gain": round(float(rise.mean()), 3),
+        "standard_error": error(rise),
+        "nats": round(-float(bound.mean()), 2),
+        "nats_error": error(bound),
+        "protocol": f"rise of the ELBO over N(0, I) with the encoder and decoder of vae_digits, and -ELBO itself, "
+        f"{draws} draws of z an image, {len(rise):,} images, each pixel one fixed Bernoulli draw of its "
+        "brightness",
+    }
 
 
 def figure(prior: nn.Module, images: data.Images) -> dict[str, Any]:
@@ -105,24 +115,38 @@ def figure(prior: nn.Module, images: data.Images) -> dict[str, Any]:
     own = data.mnist().to(device())
 
     def look(chosen: Any) -> dict[str, Any]:
-        means = lambda labels: 2 * model.decode(chosen.sample(len(labels))).mean - 1
+        def means(labels):
+            return 2 * model.decode(chosen.sample(len(labels))).mean - 1
+
         figures = judged(means, own, "means of the decoder, z from the prior")
-        return figures | {"protocol": figures["protocol"].replace("class-balanced samples", "samples", 1)}  # none is asked for
+        return figures | {
+            "protocol": figures["protocol"].replace("class-balanced samples", "samples", 1)
+        }  # none is asked for
 
-    return gain(prior, own.test) | {"decoder": "vae_digits", "official_test": gain(prior, images.test),
-                                    "samples": look(prior), "samples_of_standard_normal": look(model.prior)}
+    return gain(prior, own.test) | {
+        "decoder": "vae_digits",
+        "official_test": gain(prior, images.test),
+        "samples": look(prior),
+        "samples_of_standard_normal": look(model.prior),
+    }
 
 
-def prior_entry(blank: Callable[[], Any], recipe: Recipe, training: Callable[[Any], nn.Module] = identity) -> Entry:
+def prior_entry(
+    blank: Callable[[], Any], recipe: Recipe, training: Callable[[Any], nn.Module] = identity
+) -> Entry:
     """Maximum likelihood on the frozen encoder's codes of the training images."""
     return Entry(blank, training, lambda images: codes(images.train), lambda: recipe, figure)
 
 
 ENTRIES = {
-    "prior_mixture_digits": prior_entry(digits_mixture, Recipe(2000, 256, 1e-2, warmup=100, decay=linear), at_codes),
+    "prior_mixture_digits": prior_entry(
+        digits_mixture, Recipe(2000, 256, 1e-2, warmup=100, decay=linear), at_codes
+    ),
     "prior_vamp_digits": prior_entry(digits_vamp, Recipe(1500, 256, 3e-3, warmup=100, decay=linear), at_images),
     "prior_realnvp_digits": prior_entry(
-        digits_couplings, Recipe(5000, 256, 2e-3, warmup=200, decay=linear, ema=0.995, clip=20.0)),
+        digits_couplings, Recipe(5000, 256, 2e-3, warmup=200, decay=linear, ema=0.995, clip=20.0)
+    ),
     "prior_maf_digits": prior_entry(
-        digits_autoregression, Recipe(4000, 256, 2e-3, warmup=200, decay=linear, ema=0.995, clip=20.0)),
+        digits_autoregression, Recipe(4000, 256, 2e-3, warmup=200, decay=linear, ema=0.995, clip=20.0)
+    ),
 }

@@ -3,6 +3,7 @@
 A published figure is here only where it was read in a document, which is named; ``differs`` says what keeps it from being
 the same measurement.  Where no figure on the same data was found, the row says so and shows what floor the card has.
 """
+
 from __future__ import annotations
 
 import textwrap
@@ -29,53 +30,129 @@ FLOWS = "tutorial 11 of github.com/phlippe/uvadlc_notebooks"
 FRESH = "bits drawn anew for training and test"
 FIXED = "the fixed bits of Larochelle"
 TIGHT, EIGHT = "official_test.importance_weighted", "official_test_8_draws"
-PRIOR = PublishedResult("85.57", "VAE with a VampPrior of 500 inputs, importance-weighted with 5,000 draws (reproduced there: 85.79)",
-               PYTHAE, f"{FIXED}; gated layers, a tighter bound, and encoder and decoder learn along with the prior",
-               "official_test.nats")
+PRIOR = PublishedResult(
+    "85.57",
+    "VAE with a VampPrior of 500 inputs, importance-weighted with 5,000 draws (reproduced there: 85.79)",
+    PYTHAE,
+    f"{FIXED}; gated layers, a tighter bound, and encoder and decoder learn along with the prior",
+    "official_test.nats",
+)
 ANCHORS: dict[str, tuple[PublishedResult, ...]] = {
     "pixel_cnn_digits": (
         PublishedResult("81.30", "PixelCNN", PIXELS, FIXED),
-        PublishedResult("81.45", "PixelCNN of 15 residual blocks, 457 epochs", ZOO, FRESH)),
+        PublishedResult("81.45", "PixelCNN of 15 residual blocks, 457 epochs", ZOO, FRESH),
+    ),
     "pixel_rnn_digits": (PublishedResult("79.20", "PixelRNN, seven diagonal BiLSTM layers", PIXELS, FIXED),),
-    "image_gpt_digits": (PublishedResult("79.17", "an ImageGPT of 8 blocks and 64 channels, 457 epochs", ZOO, FRESH),),
+    "image_gpt_digits": (
+        PublishedResult("79.17", "an ImageGPT of 8 blocks and 64 channels, 457 epochs", ZOO, FRESH),
+    ),
     "vae_digits": (
-        PublishedResult("86.76", "VAE of one stochastic layer, importance-weighted with 5,000 draws",
-               "the IWAE paper (Burda, Grosse and Salakhutdinov), quoted", "3,280 epochs", TIGHT),
-        PublishedResult("89.9", "VAE 784-400-40, importance-weighted with 200 draws (reproduced there: 89.78)", PYTHAE, FIXED,
-               TIGHT)),
-    "prior_mixture_digits": (PRIOR,), "prior_vamp_digits": (PRIOR,), "prior_realnvp_digits": (PRIOR,),
+        PublishedResult(
+            "86.76",
+            "VAE of one stochastic layer, importance-weighted with 5,000 draws",
+            "the IWAE paper (Burda, Grosse and Salakhutdinov), quoted",
+            "3,280 epochs",
+            TIGHT,
+        ),
+        PublishedResult(
+            "89.9",
+            "VAE 784-400-40, importance-weighted with 200 draws (reproduced there: 89.78)",
+            PYTHAE,
+            FIXED,
+            TIGHT,
+        ),
+    ),
+    "prior_mixture_digits": (PRIOR,),
+    "prior_vamp_digits": (PRIOR,),
+    "prior_realnvp_digits": (PRIOR,),
     "prior_maf_digits": (PRIOR,),
     "flow_digits": (
-        PublishedResult("1.078", "eight couplings, importance-weighted with 8 draws, 200 epochs", FLOWS, "", EIGHT),
-        PublishedResult("1.020", "multi-scale with variational dequantisation, 1.71 million weights", FLOWS, "", EIGHT)),
+        PublishedResult(
+            "1.078", "eight couplings, importance-weighted with 8 draws, 200 epochs", FLOWS, "", EIGHT
+        ),
+        PublishedResult(
+            "1.020", "multi-scale with variational dequantisation, 1.71 million weights", FLOWS, "", EIGHT
+        ),
+    ),
     "absorbing_digits": (
-        PublishedResult("87.13", "order-agnostic NADE of two hidden layers, the same objective", "README of github.com/yaoli/nade_k",
-               FIXED),
-        PublishedResult("79.46", "Bayesian flow network, 100 steps", "Table 6 of the paper on SLM, quoted",
-               "another family of processes")),
+        PublishedResult(
+            "87.13",
+            "order-agnostic NADE of two hidden layers, the same objective",
+            "README of github.com/yaoli/nade_k",
+            FIXED,
+        ),
+        PublishedResult(
+            "79.46",
+            "Bayesian flow network, 100 steps",
+            "Table 6 of the paper on SLM, quoted",
+            "another family of processes",
+        ),
+    ),
     "digit_classifier": (
-        PublishedResult("0.996", "a classifier trained on the real digits", "README of github.com/VSehwag/minimal-diffusion"),),
+        PublishedResult(
+            "0.996", "a classifier trained on the real digits", "README of github.com/VSehwag/minimal-diffusion"
+        ),
+    ),
 }
 # Beside whatever else stands there, where the card has such a figure.
 ALSO: dict[str, tuple[PublishedResult, ...]] = {
-    "taught": (PublishedResult("0.990", "a classifier taught by samples of a DDPM alone",
-                      "README of github.com/VSehwag/minimal-diffusion", "50,000 samples; 2.1 hours of four GPUs"),),
-    "classes": (PublishedResult("24.8 ± 0.2 of 25", "modes of a grid found by PacGAN in packs of four",
-                       "Table 1 of github.com/fjxmlzn/PacGAN, synthetic_data_experiments", "a grid in the plane"),),
+    "taught": (
+        PublishedResult(
+            "0.990",
+            "a classifier taught by samples of a DDPM alone",
+            "README of github.com/VSehwag/minimal-diffusion",
+            "50,000 samples; 2.1 hours of four GPUs",
+        ),
+    ),
+    "classes": (
+        PublishedResult(
+            "24.8 ± 0.2 of 25",
+            "modes of a grid found by PacGAN in packs of four",
+            "Table 1 of github.com/fjxmlzn/PacGAN, synthetic_data_experiments",
+            "a grid in the plane",
+        ),
+    ),
 }
 # Where the card's main figure is one of these and the name above is not known.
 BY_FIGURE: dict[str, tuple[PublishedResult, ...]] = {
     "frechet": (
-        PublishedResult("1.95 × its floor", "DDPM of 1,000 steps on Fashion-MNIST, 2,048 samples: 3.73 over 1.91",
-               "nbs/20_DDIM of github.com/fastai/course22p2", "other data and other features: only the ratio can be read"),),
+        PublishedResult(
+            "1.95 × its floor",
+            "DDPM of 1,000 steps on Fashion-MNIST, 2,048 samples: 3.73 over 1.91",
+            "nbs/20_DDIM of github.com/fastai/course22p2",
+            "other data and other features: only the ratio can be read",
+        ),
+    )
 }
-MAIN = ("nats", "bits_per_dim", "frechet", "squared_error", "squared_error_both", "accuracy")  # of a card, the first found
-UNITS = {"nats": "nats", "bits_per_dim": "bits a dimension", "frechet": "Fréchet distance",
-         "squared_error": "squared error", "squared_error_both": "squared error", "accuracy": "accuracy"}
-ASIDE = {"frechet_floor": "floor", "uniform_nats": "uniform codes", "precision": "precision", "recall": "recall",
-         "classes": "classes found", "recognised": "recognised", "recognised_originals": "of the originals",
-         "taught": "right by a classifier taught by samples alone", "taught_by_real": "by one taught by as many real digits",
-         "recognised_as_asked": "recognised as asked", "gain": "nats gained over N(0, I)"}
+MAIN = (
+    "nats",
+    "bits_per_dim",
+    "frechet",
+    "squared_error",
+    "squared_error_both",
+    "accuracy",
+)  # of a card, the first found
+UNITS = {
+    "nats": "nats",
+    "bits_per_dim": "bits a dimension",
+    "frechet": "Fréchet distance",
+    "squared_error": "squared error",
+    "squared_error_both": "squared error",
+    "accuracy": "accuracy",
+}
+ASIDE = {
+    "frechet_floor": "floor",
+    "uniform_nats": "uniform codes",
+    "precision": "precision",
+    "recall": "recall",
+    "classes": "classes found",
+    "recognised": "recognised",
+    "recognised_originals": "of the originals",
+    "taught": "right by a classifier taught by samples alone",
+    "taught_by_real": "by one taught by as many real digits",
+    "recognised_as_asked": "recognised as asked",
+    "gain": "nats gained over N(0, I)",
+}
 
 
 def lines(cards: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -83,7 +160,10 @@ def lines(cards: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield "Held-out figures as the cards of the weights have them, and published ones as the document named in [] has them."
     for card in cards:
         part, key = _main(card)
-        anchors = (*(ANCHORS.get(card["name"]) or BY_FIGURE.get(key, ())), *(a for k in part for a in ALSO.get(k, ())))
+        anchors = (
+            *(ANCHORS.get(card["name"]) or BY_FIGURE.get(key, ())),
+            *(a for k in part for a in ALSO.get(k, ())),
+        )
         yield f"{card['name']:22} {_figure(part, key)}"
         beside = [f"{what} {part[name]:g}" for name, what in ASIDE.items() if name in part]
         yield from _indented("beside", ", ".join(beside))

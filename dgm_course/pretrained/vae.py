@@ -1,4 +1,5 @@
 """Weights of the VAE family: black and white digits with 32 latent numbers, with two, and told the class."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def vae_recipe(steps: int, lr: float = 2e-3) -> Recipe:
 
 def bound_in_nats(model: VAE, images: Tensor, k: int = 500, labels: Tensor | None = None) -> dict[str, Any]:
     """−ELBO and the importance-weighted bound, on one fixed draw of bits.  images (N, 1, 28, 28) in [-1, 1]"""
+
     def judge(log_prob: Any, what: str) -> dict[str, Any]:
         rows = iter([] if labels is None else labels.split(500))  # nats_of_bits goes through the images by 500
         return nats_of_bits(lambda x: log_prob(x, next(rows, None)), images, what)
@@ -82,7 +84,8 @@ def bound_in_nats(model: VAE, images: Tensor, k: int = 500, labels: Tensor | Non
 def on_both_sets(model: VAE, images: data.Images, first: int = 10_000) -> dict[str, Any]:
     """The figures of the embedded test images, and of the first so many official ones."""
     return bound_in_nats(model, data.mnist().test.to(device())) | {
-        "official_test": bound_in_nats(model, images.test[:first])}
+        "official_test": bound_in_nats(model, images.test[:first])
+    }
 
 
 def on_fewer(model: VAE, images: data.Images) -> dict[str, Any]:
@@ -94,14 +97,30 @@ def conditional_figure(model: VAE, images: data.Images, first: int = 1000) -> di
     """The same of log p(x | y), the class being given."""
     own = data.mnist().to(device())
     return bound_in_nats(model, own.test, labels=own.test_labels) | {
-        "official_test": bound_in_nats(model, images.test[:first], labels=images.test_labels[:first])}
+        "official_test": bound_in_nats(model, images.test[:first], labels=images.test_labels[:first])
+    }
 
 
 ENTRIES = {
-    "vae_digits": Entry(digits_vae, at_the_mean_image, lambda images: data.DynamicallyBinarized(images.train),
-                        lambda: vae_recipe(12_000), on_both_sets),
-    "vae_plane_digits": Entry(plane_vae, at_the_mean_image, lambda images: data.DynamicallyBinarized(images.train),
-                              lambda: vae_recipe(10_000), on_fewer),
-    "cvae_digits": Entry(digits_cvae, at_the_mean_image, lambda images: LabelledBits(images.train, images.train_labels),
-                         lambda: vae_recipe(6_000), conditional_figure),
+    "vae_digits": Entry(
+        digits_vae,
+        at_the_mean_image,
+        lambda images: data.DynamicallyBinarized(images.train),
+        lambda: vae_recipe(12_000),
+        on_both_sets,
+    ),
+    "vae_plane_digits": Entry(
+        plane_vae,
+        at_the_mean_image,
+        lambda images: data.DynamicallyBinarized(images.train),
+        lambda: vae_recipe(10_000),
+        on_fewer,
+    ),
+    "cvae_digits": Entry(
+        digits_cvae,
+        at_the_mean_image,
+        lambda images: LabelledBits(images.train, images.train_labels),
+        lambda: vae_recipe(6_000),
+        conditional_figure,
+    ),
 }

@@ -3,6 +3,7 @@
 The prior joins two families that do not know each other: it is trained on the codes that the finished VQ-VAE gives to the
 training images, and on nothing else.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -77,51 +78,71 @@ def rebuilding(model: Any, images: Tensor, labels: Tensor) -> dict[str, Any]:
     codes = [model.encode(part) for part in images.split(500)]
     back = torch.cat([model.picture(part) for part in codes])
     codes = torch.cat(codes)
-    return {"squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
-            "codes_used": int(codes.unique().numel()), "perplexity": round(metrics.perplexity(codes, CODES), 1),
-            "recognised": _share(recognised(back, labels)), "recognised_originals": _share(recognised(images, labels)),
-            "protocol": f"{len(images):,} test images in [-1, 1]; squared error summed over 784 pixels; recognised: the "
-                        f"right class with probability {SURE} or more by digit_classifier; {CODES} codes in all"}
+    return {
+        "squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
+        "codes_used": int(codes.unique().numel()),
+        "perplexity": round(metrics.perplexity(codes, CODES), 1),
+        "recognised": _share(recognised(back, labels)),
+        "recognised_originals": _share(recognised(images, labels)),
+        "protocol": f"{len(images):,} test images in [-1, 1]; squared error summed over 784 pixels; recognised: the "
+        f"right class with probability {SURE} or more by digit_classifier; {CODES} codes in all",
+    }
 
 
 def rebuilt(model: nn.Module, images: data.Images) -> dict[str, Any]:
     """The figures of the embedded test images, and of the official ones."""
     own = data.mnist().to(device())
     return rebuilding(model, own.test, own.test_labels) | {
-        "official_test": rebuilding(model, images.test, images.test_labels)}
+        "official_test": rebuilding(model, images.test, images.test_labels)
+    }
 
 
 @torch.no_grad()
 def prior_figure(model: nn.Module, images: data.Images, n: int = 1000) -> dict[str, Any]:
     """Nats of the codes of test images, and how many samples are recognised: learned, uniform, and the real thing."""
     own, tokens = data.mnist().to(device()), read_into(digits_vqvae(), "vqvae_digits").to(device())
-    nats = -torch.cat([model.log_prob(*part) for part in zip(codes_of(own.test, tokens).split(500),
-                                                             own.test_labels.split(500))])
+    nats = -torch.cat(
+        [model.log_prob(*part) for part in zip(codes_of(own.test, tokens).split(500), own.test_labels.split(500))]
+    )
     seed(0)
     labels, uniform = balanced(n, own.test), UniformCodes(CODES, GRID)
     drawn, noise = tokens.picture(model.sample(n, labels)), tokens.picture(uniform.sample(n).to(own.test.device))
-    return {"nats": round(float(nats.mean()), 2), "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
-            "uniform_nats": round(-float(uniform.log_prob(codes_of(own.test[:1], tokens))[0]), 2),
-            "recognised_as_asked": _share(recognised(drawn, labels)), "recognised": _share(recognised(drawn)),
-            "recognised_uniform": _share(recognised(noise)), "recognised_real": _share(recognised(own.test)),
-            "protocol": f"exact -log p(codes | class) of {len(nats):,} test images; recognised: one class (as asked: the "
-                        f"one asked for) with probability {SURE} or more by digit_classifier, {n} class-balanced samples"}
+    return {
+        "nats": round(float(nats.mean()), 2),
+        "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
+        "uniform_nats": round(-float(uniform.log_prob(codes_of(own.test[:1], tokens))[0]), 2),
+        "recognised_as_asked": _share(recognised(drawn, labels)),
+        "recognised": _share(recognised(drawn)),
+        "recognised_uniform": _share(recognised(noise)),
+        "recognised_real": _share(recognised(own.test)),
+        "protocol": f"exact -log p(codes | class) of {len(nats):,} test images; recognised: one class (as asked: the "
+        f"one asked for) with probability {SURE} or more by digit_classifier, {n} class-balanced samples",
+    }
 
 
 @torch.no_grad()
 def two_levels(model: nn.Module, images: data.Images) -> dict[str, Any]:
     """Squared errors with both grids and with the coarse one alone, and how many of the codes are used."""
+
     def figures(test: Tensor) -> dict[str, Any]:
         codes = [model.encode(part) for part in test.split(500)]
-        back = {"both": [model.decode(*part).mean for part in codes], "top": [model.decode(part.top).mean for part in codes]}
-        return {f"squared_error_{name}": round(float((test - torch.cat(parts)).square().flatten(1).sum(1).mean()), 2)
-                for name, parts in back.items()} | {
+        back = {
+            "both": [model.decode(*part).mean for part in codes],
+            "top": [model.decode(part.top).mean for part in codes],
+        }
+        return {
+            f"squared_error_{name}": round(float((test - torch.cat(parts)).square().flatten(1).sum(1).mean()), 2)
+            for name, parts in back.items()
+        } | {
             f"codes_used_{name}": int(torch.cat(parts).unique().numel())
-            for name, parts in zip(("top", "bottom"), zip(*codes))}
+            for name, parts in zip(("top", "bottom"), zip(*codes))
+        }
+
     return figures(data.mnist().test.to(device())) | {
         "official_test": figures(images.test),
         "protocol": f"test images in [-1, 1]; squared error summed over 784 pixels, from both grids or from the top alone; "
-                    f"{CODES} codes each"}
+        f"{CODES} codes each",
+    }
 
 
 def vq_recipe(steps: int) -> Recipe:
@@ -131,9 +152,16 @@ def vq_recipe(steps: int) -> Recipe:
 
 ENTRIES = {
     "vqvae_digits": Entry(digits_vqvae, identity, lambda images: images.train, lambda: vq_recipe(3000), rebuilt),
-    "vqvae2_digits": Entry(digits_vqvae2, identity, lambda images: images.train, lambda: vq_recipe(2000), two_levels),
+    "vqvae2_digits": Entry(
+        digits_vqvae2, identity, lambda images: images.train, lambda: vq_recipe(2000), two_levels
+    ),
     "vq_prior_digits": Entry(
-        codes_prior, identity, lambda images: (codes_of(images.train), images.train_labels),
-        lambda: Recipe(2200, 64, 3e-3, warmup=100, decay=linear, ema=0.998, betas=(0.9, 0.99), weight_decay=0.01, clip=50.0),
-        prior_figure),
+        codes_prior,
+        identity,
+        lambda images: (codes_of(images.train), images.train_labels),
+        lambda: Recipe(
+            2200, 64, 3e-3, warmup=100, decay=linear, ema=0.998, betas=(0.9, 0.99), weight_decay=0.01, clip=50.0
+        ),
+        prior_figure,
+    ),
 }

@@ -1,4 +1,5 @@
 """The classroom: checks, pictures, widgets and oracles, under the names that notebooks use."""
+
 from . import oracles, plots
 from .check import check
 from .reveal import reveal
@@ -6,4 +7,15 @@ from .verify import estimate, verify
 from .widgets.play import FramePlayer, TrajectoryPlayer, play
 from .widgets.progress import progress
 
-__all__ = ["FramePlayer", "TrajectoryPlayer", "check", "estimate", "oracles", "play", "plots", "progress", "reveal", "verify"]
+__all__ = [
+    "FramePlayer",
+    "TrajectoryPlayer",
+    "check",
+    "estimate",
+    "oracles",
+    "play",
+    "plots",
+    "progress",
+    "reveal",
+    "verify",
+]

@@ -154,9 +154,9 @@ class Card:
     def html(self) -> str:
         """The same with a coloured edge (the words keep the page's, to be read on any); the second hint folded."""
         verdict, colour, say = self.verdict, MARKS[self.verdict.status][1], worded
-        rows = [f'<strong>{say(self.title)}</strong> — {say(verdict.law)}']
+        rows = [f"<strong>{say(self.title)}</strong> — {say(verdict.law)}"]
         if self.task and verdict.passed:
-            rows[0] = f'<strong>{say(self.title)}</strong> — {say(self.body)}'
+            rows[0] = f"<strong>{say(self.title)}</strong> — {say(self.body)}"
         elif self.task:
             rows.append(f"<em>Asked:</em> {say(self.task.prompt)}")
         if verdict.given:
@@ -191,5 +191,7 @@ def worded(text: str) -> str:
 def _values_table(verdict: Verdict) -> str:
     cell = '<td style="padding:0 1em 0 0;text-align:left">'
     rows = (("you gave", verdict.given), ("expected", verdict.expected))
-    body = "".join(f"<tr>{cell}{name}</td>{cell}<code>{html.escape(value)}</code></td></tr>" for name, value in rows)
+    body = "".join(
+        f"<tr>{cell}{name}</td>{cell}<code>{html.escape(value)}</code></td></tr>" for name, value in rows
+    )
     return f"{html.escape(verdict.where)}<table style='margin:.2em 0;font-size:1em'>{body}</table>"

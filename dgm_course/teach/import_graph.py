@@ -1,4 +1,5 @@
 """The library as a graph: which module imports which, read from the files themselves."""
+
 from __future__ import annotations
 
 import ast
@@ -12,13 +13,18 @@ PACKAGE = Path(__file__).resolve().parents[1]
 def modules() -> dict[str, Path]:
     """Module name within the package ("" is the package itself) -> file."""
     files = [p for p in sorted(PACKAGE.rglob("*.py")) if "__pycache__" not in p.parts]
-    return {".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): p for p in files}
+    return {
+        ".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): p
+        for p in files
+    }
 
 
 def parsed(module: str) -> ast.Module:
     """The syntax tree of a module; KeyError where there is none of that name."""
     if module not in modules():
-        raise KeyError(f"there is no module {module!r} in the package: expected one of {', '.join(list(modules())[1:6])}, ...")
+        raise KeyError(
+            f"there is no module {module!r} in the package: expected one of {', '.join(list(modules())[1:6])}, ..."
+        )
     return ast.parse(modules()[module].read_text(encoding="utf-8"))
 
 
@@ -74,6 +80,7 @@ def floors(graph: dict[str, set[str]], together: tuple[str, ...] = ()) -> dict[s
 
 def drawing(graph: dict[str, set[str]]) -> str:
     """The graph as a mermaid flowchart, the top floor first; an arrow that follows from others is left out."""
+
     def below(name: str) -> set[str]:
         return graph[name].union(*map(below, graph[name]))
 

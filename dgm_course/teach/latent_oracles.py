@@ -3,6 +3,7 @@
 ``nodes`` (M, d) are midpoints of cells of size ``cell`` that cover a latent space of one or two dimensions (``lattice``).
 Nothing here knows a closed form of what it is to be compared with.
 """
+
 from __future__ import annotations
 
 import math

@@ -3,6 +3,7 @@
 A law is worth something only where its sides do not share the formula under test: one side is the library, the other
 is automatic differentiation, numerical integration or plain simulation.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -35,12 +36,15 @@ def _marginal_log_prob(field: ExactField, x: Tensor, t: Tensor) -> Tensor:
     data, path = field.data, field.path
     alpha, sigma = path.alpha(t), path.sigma(t)
     variance = alpha**2 * data.stds**2 + sigma**2
-    exponent = -((x[:, None] - alpha * data.means) ** 2 / variance + torch.log(2 * torch.pi * variance)).sum(-1) / 2
+    exponent = (
+        -((x[:, None] - alpha * data.means) ** 2 / variance + torch.log(2 * torch.pi * variance)).sum(-1) / 2
+    )
     return (data.weights.log() + exponent).logsumexp(1)
 
 
-def field_by_quadrature(path: GaussianPath, data: Mixture, x: Tensor, t: float, nodes: Tensor,
-                        conditional: Callable | None = None) -> Tensor:
+def field_by_quadrature(
+    path: GaussianPath, data: Mixture, x: Tensor, t: float, nodes: Tensor, conditional: Callable | None = None
+) -> Tensor:
     """∫ f(x, x1, t) p_t(x|x1) p(x1) dx1 / p_t(x) as a sum over nodes x1 of a fine grid: the theorem, taken literally.
 
     x (B, D), nodes (M, D) -> (B, D); exact to rounding once the grid resolves the data's smallest deviation.
@@ -68,7 +72,9 @@ def objective_by_quadrature(field: ExactField, model: Callable, ts: Tensor, node
     """∫ dt ∫ dx p_t(x) ‖f(x, t) − model(x, t)‖², the flow-matching objective as a sum over times and a grid.  -> ()
 
     ts (T,): midpoints of equal intervals of [0, 1]; nodes (M, 2): grid points of ``area`` each"""
-    total = [((field(nodes, t) - model(nodes, t)) ** 2).sum(1) @ field.marginal(t).log_prob(nodes).exp() for t in ts]
+    total = [
+        ((field(nodes, t) - model(nodes, t)) ** 2).sum(1) @ field.marginal(t).log_prob(nodes).exp() for t in ts
+    ]
     return torch.stack(total).mean() * area
 
 
@@ -111,7 +117,9 @@ def chain_likelihood(field: PathField, x: Tensor, steps: int, chances: Tensor | 
     reached[:, 0] = 1.0  # nothing visible
     for t, s in zip(ts, ts[1:]):
         u = float(field.path.unmask(t, s))
-        chance = u * (token_chances(field, x, float(t)) if chances is None else chances)[:, :, None]  # (N, 2^L, 1, L)
+        chance = (
+            u * (token_chances(field, x, float(t)) if chances is None else chances)[:, :, None]
+        )  # (N, 2^L, 1, L)
         factor = torch.where(now, then.double(), torch.where(then, chance, 1 - u))
         reached = torch.einsum("ns,nsr->nr", reached, factor.prod(-1))
     return reached[:, -1]

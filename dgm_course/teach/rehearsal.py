@@ -24,10 +24,17 @@ def surprise(q: Tensor) -> Tensor:
 
 def _probabilities(rng: Rng) -> Cases:
     """q (B,), some of them very small."""
-    for name, size, hint in (("a batch", int(rng.integers(4, 9)), ""), ("B = 1", 1, NARROW), ("B = 40", 40, LARGE)):
+    for name, size, hint in (
+        ("a batch", int(rng.integers(4, 9)), ""),
+        ("B = 1", 1, NARROW),
+        ("B = 40", 40, LARGE),
+    ):
         yield Case(name, {"q": numbers(rng, size, low=0.02, high=0.98)}, hint=hint)
-    yield Case("rare events", {"q": 10.0 ** -numbers(rng, 5, low=20, high=60)},
-               hint="Wrong only where the probability is tiny: a number added to it before the logarithm drowns it.")
+    yield Case(
+        "rare events",
+        {"q": 10.0 ** -numbers(rng, 5, low=20, high=60)},
+        hint="Wrong only where the probability is tiny: a number added to it before the logarithm drowns it.",
+    )
 
 
 WARM_UP = Exercise(
@@ -39,15 +46,26 @@ WARM_UP = Exercise(
     _probabilities,
     surprise,
     (
-        ("The logarithm is the natural one: that is the surprise in *nats*. Bits count halvings, so their base is 2.",
-         lambda q: -torch.log(q)),
-        ("The sign is missing: rare events must surprise *more*, and logarithms of probabilities are negative.",
-         lambda q: torch.log2(q)),
-        ("This is the surprise weighted by how often it comes, one term of the entropy: the surprise itself is asked.",
-         lambda q: -q * torch.log2(q)),
-        ("The mean over the batch is taken: each event has a surprise of its own.",
-         lambda q: -torch.log2(q).mean().expand(len(q))),
-        ("The base is 10: one unit for each factor of ten, and a bit is a factor of two.", lambda q: -torch.log10(q)),
+        (
+            "The logarithm is the natural one: that is the surprise in *nats*. Bits count halvings, so their base is 2.",
+            lambda q: -torch.log(q),
+        ),
+        (
+            "The sign is missing: rare events must surprise *more*, and logarithms of probabilities are negative.",
+            lambda q: torch.log2(q),
+        ),
+        (
+            "This is the surprise weighted by how often it comes, one term of the entropy: the surprise itself is asked.",
+            lambda q: -q * torch.log2(q),
+        ),
+        (
+            "The mean over the batch is taken: each event has a surprise of its own.",
+            lambda q: -torch.log2(q).mean().expand(len(q)),
+        ),
+        (
+            "The base is 10: one unit for each factor of ten, and a bit is a factor of two.",
+            lambda q: -torch.log10(q),
+        ),
         ("This is 1/q, how many such events one would wait for: its logarithm counts halvings.", lambda q: 1 / q),
     ),
     1,

@@ -1,4 +1,5 @@
 """The library's own lines, shown where the lecture's equation stands."""
+
 from __future__ import annotations
 
 import inspect
@@ -34,9 +35,13 @@ def _source(function: Callable) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(function)).rstrip()
     except (TypeError, OSError):
-        raise TypeError(f"{function!r} has no Python source to reveal: expected a function of the library.") from None
+        raise TypeError(
+            f"{function!r} has no Python source to reveal: expected a function of the library."
+        ) from None
     lines = len(source.splitlines()) - len((function.__doc__ or "").splitlines())
     if lines > LONGEST:
-        raise ValueError(f"{function.__qualname__} has {lines} lines: what is revealed is one equation, of at most "
-                         f"{LONGEST} lines.")
+        raise ValueError(
+            f"{function.__qualname__} has {lines} lines: what is revealed is one equation, of at most "
+            f"{LONGEST} lines."
+        )
     return source

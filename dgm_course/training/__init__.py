@@ -1,4 +1,5 @@
 """Training: one loop for every model, its configuration, checkpoints and diagnostics."""
+
 from .batches import batch_stream
 from .config import Recipe, Schedule, constant, constant_then_linear, cosine, linear
 from .loop import (

@@ -1,4 +1,5 @@
 """The batch of each training step: a function of (seed, step), so that a run can start at any step."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -40,8 +41,9 @@ def _shuffled(data: Batch, recipe: Recipe) -> Callable[[int], Batch]:
         if epoch not in order:
             order.clear()
             order[epoch] = torch.randperm(n, generator=_generator(recipe.seed, epoch)).to(data[0].device)
-        index = order[epoch][place * size:(place + 1) * size]
+        index = order[epoch][place * size : (place + 1) * size]
         return tuple(None if part is None else part.index_select(0, index) for part in data)
+
     return batch
 
 
@@ -57,8 +59,10 @@ def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -
             drawn = sample(DRAWN * recipe.batch)
         drawn = drawn if isinstance(drawn, tuple) else (drawn,)
         if any(len(part) != DRAWN * recipe.batch for part in drawn):
-            raise ValueError(f"the data were asked for {DRAWN * recipe.batch} samples and gave "
-                             f"{[len(part) for part in drawn]}: expected sample(n) to give n.")
+            raise ValueError(
+                f"the data were asked for {DRAWN * recipe.batch} samples and gave "
+                f"{[len(part) for part in drawn]}: expected sample(n) to give n."
+            )
         return list(zip(*[part.to(device).split(recipe.batch) for part in drawn]))
 
     def batch(step: int) -> Batch:
@@ -67,6 +71,7 @@ def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -
             cache.clear()
             cache[number] = draw(number)
         return cache[number][place]
+
     return batch
 
 

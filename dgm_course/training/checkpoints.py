@@ -4,6 +4,7 @@ A file is written beside its final name, flushed and renamed, so that a reader s
 it replaces stays as NAME.previous.  Reading runs no code from a file, and notices a flipped bit: by a SHA-256 in the header
 of safetensors, by the zip format's CRC-32 in a checkpoint.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -38,7 +39,10 @@ def digest(tensors: dict[str, Tensor]) -> str:
 def write(path: str | Path, tensors: dict[str, Tensor], notes: dict | None = None) -> Path:
     """Write tensors and JSON notes as safetensors, whole or not at all."""
     # cloned one by one: the format has no place for tied and strided weights
-    tensors = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     header = {"notes": json.dumps(notes or {}), "sha256": digest(tensors)}
     return _replace(path, lambda part: save_file(tensors, part, header))
 
@@ -133,8 +137,13 @@ def expect_fit(module: torch.nn.Module, tensors: dict[str, Tensor], name: str = 
     """CheckpointError where names or shapes are not the module's; it lists the first five of each kind."""
     own = module.state_dict()
     missing, foreign = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    misfit = [f"{k} {tuple(tensors[k].shape)} for {tuple(own[k].shape)}" for k in own.keys() & tensors.keys()
-              if own[k].shape != tensors[k].shape]
+    misfit = [
+        f"{k} {tuple(tensors[k].shape)} for {tuple(own[k].shape)}"
+        for k in own.keys() & tensors.keys()
+        if own[k].shape != tensors[k].shape
+    ]
     kinds = {"missing": missing, "unexpected": foreign, "of another shape": misfit}
-    if listed := [f"{kind} {', '.join(keys[:5])}{' ...' * (len(keys) > 5)}" for kind, keys in kinds.items() if keys]:
+    if listed := [
+        f"{kind} {', '.join(keys[:5])}{' ...' * (len(keys) > 5)}" for kind, keys in kinds.items() if keys
+    ]:
         raise CheckpointError(f"{name} does not fit {type(module).__name__}: {'; '.join(listed)}.")

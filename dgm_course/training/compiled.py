@@ -2,6 +2,7 @@
 
 It takes some twenty seconds, so it pays in runs of thousands of steps.  It needs a C compiler and Triton.
 """
+
 from __future__ import annotations
 
 import warnings

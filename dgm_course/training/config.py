@@ -1,4 +1,5 @@
 """How to train: the numbers that one would put beside a result."""
+
 from __future__ import annotations
 
 import math
@@ -72,6 +73,8 @@ class Recipe:
         own = self.describe()
         differing = [key for key in own if other.get(key) != own[key]]
         if differing:
-            pairs = ", ".join("another decay" if key == "decay" else f"{key} {other.get(key)} (here {own[key]})"
-                              for key in differing)
+            pairs = ", ".join(
+                "another decay" if key == "decay" else f"{key} {other.get(key)} (here {own[key]})"
+                for key in differing
+            )
             raise ValueError(f"{name} had another recipe: {pairs}. Expected an equal one.")

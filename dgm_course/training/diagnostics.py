@@ -8,6 +8,7 @@
 A model with ``symptoms(*batch) -> list[Diagnostic]`` is checked by ``fit``.  The thresholds are cautious: a quarter of the
 codes dead or one mode of ten missed is common, and is not reported.
 """
+
 from __future__ import annotations
 
 import textwrap
@@ -45,10 +46,15 @@ def posterior_collapse(kl: Tensor, z: str = "z") -> list[Diagnostic]:
     mean = float(kl.detach().double().mean())
     if not abs(mean) < NATS:  # sampled, it may fall a little below 0
         return []
-    return [Diagnostic("Posterior collapse", f"KL(q({z}|x) ‖ p({z})) is {mean:.2g} nats a sample",
-                    f"The encoder answers every x alike, so {z} says nothing about x, and the decoder does without it",
-                    "a KL weight that is smaller or grows from 0; a decoder that knows less by itself (no neighbouring "
-                    "pixels), or one with a smaller deviation; a smaller learning rate")]
+    return [
+        Diagnostic(
+            "Posterior collapse",
+            f"KL(q({z}|x) ‖ p({z})) is {mean:.2g} nats a sample",
+            f"The encoder answers every x alike, so {z} says nothing about x, and the decoder does without it",
+            "a KL weight that is smaller or grows from 0; a decoder that knows less by itself (no neighbouring "
+            "pixels), or one with a smaller deviation; a smaller learning rate",
+        )
+    ]
 
 
 def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Diagnostic]:
@@ -58,15 +64,21 @@ def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Diagnos
     live, outputs = int(codes.unique().numel()), codes.numel()
     if outputs < 2 or live > max(1, min(size, outputs) // LIVE):
         return []
-    return [Diagnostic("Dead codes", f"{outputs:,} outputs of the encoder choose {live} of the {size} vectors of the {name}",
-                    "The outputs lie far from the other vectors, which are never chosen, and so never moved: the codes "
-                    "say next to nothing",
-                    "codebook vectors that start where the outputs are; revival=DeadCodeReset(), which after some 300 "
-                    "steps moves the dead onto outputs; EMAUpdate() in place of GradientUpdate(); a smaller learning rate")]
+    return [
+        Diagnostic(
+            "Dead codes",
+            f"{outputs:,} outputs of the encoder choose {live} of the {size} vectors of the {name}",
+            "The outputs lie far from the other vectors, which are never chosen, and so never moved: the codes "
+            "say next to nothing",
+            "codebook vectors that start where the outputs are; revival=DeadCodeReset(), which after some 300 "
+            "steps moves the dead onto outputs; EMAUpdate() in place of GradientUpdate(); a smaller learning rate",
+        )
+    ]
 
 
-def critic_won(rule: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Tensor,
-               name: str = "discriminator") -> list[Diagnostic]:
+def critic_won(
+    rule: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Tensor, name: str = "discriminator"
+) -> list[Diagnostic]:
     """A critic's loss below a hundredth of that of outputs 0, such as 2 log 2 for logits.  real, fake: its outputs
 
     rule: the critic's loss, (real, fake) -> ().  A Wasserstein game has loss 0 at outputs 0, and is never won."""
@@ -74,11 +86,16 @@ def critic_won(rule: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Ten
     blank, loss = float(rule(torch.zeros_like(real), torch.zeros_like(fake))), float(rule(real, fake))
     if not blank > 0 or not loss < WON * blank:
         return []
-    return [Diagnostic(f"The {name} has won", f"its loss is {loss:.2g}, that of one without opinion {blank:.3g}",
-                    "It is sure of every sample, so its answer hardly changes when a sample does, and the generator learns "
-                    "little from it",
-                    f"a smaller learning rate for the {name} (pace), or fewer steps of it (k); a penalty on its slope "
-                    "(game.with_penalty(R1())); a game whose slope lives on (non_saturating, not minimax; wasserstein_gp)")]
+    return [
+        Diagnostic(
+            f"The {name} has won",
+            f"its loss is {loss:.2g}, that of one without opinion {blank:.3g}",
+            "It is sure of every sample, so its answer hardly changes when a sample does, and the generator learns "
+            "little from it",
+            f"a smaller learning rate for the {name} (pace), or fewer steps of it (k); a penalty on its slope "
+            "(game.with_penalty(R1())); a game whose slope lives on (non_saturating, not minimax; wasserstein_gp)",
+        )
+    ]
 
 
 def mode_collapse(fake: Tensor, real: Tensor) -> list[Diagnostic]:
@@ -88,11 +105,16 @@ def mode_collapse(fake: Tensor, real: Tensor) -> list[Diagnostic]:
     own, wanted = (float(x.detach().double().var(0).sum()) for x in (fake, real))
     if not own < SPREAD * wanted:
         return []
-    return [Diagnostic("Mode collapse", f"{len(fake)} samples have {own / wanted:.2%} of the variance of as many data",
-                    "The generator makes one thing whatever its noise, which the other side has not yet learned to see, or "
-                    "cannot: it looks at one sample at a time",
-                    "both sides at an even pace; a penalty on the discriminator's slope (game.with_penalty(R1())); a discriminator "
-                    "that sees several samples at once (PacDiscriminator); noise of more dimensions")]
+    return [
+        Diagnostic(
+            "Mode collapse",
+            f"{len(fake)} samples have {own / wanted:.2%} of the variance of as many data",
+            "The generator makes one thing whatever its noise, which the other side has not yet learned to see, or "
+            "cannot: it looks at one sample at a time",
+            "both sides at an even pace; a penalty on the discriminator's slope (game.with_penalty(R1())); a discriminator "
+            "that sees several samples at once (PacDiscriminator); noise of more dimensions",
+        )
+    ]
 
 
 class TrainingMonitor:
@@ -128,8 +150,10 @@ class TrainingMonitor:
 def describe(symptom: Diagnostic, step: int) -> str:
     """A report of three lines: what is seen and when, what it means, what to try."""
     lines = (f"{symptom.name}, step {step:,}: {symptom.seen}.", f"{symptom.means}.", f"To try: {symptom.advice}.")
-    return "\n".join(textwrap.fill(line, 118, initial_indent="  " * (number > 0), subsequent_indent="  ")
-                     for number, line in enumerate(lines))
+    return "\n".join(
+        textwrap.fill(line, 118, initial_indent="  " * (number > 0), subsequent_indent="  ")
+        for number, line in enumerate(lines)
+    )
 
 
 @contextmanager

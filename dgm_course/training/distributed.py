@@ -10,6 +10,7 @@ A loss without noise gives the numbers of a single process, up to rounding.  Wit
 statistics are those of a share, and buffers are the first process's.
 The first process writes the checkpoints; all read them.
 """
+
 from __future__ import annotations
 
 import atexit
@@ -89,7 +90,9 @@ class ProcessGroup:
             return batch, 1.0
         count = batch_size(batch)
         if count < self.size:
-            raise ValueError(f"A batch of {count} for {self.size} processes: expected at least one sample for each.")
+            raise ValueError(
+                f"A batch of {count} for {self.size} processes: expected at least one sample for each."
+            )
         own = tuple(None if part is None else part.tensor_split(self.size)[self.rank] for part in batch)
         return own, batch_size(own) / count
 
@@ -109,8 +112,10 @@ class ProcessGroup:
     def prepare(self, model: nn.Module, step: int) -> None:
         """Give every process the first one's weights and buffers; ValueError where their steps differ."""
         if len(set(steps := self.gather(step))) > 1:
-            raise ValueError(f"The {self.size} processes start at steps {steps}: expected one step for all, and so a "
-                             "checkpoint that all of them can read.")
+            raise ValueError(
+                f"The {self.size} processes start at steps {steps}: expected one step for all, and so a "
+                "checkpoint that all of them can read."
+            )
         if self.size > 1:
             for p in model.parameters():
                 dist.broadcast(p.detach(), 0)
@@ -140,5 +145,7 @@ class ProcessGroup:
             if self.size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
                 raise
             reason = str(error).strip().splitlines()[0][:200]
-            raise LostProcess(f"Another of the {self.size} processes is gone, so the run ends here. The checkpoint that was "
-                              f"written last is whole: the same command goes on from it. ({reason})") from None
+            raise LostProcess(
+                f"Another of the {self.size} processes is gone, so the run ends here. The checkpoint that was "
+                f"written last is whole: the same command goes on from it. ({reason})"
+            ) from None

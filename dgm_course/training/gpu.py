@@ -9,6 +9,7 @@ A step is captured only if it is the same operations each time:
 * a changed hyperparameter triggers a new capture;
 * the memory has room for another step.
 """
+
 from __future__ import annotations
 
 import random
@@ -24,7 +25,10 @@ from torch import Tensor, nn
 from .batches import Batch
 
 Turn = Callable[[Batch], list[Tensor]]
-SYNCED, PROTOTYPE = "called a synchronizing CUDA operation", "Synchronization debug mode is a prototype"  # torch's words
+SYNCED, PROTOTYPE = (
+    "called a synchronizing CUDA operation",
+    "Synchronization debug mode is a prototype",
+)  # torch's words
 WATCHED = 3  # steps that are watched before a capture: by then every buffer exists
 
 

@@ -1,4 +1,5 @@
 """Defer Ctrl-C until the current step has finished."""
+
 from __future__ import annotations
 
 import signal

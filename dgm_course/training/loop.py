@@ -7,6 +7,7 @@ Batches are a function of (seed, step), and the noise comes from torch's generat
 and resumed run equals an uninterrupted one bit by bit on a CPU.  Ctrl-C finishes the current step and returns the History;
 ``fit(..., resume=history)`` goes on.
 """
+
 from __future__ import annotations
 
 import copy
@@ -71,7 +72,9 @@ def objectives(model: nn.Module) -> dict[str, Objective]:
     if hasattr(model, "objectives"):
         return model.objectives()
     if not hasattr(model, "loss"):
-        raise TypeError(f"{type(model).__name__} has no loss: expected a module with loss(*batch) -> scalar, or players().")
+        raise TypeError(
+            f"{type(model).__name__} has no loss: expected a module with loss(*batch) -> scalar, or players()."
+        )
     return {"model": Objective(model, model.loss)}
 
 
@@ -93,7 +96,7 @@ class History:
     @property
     def loss(self) -> Tensor:
         """The losses so far of the first player.  (step,)"""
-        return next(iter(self.losses.values()))[:self.step]
+        return next(iter(self.losses.values()))[: self.step]
 
     def smooth(self, window: int = 50) -> Tensor:
         """The losses averaged over the last ``window`` steps.  (step,)"""
@@ -108,8 +111,15 @@ class History:
         return f"{self.step} steps{left} in {self.seconds:.0f} s{last}{seen}"
 
 
-def fit(model: nn.Module, data: Any, recipe: Recipe, *, resume: History | str | Path | None = None,
-        save: str | Path | None = None, report: Callable[[History], None] | None = None) -> History:
+def fit(
+    model: nn.Module,
+    data: Any,
+    recipe: Recipe,
+    *,
+    resume: History | str | Path | None = None,
+    save: str | Path | None = None,
+    report: Callable[[History], None] | None = None,
+) -> History:
     """Train ``model`` in place and return the History; with an EMA the model ends with the averaged weights.
 
     A model with ``after_step()`` is told after each step, once however many pieces the batch was taken in.
@@ -172,11 +182,22 @@ class TrainState:
         graphs = device.type == "cuda" and group.size == 1 and graph_safe(model)
         compile = graphs and recipe.compiled
         return cls(
-            model, recipe, device, group, sides, GradientAccumulator(), GraphRunner(model, graphs, unwatched=int(compile)),
-            losses={name: group.wrap(PlayerLoss(name, side, recipe, device, compile)) for name, side in sides.items()},
+            model,
+            recipe,
+            device,
+            group,
+            sides,
+            GradientAccumulator(),
+            GraphRunner(model, graphs, unwatched=int(compile)),
+            losses={
+                name: group.wrap(PlayerLoss(name, side, recipe, device, compile)) for name, side in sides.items()
+            },
             optimizers={name: _adamw(side, recipe, device, graphs) for name, side in sides.items()},
             average=[p.detach().clone() for p in weights] if recipe.ema else None,
-            history=History(recipe, {name: torch.full((recipe.steps,), float("nan"), device=device) for name in sides}))
+            history=History(
+                recipe, {name: torch.full((recipe.steps,), float("nan"), device=device) for name in sides}
+            ),
+        )
 
 
 class PlayerLoss(nn.Module):
@@ -193,16 +214,24 @@ class PlayerLoss(nn.Module):
             loss = self.loss(*batch)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             came = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
-            raise ValueError(f"The loss of '{self.name}' is {came}: expected one number as a tensor, such as a mean over "
-                             "the batch.")
+            raise ValueError(
+                f"The loss of '{self.name}' is {came}: expected one number as a tensor, such as a mean over "
+                "the batch."
+            )
         return loss
 
 
 def _adamw(player: Objective, recipe: Recipe, device: torch.device, graphs: bool) -> torch.optim.Optimizer:
     """Fused AdamW; in a CUDA graph its learning rate is a tensor."""
     lr = torch.tensor(recipe.lr, device=device) if graphs else recipe.lr
-    return torch.optim.AdamW(player.module.parameters(), lr, recipe.betas, weight_decay=recipe.weight_decay,
-                             fused=device.type in ("cpu", "cuda"), capturable=graphs)
+    return torch.optim.AdamW(
+        player.module.parameters(),
+        lr,
+        recipe.betas,
+        weight_decay=recipe.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+        capturable=graphs,
+    )
 
 
 def train_step(state: TrainState, batch: Batch) -> None:
@@ -261,17 +290,22 @@ def update_average(average: list[Tensor], weights: list[Tensor], ema: float, ste
 
 # --- NaN
 
+
 def check_losses(state: TrainState, steps: int) -> None:
     """TrainingError where a loss of the first ``steps`` steps is NaN or infinite."""
     for name, losses in state.history.losses.items():
         every = state.objectives[name].every
-        broken = (~losses[every - 1:steps:every].isfinite()).nonzero()
+        broken = (~losses[every - 1 : steps : every].isfinite()).nonzero()
         if not len(broken):
             continue
         bad, of = every * (int(broken[0]) + 1) - 1, state.recipe.steps
-        fail(state, f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}" if weights_finite(state.model)
-             else f"The gradient of step {max(0, bad - 1)} of {of} was not finite: the weights are broken, and the loss of "
-                  f"'{name}' at step {bad} is {float(losses[bad])}")
+        fail(
+            state,
+            f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}"
+            if weights_finite(state.model)
+            else f"The gradient of step {max(0, bad - 1)} of {of} was not finite: the weights are broken, and the loss of "
+            f"'{name}' at step {bad} is {float(losses[bad])}",
+        )
 
 
 def weights_finite(model: nn.Module) -> bool:
@@ -282,24 +316,38 @@ def fail(state: TrainState, problem: str) -> None:
     """Return to the last checkpoint and raise a TrainingError."""
     rate = state.recipe.rate(min(state.history.step, state.recipe.steps - 1))
     restore(state, state.history)
-    raise TrainingError(f"{problem} (learning rate {rate:.2g}). The model is as it was at step {state.history.step}. "
-                        "A smaller learning rate, clip=1.0 or a look at the data usually helps.")
+    raise TrainingError(
+        f"{problem} (learning rate {rate:.2g}). The model is as it was at step {state.history.step}. "
+        "A smaller learning rate, clip=1.0 or a look at the data usually helps."
+    )
 
 
 # --- checkpoints
+
 
 def remember(state: TrainState, save: str | Path | None = None) -> None:
     """Copy all that the next step depends on into the history, and into a file if one is wanted."""
     history, step = state.history, state.history.step
     check_losses(state, step)
     if history.checkpoint and not weights_finite(state.model):
-        fail(state, f"The weights became NaN or infinite by step {step} of {state.recipe.steps}: the gradient of step "
-                    f"{step - 1} or one shortly before was not finite")
-    history.checkpoint = copy.deepcopy({
-        "recipe": state.recipe.describe(), "step": step, "seconds": history.seconds, "losses": history.losses,
-        "symptoms": [vars(symptom) for symptom in history.symptoms], "model": dict(state.model.state_dict()),
-        "average": state.average, "random": state.group.gather(_random_states(state.device)),
-        "optimizers": {name: optimizer.state_dict()["state"] for name, optimizer in state.optimizers.items()}})
+        fail(
+            state,
+            f"The weights became NaN or infinite by step {step} of {state.recipe.steps}: the gradient of step "
+            f"{step - 1} or one shortly before was not finite",
+        )
+    history.checkpoint = copy.deepcopy(
+        {
+            "recipe": state.recipe.describe(),
+            "step": step,
+            "seconds": history.seconds,
+            "losses": history.losses,
+            "symptoms": [vars(symptom) for symptom in history.symptoms],
+            "model": dict(state.model.state_dict()),
+            "average": state.average,
+            "random": state.group.gather(_random_states(state.device)),
+            "optimizers": {name: optimizer.state_dict()["state"] for name, optimizer in state.optimizers.items()},
+        }
+    )
     if save is not None and state.group.first:
         checkpoints.save(save, history.checkpoint)
 
@@ -319,8 +367,10 @@ def restore(state: TrainState, history: History) -> None:
         raise CheckpointError(f"The checkpoint lacks {missing}: resuming needs it.") from None
     size, shapes = state.group.size, [p.shape for p in state.model.parameters()]
     if len(random) != size:
-        raise CheckpointError(f"The checkpoint is of a run in {len(random)} process(es) and this one has {size}: to go on, "
-                              "start as many.")
+        raise CheckpointError(
+            f"The checkpoint is of a run in {len(random)} process(es) and this one has {size}: to go on, "
+            "start as many."
+        )
     checkpoints.expect_fit(state.model, model, "The checkpoint")
     if state.average is not None and [p.shape for p in average or ()] != shapes:
         raise CheckpointError(f"The averaged weights in the checkpoint do not fit {type(state.model).__name__}.")
@@ -330,7 +380,9 @@ def restore(state: TrainState, history: History) -> None:
     try:
         _set_random_states(random[state.group.rank], state.device)
     except (IndexError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"The checkpoint has no readable random state ({error}): resuming needs it.") from None
+        raise CheckpointError(
+            f"The checkpoint has no readable random state ({error}): resuming needs it."
+        ) from None
     state.model.load_state_dict(model)
     if state.average is not None:
         torch._foreach_copy_(state.average, average)
@@ -360,10 +412,11 @@ def finish(state: TrainState) -> None:
 
 # --- random numbers
 
+
 @contextmanager
 def _own_random_numbers(state: TrainState) -> Iterator[None]:
     """Seed the generators for this run, and give the notebook its own back at the end."""
-    seed, kinds = state.group.seed(state.recipe.seed), ["cpu", "cuda"][:1 + (state.device.type == "cuda")]
+    seed, kinds = state.group.seed(state.recipe.seed), ["cpu", "cuda"][: 1 + (state.device.type == "cuda")]
     with torch.random.fork_rng(devices=[state.device] * (len(kinds) - 1)):
         _set_random_states([torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds], state.device)
         yield

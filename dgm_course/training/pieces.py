@@ -2,6 +2,7 @@
 
 The step equals that of the whole batch wherever the loss is a mean over samples.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -18,7 +19,8 @@ MESSAGES = ("DefaultCPUAllocator", "MPS backend out of memory")  # errors withou
 def out_of_memory(error: BaseException) -> bool:
     """Whether an allocator raised it: by its class, or for the CPU and mps by its message."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES))
+        isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES)
+    )
 
 
 def split(batch: Batch, number: int) -> list[Batch]:
@@ -34,7 +36,9 @@ class GradientAccumulator:
     def __init__(self) -> None:
         self.number = 1
 
-    def gradient(self, loss: Callable[..., Tensor], batch: Batch, clear: Callable[[], None], weight: float = 1.0) -> Tensor:
+    def gradient(
+        self, loss: Callable[..., Tensor], batch: Batch, clear: Callable[[], None], weight: float = 1.0
+    ) -> Tensor:
         """Leave ``weight`` times the gradient of the batch's loss in the parameters, and return the loss, detached ().
 
         A DistributedDataParallel reduces with the last piece only.  MemoryError where a single sample does not fit."""
@@ -62,16 +66,22 @@ class GradientAccumulator:
             value.backward(torch.full_like(value, weight))
         except RuntimeError as error:
             if reduced and out_of_memory(error):  # the other processes have begun to add this gradient
-                raise MemoryError("The memory of one process is full in a backward pass, which the others cannot repeat: "
-                                  "a smaller batch, or more processes, would fit.") from None
+                raise MemoryError(
+                    "The memory of one process is full in a backward pass, which the others cannot repeat: "
+                    "a smaller batch, or more processes, would fit."
+                ) from None
             raise
 
     def _double(self, count: int) -> None:
         if 2 * self.number > count:
-            raise MemoryError(f"The memory is full even with {-(-count // self.number)} of the batch's {count} samples at a "
-                              "time: a smaller model, or a larger device, would fit.")
+            raise MemoryError(
+                f"The memory is full even with {-(-count // self.number)} of the batch's {count} samples at a "
+                "time: a smaller model, or a larger device, would fit."
+            )
         self.number *= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        print(f"The memory is full: from here on each batch of {count} is taken in {self.number} pieces, whose gradients "
-              "are added. Steps and learning rate stay as they are.")
+        print(
+            f"The memory is full: from here on each batch of {count} is taken in {self.number} pieces, whose gradients "
+            "are added. Steps and learning rate stay as they are."
+        )

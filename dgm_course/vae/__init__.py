@@ -8,22 +8,45 @@
 * `surgery` cuts the ELBO of a data set into reconstruction, mutual information and marginal KL;
 * `LinearGaussian` is probabilistic PCA, exact in everything; `e_step`, `m_step`, `mixture_bound` are EM for a mixture.
 """
+
 from ..core.distributions import DiagNormal, StandardNormal
 from .exact import LinearGaussian, e_step, m_step, mixture_bound
 from .heads import (
-           BernoulliHead,
-           CausalBernoulli,
-           CausalHead,
-           FixedGaussianHead,
-           GaussianHead,
-           IndependentBernoulli,
-           SharedGaussianHead,
-           gaussian_kl,
+    BernoulliHead,
+    CausalBernoulli,
+    CausalHead,
+    FixedGaussianHead,
+    GaussianHead,
+    IndependentBernoulli,
+    SharedGaussianHead,
+    gaussian_kl,
 )
 from .model import VAE, Autoencoder, ELBOTerms, MeanWithError, Surgery, surgery
 from .priors import AggregatedPosterior, ClassPrior, MixturePrior, VampPrior
 
-__all__ = ["VAE", "AggregatedPosterior", "Autoencoder", "BernoulliHead", "CausalBernoulli", "CausalHead",
-           "ClassPrior", "DiagNormal", "FixedGaussianHead", "GaussianHead", "IndependentBernoulli", "LinearGaussian",
-           "MixturePrior", "MeanWithError", "SharedGaussianHead", "StandardNormal", "Surgery", "ELBOTerms", "VampPrior", "e_step",
-           "gaussian_kl", "m_step", "mixture_bound", "surgery"]
+__all__ = [
+    "VAE",
+    "AggregatedPosterior",
+    "Autoencoder",
+    "BernoulliHead",
+    "CausalBernoulli",
+    "CausalHead",
+    "ClassPrior",
+    "DiagNormal",
+    "FixedGaussianHead",
+    "GaussianHead",
+    "IndependentBernoulli",
+    "LinearGaussian",
+    "MixturePrior",
+    "MeanWithError",
+    "SharedGaussianHead",
+    "StandardNormal",
+    "Surgery",
+    "ELBOTerms",
+    "VampPrior",
+    "e_step",
+    "gaussian_kl",
+    "m_step",
+    "mixture_bound",
+    "surgery",
+]

@@ -6,6 +6,7 @@ are made to be passed to a VAE as encoder, decoder and prior, and then the bound
 
 *Mixture of Gaussians*:  z is a component k, the exact E-step is Bayes' rule, the M-step a weighted mean.
 """
+
 from __future__ import annotations
 
 import math
@@ -33,9 +34,13 @@ class LinearGaussian(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor, std: float) -> None:
         super().__init__()
         if weight.ndim != 2 or bias.shape != weight.shape[:1]:
-            raise ValueError(f"weight is {tuple(weight.shape)} and bias {tuple(bias.shape)}: expected (D, d) and (D,).")
+            raise ValueError(
+                f"weight is {tuple(weight.shape)} and bias {tuple(bias.shape)}: expected (D, d) and (D,)."
+            )
         if not 0 < std < math.inf:
-            raise ValueError(f"std is {std}: expected a number above 0; without noise W Wᵀ is singular: no density.")
+            raise ValueError(
+                f"std is {std}: expected a number above 0; without noise W Wᵀ is singular: no density."
+            )
         self.weight, self.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
         self.log_std = nn.Parameter(weight.new_tensor(float(std)).log())
         self.prior = StandardNormal(weight.shape[1]).to(weight)
@@ -47,13 +52,17 @@ class LinearGaussian(nn.Module):
         (Tipping & Bishop 1999.)  The columns of W are orthogonal, and so the exact posterior is diagonal."""
         expect_batch(x, name="x")
         if not 1 <= dim < x.shape[1] or len(x) < 2:
-            raise ValueError(f"dim is {dim} for data of shape {tuple(x.shape)}: expected 1 to D − 1; at least two points.")
+            raise ValueError(
+                f"dim is {dim} for data of shape {tuple(x.shape)}: expected 1 to D − 1; at least two points."
+            )
         values, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))
         values, vectors = values.flip(0), vectors.flip(1)
         noise = values[dim:].mean()
         if not noise > 1e-12 * values[0]:
-            raise ValueError(f"the data lie in {dim} dimensions (the variance left over is {float(noise):.3g}): the "
-                             "covariance is singular. Expected data with noise in all directions.")
+            raise ValueError(
+                f"the data lie in {dim} dimensions (the variance left over is {float(noise):.3g}): the "
+                "covariance is singular. Expected data with noise in all directions."
+            )
         return cls(vectors[:, :dim] * (values[:dim] - noise).sqrt(), x.mean(0), float(noise.sqrt()))
 
     @property
@@ -95,7 +104,9 @@ class LinearGaussian(nn.Module):
 
     def __repr__(self) -> str:
         d, k = self.weight.shape
-        return f"linear-Gaussian world: {k} latent and {d} visible dimensions, noise {float(self.std.detach()):.3g}"
+        return (
+            f"linear-Gaussian world: {k} latent and {d} visible dimensions, noise {float(self.std.detach()):.3g}"
+        )
 
 
 # --- a discrete latent variable: EM for a mixture of Gaussians --------------------------------------------------------
@@ -111,17 +122,27 @@ def m_step(x: Tensor, q: Tensor, least: float = 0.0) -> Mixture:
 
     least: the smallest deviation allowed; with 0, a component that shrinks onto a point is refused."""
     if q.ndim != 2 or len(q) != len(expect_some(expect_batch(x))):
-        raise ValueError(f"q is {tuple(q.shape)} for x of shape {tuple(x.shape)}: expected (B, K), a row for each point.")
+        raise ValueError(
+            f"q is {tuple(q.shape)} for x of shape {tuple(x.shape)}: expected (B, K), a row for each point."
+        )
     if float(q.min()) < 0 or float((q.sum(1) - 1).abs().max()) > 1e-4:
-        raise ValueError("q is no distribution over the components: expected rows that sum to one, none of them negative.")
+        raise ValueError(
+            "q is no distribution over the components: expected rows that sum to one, none of them negative."
+        )
     mass = q.sum(0)[:, None]  # (K, 1)
     means = q.T @ x / mass
     variance = torch.stack([(w[:, None] * (x - m) ** 2).sum(0) for w, m in zip(q.T, means, strict=True)]) / mass
     stds = variance.sqrt().clamp(min=least)
     if not bool((stds > 1e-9 * x.std()).all()):
-        bad = int((stds.min(1).values <= 1e-9 * x.std()).nonzero()[0]) if not stds.isnan().any() else int(mass.argmin())
-        raise ValueError(f"component {bad} has shrunk onto a point or owns no data (mass {float(mass[bad]):.3g} of {len(x)})"
-                         ": its covariance is singular, and the likelihood has no maximum there. Give least=0.1 or so.")
+        bad = (
+            int((stds.min(1).values <= 1e-9 * x.std()).nonzero()[0])
+            if not stds.isnan().any()
+            else int(mass.argmin())
+        )
+        raise ValueError(
+            f"component {bad} has shrunk onto a point or owns no data (mass {float(mass[bad]):.3g} of {len(x)})"
+            ": its covariance is singular, and the likelihood has no maximum there. Give least=0.1 or so."
+        )
     return Mixture(mass[:, 0] / len(x), means, stds, "mixture after an M-step")
 
 

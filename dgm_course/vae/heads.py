@@ -7,6 +7,7 @@
 
 A batch of B conditions gives a batch of B distributions: sample(n) is (n, B, *event), log_prob takes (..., B, *event).
 """
+
 from __future__ import annotations
 
 import math
@@ -81,8 +82,10 @@ class Head(nn.Module):
         out = self.net(condition) if y is None else self.net(condition, y)
         wanted = each * math.prod(self.event)
         if out.numel() != len(condition) * wanted:
-            raise ValueError(f"the network of {type(self).__name__} gave {out.numel() // max(1, len(condition))} numbers a "
-                             f"sample: expected {wanted}, {each} for each coordinate of the event {tuple(self.event)}.")
+            raise ValueError(
+                f"the network of {type(self).__name__} gave {out.numel() // max(1, len(condition))} numbers a "
+                f"sample: expected {wanted}, {each} for each coordinate of the event {tuple(self.event)}."
+            )
         return out.reshape(len(condition), each, *self.event)
 
 
@@ -154,6 +157,8 @@ def expect_bits(x: Tensor) -> Tensor:
         return x
     grey = x[~((x == 0) | (x == 1))]
     if grey.numel():
-        raise ValueError(f"x holds {float(grey[0]):.3g} and {grey.numel() - 1:,} other values that are not bits: a Bernoulli"
-                         " head expects 0 and 1 only. Draw bits by data.binarise(images, 'dynamic'), or take a Gaussian.")
+        raise ValueError(
+            f"x holds {float(grey[0]):.3g} and {grey.numel() - 1:,} other values that are not bits: a Bernoulli"
+            " head expects 0 and 1 only. Draw bits by data.binarise(images, 'dynamic'), or take a Gaussian."
+        )
     return x

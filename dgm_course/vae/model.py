@@ -6,6 +6,7 @@ Three parts, each passed in: an encoder q(z|x) and a decoder p(x|z), called on a
 Distribution (see ``heads``), and a prior with ``log_prob`` and ``sample``, or a head called on labels (see ``priors``).
 All figures are in nats, summed over the event.  Labels, where given, go to the encoder, the decoder and such a prior.
 """
+
 from __future__ import annotations
 
 import math
@@ -41,7 +42,9 @@ class Autoencoder(nn.Module):
         """mean over the batch of ‖x − x'‖², summed over the event.                   (intro lecture, Reconstruction loss)"""
         found = self(expect_some(x))
         if found.shape != x.shape:
-            raise ValueError(f"the decoder gives {tuple(found.shape)} for x of shape {tuple(x.shape)}: expected the same.")
+            raise ValueError(
+                f"the decoder gives {tuple(found.shape)} for x of shape {tuple(x.shape)}: expected the same."
+            )
         return (x - found).square().flatten(1).sum(1).mean()
 
     def __repr__(self) -> str:
@@ -62,13 +65,16 @@ class VAE(nn.Module):
 
     graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
-    def __init__(self, encoder: Callable[..., Any], decoder: Callable[..., Any], prior: Any,
-                 kl_weight: float = 1.0) -> None:
+    def __init__(
+        self, encoder: Callable[..., Any], decoder: Callable[..., Any], prior: Any, kl_weight: float = 1.0
+    ) -> None:
         super().__init__()
         sides = [getattr(part, "event", None) for part in (encoder, prior)]
         if None not in sides and tuple(sides[0]) != tuple(sides[1]):
-            raise ValueError(f"the prior lives in {tuple(sides[1])} and the encoder answers in {tuple(sides[0])}: expected "
-                             "one and the same latent space.")
+            raise ValueError(
+                f"the prior lives in {tuple(sides[1])} and the encoder answers in {tuple(sides[0])}: expected "
+                "one and the same latent space."
+            )
         if not 0 <= kl_weight < math.inf:
             raise ValueError(f"kl_weight is {kl_weight}: expected a finite number, 0 or more.")
         self.encoder, self.decoder, self.prior, self.kl_weight = encoder, decoder, prior, kl_weight
@@ -209,9 +215,15 @@ class Surgery:
         return self.reconstruction.mean - self.mutual_information.mean - self.marginal_kl.mean
 
     def __repr__(self) -> str:
-        message = ", ".join(f"{name} {share.mean:.2f} ± {share.error:.2g}" for name, share in (
-            ("reconstruction", self.reconstruction), ("mutual information", self.mutual_information),
-            ("marginal KL", self.marginal_kl), ("mean KL", self.kl)))
+        message = ", ".join(
+            f"{name} {share.mean:.2f} ± {share.error:.2g}"
+            for name, share in (
+                ("reconstruction", self.reconstruction),
+                ("mutual information", self.mutual_information),
+                ("marginal KL", self.marginal_kl),
+                ("mean KL", self.kl),
+            )
+        )
         return f"{message}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
 
 
@@ -227,9 +239,14 @@ def surgery(vae: VAE, x: Tensor, n: int = 8, y: Labels = None) -> Surgery:
     log_q, log_p = q.log_prob(z), vae.log_prior(z, y)
     log_agg = AggregatedPosterior(q).log_prob(z.flatten(0, 1)).view(z.shape[:2])
     p = vae._prior(y, len(x))
-    kl = MeanWithError(float(gaussian_kl(q, p).mean()), 0.0) if is_diagonal(q) and is_diagonal(p) else _share(log_q - log_p)
-    return Surgery(_share(vae.log_likelihood(x, z, y)), _share(log_q - log_agg), _share(log_agg - log_p), kl,
-                   math.log(len(x)))
+    kl = (
+        MeanWithError(float(gaussian_kl(q, p).mean()), 0.0)
+        if is_diagonal(q) and is_diagonal(p)
+        else _share(log_q - log_p)
+    )
+    return Surgery(
+        _share(vae.log_likelihood(x, z, y)), _share(log_q - log_agg), _share(log_agg - log_p), kl, math.log(len(x))
+    )
 
 
 def _share(values: Tensor) -> MeanWithError:

@@ -5,6 +5,7 @@ best prior for a given encoder is known, the encoder's own average over the data
 
     q_agg(z) = 1/n Σ_i q(z | x_i)                                                  (lecture 5, Optimal VAE Prior)
 """
+
 from __future__ import annotations
 
 import math
@@ -27,7 +28,9 @@ class LearnedPrior(nn.Module):
     graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} does not say how likely z is: expected it to define log_prob.")
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how likely z is: expected it to define log_prob."
+        )
 
     def loss(self, z: Tensor) -> Tensor:
         """−mean log p(z | λ): the forward KL up to the entropy of q_agg.  z (B, D) -> ()   (lecture 5, ELBO Revisiting)"""
@@ -75,7 +78,9 @@ class MixturePrior(LearnedPrior):
     @property
     def mixture(self) -> Mixture:
         """The same as an exact mixture, which knows its score and moments."""
-        return Mixture(self.logits.detach().softmax(0), self.means.detach(), self.log_stds.detach().exp(), "mixture prior")
+        return Mixture(
+            self.logits.detach().softmax(0), self.means.detach(), self.log_stds.detach().exp(), "mixture prior"
+        )
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log Σ_k w_k N(z; m_k, s_k²).  z (B, D) -> (B,)"""
@@ -99,8 +104,9 @@ class VampPrior(LearnedPrior):
     def __init__(self, encoder: Encoder, inputs: Tensor) -> None:
         super().__init__()
         expect_some(inputs, "inputs")
-        self.inputs = nn.Parameter(inputs.detach().clone().float() if not inputs.is_floating_point() else
-                                   inputs.detach().clone())
+        self.inputs = nn.Parameter(
+            inputs.detach().clone().float() if not inputs.is_floating_point() else inputs.detach().clone()
+        )
         self._shared = (encoder,)  # in a tuple, so that its weights are not counted as the prior's
 
     def _apply(self, change: Callable[[Tensor], Tensor], recurse: bool = True) -> VampPrior:

@@ -7,6 +7,7 @@
 * `VQVAE` and `VQVAE2`; a prior over codes (`UniformCodes`, or an autoregressive model) is passed in.
 * `GumbelVAE` keeps the posterior random: `gumbel_softmax`, `kl_to_uniform`.
 """
+
 from ..core.metrics import perplexity
 from .codebook import Codebook, DeadCodeReset, EMAUpdate, GradientUpdate, Quantized
 from .gumbel import GumbelVAE, gumbel_noise, gumbel_softmax, kl_to_uniform
@@ -14,6 +15,23 @@ from .model import VQVAE, UniformCodes, VQTerms
 from .quantize import lookup, nearest, straight_through
 from .vqvae2 import VQVAE2, Levels
 
-__all__ = ["GradientUpdate", "Codebook", "GumbelVAE", "Levels", "EMAUpdate", "Quantized", "DeadCodeReset", "VQTerms", "UniformCodes",
-           "VQVAE", "VQVAE2", "gumbel_noise", "gumbel_softmax", "kl_to_uniform", "lookup", "nearest", "perplexity",
-           "straight_through"]
+__all__ = [
+    "GradientUpdate",
+    "Codebook",
+    "GumbelVAE",
+    "Levels",
+    "EMAUpdate",
+    "Quantized",
+    "DeadCodeReset",
+    "VQTerms",
+    "UniformCodes",
+    "VQVAE",
+    "VQVAE2",
+    "gumbel_noise",
+    "gumbel_softmax",
+    "kl_to_uniform",
+    "lookup",
+    "nearest",
+    "perplexity",
+    "straight_through",
+]

@@ -8,6 +8,7 @@ those that chose it: that is k-means.  Two rules lead there, and a codebook is g
 
 By neither rule does an entry move that no output chooses.  It is *dead*, and stays so, unless a `DeadCodeReset` moves it.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -177,5 +178,7 @@ class Codebook(nn.Module):
 
     def extra_repr(self) -> str:
         cure = "" if self.revival is None else f", {self.revival}"
-        return (f"{self.size} vectors of {self.vectors.shape[1]} numbers, {self.rule}{cure}; of late {self.perplexity:.1f} "
-                "in effective use")
+        return (
+            f"{self.size} vectors of {self.vectors.shape[1]} numbers, {self.rule}{cure}; of late {self.perplexity:.1f} "
+            "in effective use"
+        )

@@ -6,6 +6,7 @@
 Lecture 5 asks for "an analogue of the reparameterization trick" for a discrete q(c | x).  This is one: all randomness is
 in g, and y is a differentiable function of the logits.  The price: at τ > 0 the decoder is trained on mixtures of vectors.
 """
+
 from __future__ import annotations
 
 import math
@@ -30,9 +31,13 @@ def gumbel_noise(like: Tensor, generator: torch.Generator | None = None) -> Tens
 def gumbel_softmax(logits: Tensor, noise: Tensor, temperature: float | Tensor) -> Tensor:
     """softmax((logits + noise) / temperature) over the codes.  logits, noise (B, K, *grid) -> the same, rows sum to one"""
     if not 0 < float(temperature) < math.inf:
-        raise ValueError(f"temperature is {float(temperature):g}: expected a finite number above 0 (argmax is its limit).")
+        raise ValueError(
+            f"temperature is {float(temperature):g}: expected a finite number above 0 (argmax is its limit)."
+        )
     if logits.shape != noise.shape:
-        raise ValueError(f"logits have shape {tuple(logits.shape)} and the noise {tuple(noise.shape)}: expected the same.")
+        raise ValueError(
+            f"logits have shape {tuple(logits.shape)} and the noise {tuple(noise.shape)}: expected the same."
+        )
     return ((logits + noise) / temperature).softmax(1)
 
 
@@ -55,8 +60,9 @@ class GumbelVAE(nn.Module):
     encoder: x -> logits (B, K, *grid); decoder: (B, C, *grid) -> a distribution with ``log_prob`` and ``mean``;
     vectors (K, C): what stands for each code, trained with the rest; temperature: τ of the training, a number above 0."""
 
-    def __init__(self, encoder: nn.Module, decoder: Callable[[Tensor], Any], vectors: Tensor,
-                 temperature: float = 1.0) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: Callable[[Tensor], Any], vectors: Tensor, temperature: float = 1.0
+    ) -> None:
         super().__init__()
         expect_table(vectors)
         if not 0 < temperature < math.inf:
@@ -68,8 +74,10 @@ class GumbelVAE(nn.Module):
         """log q(c | x) up to a constant.  x (B, *event) -> (B, K, *grid)"""
         logits = self.encoder(x)
         if logits.ndim < 2 or logits.shape[1] != len(self.vectors):
-            raise ValueError(f"the encoder gives {tuple(logits.shape)}: expected (B, {len(self.vectors)}, ...), a logit for "
-                             "each code.")
+            raise ValueError(
+                f"the encoder gives {tuple(logits.shape)}: expected (B, {len(self.vectors)}, ...), a logit for "
+                "each code."
+            )
         return logits
 
     def encode(self, x: Tensor) -> Tensor:
@@ -106,5 +114,7 @@ class GumbelVAE(nn.Module):
         return torch.stack(draws).mean(0) - kl_to_uniform(logits)
 
     def __repr__(self) -> str:
-        return (f"Gumbel-softmax VAE: {len(self.vectors)} codes a place, temperature {float(self.temperature):g}, "
-                f"{parameter_count(self):,} parameters")
+        return (
+            f"Gumbel-softmax VAE: {len(self.vectors)} codes a place, temperature {float(self.temperature):g}, "
+            f"{parameter_count(self):,} parameters"
+        )

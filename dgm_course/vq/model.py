@@ -6,6 +6,7 @@ The posterior is certain, so its entropy is 0 and its KL to the uniform prior is
 training never hears of it.  That leaves the prior free to be chosen afterwards: with a learned p(c), such as an
 autoregressive model that is passed in, the bound is log p(x | z_q) + log p(c), and its samples begin to look like data.
 """
+
 from __future__ import annotations
 
 import math
@@ -34,7 +35,9 @@ class UniformCodes:
         """−(places) log K, for any codes.  codes (B, *grid) -> (B,)"""
         expect_codes(codes, self.size)
         if codes.shape[1:] != self.event:
-            raise ValueError(f"codes have shape {tuple(codes.shape)}: expected (B, {', '.join(map(str, self.event))}).")
+            raise ValueError(
+                f"codes have shape {tuple(codes.shape)}: expected (B, {', '.join(map(str, self.event))})."
+            )
         return torch.full((len(codes),), -self.event.numel() * math.log(self.size), device=codes.device)
 
     def sample(self, n: int) -> Tensor:
@@ -62,8 +65,9 @@ class VQVAE(nn.Module):
 
     graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
-    def __init__(self, encoder: nn.Module, decoder: Callable[[Tensor], Any], codebook: Codebook,
-                 commitment: float = 0.25) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: Callable[[Tensor], Any], codebook: Codebook, commitment: float = 0.25
+    ) -> None:
         super().__init__()
         if not 0 <= commitment < math.inf:
             raise ValueError(f"commitment is {commitment}: expected a finite number, 0 or more.")

@@ -6,6 +6,7 @@ A vector is told by the number of the table's entry that is nearest to it.  Wher
 H · W vectors of C numbers is told by its own number.  The number is a step function of z: it has no slope, and so no
 gradient of its own.
 """
+
 from __future__ import annotations
 
 import torch
@@ -59,8 +60,10 @@ def expect_table(vectors: Tensor) -> None:
     """vectors is a table (K, C) of two entries or more, all finite, or a sentence."""
     if not isinstance(vectors, Tensor) or vectors.ndim != 2 or vectors.shape[0] < 2 or vectors.shape[1] < 1:
         came = f"shape {tuple(vectors.shape)}" if isinstance(vectors, Tensor) else f"type {type(vectors).__name__}"
-        raise ValueError(f"the codebook has {came}: expected (K, C), at least two vectors; with a single one every input "
-                         "is told by the same number.")
+        raise ValueError(
+            f"the codebook has {came}: expected (K, C), at least two vectors; with a single one every input "
+            "is told by the same number."
+        )
     if not vectors.is_floating_point():
         raise TypeError(f"the codebook has dtype {vectors.dtype}: expected floating point.")
     if vectors.device.type == "cpu" and not bool(torch.isfinite(vectors).all()):
@@ -72,8 +75,10 @@ def expect_places(z: Tensor, vectors: Tensor) -> None:
     """z is a batch (B, C, *grid) that the table fits, or a sentence."""
     expect_batch(z, name="z", on=vectors.device)
     if z.ndim < 2 or z.shape[1] != vectors.shape[1]:
-        raise ValueError(f"z has shape {tuple(z.shape)}: expected (B, {vectors.shape[1]}, ...), since the vectors of the "
-                         f"codebook have {vectors.shape[1]} numbers (the channels come second, as in images).")
+        raise ValueError(
+            f"z has shape {tuple(z.shape)}: expected (B, {vectors.shape[1]}, ...), since the vectors of the "
+            f"codebook have {vectors.shape[1]} numbers (the channels come second, as in images)."
+        )
     if z.dtype != vectors.dtype:
         raise TypeError(f"z has dtype {z.dtype} and the codebook {vectors.dtype}: expected the same.")
 
@@ -81,11 +86,18 @@ def expect_places(z: Tensor, vectors: Tensor) -> None:
 def expect_codes(codes: Tensor, size: int, on: torch.device | None = None) -> None:
     """codes are whole numbers 0 to size − 1, at least (B,), or a sentence."""
     if not isinstance(codes, Tensor) or codes.is_floating_point() or codes.dtype == torch.bool or codes.ndim < 1:
-        came = f"dtype {codes.dtype} and shape {tuple(codes.shape)}" if isinstance(codes, Tensor) else \
-            f"type {type(codes).__name__}"
+        came = (
+            f"dtype {codes.dtype} and shape {tuple(codes.shape)}"
+            if isinstance(codes, Tensor)
+            else f"type {type(codes).__name__}"
+        )
         raise TypeError(f"codes have {came}: expected whole numbers (B, ...), such as torch.long.")
     if on is not None and codes.device != on:
         raise ValueError(f"codes are on the device {codes.device}: expected {on}, where the codebook is.")
-    low, high = (int(end) for end in torch.aminmax(codes)) if codes.numel() and codes.device.type == "cpu" else (0, 0)
+    low, high = (
+        (int(end) for end in torch.aminmax(codes)) if codes.numel() and codes.device.type == "cpu" else (0, 0)
+    )
     if low < 0 or high >= size:
-        raise ValueError(f"codes run from {low} to {high}: expected 0 to {size - 1}, numbers of the {size} vectors.")
+        raise ValueError(
+            f"codes run from {low} to {high}: expected 0 to {size - 1}, numbers of the {size} vectors."
+        )

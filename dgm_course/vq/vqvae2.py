@@ -5,6 +5,7 @@
 The decoder sees both.  What the top alone says is a question with an answer only for a decoder that was trained to do
 without the bottom: for a share of the samples (``drop_prob``) it is given zeros in its place.
 """
+
 from __future__ import annotations
 
 import math
@@ -35,11 +36,20 @@ class VQVAE2(nn.Module):
 
     graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
 
-    def __init__(self, nets: nn.Module, decoder: Callable[[Tensor], Any], top: Codebook, bottom: Codebook,
-                 commitment: float = 0.25, drop_prob: float = 0.2) -> None:
+    def __init__(
+        self,
+        nets: nn.Module,
+        decoder: Callable[[Tensor], Any],
+        top: Codebook,
+        bottom: Codebook,
+        commitment: float = 0.25,
+        drop_prob: float = 0.2,
+    ) -> None:
         super().__init__()
         if not 0 <= commitment < math.inf or not 0 <= drop_prob < 1:
-            raise ValueError(f"commitment is {commitment} and hide {drop_prob}: expected 0 or more, and a share below 1.")
+            raise ValueError(
+                f"commitment is {commitment} and hide {drop_prob}: expected 0 or more, and a share below 1."
+            )
         self.nets, self.decoder, self.top, self.bottom = nets, decoder, top, bottom
         self.commitment, self.drop_prob = commitment, drop_prob
 
@@ -73,13 +83,17 @@ class VQVAE2(nn.Module):
     def symptoms(self, x: Tensor) -> list[Diagnostic]:
         """Dead codes of either grid, where nearly all outputs choose the same few.  x (B, *event)"""
         codes = self.encode(x)
-        return [*dead_codes(codes.top, self.top.size, "top codebook"),
-                *dead_codes(codes.bottom, self.bottom.size, "bottom codebook")]
+        return [
+            *dead_codes(codes.top, self.top.size, "top codebook"),
+            *dead_codes(codes.bottom, self.bottom.size, "bottom codebook"),
+        ]
 
     def elbo(self, x: Tensor) -> Tensor:
         """log p(x | both) − (places) log K of each grid: the posterior factorises and is certain.  x (B, *event) -> (B,)"""
         codes = self.encode(x)
-        nats = sum(part.shape[1:].numel() * math.log(book.size) for part, book in zip(codes, (self.top, self.bottom)))
+        nats = sum(
+            part.shape[1:].numel() * math.log(book.size) for part, book in zip(codes, (self.top, self.bottom))
+        )
         return self.decode(*codes).log_prob(x) - nats
 
     def __repr__(self) -> str:

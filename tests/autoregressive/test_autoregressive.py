@@ -3,6 +3,7 @@
 Every law runs over every family in float64, with random weights far from their start: a model that is
 right only where all conditionals are nearly uniform would pass too easily.
 """
+
 from __future__ import annotations
 
 import copy
@@ -37,12 +38,16 @@ def shuffled(event) -> torch.Tensor:
 # A new family is one line here: its name, and how it is built from (vocabulary, event, classes=...).
 FAMILIES = {
     "PixelCNN": lambda k, e, **more: PixelCNN(k, e, width=8, depth=3, first=3, **more),
-    "PixelCNN, large first kernel": lambda k, e, **more: PixelCNN(k, e, width=8, depth=2, first=7, kernel=5, **more),
+    "PixelCNN, large first kernel": lambda k, e, **more: PixelCNN(
+        k, e, width=8, depth=2, first=7, kernel=5, **more
+    ),
     "GatedPixelCNN": lambda k, e, **more: GatedPixelCNN(k, e, width=8, depth=3, first=3, **more),
     "PixelRNN": lambda k, e, **more: PixelRNN(k, e, width=8, depth=3, first=3, **more),
     "ImageGPT": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=2, **more),
     "ImageGPT, shared keys": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=(2, 1), **more),
-    "ImageGPT, any order": lambda k, e, **more: ImageGPT(k, e, width=8, depth=2, heads=2, order=shuffled(e), **more),
+    "ImageGPT, any order": lambda k, e, **more: ImageGPT(
+        k, e, width=8, depth=2, heads=2, order=shuffled(e), **more
+    ),
     "LlamaGen": lambda k, e, **more: LlamaGen(k, e, Llama(torch.arange(math.prod(e)), 8, 2, 2), **more),
     "MADE": lambda k, e, **more: MADE(k, e, width=40, **more),
     "MADE, any order": lambda k, e, **more: MADE(k, e, width=40, depth=3, order=shuffled(e), **more),
@@ -76,7 +81,10 @@ def seeded(seed: int = 5) -> torch.Generator:
 
 def followed(model: Autoregressive, x: torch.Tensor, label: torch.Tensor, iter_logits=None) -> torch.Tensor:
     """The logits that a stream yields while it is sent x.  (B, *event, K)"""
-    tokens, logits = x.flatten(1), torch.empty(len(x), model.length, model.vocabulary, dtype=model.label_embedding.weight.dtype)
+    tokens, logits = (
+        x.flatten(1),
+        torch.empty(len(x), model.length, model.vocabulary, dtype=model.label_embedding.weight.dtype),
+    )
     with torch.inference_mode():
         steps, token = (iter_logits or type(model).iter_logits)(model, len(x), label), None
         for front in model.wavefronts() if iter_logits is None else Autoregressive.wavefronts(model):
@@ -87,6 +95,7 @@ def followed(model: Autoregressive, x: torch.Tensor, label: torch.Tensor, iter_l
 
 
 # --- the chain rule
+
 
 @pytest.mark.parametrize("k, event", [(2, (1, 3, 3)), (3, (1, 2, 2)), (2, (3, 2)), (4, (1, 1, 3))])
 def test_probabilities_of_all_images_sum_to_one(make, k, event):
@@ -127,6 +136,7 @@ def test_the_loss_is_the_mean_surprise_and_for_two_symbols_the_binary_cross_entr
 
 # --- causality
 
+
 def test_no_gradient_comes_from_a_place_that_is_not_before(make):
     model = make(2, (1, 3, 4))
     order = model.order.tolist()
@@ -148,13 +158,18 @@ def test_changing_a_pixel_changes_no_logits_at_it_or_before(make):
 
 # --- what is seen
 
-def reached(height: int, width: int, place: tuple[int, int], depth: int, first: int, kernel: int) -> set[tuple[int, int]]:
+
+def reached(
+    height: int, width: int, place: tuple[int, int], depth: int, first: int, kernel: int
+) -> set[tuple[int, int]]:
     """Pixels from which a path leads through masked convolutions to a place, by walking the paths backwards."""
+
     def step(places, size, own):
         half = size // 2
         taps = [(r, c) for r in range(-half, 1) for c in range(-half, half + 1) if (r, c) < (0, own)]
         moved = {(a + r, b + c) for a, b in places for r, c in taps}
         return {(a, b) for a, b in moved if 0 <= a < height and 0 <= b < width}
+
     places = {place}
     for _ in range(depth - 1):
         places = step(places, kernel, own=True)
@@ -173,7 +188,9 @@ def test_the_plain_stack_has_a_blind_spot_at_any_depth_and_the_gated_one_has_non
     plain = stirred(PixelCNN(2, (1, 7, 8), width=8, depth=9, first=3), 0.2)
     seen = receptive_field(plain, (0, 5, 2), samples=64)[0] > 0
     blind = before & ~seen
-    assert blind.nonzero().tolist() == [[r, c] for r in range(5) for c in range(8) if c - 2 > 5 - r]  # beyond the diagonal
+    assert blind.nonzero().tolist() == [
+        [r, c] for r in range(5) for c in range(8) if c - 2 > 5 - r
+    ]  # beyond the diagonal
     gated = stirred(GatedPixelCNN(2, (1, 7, 8), width=8, depth=7, first=3), 0.2)
     assert torch.equal(receptive_field(gated, (0, 5, 2))[0] > 0, before)
 
@@ -198,6 +215,7 @@ def test_the_receptive_field_leaves_the_random_numbers_of_the_notebook_alone():
 
 
 # --- sampling
+
 
 @pytest.mark.parametrize("event", [(1, 3, 3), (1, 5, 4), (1, 1, 6), (1, 6, 1), (4, 3), (1, 1, 1)])
 @pytest.mark.parametrize("classes", [0, 2])
@@ -230,13 +248,23 @@ def test_the_same_random_numbers_give_the_same_samples_cached_or_not(make, tempe
 
 
 WALKED = [  # event, and sizes other than (depth, first, kernel) = (3, 7, 3): one row, one column, few columns, nothing above
-    ((1, 6, 9), ()), ((1, 9, 5), (3, 3, 5)), ((8, 7), (1, 5, 3)), ((1, 1, 8), ()), ((1, 8, 1), (3, 7, 5)),
-    ((1, 5, 2), (3, 7, 7)), ((1, 4, 4), (3, 5, 1)), ((1, 5, 5), (3, 1, 3)), ((1, 3, 4), (3, 1, 1)), ((1, 8, 9), (4, 7, 5))]
+    ((1, 6, 9), ()),
+    ((1, 9, 5), (3, 3, 5)),
+    ((8, 7), (1, 5, 3)),
+    ((1, 1, 8), ()),
+    ((1, 8, 1), (3, 7, 5)),
+    ((1, 5, 2), (3, 7, 7)),
+    ((1, 4, 4), (3, 5, 1)),
+    ((1, 5, 5), (3, 1, 3)),
+    ((1, 3, 4), (3, 1, 1)),
+    ((1, 8, 9), (4, 7, 5)),
+]
 
 
 @pytest.mark.parametrize("event, sizes", WALKED)
 def test_a_front_of_pixels_has_the_logits_and_the_samples_of_one_pixel_at_a_time(event, sizes):
     """The same walk with fronts of one pixel, the full pass, and a pass for each pixel; and a beginning that is given."""
+
     class OneByOne(PixelCNN):
         wavefronts = Autoregressive.wavefronts
 
@@ -245,7 +273,10 @@ def test_a_front_of_pixels_has_the_logits_and_the_samples_of_one_pixel_at_a_time
     slow.__class__ = OneByOne
     torch.testing.assert_close(followed(model, x, y), model(x, y).detach(), atol=1e-11, rtol=0)
     torch.testing.assert_close(followed(slow, x, y), model(x, y).detach(), atol=1e-11, rtol=0)
-    drawn = [each.sample(4, y, 1.5, seeded(), stream) for each, stream in ((model, None), (slow, None), (model, uncached))]
+    drawn = [
+        each.sample(4, y, 1.5, seeded(), stream)
+        for each, stream in ((model, None), (slow, None), (model, uncached))
+    ]
     assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
     for known in range(0, model.length + 1, 3):
         given = (torch.arange(model.length) < known).view(event)
@@ -269,7 +300,11 @@ def test_fronts_hold_every_place_once_and_none_that_listens_to_another(event, si
 
 def test_an_image_of_784_pixels_is_136_fronts_and_of_another_network_784():
     assert len(PixelCNN(2, (1, 28, 28), width=2).wavefronts()) == 136
-    assert len(GatedPixelCNN(2, (1, 28, 28), width=2).wavefronts()) == len(ImageGPT(2, (784,), width=4).wavefronts()) == 784
+    assert (
+        len(GatedPixelCNN(2, (1, 28, 28), width=2).wavefronts())
+        == len(ImageGPT(2, (784,), width=4).wavefronts())
+        == 784
+    )
 
 
 def frequencies(x: torch.Tensor, k: int) -> torch.Tensor:
@@ -279,12 +314,16 @@ def frequencies(x: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def agrees(frequency: torch.Tensor, prob: torch.Tensor, n: int) -> bool:
-    return bool(((frequency - prob).abs() < 5 * (prob * (1 - prob) / n).sqrt() + 3 / n).all())  # rare ones are counts
+    return bool(
+        ((frequency - prob).abs() < 5 * (prob * (1 - prob) / n).sqrt() + 3 / n).all()
+    )  # rare ones are counts
 
 
 def test_samples_occur_as_often_as_their_probability_says(make):
     model, n = make(3, (1, 2, 2)), 20_000
-    assert agrees(frequencies(model.sample(n, generator=seeded()), 3), model.log_prob(every(3, (1, 2, 2))).exp(), n)
+    assert agrees(
+        frequencies(model.sample(n, generator=seeded()), 3), model.log_prob(every(3, (1, 2, 2))).exp(), n
+    )
 
 
 def test_a_temperature_raises_every_conditional_to_a_power(make):
@@ -325,7 +364,10 @@ def test_a_symbol_is_picked_where_the_number_falls():
     prob = torch.tensor([0.2, 0.0, 0.5, 0.3], dtype=torch.float64)
     u = (torch.arange(1000).double() + 0.5) / 1000
     assert torch.bincount(sample_categorical(prob.log().expand(1000, 4), u)).tolist() == [200, 0, 500, 300]
-    assert sample_categorical(prob.log().expand(2, 4), torch.tensor([0.19999, 0.20001]).double()).tolist() == [0, 2]
+    assert sample_categorical(prob.log().expand(2, 4), torch.tensor([0.19999, 0.20001]).double()).tolist() == [
+        0,
+        2,
+    ]
 
 
 def test_no_impossible_symbol_is_picked_at_the_very_end_of_the_interval():
@@ -350,6 +392,7 @@ def test_samples_can_be_trained_on_and_threads_are_given_back(make):
 
 
 # --- training
+
 
 def test_maximum_likelihood_comes_down_to_the_entropy_of_the_data():
     data = TableDistribution(torch.rand(3, 3, 3, generator=seeded(1)) ** 4, "small world")
@@ -417,6 +460,7 @@ def test_a_network_of_ones_own_needs_to_say_only_what_it_reads():
 
 # --- bad input
 
+
 def plain() -> Autoregressive:
     return MADE(2, (1, 3, 3), width=9)
 
@@ -430,48 +474,71 @@ HOLE = TRUE.clone()
 HOLE[0, 1, 1] = False
 
 
-@pytest.mark.parametrize("ask, error, words", [
-    (lambda: plain().log_prob(ONES.float() / 3), TypeError, "dtype torch.float32.*symbols.*grey values.*binarise"),
-    (lambda: plain().loss(ONES.bool()), TypeError, "dtype torch.bool.*integers 0 to 1"),
-    (lambda: plain().log_prob([1, 0]), TypeError, "type list.*tensor"),
-    (lambda: plain().log_prob(2 * ONES), ValueError, "runs from 2 to 2: expected symbols 0 to 1"),
-    (lambda: plain().log_prob(-ONES), ValueError, "runs from -1 to -1"),
-    (lambda: plain().log_prob(ONES[:, 0]), ValueError, r"shape \(2, 3, 3\): this MADE expects \(B, 1, 3, 3\)"),
-    (lambda: plain().log_prob(ONES.to("meta")), ValueError, "x is on the device meta: expected cpu"),
-    (lambda: plain().loss(ONES[:0]), ValueError, "empty batch"),
-    (lambda: plain().log_prob(ONES, 1), ValueError, "knows no classes"),
-    (lambda: plain().sample(2, 1), ValueError, "knows no classes"),
-    (lambda: conditional_model().log_prob(ONES), ValueError, "y was not given.*3 classes"),
-    (lambda: conditional_model().sample(2, 3), ValueError, "runs from 3 to 3: expected class numbers 0 to 2"),
-    (lambda: conditional_model().sample(2, torch.tensor([1, 1, 1])), ValueError, r"shape \(3,\).*\(2,\)"),
-    (lambda: conditional_model().sample(2, torch.tensor([1.0, 1.0])), ValueError, "dtype torch.float32.*class numbers"),
-    (lambda: plain().sample(-1), ValueError, "n is -1: expected at least 0"),
-    (lambda: plain().sample(2, temperature=0), ValueError, "temperature is 0: expected.*above 0"),
-    (lambda: plain().sample(2, temperature=-1.0), ValueError, "temperature is -1.0"),
-    (lambda: plain().sample(2, temperature=math.nan), ValueError, "temperature is nan"),
-    (lambda: plain().sample(2, temperature=math.inf), ValueError, "finite"),
-    (lambda: plain().inpaint(ONES, HOLE), ValueError, "no beginning.*place 5 is known, and place 4, just before it"),
-    (lambda: plain().inpaint(ONES, TRUE[0]), ValueError, r"shape \(3, 3\): expected \(1, 3, 3\) or \(2, 1, 3, 3\)"),
-    (lambda: plain().inpaint(ONES, TRUE.long()), TypeError, "known has dtype torch.int64.*booleans"),
-    (lambda: plain().inpaint(ONES, 4), TypeError, "known has type int"),
-    (lambda: plain().inpaint(ONES[:, :, :2], TRUE), ValueError, r"x has shape \(2, 1, 2, 3\)"),
-    (lambda: receptive_field(plain(), (1, 1)), ValueError, r"place is \(1, 1\).*each axis of \(1, 3, 3\)"),
-    (lambda: receptive_field(plain(), (0, 3, 1)), ValueError, "place is"),
-    (lambda: MADE(2, (3,), order=[0, 1, 1]), ValueError, r"order is \[0, 1, 1\].*permutation of 0 to 2"),
-    (lambda: ImageGPT(2, (3,), order=[0, 1]), ValueError, "permutation of 0 to 2"),
-    (lambda: MADE(2, (3,), order=[0.0, 1.0, 2.0]), ValueError, "permutation"),
-    (lambda: MADE(0, (3,)), ValueError, "vocabulary is 0"),
-    (lambda: MADE(2, ()), ValueError, "axis of the event is 0"),
-    (lambda: MADE(2, (3,), depth=0), ValueError, "depth is 0"),
-    (lambda: MADE(2, (3,), classes=-1), ValueError, "classes is -1"),
-    (lambda: PixelCNN(2, (3, 5, 5)), ValueError, r"event is \(3, 5, 5\): PixelCNN expects images of one channel"),
-    (lambda: PixelCNN(2, (5,)), ValueError, "one channel"),
-    (lambda: PixelCNN(2, (1, 5, 5), depth=0), ValueError, "depth is 0"),
-    (lambda: GatedPixelCNN(2, (1, 5, 5), depth=1), ValueError, "depth is 1: expected at least 2"),
-    (lambda: PixelRNN(2, (1, 5, 5), depth=1), ValueError, "depth is 1: expected at least 2"),
-    (lambda: ImageGPT(2, (1, 5, 5), depth=0), ValueError, "depth is 0"),
-    (lambda: ImageGPT(2, (1, 5, 5), width=10, heads=4), ValueError, "4 heads do not divide"),
-])
+@pytest.mark.parametrize(
+    "ask, error, words",
+    [
+        (
+            lambda: plain().log_prob(ONES.float() / 3),
+            TypeError,
+            "dtype torch.float32.*symbols.*grey values.*binarise",
+        ),
+        (lambda: plain().loss(ONES.bool()), TypeError, "dtype torch.bool.*integers 0 to 1"),
+        (lambda: plain().log_prob([1, 0]), TypeError, "type list.*tensor"),
+        (lambda: plain().log_prob(2 * ONES), ValueError, "runs from 2 to 2: expected symbols 0 to 1"),
+        (lambda: plain().log_prob(-ONES), ValueError, "runs from -1 to -1"),
+        (lambda: plain().log_prob(ONES[:, 0]), ValueError, r"shape \(2, 3, 3\): this MADE expects \(B, 1, 3, 3\)"),
+        (lambda: plain().log_prob(ONES.to("meta")), ValueError, "x is on the device meta: expected cpu"),
+        (lambda: plain().loss(ONES[:0]), ValueError, "empty batch"),
+        (lambda: plain().log_prob(ONES, 1), ValueError, "knows no classes"),
+        (lambda: plain().sample(2, 1), ValueError, "knows no classes"),
+        (lambda: conditional_model().log_prob(ONES), ValueError, "y was not given.*3 classes"),
+        (lambda: conditional_model().sample(2, 3), ValueError, "runs from 3 to 3: expected class numbers 0 to 2"),
+        (lambda: conditional_model().sample(2, torch.tensor([1, 1, 1])), ValueError, r"shape \(3,\).*\(2,\)"),
+        (
+            lambda: conditional_model().sample(2, torch.tensor([1.0, 1.0])),
+            ValueError,
+            "dtype torch.float32.*class numbers",
+        ),
+        (lambda: plain().sample(-1), ValueError, "n is -1: expected at least 0"),
+        (lambda: plain().sample(2, temperature=0), ValueError, "temperature is 0: expected.*above 0"),
+        (lambda: plain().sample(2, temperature=-1.0), ValueError, "temperature is -1.0"),
+        (lambda: plain().sample(2, temperature=math.nan), ValueError, "temperature is nan"),
+        (lambda: plain().sample(2, temperature=math.inf), ValueError, "finite"),
+        (
+            lambda: plain().inpaint(ONES, HOLE),
+            ValueError,
+            "no beginning.*place 5 is known, and place 4, just before it",
+        ),
+        (
+            lambda: plain().inpaint(ONES, TRUE[0]),
+            ValueError,
+            r"shape \(3, 3\): expected \(1, 3, 3\) or \(2, 1, 3, 3\)",
+        ),
+        (lambda: plain().inpaint(ONES, TRUE.long()), TypeError, "known has dtype torch.int64.*booleans"),
+        (lambda: plain().inpaint(ONES, 4), TypeError, "known has type int"),
+        (lambda: plain().inpaint(ONES[:, :, :2], TRUE), ValueError, r"x has shape \(2, 1, 2, 3\)"),
+        (lambda: receptive_field(plain(), (1, 1)), ValueError, r"place is \(1, 1\).*each axis of \(1, 3, 3\)"),
+        (lambda: receptive_field(plain(), (0, 3, 1)), ValueError, "place is"),
+        (lambda: MADE(2, (3,), order=[0, 1, 1]), ValueError, r"order is \[0, 1, 1\].*permutation of 0 to 2"),
+        (lambda: ImageGPT(2, (3,), order=[0, 1]), ValueError, "permutation of 0 to 2"),
+        (lambda: MADE(2, (3,), order=[0.0, 1.0, 2.0]), ValueError, "permutation"),
+        (lambda: MADE(0, (3,)), ValueError, "vocabulary is 0"),
+        (lambda: MADE(2, ()), ValueError, "axis of the event is 0"),
+        (lambda: MADE(2, (3,), depth=0), ValueError, "depth is 0"),
+        (lambda: MADE(2, (3,), classes=-1), ValueError, "classes is -1"),
+        (
+            lambda: PixelCNN(2, (3, 5, 5)),
+            ValueError,
+            r"event is \(3, 5, 5\): PixelCNN expects images of one channel",
+        ),
+        (lambda: PixelCNN(2, (5,)), ValueError, "one channel"),
+        (lambda: PixelCNN(2, (1, 5, 5), depth=0), ValueError, "depth is 0"),
+        (lambda: GatedPixelCNN(2, (1, 5, 5), depth=1), ValueError, "depth is 1: expected at least 2"),
+        (lambda: PixelRNN(2, (1, 5, 5), depth=1), ValueError, "depth is 1: expected at least 2"),
+        (lambda: ImageGPT(2, (1, 5, 5), depth=0), ValueError, "depth is 0"),
+        (lambda: ImageGPT(2, (1, 5, 5), width=10, heads=4), ValueError, "4 heads do not divide"),
+    ],
+)
 def test_wrong_input_is_answered_in_sentences(ask, error, words):
     with pytest.raises(error, match=words):
         ask()

@@ -72,7 +72,9 @@ def test_bad_input_is_a_sentence(model):
 def test_the_little_world_is_the_mixture_of_six_lines():
     world = data.little_images(0.1)
     level = torch.tensor([[0, 0, 0, 1, 1, 1, 0, 0, 0]])
-    by_hand = (0.9**9 + 2 * 0.9**3 * 0.1**6 + 3 * 0.9**5 * 0.1**4) / 6  # other levels differ in 6 pixels, uprights in 4
+    by_hand = (
+        0.9**9 + 2 * 0.9**3 * 0.1**6 + 3 * 0.9**5 * 0.1**4
+    ) / 6  # other levels differ in 6 pixels, uprights in 4
     assert float(world.log_prob(level)) == pytest.approx(math.log(by_hand), rel=1e-5)
     assert float(world.probs.sum()) == pytest.approx(1, abs=1e-5) and world.event == (9,)
     for flip in (0, 0.5, -1):

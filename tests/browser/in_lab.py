@@ -1,4 +1,5 @@
 """A real JupyterLab and a real browser for tests: notebooks made on the fly, run, and looked at."""
+
 from __future__ import annotations
 
 import contextlib
@@ -18,8 +19,15 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[2]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -73,11 +81,25 @@ def lab(folder: Path, theme: str = "Light", app: str = "jupyterlab") -> Iterator
     """JupyterLab (or the app "notebook") serving `folder` on loopback, as an address; ended with everything it started."""
     port = free_port()
     chosen = str(settings(folder / ".settings", theme))
-    env = dict(os.environ, JUPYTERLAB_SETTINGS_DIR=chosen, OMP_NUM_THREADS="1",
-               PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    command = [sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1",
-               f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-               "--expose-app-in-browser", f"--ServerApp.root_dir={folder}"]
+    env = dict(
+        os.environ,
+        JUPYTERLAB_SETTINGS_DIR=chosen,
+        OMP_NUM_THREADS="1",
+        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    )
+    command = [
+        sys.executable,
+        "-m",
+        app,
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        "--expose-app-in-browser",
+        f"--ServerApp.root_dir={folder}",
+    ]
     with open(folder / "lab.log", "wb") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:

@@ -1,4 +1,5 @@
 """The cell player in a real JupyterLab and browser: it counts as Python does, and obeys pointer, keys and buttons."""
+
 from __future__ import annotations
 
 import pytest

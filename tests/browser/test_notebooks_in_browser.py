@@ -3,6 +3,7 @@
 With the brief budget, for what is trained is tested elsewhere.  One notebook by default, a quick one; DGM_BROWSER=all
 runs all of them, DGM_BROWSER=07,08 those.  Pictures of every section stay in tests/browser/seen/, which git ignores.
 """
+
 from __future__ import annotations
 
 import os
@@ -18,7 +19,10 @@ from .in_lab import ROOT, browser_page, failures, lab, missing
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SEEN = Path(__file__).parent / "seen"
-QUIET = ("favicon", "ResizeObserver loop")  # asked for by the browser; a notice of its layout, harmless and not ours
+QUIET = (
+    "favicon",
+    "ResizeObserver loop",
+)  # asked for by the browser; a notice of its layout, harmless and not ours
 
 
 def chosen() -> list[Path]:
@@ -64,7 +68,9 @@ def test_run_all_in_notebook_7(tmp_path):
     with lab(tmp_path, app="notebook") as address, browser_page() as page:
         run_all(page, f"{address}/notebooks/{path.name}", seconds=1500)
         look(page, SEEN / f"{path.stem} in Notebook 7")
-        page.faults = [fault for fault in page.faults if "reading 'schema'" not in fault]  # its own, on an empty page too
+        page.faults = [
+            fault for fault in page.faults if "reading 'schema'" not in fault
+        ]  # its own, on an empty page too
         assert_it_ran_and_answers(page, keys=False)
 
 
@@ -72,7 +78,9 @@ def assert_it_ran_and_answers(page, keys: bool = True) -> None:
     """Every cell has its number, none failed or complained, each picture is there, each player and control answers."""
     assert failures(page) == []
     assert still(page, keys) == []
-    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
+    assert (
+        page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
+    )
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
     assert len(prompts) > 10 and all(re.fullmatch(r"\[\d+\]:?", prompt.strip()) for prompt in prompts)
     assert page.locator(".jp-OutputArea-output img, .jp-OutputArea-output canvas").count() > 5
@@ -89,10 +97,14 @@ def emptied(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-READY = "() => { const kernel = window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel; " \
-        "return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }"
-RUN = "() => document.querySelectorAll('.jp-CodeCell .jp-InputPrompt').length > 10 && " \
-      "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => /^\\[\\d+\\]/.test(e.textContent.trim()))"
+READY = (
+    "() => { const kernel = window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel; "
+    "return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }"
+)
+RUN = (
+    "() => document.querySelectorAll('.jp-CodeCell .jp-InputPrompt').length > 10 && "
+    "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(e => /^\\[\\d+\\]/.test(e.textContent.trim()))"
+)
 
 
 def run_all(page, url: str, seconds: float) -> None:
@@ -123,8 +135,11 @@ def still(page, keys: bool) -> list[str]:
     silent = [name for name, root in players if not answers(page, root)]
     for number, box in enumerate(page.locator(".widget-vbox:has(> img.widget-image)").all()):
         handles = box.locator(".noUi-handle, input[type=checkbox], select").all()
-        silent += [f"control {place} of slider picture {number}" for place, handle in enumerate(handles)
-                   if not redraws(page, box, handle, keys)]
+        silent += [
+            f"control {place} of slider picture {number}"
+            for place, handle in enumerate(handles)
+            if not redraws(page, box, handle, keys)
+        ]
     return silent + page.locator("div[role=alert]").all_inner_texts()
 
 
@@ -154,7 +169,9 @@ def redraws(page, box, handle, keys: bool) -> bool:
     before, kind = picture.get_attribute("src"), handle.evaluate("node => node.tagName")
     handle.scroll_into_view_if_needed()
     if kind == "SELECT":
-        handle.select_option(index=(handle.evaluate("node => node.selectedIndex") + 1) % handle.locator("option").count())
+        handle.select_option(
+            index=(handle.evaluate("node => node.selectedIndex") + 1) % handle.locator("option").count()
+        )
     elif kind == "INPUT":
         handle.click()
     elif not keys:

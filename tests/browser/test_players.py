@@ -1,4 +1,5 @@
 """The players in a real JupyterLab and browser: they move, obey keys and clicks, ask the kernel nothing."""
+
 from __future__ import annotations
 
 import json
@@ -25,6 +26,7 @@ angle = (ts + ts ** 2 / 2)[:, None]
 c, s, r = torch.cos(angle), torch.sin(angle), torch.exp(-0.3 * ts)[:, None]
 x = torch.stack([r * (c * start[:, 0] - s * start[:, 1]), r * (s * start[:, 0] + c * start[:, 1])], dim=2)
 """
+
 
 def swirl(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """The notebook's field once more."""
@@ -137,7 +139,7 @@ def test_keys_step_and_jump_and_play(page, player, focus):
     assert state(player)["playing"]
     page.keyboard.press("Space")
     assert not state(player)["playing"]
-    assert page.locator(".jp-Notebook .jp-Cell").count() == cells      # no shortcut of JupyterLab's went off
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells  # no shortcut of JupyterLab's went off
 
 
 def test_a_click_on_the_picture_keeps_the_keyboard(page, player):
@@ -156,7 +158,7 @@ def test_a_dropped_particle_ends_where_python_says(player, name, step, steps):
     canvas.click(position={"x": 0.75 * box["width"], "y": 0.375 * box["height"]})
     path = torch.tensor(state(player)["drops"][0][0]["path"])
     assert path.shape == (steps + 1, 2)
-    assert torch.allclose(path[0], torch.tensor([2.0, 1.0]), atol=0.03)   # a click is right to about a pixel
+    assert torch.allclose(path[0], torch.tensor([2.0, 1.0]), atol=0.03)  # a click is right to about a pixel
     expected = solve(swirl, path[:1], torch.linspace(0, 1, steps + 1), method=step)[:, 0]
     assert (path - expected).norm(dim=1).max() < 2e-3
 
@@ -229,9 +231,12 @@ def test_the_players_ask_nothing_of_the_kernel(page, player):
 def test_play_follows_a_held_key_and_ends_on_the_last_value(page):
     before = page.locator(".widget-image").first.get_attribute("src")
     hold_right(page, 0, 30)
-    page.wait_for_function("before => document.querySelector('.widget-readout').innerText === '30' && "
-                           "document.querySelector('.widget-image').src !== before", arg=before)
-    assert page.locator(".widget-image").count() == 2       # one picture a cell, replaced in place
+    page.wait_for_function(
+        "before => document.querySelector('.widget-readout').innerText === '30' && "
+        "document.querySelector('.widget-image').src !== before",
+        arg=before,
+    )
+    assert page.locator(".widget-image").count() == 2  # one picture a cell, replaced in place
 
 
 def test_a_slow_draw_skips_what_has_passed(page):

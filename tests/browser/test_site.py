@@ -1,4 +1,5 @@
 """The site opened from the disk in a real browser: players move, formulas are set, nobody else is asked."""
+
 from __future__ import annotations
 
 import http.server
@@ -50,7 +51,9 @@ def test_a_player_moves_and_obeys_the_keyboard(small):
     canvas = root.locator("canvas").first
     before = canvas.evaluate("node => node.toDataURL()")
     root.get_by_label("Play", exact=True).click()
-    small.wait_for_function("before => document.querySelector('.dgm-player canvas').toDataURL() !== before", arg=before)
+    small.wait_for_function(
+        "before => document.querySelector('.dgm-player canvas').toDataURL() !== before", arg=before
+    )
     root.locator(".dgm-stage").focus()
     small.keyboard.press("Space")
     small.keyboard.press("End")
@@ -67,7 +70,9 @@ def test_a_dropped_particle_follows_the_field(small):
 
 
 def test_formulas_are_set_wherever_they_stand(small):
-    small.wait_for_function("() => document.querySelectorAll('.katex').length === document.querySelectorAll('.math').length")
+    small.wait_for_function(
+        "() => document.querySelectorAll('.katex').length === document.querySelectorAll('.math').length"
+    )
     assert small.locator(".katex").count() == 4 and small.locator(".katex-error").count() == 0
     assert small.locator("details .katex annotation").text_content() == "x<y"
     assert small.evaluate("document.fonts.check('16px KaTeX_Main')")
@@ -75,8 +80,10 @@ def test_formulas_are_set_wherever_they_stand(small):
 
 def test_all_formulas_of_a_real_notebook_are_understood(page, folder):
     page.goto((folder / f"{REAL.stem}.html").as_uri())
-    page.wait_for_function("() => document.querySelectorAll('.katex').length === document.querySelectorAll('.math').length",
-                           timeout=60_000)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.katex').length === document.querySelectorAll('.math').length",
+        timeout=60_000,
+    )
     assert page.locator(".katex").count() > 50 and page.locator(".katex-error").count() == 0
 
 
@@ -153,5 +160,7 @@ def test_the_largest_page_is_served_as_well_as_opened_from_the_disk(page, folder
 
 def test_no_other_host_was_asked_and_nothing_went_wrong(page):
     """Of all tests above."""
-    assert page.asked and not [url for url in page.asked if not url.startswith(("file:", "data:", "about:", "http://127.0.0.1"))]
+    assert page.asked and not [
+        url for url in page.asked if not url.startswith(("file:", "data:", "about:", "http://127.0.0.1"))
+    ]
     assert page.faults == []

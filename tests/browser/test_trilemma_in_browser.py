@@ -1,4 +1,5 @@
 """The trilemma player in a real JupyterLab and browser: the pointer, the keys and the list choose a model."""
+
 from __future__ import annotations
 
 import pytest
@@ -39,7 +40,9 @@ def state(root) -> dict:
 
 def pixel(root) -> int:
     """A grey value of the sheet of digits."""
-    return root.evaluate("root => root.querySelectorAll('canvas')[1].getContext('2d').getImageData(3, 3, 1, 1).data[0]")
+    return root.evaluate(
+        "root => root.querySelectorAll('canvas')[1].getContext('2d').getImageData(3, 3, 1, 1).data[0]"
+    )
 
 
 def test_the_line_under_the_pointer_is_chosen_and_a_click_keeps_it(page, player):

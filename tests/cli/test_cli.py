@@ -32,20 +32,30 @@ def course(tmp_path, monkeypatch):
     return here
 
 
-@pytest.mark.parametrize("word, name", [
-    ("0", "00_introduction"), ("00", "00_introduction"), ("7", "07_diffusion"), ("intro", "00_introduction"),
-    ("07_diffusion.ipynb", "07_diffusion"), ("ABSORBING", "09_absorbing_diffusion"),
-    ("09", "09_absorbing_diffusion"),
-])
+@pytest.mark.parametrize(
+    "word, name",
+    [
+        ("0", "00_introduction"),
+        ("00", "00_introduction"),
+        ("7", "07_diffusion"),
+        ("intro", "00_introduction"),
+        ("07_diffusion.ipynb", "07_diffusion"),
+        ("ABSORBING", "09_absorbing_diffusion"),
+        ("09", "09_absorbing_diffusion"),
+    ],
+)
 def test_a_word_finds_its_notebook(course, word, name):
     assert notebook_dir.find(course / "notebooks", word).stem == name
 
 
-@pytest.mark.parametrize("word, said", [
-    ("3", "No notebook is called '3'; there are: 00_introduction, 07"),
-    ("vae", "No notebook is called 'vae'"),
-    ("diffusion", "'diffusion' fits several notebooks; they are: 07_diffusion, 09_absorbing_diffusion."),
-])
+@pytest.mark.parametrize(
+    "word, said",
+    [
+        ("3", "No notebook is called '3'; there are: 00_introduction, 07"),
+        ("vae", "No notebook is called 'vae'"),
+        ("diffusion", "'diffusion' fits several notebooks; they are: 07_diffusion, 09_absorbing_diffusion."),
+    ],
+)
 def test_a_wrong_word_is_answered_with_the_names(course, word, said, capsys):
     assert main.main(["lab", word]) == 2
     err = capsys.readouterr().err
@@ -131,7 +141,9 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, mon
         base, token = f"http://127.0.0.1:{port}", printed.group(1)
         assert get(printed.group())[0] == 200
         monkeypatch.setenv("JUPYTER_RUNTIME_DIR", own["JUPYTER_RUNTIME_DIR"])
-        assert list(main._open_already([f"--ServerApp.root_dir={course.resolve()}"])) == [f"{base}/lab?token={token}"]
+        assert list(main._open_already([f"--ServerApp.root_dir={course.resolve()}"])) == [
+            f"{base}/lab?token={token}"
+        ]
         assert list(main._open_already([f"--ServerApp.root_dir={tmp_path}"])) == []
         assert get(f"{base}/api/contents")[0] == 403
         files = json.loads(get(f"{base}/api/contents/notebooks?token={token}")[1])["content"]
@@ -163,15 +175,25 @@ def test_doctor_says_what_is_here(monkeypatch, capsys):
     monkeypatch.setattr(main, "_missing_packages", lambda: iter(()))
     assert main.main(["doctor"]) == 0
     said = capsys.readouterr().out
-    for word in ("Python 3.", "torch 2", "cores", "5,000 MNIST images", "full MNIST", "Chromium",
-                 "Nothing that is needed is missing."):
+    for word in (
+        "Python 3.",
+        "torch 2",
+        "cores",
+        "5,000 MNIST images",
+        "full MNIST",
+        "Chromium",
+        "Nothing that is needed is missing.",
+    ):
         assert word in said
     assert all(line.rstrip().endswith(".") for line in said.splitlines())
 
 
 def test_doctor_names_what_is_missing_or_too_old(monkeypatch, capsys):
-    monkeypatch.setattr(metadata, "requires", lambda name: ["numpy>=99", "no-such-package>=1", "pytest>=1",
-                                                            'nbgrader>=99; extra == "grading"'])
+    monkeypatch.setattr(
+        metadata,
+        "requires",
+        lambda name: ["numpy>=99", "no-such-package>=1", "pytest>=1", 'nbgrader>=99; extra == "grading"'],
+    )
     assert main.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "no-such-package is not installed" in said and re.search(r"numpy \S+ is too old, 99 or", said)
@@ -185,12 +207,15 @@ def test_doctor_finds_the_folder_in_dgm_data(monkeypatch, tmp_path, capsys):
     assert f"DGM_DATA names {tmp_path}, but the four files of MNIST are not all there." in said
 
 
-@pytest.mark.parametrize("error, said", [
-    (KeyError("There are no weights called 'x'."), "dgm: There are no weights called 'x'."),
-    (KeyError("x"), "dgm: KeyError: x (DGM_DEBUG=1 shows where)"),
-    (OSError("The disk is full."), "dgm: The disk is full."),
-    (TypeError("f() takes no arguments"), "dgm: TypeError: f() takes no arguments (DGM_DEBUG=1 shows where)"),
-])
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (KeyError("There are no weights called 'x'."), "dgm: There are no weights called 'x'."),
+        (KeyError("x"), "dgm: KeyError: x (DGM_DEBUG=1 shows where)"),
+        (OSError("The disk is full."), "dgm: The disk is full."),
+        (TypeError("f() takes no arguments"), "dgm: TypeError: f() takes no arguments (DGM_DEBUG=1 shows where)"),
+    ],
+)
 def test_errors_are_one_sentence(monkeypatch, capsys, error, said):
     def fail(options):
         raise error

@@ -1,4 +1,5 @@
 """The measured overview: counts that the design tells, figures called by hand, rules on both sides of their border."""
+
 from __future__ import annotations
 
 import os
@@ -46,9 +47,19 @@ def test_every_system_draws_digits_as_it_says(system):
     assert system.color_mode == GREYS or set(x.unique().tolist()) <= {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("name, passes", [
-    ("PixelCNN", 784), ("ImageGPT", 196), ("VAE", 1), ("VQ-VAE with prior", 49 + 1), ("DCGAN", 1), ("RealNVP", 1),
-    ("DDIM, same weights", 15), ("flow matching", 2 * 8 - 1)])
+@pytest.mark.parametrize(
+    "name, passes",
+    [
+        ("PixelCNN", 784),
+        ("ImageGPT", 196),
+        ("VAE", 1),
+        ("VQ-VAE with prior", 49 + 1),
+        ("DCGAN", 1),
+        ("RealNVP", 1),
+        ("DDIM, same weights", 15),
+        ("flow matching", 2 * 8 - 1),
+    ],
+)
 def test_passes_are_those_of_the_design(name, passes):
     system = BY_NAME[name]
     model = system.load()
@@ -99,13 +110,18 @@ def test_a_list_of_networks_counts_as_one():
 
 
 def test_a_system_whose_weights_are_missing_is_absent():
-    attic = ModelSpec("attic", "none", ("attic_digits",), lambda model, n, y: torch.zeros(n, 1, 28, 28), lambda model: [])
+    attic = ModelSpec(
+        "attic", "none", ("attic_digits",), lambda model, n, y: torch.zeros(n, 1, 28, 28), lambda model: []
+    )
     assert attic not in available((*SYSTEMS, attic)) and BY_NAME["VAE"] in available((*SYSTEMS, attic))
     assert all(system in available() for system in SYSTEMS if set(system.weights) <= set(pretrained.names()))
 
 
 def test_every_repr_says_what_it_is():
-    assert repr(BY_NAME["DDPM"]) == "DDPM (diffusion, told the class, 20 steps of ancestral): by an ODE likelihood, pixels"
+    assert (
+        repr(BY_NAME["DDPM"])
+        == "DDPM (diffusion, told the class, 20 steps of ancestral): by an ODE likelihood, pixels"
+    )
 
 
 # --- figures
@@ -161,8 +177,15 @@ def test_an_image_faded_into_another_is_less_often_recognised_than_real_ones(row
     assert rows[0].latent is not None and rows[1].latent is None and rows[0].latent.path_length_ratio >= 1
 
 
-@pytest.mark.parametrize("n, rounds, words", [(41, 2, "n is 41 and rounds 2"), (4, 4, "n is 4 and rounds 4"),
-                                              (2000, 2, "at most 1000 test images"), (4, 2, "more than the 5 neighbours")])
+@pytest.mark.parametrize(
+    "n, rounds, words",
+    [
+        (41, 2, "n is 41 and rounds 2"),
+        (4, 4, "n is 4 and rounds 4"),
+        (2000, 2, "at most 1000 test images"),
+        (4, 2, "more than the 5 neighbours"),
+    ],
+)
 def test_sizes_that_cannot_be_are_refused(images, n, rounds, words):
     with pytest.raises(ValueError, match=words):
         survey(images, n, 10, QUICK[:1], rounds)
@@ -196,12 +219,20 @@ def test_speed_is_judged_by_the_slowest(rows):
 def test_likelihood_is_efficient_where_exact_in_one_pass(rows):
     table = marks(rows)
     assert {name: row["efficient likelihood"].sign for name, row in table.items()} == {
-        "VAE": "✗", "VAE, bits drawn": "✗", "DCGAN": "n/a", "RealNVP": "✓"}
+        "VAE": "✗",
+        "VAE, bits drawn": "✗",
+        "DCGAN": "n/a",
+        "RealNVP": "✓",
+    }
 
 
 def test_the_lectures_table_is_the_slides():
-    assert LECTURE == {"GANs": ("✓", "✓", "✗", "✓", "?", "n/a"), "VAEs": ("✓", "✗", "?", "✓", "?", "✗"),
-                       "Flows": ("✓", "✗", "?", "✓", "?", "✓"), "Diffusion": ("✗", "✓", "?", "✗", "✗", "✗")}
+    assert LECTURE == {
+        "GANs": ("✓", "✓", "✗", "✓", "?", "n/a"),
+        "VAEs": ("✓", "✗", "?", "✓", "?", "✗"),
+        "Flows": ("✓", "✗", "?", "✓", "?", "✓"),
+        "Diffusion": ("✗", "✓", "?", "✗", "✗", "✗"),
+    }
     assert set(ROW_OF.values()) == set(LECTURE) and len(COLUMNS) == 6
 
 

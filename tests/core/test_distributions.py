@@ -50,7 +50,10 @@ def test_batches_and_events_have_torchs_shapes():
     p = DiagNormal(torch.zeros(3, 2, 4), torch.ones(4), 2)
     assert (p.batch_shape, p.event_shape, p.mean.shape) == ((3,), (2, 4), (3, 2, 4))
     assert p.sample().shape == (3, 2, 4) and p.sample(5).shape == p.sample((5,)).shape == (5, 3, 2, 4)
-    assert p.log_prob(torch.zeros(5, 3, 2, 4)).shape == (5, 3) and p.log_prob(torch.zeros(5, 1, 2, 4)).shape == (5, 3)
+    assert p.log_prob(torch.zeros(5, 3, 2, 4)).shape == (5, 3) and p.log_prob(torch.zeros(5, 1, 2, 4)).shape == (
+        5,
+        3,
+    )
     expected = torch.distributions.Independent(torch.distributions.Normal(p.mean, p.stddev), 2)
     x = torch.randn(5, 3, 2, 4)
     assert torch.allclose(p.log_prob(x), expected.log_prob(x))
@@ -163,7 +166,9 @@ def test_inputs_that_want_gradients_are_unharmed():
 
 def test_reprs_say_what_they_are():
     assert "3 Gaussians in 2 dimensions" in repr(lopsided()) and "DiagNormal(Normal(loc" in repr(wide())
-    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(TableDistribution(torch.ones(2, 2), "coins"))
+    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(
+        TableDistribution(torch.ones(2, 2), "coins")
+    )
 
 
 # --- tables of tokens
@@ -200,8 +205,12 @@ def test_samples_of_a_table_come_as_often_as_it_says(counts, rng):
     for word, prob in zip(p.sequences, p.probs.flatten()):
         share = float((x == word).all(1).double().mean())
         assert abs(share - float(prob)) <= 5 * math.sqrt(float(prob * (1 - prob)) / n)
-    assert torch.equal(p.sample(5, torch.Generator().manual_seed(1)), p.sample(5, torch.Generator().manual_seed(1)))
-    assert float(p.log_prob(x).mean()) == pytest.approx(-float(p.entropy), abs=5 * float(p.log_prob(x).std()) / math.sqrt(n))
+    assert torch.equal(
+        p.sample(5, torch.Generator().manual_seed(1)), p.sample(5, torch.Generator().manual_seed(1))
+    )
+    assert float(p.log_prob(x).mean()) == pytest.approx(
+        -float(p.entropy), abs=5 * float(p.log_prob(x).std()) / math.sqrt(n)
+    )
 
 
 @tables
@@ -222,8 +231,11 @@ def test_stratified_sequences_come_in_their_due_shares(counts):
 def test_conditionals_are_shares_of_the_entries_that_fit(counts):
     p, k, length = TableDistribution(counts), len(counts), counts.ndim
     for state in itertools.product(range(k + 1), repeat=length):
-        fitting = [word for word in itertools.product(range(k), repeat=length)
-                   if all(seen in (k, token) for seen, token in zip(state, word))]
+        fitting = [
+            word
+            for word in itertools.product(range(k), repeat=length)
+            if all(seen in (k, token) for seen, token in zip(state, word))
+        ]
         total = sum(float(counts[word]) for word in fitting)
         ours = p.conditional(torch.tensor([state]))[0]
         assert ours.shape == (length, k)
@@ -238,7 +250,9 @@ def test_conditionals_are_shares_of_the_entries_that_fit(counts):
 def test_conditionals_of_a_batch_are_those_of_its_rows():
     p, x = TableDistribution(TABLES["three places"]), torch.randint(3, (20, 3))
     assert torch.equal(p.conditional(x), torch.cat([p.conditional(row[None]) for row in x]))
-    assert p.conditional(x[:0]).shape == (0, 3, 2) and p.log_prob(x[:0]).shape == (0,) and p.sample(0).shape == (0, 3)
+    assert (
+        p.conditional(x[:0]).shape == (0, 3, 2) and p.log_prob(x[:0]).shape == (0,) and p.sample(0).shape == (0, 3)
+    )
 
 
 def test_a_table_in_another_precision_is_the_same_table():
@@ -246,8 +260,12 @@ def test_a_table_in_another_precision_is_the_same_table():
     rough = p.to(torch.float32)
     assert rough.name == "words" and rough.log_prob(p.sequences).dtype == torch.float32
     assert torch.allclose(rough.probs.double(), p.probs, atol=1e-7)
-    assert rough.conditional(torch.tensor([[3, 1]])).dtype == torch.float32 and rough.sample(4).dtype == torch.int64
-    assert torch.equal(TableDistribution(torch.tensor([1, 3])).probs, torch.tensor([0.25, 0.75]))  # counts are welcome
+    assert (
+        rough.conditional(torch.tensor([[3, 1]])).dtype == torch.float32 and rough.sample(4).dtype == torch.int64
+    )
+    assert torch.equal(
+        TableDistribution(torch.tensor([1, 3])).probs, torch.tensor([0.25, 0.75])
+    )  # counts are welcome
 
 
 TWO = torch.zeros(2, 2)
@@ -272,11 +290,7 @@ SENTENCES = [
         ValueError,
         "a weight is 0: expected all of them above 0",
     ),
-    (
-        lambda: Mixture(torch.ones(2), TWO.long(), 1.0),
-        TypeError,
-        "means has dtype torch.int64: expected floating",
-    ),
+    (lambda: Mixture(torch.ones(2), TWO.long(), 1.0), TypeError, "means has dtype torch.int64: expected floating"),
     (lambda: Mixture(torch.ones(2), TWO, 0.0), ValueError, "stds of shape .*all above 0"),
     (
         lambda: Mixture(torch.ones(2), TWO, torch.ones(2)),
@@ -288,15 +302,31 @@ SENTENCES = [
     (lambda: lopsided().log_prob(torch.full((3, 2), float("nan"))), ValueError, "NaN in 6 of 6"),
     (lambda: lopsided().score(torch.zeros(3, 2).int()), TypeError, "torch.int32: expected floating"),
     (lambda: lopsided().log_prob(torch.zeros(3, 2, device="meta")), ValueError, "device meta: expected cpu"),
-    (lambda: TableDistribution(torch.ones(2, 3)), ValueError, r"probs have shape \(2, 3\): expected \(K, ..., K\), one axis a place"),
+    (
+        lambda: TableDistribution(torch.ones(2, 3)),
+        ValueError,
+        r"probs have shape \(2, 3\): expected \(K, ..., K\), one axis a place",
+    ),
     (lambda: TableDistribution(torch.tensor(1.0)), ValueError, r"probs have shape \(\): expected"),
     (lambda: TableDistribution(torch.tensor([0.5, -0.1])), ValueError, "probs hold a negative or infinite number"),
     (lambda: TableDistribution(torch.zeros(2, 2)), ValueError, "or nothing but zeros: expected probabilities"),
-    (lambda: TableDistribution(torch.tensor([1.0, math.nan])), ValueError, "infinite number, or nothing but zeros: expected prob"),
-    (lambda: TableDistribution(torch.tensor([1.0, math.inf])), ValueError, "or infinite number, or nothing but zeros"),
+    (
+        lambda: TableDistribution(torch.tensor([1.0, math.nan])),
+        ValueError,
+        "infinite number, or nothing but zeros: expected prob",
+    ),
+    (
+        lambda: TableDistribution(torch.tensor([1.0, math.inf])),
+        ValueError,
+        "or infinite number, or nothing but zeros",
+    ),
     (lambda: COINS.log_prob(torch.tensor([[0, 2]])), ValueError, "x runs from 0 to 2: expected tokens 0 to 1"),
     (lambda: COINS.log_prob(torch.tensor([[0, -1]])), ValueError, "x runs from -1 to 0"),
-    (lambda: COINS.log_prob(torch.zeros(3, 2)), ValueError, r"dtype torch.float32: expected integer tokens \(B, 2\)"),
+    (
+        lambda: COINS.log_prob(torch.zeros(3, 2)),
+        ValueError,
+        r"dtype torch.float32: expected integer tokens \(B, 2\)",
+    ),
     (lambda: COINS.log_prob(torch.zeros(3, 3).long()), ValueError, r"x has shape \(3, 3\) .*tokens \(B, 2\)"),
     (lambda: COINS.log_prob(torch.zeros(2).long()), ValueError, r"x has shape \(2,\)"),
     (lambda: COINS.log_prob(torch.zeros(3, 2).bool()), ValueError, "dtype torch.bool: expected integer tokens"),

@@ -1,4 +1,5 @@
 """What a latent space is good for: moments by loops, lines and arcs, and shares of variance that are known."""
+
 import math
 
 import pytest
@@ -65,14 +66,17 @@ def test_what_chance_alone_would_find_is_not_found(rng):
     assert found.one < 0.15 and found.all < 0.15
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: lm.factors(torch.zeros(2, 28, 28)), r"\(2, 28, 28\): expected \(N, 1, H, W\)"),
-    (lambda: lm.slerp(torch.zeros(2, 3), torch.zeros(2, 4), 0.5), r"a has shape \(2, 3\) and b \(2, 4\)"),
-    (lambda: lm.path_length_ratio(torch.zeros(2, 4, 3)), r"\(2, 4, 3\): expected \(T, B, D\), at least three"),
-    (lambda: lm.path_length_ratio(torch.zeros(3, 4, 3)), "ends where it began"),
-    (lambda: lm.explained(torch.zeros(5, 3), torch.zeros(5)), "z holds 5 samples and y 5"),
-    (lambda: lm.explained(torch.zeros(9, 3), torch.zeros(8)), "z holds 9 samples and y 8"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: lm.factors(torch.zeros(2, 28, 28)), r"\(2, 28, 28\): expected \(N, 1, H, W\)"),
+        (lambda: lm.slerp(torch.zeros(2, 3), torch.zeros(2, 4), 0.5), r"a has shape \(2, 3\) and b \(2, 4\)"),
+        (lambda: lm.path_length_ratio(torch.zeros(2, 4, 3)), r"\(2, 4, 3\): expected \(T, B, D\), at least three"),
+        (lambda: lm.path_length_ratio(torch.zeros(3, 4, 3)), "ends where it began"),
+        (lambda: lm.explained(torch.zeros(5, 3), torch.zeros(5)), "z holds 5 samples and y 5"),
+        (lambda: lm.explained(torch.zeros(9, 3), torch.zeros(8)), "z holds 9 samples and y 8"),
+    ],
+)
 def test_what_cannot_be_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -1,4 +1,5 @@
 """Measures of modes, paths, densities and codes: against closed forms and brute force."""
+
 import math
 
 import pytest
@@ -106,7 +107,9 @@ def test_transport_cost_is_least_for_the_optimal_pairing(rng):
 def test_kl_of_gaussians_on_a_grid():
     p = DiagNormal(torch.tensor([0.3, -0.2], dtype=F64), torch.tensor([0.8, 1.1], dtype=F64))
     q = DiagNormal(torch.tensor([-0.5, 0.4], dtype=F64), torch.tensor([1.2, 0.9], dtype=F64))
-    exact = float(((q.stddev / p.stddev).log() + (p.stddev**2 + (p.mean - q.mean) ** 2) / (2 * q.stddev**2) - 0.5).sum())
+    exact = float(
+        ((q.stddev / p.stddev).log() + (p.stddev**2 + (p.mean - q.mean) ** 2) / (2 * q.stddev**2) - 0.5).sum()
+    )
     grid = m.Grid(-9, 9, 400)
     assert m.kl_on_grid(p.log_prob, q.log_prob, grid) == pytest.approx(exact, rel=1e-8)
     assert m.kl_on_grid(p.log_prob, p.log_prob, grid) == 0

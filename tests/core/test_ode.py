@@ -47,9 +47,7 @@ START = torch.tensor([[0.5, 1.0], [2.0, 0.8]], dtype=F64)
 @pytest.mark.parametrize("method, order", [(euler, 1), (heun, 2), (rk4, 4)])
 def test_the_error_falls_with_the_order_of_the_method(method, order):
     errors = [
-        float(
-            (solve(bent, START, grid(0, 1.5, n), method=method)[-1] - bent_solution(START, 1.5)).abs().max()
-        )
+        float((solve(bent, START, grid(0, 1.5, n), method=method)[-1] - bent_solution(START, 1.5)).abs().max())
         for n in (20, 40, 80)
     ]
     measured = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
@@ -93,10 +91,7 @@ def test_euler_maruyama_has_the_moments_of_an_ornstein_uhlenbeck_process(ends, n
 
 def test_noise_may_depend_on_time():
     x = solve(
-        lambda x, t: 0 * x,
-        torch.zeros(40_000, 1, dtype=F64),
-        grid(0, 1, 10),
-        noise=lambda t: 1.0 * (t < 0.45),
+        lambda x, t: 0 * x, torch.zeros(40_000, 1, dtype=F64), grid(0, 1, 10), noise=lambda t: 1.0 * (t < 0.45)
     )
     assert torch.equal(x[5], x[-1])
     assert abs(float(x[-1].var()) - 0.5) < 5 * 0.5 * math.sqrt(2 / 40_000)

@@ -1,4 +1,5 @@
 """Measures between two samples: against loops, closed forms and second implementations."""
+
 import math
 
 import numpy as np
@@ -20,8 +21,11 @@ def normal(rng, *shape):
 def test_energy_distance_is_its_definition_by_loops(rng):
     x, y = normal(rng, 7, 3), normal(rng, 5, 3) + 1
     across = sum(float((a - b).norm()) for a in x for b in y) / 35
-    own = [sum(float((s[i] - s[j]).norm()) for i in range(len(s)) for j in range(len(s)) if i != j)
-           / (len(s) * (len(s) - 1)) for s in (x, y)]
+    own = [
+        sum(float((s[i] - s[j]).norm()) for i in range(len(s)) for j in range(len(s)) if i != j)
+        / (len(s) * (len(s) - 1))
+        for s in (x, y)
+    ]
     assert m.energy_distance(x, y) == pytest.approx(2 * across - sum(own), abs=1e-12)
 
 
@@ -33,7 +37,9 @@ def test_the_blocks_of_a_large_set_change_nothing(rng, monkeypatch):
 
 
 def test_the_u_statistic_is_unbiased(rng):
-    values = torch.tensor([m.energy_distance(normal(rng, 20, 2), normal(rng, 20, 2)) for _ in range(400)], dtype=F64)
+    values = torch.tensor(
+        [m.energy_distance(normal(rng, 20, 2), normal(rng, 20, 2)) for _ in range(400)], dtype=F64
+    )
     assert abs(values.mean()) < 5 * values.std() / 20  # 20 = √400
     assert values.min() < 0  # an estimate that cannot go below its true value 0 has a bias
 
@@ -178,7 +184,11 @@ def test_frechet_of_gaussians_against_the_square_root_of_another_library(rng):
 
     a, b = (x @ x.T + 0.1 * torch.eye(4, dtype=F64) for x in normal(rng, 2, 4, 4))
     mean = normal(rng, 2, 4)
-    expected = float((mean[0] - mean[1]) @ (mean[0] - mean[1])) + np.trace(a + b) - 2 * np.trace(sqrtm((a @ b).numpy()).real)
+    expected = (
+        float((mean[0] - mean[1]) @ (mean[0] - mean[1]))
+        + np.trace(a + b)
+        - 2 * np.trace(sqrtm((a @ b).numpy()).real)
+    )
     assert m.frechet_of_gaussians(mean[0], a, mean[1], b) == pytest.approx(expected, rel=1e-9)
     assert m.frechet_of_gaussians(mean[1], b, mean[0], a) == pytest.approx(expected, rel=1e-9)
     with pytest.raises(ValueError, match=r"covariances of shape \(4,\).*expected \(D,\) and \(D, D\)"):
@@ -208,8 +218,9 @@ def test_bad_sets_are_refused_in_a_sentence(measure, bad):
         measure(value, GOOD)
 
 
-@pytest.mark.parametrize("measure, least", [(m.energy_distance, 2), (m.frechet_distance, 2),
-                                            (m.precision_recall_coverage, 6)])
+@pytest.mark.parametrize(
+    "measure, least", [(m.energy_distance, 2), (m.frechet_distance, 2), (m.precision_recall_coverage, 6)]
+)
 def test_too_few_samples_are_refused(measure, least):
     with pytest.raises(ValueError, match=f"needs at least {least}"):
         measure(GOOD, GOOD[:1])

@@ -111,27 +111,15 @@ SENTENCES = [
         ValueError,
         r"\(4, 28, 28, 1\): expected \(B, 1",
     ),
-    (
-        lambda: checks.expect_batch(torch.zeros(4, 2), ()),
-        ValueError,
-        r"x has shape \(4, 2\): expected \(B,\)",
-    ),
-    (
-        lambda: checks.expect_batch(torch.tensor(1.0)),
-        ValueError,
-        r"x has shape \(\): expected \(B, \.\.\.\)",
-    ),
+    (lambda: checks.expect_batch(torch.zeros(4, 2), ()), ValueError, r"x has shape \(4, 2\): expected \(B,\)"),
+    (lambda: checks.expect_batch(torch.tensor(1.0)), ValueError, r"x has shape \(\): expected \(B, \.\.\.\)"),
     (lambda: checks.expect_batch(nan_batch()), ValueError, "x contains NaN in 1 of 8 places"),
     (
         lambda: checks.expect_batch(torch.zeros(4, 2, device="meta"), on=torch.device("cpu")),
         ValueError,
         "x is on the device meta: expected cpu",
     ),
-    (
-        lambda: checks.expect_some(torch.zeros(0, 2), "x1"),
-        ValueError,
-        r"x1 is an empty batch of shape \(0, 2\)",
-    ),
+    (lambda: checks.expect_some(torch.zeros(0, 2), "x1"), ValueError, r"x1 is an empty batch of shape \(0, 2\)"),
     (
         lambda: checks.expect_alike(torch.zeros(2), torch.zeros(3), ("x0", "x1")),
         ValueError,
@@ -199,14 +187,18 @@ def test_what_is_good_passes_as_it_is():
 
 def test_importing_the_package_sets_no_environment_variable():
     """In a process of its own, with every room of the package that a notebook uses."""
-    code = ("import os; before = dict(os.environ); import dgm_course, dgm_course.core.tensors, dgm_course.teach.check; "
-            "print(dict(os.environ) == before)")
+    code = (
+        "import os; before = dict(os.environ); import dgm_course, dgm_course.core.tensors, dgm_course.teach.check; "
+        "print(dict(os.environ) == before)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "True"
 
 
-@pytest.mark.parametrize("given, added", [
-    ({}, {"GOMP_SPINCOUNT": "1000"}), ({"GOMP_SPINCOUNT": "7"}, {}), ({"OMP_WAIT_POLICY": "active"}, {})])
+@pytest.mark.parametrize(
+    "given, added",
+    [({}, {"GOMP_SPINCOUNT": "1000"}), ({"GOMP_SPINCOUNT": "7"}, {}), ({"OMP_WAIT_POLICY": "active"}, {})],
+)
 def test_kernels_get_short_thread_waits_unless_the_user_chose(given, added, monkeypatch):
     assert thread_waits(given) == added
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):

@@ -1,4 +1,5 @@
 """Toy worlds against their smooth curves; digits against what their packages and the official files hold."""
+
 import gzip
 import hashlib
 import math
@@ -18,7 +19,9 @@ from dgm_course.core.distributions import Mixture
 from dgm_course.data import mnist_files
 
 F64 = torch.float64
-OFFICIAL = os.environ.get("DGM_DATA") or any(mnist_files.cache_folder().glob("*ubyte*"))  # a failed try leaves it empty
+OFFICIAL = os.environ.get("DGM_DATA") or any(
+    mnist_files.cache_folder().glob("*ubyte*")
+)  # a failed try leaves it empty
 needs_official = pytest.mark.skipif(not OFFICIAL, reason="the official MNIST files are not on this machine")
 
 
@@ -91,8 +94,10 @@ class SoftBoard:
     dark = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2]
 
     def log_prob(self, x):
-        edge = (torch.special.ndtr((c + 0.9 - x) / 0.13) - torch.special.ndtr((c - 0.9 - x) / 0.13)
-                for c in self.centres)
+        edge = (
+            torch.special.ndtr((c + 0.9 - x) / 0.13) - torch.special.ndtr((c - 0.9 - x) / 0.13)
+            for c in self.centres
+        )
         side = torch.stack([*edge]) / 1.8
         return (sum(side[i, :, 0] * side[j, :, 1] for i, j in self.dark) / 8).log()
 
@@ -122,10 +127,18 @@ def test_the_density_is_that_of_the_smooth_curve(name):
     assert 0 <= metrics.kl_on_grid(SMOOTH[name]().log_prob, world.log_prob, grid) < 3e-4
 
 
-@pytest.mark.parametrize("name, radius, std", [
-    ("pacgan", 1, 0.01), ("ffjord", 2.8284, 0.35355), ("torchcfm", 5, 0.56234), ("torchcfm_runner", 5, 1),
-    ("dsb", 12, 1.5), ("unrolled_seven", 1, 0.01), ("course", 3, 0.25),
-])
+@pytest.mark.parametrize(
+    "name, radius, std",
+    [
+        ("pacgan", 1, 0.01),
+        ("ffjord", 2.8284, 0.35355),
+        ("torchcfm", 5, 0.56234),
+        ("torchcfm_runner", 5, 1),
+        ("dsb", 12, 1.5),
+        ("unrolled_seven", 1, 0.01),
+        ("course", 3, 0.25),
+    ],
+)
 def test_conventions_of_the_eight_gaussians(name, radius, std):
     ring = data.eight_gaussians(name)
     assert torch.allclose(ring.means.norm(dim=1), torch.full((8,), float(radius)), rtol=1e-4)
@@ -197,11 +210,18 @@ def test_a_student_who_writes_into_the_images_spoils_nothing():
 
 
 def test_mnist_needs_no_network_no_cache_and_no_import_of_pandas(tmp_path):
-    code = ("import sys; from dgm_course import data; import socket; socket.socket = None; data.mnist(); "
-            "assert not {'pandas', 'mlxtend', 'pooch', 'requests'} & set(sys.modules)")
+    code = (
+        "import sys; from dgm_course import data; import socket; socket.socket = None; data.mnist(); "
+        "assert not {'pandas', 'mlxtend', 'pooch', 'requests'} & set(sys.modules)"
+    )
     place = {"HOME": str(tmp_path), "DGM_CACHE": str(tmp_path / "nowhere")}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                         cwd=Path(__file__).parents[2], env={**os.environ, **place})
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **place},
+    )
     assert not (tmp_path / "nowhere").exists()
     assert run.returncode == 0, run.stderr
 
@@ -274,13 +294,16 @@ def test_binarise_by_threshold_and_by_chance():
     assert data.binarise(grey.double()).dtype == F64 and data.binarise(grey[:0]).shape == (0, 1)
 
 
-@pytest.mark.parametrize("images, error, words", [
-    (torch.tensor([[0.0, 255.0]]), ValueError, "run from 0 to 255"),
-    (torch.tensor([[0.0, 1.0]]), ValueError, "run from 0 to 1: expected"),
-    (torch.tensor([[-1.0, 1.2]]), ValueError, "run from -1 to 1.2"),
-    (torch.zeros(2, 3, dtype=torch.uint8), TypeError, "dtype torch.uint8"),
-    (torch.tensor([[math.nan]]), ValueError, "NaN"),
-])
+@pytest.mark.parametrize(
+    "images, error, words",
+    [
+        (torch.tensor([[0.0, 255.0]]), ValueError, "run from 0 to 255"),
+        (torch.tensor([[0.0, 1.0]]), ValueError, "run from 0 to 1: expected"),
+        (torch.tensor([[-1.0, 1.2]]), ValueError, "run from -1 to 1.2"),
+        (torch.zeros(2, 3, dtype=torch.uint8), TypeError, "dtype torch.uint8"),
+        (torch.tensor([[math.nan]]), ValueError, "NaN"),
+    ],
+)
 def test_binarise_refuses_other_ranges(images, error, words):
     with pytest.raises(error, match=words):
         data.binarise(images)

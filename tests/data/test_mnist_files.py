@@ -1,6 +1,7 @@
 """What can go wrong between a mirror and a tensor, served from loopback with small files.
 
 After each fault: a sentence, no half-written file, and what was good before is still good."""
+
 import contextlib
 import errno
 import gzip
@@ -105,7 +106,7 @@ def left(folder):
 def fetched(*mirrors):
     arrays, source = mnist_files.official(mirrors)
     for key, (raw, card) in CONTENTS.items():
-        assert arrays[key].tobytes() == raw[-math.prod(card.shape):] and arrays[key].shape == card.shape
+        assert arrays[key].tobytes() == raw[-math.prod(card.shape) :] and arrays[key].shape == card.shape
     return source
 
 
@@ -246,8 +247,13 @@ def child(mirror, folders, *words):
     cards = {key: tuple(card) for key, card in CARDS.items()}
     code = CHILD.replace("CARDS", repr(cards))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", code, mirror, ",".join(map(str, folders)), *words],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, mirror, ",".join(map(str, folders)), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
 
 
 def test_four_processes_with_a_cold_cache_fetch_each_file_once(serve, tmp_path):
@@ -290,9 +296,16 @@ def test_a_lock_held_for_too_long_is_named(serve, cache, monkeypatch):
 # --- 10, 12: what is already there ---
 
 
-@pytest.mark.parametrize("damage", [
-    lambda raw: raw[:-3], lambda raw: b"\1" + raw[1:], lambda raw: b"<html>", lambda raw: bytes(FLIPPED),
-    lambda raw: b""])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:-3],
+        lambda raw: b"\1" + raw[1:],
+        lambda raw: b"<html>",
+        lambda raw: bytes(FLIPPED),
+        lambda raw: b"",
+    ],
+)
 def test_a_damaged_cache_is_fetched_again(damage, serve, cache):
     mirror, asked = serve(honest)
     fetched(mirror)
@@ -302,12 +315,23 @@ def test_a_damaged_cache_is_fetched_again(damage, serve, cache):
     assert fetched() == "the cache"
 
 
-@pytest.mark.parametrize("name, damage, words", [
-    ("images", RAW[:-1], "holds 7,071 bytes with SHA-256 .*, expected 7,072 bytes with SHA-256 " + CARD.sha256),
-    ("images", bytes(FLIPPED), "holds 7,072 bytes with SHA-256 .*, expected 7,072 bytes with SHA-256 " + CARD.sha256),
-    ("images.gz", PACKED[:900], "is damaged"),
-    ("images.gz", gzip.compress(bytes(10_000_000)), "holds more than 7,072 bytes"),
-])
+@pytest.mark.parametrize(
+    "name, damage, words",
+    [
+        (
+            "images",
+            RAW[:-1],
+            "holds 7,071 bytes with SHA-256 .*, expected 7,072 bytes with SHA-256 " + CARD.sha256,
+        ),
+        (
+            "images",
+            bytes(FLIPPED),
+            "holds 7,072 bytes with SHA-256 .*, expected 7,072 bytes with SHA-256 " + CARD.sha256,
+        ),
+        ("images.gz", PACKED[:900], "is damaged"),
+        ("images.gz", gzip.compress(bytes(10_000_000)), "holds more than 7,072 bytes"),
+    ],
+)
 def test_a_damaged_file_of_the_readers_own_is_refused(name, damage, words, tmp_path, monkeypatch):
     (tmp_path / name).write_bytes(damage)
     (tmp_path / "labels.gz").write_bytes(GOOD["labels.gz"])

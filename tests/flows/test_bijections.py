@@ -61,7 +61,9 @@ def test_an_autoregressive_layer_listens_to_the_places_before_and_to_no_other(or
     jacobian = torch.autograd.functional.jacobian(lambda v: layer(v[None])[0][0], batch((4,), 1)[0])
     ranked = jacobian[order][:, order] if order else jacobian
     assert not ranked.triu(1).any()
-    assert (ranked.tril(-1).abs() > 1e-6).sum() == 6 and torch.equal(ranked.diagonal().sign(), torch.ones(4).double())
+    assert (ranked.tril(-1).abs() > 1e-6).sum() == 6 and torch.equal(
+        ranked.diagonal().sign(), torch.ones(4).double()
+    )
 
 
 def test_the_way_back_of_an_autoregressive_layer_takes_a_pass_for_each_place():
@@ -175,7 +177,10 @@ def test_a_spline_goes_through_its_points_and_straight_on():
 
 def test_the_grey_spline_makes_a_bin_of_paper_nearly_normal():
     u = (torch.arange(20_000) + 0.5).double()[:, None] / 20_000
-    for k in (0, 255):  # paper and ink: entropy of z = entropy of u + mean log slope, to be held against that of a normal
+    for k in (
+        0,
+        255,
+    ):  # paper and ink: entropy of z = entropy of u + mean log slope, to be held against that of a normal
         z, ladj = (part.detach() for part in grey_spline().double()((k + u) / 256))
         missing = 0.5 * math.log(2 * math.pi * math.e * float(z.var())) - (float(ladj.mean()) - math.log(256))
         assert 0 <= missing < 0.03

@@ -63,7 +63,7 @@ def test_the_gradient_through_the_solver_is_that_of_the_loss(method):
     field = stirred(nets.MLP(2, 8, 1), 0.5)
     flow, x = ContinuousFlow(field, 2, 4, method).double(), batch((2,), 20)
     weight = field.layers[0].weight
-    slope, = torch.autograd.grad(flow.loss(x), weight)
+    (slope,) = torch.autograd.grad(flow.loss(x), weight)
     at, h, values = int(slope.abs().argmax()), 1e-5, []
     with torch.no_grad():
         for step in (h, -2 * h):

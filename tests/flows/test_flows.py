@@ -48,7 +48,9 @@ PLANE = {
     "couplings": lambda: couplings(2, 4, 16),
     "autoregressive": lambda: autoregressive(2, 3, 16),
     "planars": lambda: planars(2, 6),
-    "a mixed bag": lambda: Compose([ActNorm(2), LULinear(2), *couplings(2, 2, 16).layers, Planar(2), Permutation([1, 0])]),
+    "a mixed bag": lambda: Compose(
+        [ActNorm(2), LULinear(2), *couplings(2, 2, 16).layers, Planar(2), Permutation([1, 0])]
+    ),
 }
 OTHERS = {
     "Linear, five": ((5,), lambda: LULinear(5)),
@@ -62,8 +64,10 @@ OTHERS = {
     "checkerboard": ((1, 4, 4), lambda: MaskedCoupling(CHECKERS, CouplingCNN(1, 2, 6, (4, 4)))),
     "channels": ((4, 2, 2), lambda: Coupling([0, 3], 4, CouplingCNN(2, 4, 6, (2, 2)))),
     "Squeeze": ((2, 4, 4), lambda: Squeeze((2, 4, 4))),
-    "Factor": ((2, 4, 4), lambda: Split((2, 4, 4), Compose([Squeeze((1, 4, 4)), *scale((4, 2, 2), 2, 6),
-                                                             Split((4, 2, 2))]))),
+    "Factor": (
+        (2, 4, 4),
+        lambda: Split((2, 4, 4), Compose([Squeeze((1, 4, 4)), *scale((4, 2, 2), 2, 6), Split((4, 2, 2))])),
+    ),
     "two scales": ((1, 8, 8), lambda: Compose(multiscale_realnvp((1, 8, 8), (2, 2), (6, 6)).layers[2:])),
 }
 LAYERS = {**{name: ((2,), make) for name, make in PLANE.items()}, **OTHERS}
@@ -89,7 +93,10 @@ def test_the_way_back_is_the_way_back_in_both_directions(any_layer):
     event, layer = any_layer
     x = 2 * batch(event)
     z, _ = layer(x)
-    assert isinstance(layer, (Permutation, Squeeze)) or (z.reshape(len(x), -1) - x.reshape(len(x), -1)).abs().max() > 0.05
+    assert (
+        isinstance(layer, (Permutation, Squeeze))
+        or (z.reshape(len(x), -1) - x.reshape(len(x), -1)).abs().max() > 0.05
+    )
     assert torch.allclose(layer.inverse(z), x, atol=1e-9)
     other = 2 * batch(z.shape[1:], seed=2)
     assert torch.allclose(layer(layer.inverse(other))[0], other, atol=1e-9)
@@ -98,7 +105,9 @@ def test_the_way_back_is_the_way_back_in_both_directions(any_layer):
 def test_the_log_determinant_is_that_of_the_jacobian(any_layer):
     event, layer = any_layer
     for x in batch(event, 3, seed=3):
-        jacobian = torch.autograd.functional.jacobian(lambda v: layer(v[None])[0][0].flatten(), x).reshape(x.numel(), -1)
+        jacobian = torch.autograd.functional.jacobian(lambda v: layer(v[None])[0][0].flatten(), x).reshape(
+            x.numel(), -1
+        )
         expected = torch.linalg.slogdet(jacobian).logabsdet
         assert layer(x[None])[1].shape == (1,)
         assert torch.allclose(layer(x[None])[1][0], expected, atol=1e-9)
@@ -115,7 +124,9 @@ def test_samples_fall_where_the_density_is(plane):
     torch.manual_seed(3)
     n, (x, area) = 20_000, grid(14.0, 560)
     edges = torch.tensor([-0.51, 0.63])
-    cells = lambda y: torch.bucketize(y[:, 0].contiguous(), edges) * 3 + torch.bucketize(y[:, 1].contiguous(), edges)
+    cells = lambda y: (
+        torch.bucketize(y[:, 0].contiguous(), edges) * 3 + torch.bucketize(y[:, 1].contiguous(), edges)
+    )
     with torch.no_grad():
         mass = torch.zeros(9).double().index_add(0, cells(x), plane.log_prob(x).exp() * area)
     share = torch.bincount(cells(plane.sample(n)), minlength=9) / n

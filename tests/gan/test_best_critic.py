@@ -9,14 +9,23 @@ import torch
 
 from dgm_course.core.distributions import Mixture
 from dgm_course.core.metrics import jsd_on_grid
-from dgm_course.gan import AffineGenerator, OptimalDiscriminator, least_squares, minimax, non_saturating, value_on_grid
+from dgm_course.gan import (
+    AffineGenerator,
+    OptimalDiscriminator,
+    least_squares,
+    minimax,
+    non_saturating,
+    value_on_grid,
+)
 
 from .models import LINE, gaussian
 
 
 def test_the_best_discriminator_is_the_posterior_of_real():
-    pi, p = Mixture(torch.ones(2), torch.tensor([[-2.0, 0], [1, 1]]).double(), 0.7), Mixture(torch.ones(1), torch.zeros(1, 2)
-                                                                                           .double(), 1.2)
+    pi, p = (
+        Mixture(torch.ones(2), torch.tensor([[-2.0, 0], [1, 1]]).double(), 0.7),
+        Mixture(torch.ones(1), torch.zeros(1, 2).double(), 1.2),
+    )
     x = torch.randn(50, 2, dtype=torch.float64) * 2
     a, b = pi.log_prob(x).exp(), p.log_prob(x).exp()
     torch.testing.assert_close(OptimalDiscriminator(pi, p)(x).sigmoid(), a / (a + b))
@@ -40,7 +49,12 @@ def test_against_it_the_value_is_two_jsd_minus_two_log_two():
         assert -2 * math.log(2) <= value <= 0
     equal = value_on_grid(gaussian(0.3), gaussian(0.3), OptimalDiscriminator(gaussian(0.3), gaussian(0.3)), LINE)
     assert equal == pytest.approx(-2 * math.log(2), abs=1e-9)
-    apart = value_on_grid(gaussian(6.0, 0.1), gaussian(-6.0, 0.1), OptimalDiscriminator(gaussian(6.0, 0.1), gaussian(-6.0, 0.1)), LINE)
+    apart = value_on_grid(
+        gaussian(6.0, 0.1),
+        gaussian(-6.0, 0.1),
+        OptimalDiscriminator(gaussian(6.0, 0.1), gaussian(-6.0, 0.1)),
+        LINE,
+    )
     assert apart == pytest.approx(0, abs=1e-9)
 
 
@@ -71,8 +85,9 @@ def test_least_squares_best_critic_is_linear_in_the_posterior():
     f = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
     real = f.expand(3)
     fake = f.expand(7)
-    slope = lambda at: torch.autograd.grad(0.6 * game.critic(real * 0 + at, fake * 0 + 2.0) + 1.4 * game.critic(
-        real * 0 + 2.0, fake * 0 + at), at)[0]
+    slope = lambda at: torch.autograd.grad(
+        0.6 * game.critic(real * 0 + at, fake * 0 + 2.0) + 1.4 * game.critic(real * 0 + 2.0, fake * 0 + at), at
+    )[0]
     at = torch.tensor(share * 2.0 + (1 - share) * -1.0, dtype=torch.float64, requires_grad=True)
     assert slope(at).item() == pytest.approx(0, abs=1e-12)
 
@@ -83,7 +98,11 @@ def test_playing_against_the_best_critic_moves_an_affine_generator_onto_the_data
     optimizer = torch.optim.Adam(g.parameters(), 0.05)
     for _ in range(300):
         optimizer.zero_grad()
-        non_saturating().generator(OptimalDiscriminator(pi, g.distribution)(g(torch.randn(500, 1, dtype=torch.float64)))).backward()
+        non_saturating().generator(
+            OptimalDiscriminator(pi, g.distribution)(g(torch.randn(500, 1, dtype=torch.float64)))
+        ).backward()
         optimizer.step()
-    assert g.shift.item() == pytest.approx(1.5, abs=0.1) and g.log_scale.exp().item() == pytest.approx(0.6, abs=0.1)
+    assert g.shift.item() == pytest.approx(1.5, abs=0.1) and g.log_scale.exp().item() == pytest.approx(
+        0.6, abs=0.1
+    )
     assert "shift" in repr(g) and "exact" in repr(OptimalDiscriminator(pi, pi))

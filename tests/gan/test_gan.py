@@ -26,8 +26,14 @@ from dgm_course.training import Recipe, fit
 
 from .models import plane
 
-GAMES = {"minimax": minimax, "non-saturating": non_saturating, "least squares": least_squares, "hinge": hinge,
-         "Wasserstein": wasserstein, "WGAN-GP": wasserstein_gp}
+GAMES = {
+    "minimax": minimax,
+    "non-saturating": non_saturating,
+    "least squares": least_squares,
+    "hinge": hinge,
+    "Wasserstein": wasserstein,
+    "WGAN-GP": wasserstein_gp,
+}
 LOGITS = torch.linspace(-3, 3, 8, dtype=torch.float64)
 
 
@@ -75,7 +81,8 @@ def test_the_other_games_in_their_papers_formulas():
     assert least_squares().critic(real, fake).item() == pytest.approx(by_hand.item())
     assert least_squares(-1, 1, 0).generator(fake).item() == pytest.approx(0.5 * (fake**2).mean())
     assert hinge().critic(real, fake).item() == pytest.approx(
-        sum(max(0, 1 - float(r)) for r in real) / 8 + sum(max(0, 1 + float(f)) for f in fake) / 8)
+        sum(max(0, 1 - float(r)) for r in real) / 8 + sum(max(0, 1 + float(f)) for f in fake) / 8
+    )
     assert wasserstein().critic(real, fake).item() == pytest.approx((fake.mean() - real.mean()).item())
     assert hinge().generator(fake) == wasserstein().generator(fake) == -fake.mean()
 
@@ -108,11 +115,14 @@ def test_penalties_on_a_critic_with_known_slope_and_their_gradients_by_hand():
     f, x = Quadratic(), torch.randn(9, 2, dtype=torch.float64)
     g = f.a + f.c * x
     torch.testing.assert_close(squared_grad_norm(f, x), g.square().sum(1))
-    for name, found, by_hand in (("gp", GradientPenalty(3.0).at(f, x), 3 * (g.norm(dim=1) - 1).square().mean()),
-                                 ("r1", R1(3.0)(f, x, x + 1), 1.5 * g.square().sum(1).mean())):
+    for name, found, by_hand in (
+        ("gp", GradientPenalty(3.0).at(f, x), 3 * (g.norm(dim=1) - 1).square().mean()),
+        ("r1", R1(3.0)(f, x, x + 1), 1.5 * g.square().sum(1).mean()),
+    ):
         torch.testing.assert_close(found, by_hand, msg=name)
-        for ours, hand in zip(torch.autograd.grad(found, (f.a, f.c)), torch.autograd.grad(by_hand, (f.a, f.c),
-                                                                                          retain_graph=True)):
+        for ours, hand in zip(
+            torch.autograd.grad(found, (f.a, f.c)), torch.autograd.grad(by_hand, (f.a, f.c), retain_graph=True)
+        ):
             assert hand.abs().max() > 1e-3
             torch.testing.assert_close(ours, hand)
 
@@ -122,7 +132,9 @@ def test_the_gradient_penalty_looks_between_real_and_fake_with_one_share_a_pair(
     real, fake = torch.zeros(64, 1, 3, 3), torch.ones(64, 1, 3, 3)
     GradientPenalty()(lambda x: seen.append(x.detach()) or x.flatten(1).sum(1), real, fake)
     u = seen[0].flatten(1)
-    assert torch.equal(u, u[:, :1].expand_as(u)) and u.min() >= 0 and u.max() <= 1 and u[:, 0].unique().numel() > 50
+    assert (
+        torch.equal(u, u[:, :1].expand_as(u)) and u.min() >= 0 and u.max() <= 1 and u[:, 0].unique().numel() > 50
+    )
 
 
 def test_a_flat_critic_has_finite_penalties_and_gradients():
@@ -139,7 +151,9 @@ def test_the_penalty_of_a_game_enters_the_critics_loss_and_its_weights():
     without = bare.discriminator_loss(real)
     torch.manual_seed(3)
     full = penalised.discriminator_loss(real)
-    assert (full - without).item() == pytest.approx(squared_grad_norm(bare.discriminator, real).mean().item(), rel=1e-5)
+    assert (full - without).item() == pytest.approx(
+        squared_grad_norm(bare.discriminator, real).mean().item(), rel=1e-5
+    )
     assert "R1" in repr(penalised)
 
 
@@ -183,7 +197,9 @@ def test_clipping_bounds_every_weight_before_it_is_used():
 
 def test_a_gan_learns_two_moons():
     torch.manual_seed(0)
-    gan = GAN(nets.MLPGenerator(2, 2, 64, 2), nets.MLPDiscriminator(2, 64, 2), non_saturating().with_penalty(R1(0.1)))
+    gan = GAN(
+        nets.MLPGenerator(2, 2, 64, 2), nets.MLPDiscriminator(2, 64, 2), non_saturating().with_penalty(R1(0.1))
+    )
     moons = data.moons()
     history = fit(gan, moons, Recipe(600, 64, 1e-3, betas=(0.5, 0.9), ema=0.98))
     x = gan.sample(1000)

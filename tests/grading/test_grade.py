@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="grading needs limits
 
 # --- the table of exercises
 
+
 def test_the_table_lists_every_exercise_and_what_proves_it(capsys):
     assert main.main(["homework"]) == 0
     said = capsys.readouterr().out
@@ -54,6 +55,7 @@ def test_marks_are_not_given_by_a_notebook_that_somebody_has_written_into():
 
 # --- a class
 
+
 def test_the_course_s_own_solutions_get_full_marks(tmp_path):
     """Every recipe, import and earlier function that an answer needs is there, on the other side of all walls."""
     books = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -61,7 +63,9 @@ def test_the_course_s_own_solutions_get_full_marks(tmp_path):
         put(tmp_path / "ann" / path.name, json.dumps(solved(path.parent / "source" / f"{path.stem}.py")))
     (ann,) = Grader([Assignment.of(path) for path in books], [5], workers=1).grade(submissions(tmp_path))
     assert ann.points == ann.out_of, [(mark.task.id, mark.verdict) for mark in ann.marks if not mark.points]
-    assert {mark.task.id for mark in ann.marks} <= {task.id for task in exercises()} and len(ann.marks) >= 3 * len(books)
+    assert {mark.task.id for mark in ann.marks} <= {task.id for task in exercises()} and len(ann.marks) >= 3 * len(
+        books
+    )
 
 
 def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
@@ -70,9 +74,13 @@ def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
     full = json.loads(json.dumps(solved(ROOT / "notebooks" / "source" / "08_flow_matching.py")))
     script = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     noisy = notebook({"fm-cfm_loss": f'print("{script}")\nraise ValueError("{script}")'})
-    noisy["cells"][0]["outputs"] = [{"output_type": "display_data", "data": {"text/html": script + "x" * 9_000_000}}]
+    noisy["cells"][0]["outputs"] = [
+        {"output_type": "display_data", "data": {"text/html": script + "x" * 9_000_000}}
+    ]
     noisy["cells"][1]["attachments"] = {"a.svg": {"image/svg+xml": script}}
-    noisy["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"model_module": script}}}}
+    noisy["metadata"]["widgets"] = {
+        "application/vnd.jupyter.widget-state+json": {"state": {"a": {"model_module": script}}}
+    }
     put(here / "ann.ipynb", full)
     put(here / "bob" / "08 (copy).ipynb", notebook({"fm-cfm_loss": BAD}))
     put(here / "bob" / ".ipynb_checkpoints" / "08.ipynb", full)
@@ -93,14 +101,21 @@ def test_a_class_is_graded_whoever_is_in_it(tmp_path, capsys):
     assert points["ann"] == points["cyn"] == full == int(rows["ann"]["out of"])
     assert sum(points.values()) == 2 * full and "'=dan" in rows
     assert "07.ipynb cannot be read" in rows["cyn"]["remarks"]
-    for name, words in {"bob": "8.2: Wrong in every case", "'=dan": "8.1: Not yet", "eve": "not JSON", "fay": "leads out",
-                        "gil": "8.2:"}.items():
+    for name, words in {
+        "bob": "8.2: Wrong in every case",
+        "'=dan": "8.1: Not yet",
+        "eve": "not JSON",
+        "fay": "leads out",
+        "gil": "8.2:",
+    }.items():
         assert words in rows[name]["remarks"], name
     pages = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "out" / "grades_pages").iterdir()}
     assert len(pages) == 8 and {"ann.html", "cyn.html"} <= set(pages)
     for name, page in pages.items():
         assert len(page) < 100_000, name
-        assert not re.search(r"<script|<img|<iframe|javascript:|\son\w+=|https?:", re.sub(r"&lt;.*?&gt;", "", page)), name
+        assert not re.search(
+            r"<script|<img|<iframe|javascript:|\son\w+=|https?:", re.sub(r"&lt;.*?&gt;", "", page)
+        ), name
         assert "Content-Security-Policy" in page
     assert any("&lt;script&gt;alert(1)" in page for page in pages.values())
     again = ["grade", str(here / "gil.ipynb"), *command[2:3], str(tmp_path / "gil.csv"), *command[4:]]
@@ -115,7 +130,9 @@ def test_answers_that_call_an_earlier_one_run_with_the_student_s_own(tmp_path):
         if cell["id"] == "vae-gaussian_kl":
             cell["source"] = "def gaussian_kl(mean, log_std):\n    return (mean**2).sum(1)"
     put(tmp_path / "ann.ipynb", data)
-    (ann,) = Grader([Assignment.of(ROOT / "notebooks" / "02_vae.ipynb")], [5], workers=1).grade(submissions(tmp_path))
+    (ann,) = Grader([Assignment.of(ROOT / "notebooks" / "02_vae.ipynb")], [5], workers=1).grade(
+        submissions(tmp_path)
+    )
     lost = {mark.task.id: mark for mark in ann.marks if not mark.points}
     assert set(lost) == {"vae.gaussian_kl", "vae.loss"}
     assert "your own answer to vae.gaussian_kl" in lost["vae.loss"].notes[0]
@@ -123,7 +140,10 @@ def test_answers_that_call_an_earlier_one_run_with_the_student_s_own(tmp_path):
 
 def test_what_was_set_is_read_off_the_marks_of_what_was_handed_in(tmp_path, capsys):
     put(tmp_path / "ann.ipynb", (ROOT / "notebooks" / "09_absorbing_diffusion.ipynb").read_bytes())
-    assert main.main(["grade", str(tmp_path / "ann.ipynb"), "-o", str(tmp_path / "out" / "g.csv"), "--seed", "4"]) == 0
+    assert (
+        main.main(["grade", str(tmp_path / "ann.ipynb"), "-o", str(tmp_path / "out" / "g.csv"), "--seed", "4"])
+        == 0
+    )
     said = capsys.readouterr().out
     assert "Submissions: 1; 09_absorbing_diffusion, seed 4." in said and "No code was run." in said
     assert re.search(r"ann +0 of \d+", said)

@@ -1,4 +1,5 @@
 """The configuration of JupyterHub in TEACHING.md: it is Python, its names exist, and its start copies the notebooks."""
+
 from __future__ import annotations
 
 import re

@@ -29,8 +29,11 @@ def loaded(path: Path) -> dict:
 def answered(stem: str) -> dict[str, str]:
     """Solutions of a master by cell."""
     cells = json.loads(json.dumps(solved(ROOT / "notebooks" / "source" / f"{stem}.py")))["cells"]
-    return {cell["id"]: cell["source"] for cell in cells
-            if cell["metadata"].get("nbgrader", {}).get("solution") and cell["cell_type"] == "code"}
+    return {
+        cell["id"]: cell["source"]
+        for cell in cells
+        if cell["metadata"].get("nbgrader", {}).get("solution") and cell["cell_type"] == "code"
+    }
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -51,8 +54,14 @@ def test_the_search_finds_answers_wherever_they_hide(path):
         lambda book: book["metadata"].update(note=secret),
         lambda book: book["cells"][0]["metadata"].update(solution=secret.split("\n")),
         lambda book: book["cells"].append({"cell_type": "markdown", "metadata": {}, "source": [f"\t{secret}"]}),
-        lambda book: book["cells"].append({"cell_type": "code", "metadata": {}, "source": "", "outputs": [
-            {"output_type": "stream", "text": [line + "\n" for line in secret.split("\n")]}]}),
+        lambda book: book["cells"].append(
+            {
+                "cell_type": "code",
+                "metadata": {},
+                "source": "",
+                "outputs": [{"output_type": "stream", "text": [line + "\n" for line in secret.split("\n")]}],
+            }
+        ),
         lambda book: book["cells"].append({"cell_type": "raw", "metadata": {}, "source": "### BEGIN SOLUTION"}),
     ):
         book = loaded(path)
@@ -63,8 +72,11 @@ def test_the_search_finds_answers_wherever_they_hide(path):
 def test_the_bundle(tmp_path, capsys):
     assert main.main(["release", str(tmp_path / "class"), "--of", "08", "2"]) == 0
     said = capsys.readouterr().out
-    files = sorted(path.relative_to(tmp_path / "class").as_posix() for path in (tmp_path / "class").rglob("*")
-                   if path.suffix != ".png" and path.is_file())
+    files = sorted(
+        path.relative_to(tmp_path / "class").as_posix()
+        for path in (tmp_path / "class").rglob("*")
+        if path.suffix != ".png" and path.is_file()
+    )
     (wheel,) = [name for name in files if name.endswith(".whl")]
     books = ["notebooks/02_vae.ipynb", "notebooks/08_flow_matching.ipynb"]
     assert files == sorted(["START.md", "constraints.txt", wheel, *books])
@@ -84,12 +96,19 @@ def test_a_notebook_with_its_solution_is_not_handed_out(tmp_path, capsys):
 def test_an_answer_in_nobody_elses_words_is_not_handed_out_either(tmp_path, capsys):
     """What no search can know: any cell of an exercise that is not the stub."""
     book = loaded(ROOT / "notebooks" / "00_introduction.ipynb")
-    cell = next(c for c in book["cells"] if c["metadata"].get("nbgrader", {}).get("solution") and c["cell_type"] == "code")
-    cell["source"] = "".join(cell["source"]).replace('raise NotImplementedError("your turn")', "return x.mean() * 0 + 42")
+    cell = next(
+        c for c in book["cells"] if c["metadata"].get("nbgrader", {}).get("solution") and c["cell_type"] == "code"
+    )
+    cell["source"] = "".join(cell["source"]).replace(
+        'raise NotImplementedError("your turn")', "return x.mean() * 0 + 42"
+    )
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "00_introduction.ipynb").write_text(json.dumps(book), encoding="utf-8")
     assert main.main(["release", str(tmp_path / "class"), "--notebooks", str(tmp_path / "notebooks")]) == 2
-    assert "has something written into exercise intro." in capsys.readouterr().err and not (tmp_path / "class").exists()
+    assert (
+        "has something written into exercise intro." in capsys.readouterr().err
+        and not (tmp_path / "class").exists()
+    )
 
 
 def test_the_wheel_is_whole_and_repeatable(tmp_path, capsys):
@@ -101,17 +120,40 @@ def test_the_wheel_is_whole_and_repeatable(tmp_path, capsys):
     assert one.read_bytes() == two.read_bytes()
     with zipfile.ZipFile(one) as archive:
         names = archive.namelist()
-    assert any(name.endswith(".safetensors") for name in names) and not any("__pycache__" in name for name in names)
+    assert any(name.endswith(".safetensors") for name in names) and not any(
+        "__pycache__" in name for name in names
+    )
     target = tmp_path / "site"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--disable-pip-version-check",
-                    "--target", str(target), str(one)], check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--no-index",
+            "--disable-pip-version-check",
+            "--target",
+            str(target),
+            str(one),
+        ],
+        check=True,
+        capture_output=True,
+    )
     code = "import dgm_course, dgm_course.cli.main; print(dgm_course.__file__); dgm_course.cli.main.parser()"
-    found = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(target)}, cwd=tmp_path,
-                           check=True, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(target)},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert found.stdout.strip() == str(target / "dgm_course" / "__init__.py")
 
 
 # --- nbgrader
+
 
 def test_a_course_directory_for_nbgrader(tmp_path, capsys):
     assert main.main(["nbgrader", str(tmp_path / "course"), "--of", "08", "02"]) == 0
@@ -143,25 +185,38 @@ def scores(course: Path, stem: str) -> dict[str, float]:
 
 def nbgrader(course: Path, *words: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it calls alembic by its name
-    done = subprocess.run([sys.executable, "-m", "nbgrader", *words], cwd=course, env={**os.environ, "PATH": path},
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", *words],
+        cwd=course,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.notebooks
-@pytest.mark.skipif(util.find_spec("nbgrader") is None, reason="nbgrader is not installed: pip install -e '.[grading]'")
+@pytest.mark.skipif(
+    util.find_spec("nbgrader") is None, reason="nbgrader is not installed: pip install -e '.[grading]'"
+)
 def test_round_trip_through_the_real_nbgrader(tmp_path, capsys):
     """Two notebooks, each solved, wrong and as it was handed out: full marks, some, none."""
     course = tmp_path / "course"
     assert main.main(["nbgrader", str(course), "--of", "08", "02"]) == 0
-    wrong = {"08_flow_matching": ("fm-cfm_loss", "def cfm_loss(net, x1, x0, t):\n    return x1.mean()", 2),
-             "02_vae": ("vae-em_step", "def em_step(x, weights, means, std):\n    return x, means", 2)}
+    wrong = {
+        "08_flow_matching": ("fm-cfm_loss", "def cfm_loss(net, x1, x0, t):\n    return x1.mean()", 2),
+        "02_vae": ("vae-em_step", "def em_step(x, weights, means, std):\n    return x, means", 2),
+    }
     for stem, (cell, source, lost) in wrong.items():
         slim(course / "source" / stem / f"{stem}.ipynb")
         nbgrader(course, "generate_assignment", stem)
         released = course / "release" / stem / f"{stem}.ipynb"
         assert 'raise NotImplementedError("your turn")' in released.read_text(encoding="utf-8").replace("\\", "")
-        for student, fill in (("solved", answered(stem)), ("wrong", {**answered(stem), cell: source}), ("unfilled", {})):
+        for student, fill in (
+            ("solved", answered(stem)),
+            ("wrong", {**answered(stem), cell: source}),
+            ("unfilled", {}),
+        ):
             copy = course / "submitted" / student / stem / f"{stem}.ipynb"
             copy.parent.mkdir(parents=True)
             shutil.copyfile(released, copy)

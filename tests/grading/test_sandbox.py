@@ -28,11 +28,17 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="grading needs limits
 
 # --- what a worker holds
 
+
 def test_the_sieve_lets_no_answer_through():
     """Neither a reference, nor a wrong form, nor a hint of any exercise is in what stands beside a student's code."""
     files = worker_package.sieve([*ROOTS, *recipes([case for task in exercises() for case in task.inputs(1)])])
     text = "\n".join(files.values())
-    assert "def observe" in text and "EXERCISES" not in text and "def judge" not in text and "class Exercise" not in text
+    assert (
+        "def observe" in text
+        and "EXERCISES" not in text
+        and "def judge" not in text
+        and "class Exercise" not in text
+    )
     for task in exercises():
         assert task.more not in text and f"def {task.reference.__name__}(" not in text, task.id
         assert not any(hint in text for hint, _ in task.mistakes), task.id
@@ -52,13 +58,18 @@ def test_the_sieve_follows_names_and_refuses_whole_modules():
 
 # --- how results come home
 
+
 def test_the_wire_brings_observations_home():
     values = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(2.5)}
-    seen = (Observation(values, {"a": np.full(3, np.nan)}, side_effects=("random",)),
-            Observation(trouble="raised", detail="ValueError: ∇"))
+    seen = (
+        Observation(values, {"a": np.full(3, np.nan)}, side_effects=("random",)),
+        Observation(trouble="raised", detail="ValueError: ∇"),
+    )
     home = decode(encode(pack(seen)))
     assert home.keys() == pack(seen).keys()
-    assert all(np.array_equal(home[key], value, equal_nan=value.dtype.kind == "f") for key, value in pack(seen).items())
+    assert all(
+        np.array_equal(home[key], value, equal_nan=value.dtype.kind == "f") for key, value in pack(seen).items()
+    )
 
 
 def test_half_a_letter_cannot_stop_the_report():
@@ -66,20 +77,39 @@ def test_half_a_letter_cannot_stop_the_report():
     assert list(text) == ["raised", "?!"]
 
 
-@pytest.mark.parametrize("message", [
-    b"", b"no line", b"\n", b"{}x\n", b"[1]\n", b'{"a": 1}\n', b'{"a": []}\n', b'{"a": ["float64", -1]}\n',
-    b"[" * 100_000 + b"\n",
-    b'{"a": ["float64", 1e3]}\n', b'{"a": ["float64", NaN]}\n', b'{"a": ["float64", 4]}\n' + bytes(24), b"\xff\n",
-    b'{"a": ["float64", 2000000000, 2000000000]}\n', b'{"a": ["float64", 1]}\n' + bytes(9), b'{"a": ["text", 3]}\n',
-    b'{"a": ["objects", 1]}\n' + bytes(8), b'{"a": ["float64", 0,0,0,0,0,0,0,0,0]}\n', pickle.dumps({"a": 1}),
-    b'{"a": ["float64", true]}\n' + bytes(8), b"x" * 300_000 + b"\n",
-])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"no line",
+        b"\n",
+        b"{}x\n",
+        b"[1]\n",
+        b'{"a": 1}\n',
+        b'{"a": []}\n',
+        b'{"a": ["float64", -1]}\n',
+        b"[" * 100_000 + b"\n",
+        b'{"a": ["float64", 1e3]}\n',
+        b'{"a": ["float64", NaN]}\n',
+        b'{"a": ["float64", 4]}\n' + bytes(24),
+        b"\xff\n",
+        b'{"a": ["float64", 2000000000, 2000000000]}\n',
+        b'{"a": ["float64", 1]}\n' + bytes(9),
+        b'{"a": ["text", 3]}\n',
+        b'{"a": ["objects", 1]}\n' + bytes(8),
+        b'{"a": ["float64", 0,0,0,0,0,0,0,0,0]}\n',
+        pickle.dumps({"a": 1}),
+        b'{"a": ["float64", true]}\n' + bytes(8),
+        b"x" * 300_000 + b"\n",
+    ],
+)
 def test_the_wire_takes_nothing_else(message):
     with pytest.raises(ValueError, match="result|shape|promises|text"):
         decode(message)
 
 
 # --- hostile code, one process each
+
 
 @pytest.fixture(scope="module")
 def desk():
@@ -108,24 +138,37 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     assert os.listdir(desk.bench.yard.root) == []
 
 
-@pytest.mark.parametrize("source, said", [
-    ("import os\nos._exit(0)", "something stopped the whole process"),
-    (GOOD.replace("return", "import os; os._exit(0); return"), "something stopped the whole process"),
-    ("import os\nif os.fork():\n    os._exit(0)\nos.setsid()\nimport time\ntime.sleep(60)", "something stopped the whole"),
-    ("import time\ntime.sleep(60)", "still running"),
-    ("import signal, time\nfor s in (1, 2, 3, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(60)", "still running"),
-    ("while True: pass", "still running|s of the processor"),
-    ("import os\nwhile True:\n    os.fork()", "still running|s of the processor|more than one result"),
-    ("while True: print('x' * 1000)", "printed more"),
-    ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", "still running|s of the processor"),
-    ("print('x' * (200 << 20))", "printed more|without a result"),
-    ("import os\nos.write(4, b'forged')\nos._exit(0)", "no result"),
-    ("import os\nos.write(4, b'forged')\n" + GOOD, "no result"),
-    ("import io, os\nimport numpy as np\nfile = io.BytesIO()\nnp.savez(file, result=np.array([print]))\n"
-     "os.write(4, file.getvalue())\nos._exit(0)", "no result"),
-    ("import os\nwhile True: os.write(4, bytes(1 << 20))", "more than any answer"),
-    ("import ctypes\nctypes.string_at(0)", "SIGSEGV|stopped"),
-], ids=range(15))
+@pytest.mark.parametrize(
+    "source, said",
+    [
+        ("import os\nos._exit(0)", "something stopped the whole process"),
+        (GOOD.replace("return", "import os; os._exit(0); return"), "something stopped the whole process"),
+        (
+            "import os\nif os.fork():\n    os._exit(0)\nos.setsid()\nimport time\ntime.sleep(60)",
+            "something stopped the whole",
+        ),
+        ("import time\ntime.sleep(60)", "still running"),
+        (
+            "import signal, time\nfor s in (1, 2, 3, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(60)",
+            "still running",
+        ),
+        ("while True: pass", "still running|s of the processor"),
+        ("import os\nwhile True:\n    os.fork()", "still running|s of the processor|more than one result"),
+        ("while True: print('x' * 1000)", "printed more"),
+        ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", "still running|s of the processor"),
+        ("print('x' * (200 << 20))", "printed more|without a result"),
+        ("import os\nos.write(4, b'forged')\nos._exit(0)", "no result"),
+        ("import os\nos.write(4, b'forged')\n" + GOOD, "no result"),
+        (
+            "import io, os\nimport numpy as np\nfile = io.BytesIO()\nnp.savez(file, result=np.array([print]))\n"
+            "os.write(4, file.getvalue())\nos._exit(0)",
+            "no result",
+        ),
+        ("import os\nwhile True: os.write(4, bytes(1 << 20))", "more than any answer"),
+        ("import ctypes\nctypes.string_at(0)", "SIGSEGV|stopped"),
+    ],
+    ids=range(15),
+)
 def test_what_brings_no_result_brings_no_points(desk, source, said):
     outcome = desk(source, Limits(cpu=1, wall=5))
     assert re.search(said, outcome.reason), outcome
@@ -154,40 +197,45 @@ def _of(users) -> set[int]:
     return {pid for user in found for pid in _running(user)}
 
 
-@pytest.mark.parametrize("source", [
-    "raise SystemExit(0)",
-    "import sys\nsys.exit(0)",
-    "import atexit\natexit.register(print, 'passed')\nraise KeyError",
-    "x = bytearray(10**11)",
-    "import torch\ntorch.ones(10**11)",
-    "def cfm_loss(net, x1, x0, t)\n    return 0",
-    "def other(net, x1, x0, t):\n    return 0",
-    "cfm_loss = 3",
-    "def cfm_loss(net, x1, x0, t):\n    raise SystemExit",
-    "import torch\ntorch.allclose = torch.equal = lambda *a, **k: True\ntorch.Tensor.__eq__ = lambda *a: True\n"
-    + BAD,
-    "class Same:\n    __eq__ = lambda *a: True\n    __array__ = lambda *a: np.zeros(())\ndef cfm_loss(*a): return Same()",
-    "import json\njson.dumps = lambda *a: '{}'\n" + BAD,
-    "import numpy\nnumpy.allclose = numpy.isclose = numpy.array_equal = lambda *a, **k: True\n" + BAD,
-    "get_ipython().showtraceback = lambda *a, **k: None\n" + BAD,
-    "import sys\ndef cfm_loss(*args):\n    frame = sys._getframe()\n    while frame := frame.f_back:\n"
-    "        for held in frame.f_locals.values():\n            if hasattr(held, 'right'):\n"
-    "                return held.right[0].values['result']\n"
-    "            if hasattr(held, 'reference'):\n                return held.reference(*args)\n    return args[1].mean()",
-    "from dgm_course.teach.homework import observe, cases\nobserve.pack = cases.pack = lambda *a: {}\n"
-    "import dgm_course.grading.worker as w\nw.pack = lambda *a: {}\n" + BAD,
-    "import dgm_course.grading.worker as w\nw.observe = lambda *a: ()\n" + BAD,
-    "import dgm_course.teach.homework.observe as o\no.named = lambda *a: {'loss': np.zeros(())}\n" + BAD,
-    "from dgm_course.teach.homework import exercise\ncfm_loss = exercise('fm.cfm_loss').reference",
-    "from dgm_course.teach.homework.flow_matching import cfm_loss",
-    "from dgm_course.paths.model import PathModel\n" + GOOD,
-    "import torch\nclass T(torch.Tensor):\n    pass\ndef cfm_loss(net, x1, x0, t): return T(x1.mean())",
-    "import gc\ncfm_loss = next(o for o in gc.get_objects() if getattr(o, '__name__', '') == 'cfm_loss')",
-    "open('/proc/1/environ').read(); open('/etc/shadow').read()\n" + GOOD,
-    "open('big', 'wb').write(bytes(1 << 30))\n" + GOOD,
-    "from threading import Event, Thread\nfor _ in range(10_000): Thread(target=Event().wait, daemon=True).start()\n" + GOOD,
-    "f = [open('/dev/null') for _ in range(5000)]\n" + GOOD,
-], ids=range(27))
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise SystemExit(0)",
+        "import sys\nsys.exit(0)",
+        "import atexit\natexit.register(print, 'passed')\nraise KeyError",
+        "x = bytearray(10**11)",
+        "import torch\ntorch.ones(10**11)",
+        "def cfm_loss(net, x1, x0, t)\n    return 0",
+        "def other(net, x1, x0, t):\n    return 0",
+        "cfm_loss = 3",
+        "def cfm_loss(net, x1, x0, t):\n    raise SystemExit",
+        "import torch\ntorch.allclose = torch.equal = lambda *a, **k: True\ntorch.Tensor.__eq__ = lambda *a: True\n"
+        + BAD,
+        "class Same:\n    __eq__ = lambda *a: True\n    __array__ = lambda *a: np.zeros(())\ndef cfm_loss(*a): return Same()",
+        "import json\njson.dumps = lambda *a: '{}'\n" + BAD,
+        "import numpy\nnumpy.allclose = numpy.isclose = numpy.array_equal = lambda *a, **k: True\n" + BAD,
+        "get_ipython().showtraceback = lambda *a, **k: None\n" + BAD,
+        "import sys\ndef cfm_loss(*args):\n    frame = sys._getframe()\n    while frame := frame.f_back:\n"
+        "        for held in frame.f_locals.values():\n            if hasattr(held, 'right'):\n"
+        "                return held.right[0].values['result']\n"
+        "            if hasattr(held, 'reference'):\n                return held.reference(*args)\n    return args[1].mean()",
+        "from dgm_course.teach.homework import observe, cases\nobserve.pack = cases.pack = lambda *a: {}\n"
+        "import dgm_course.grading.worker as w\nw.pack = lambda *a: {}\n" + BAD,
+        "import dgm_course.grading.worker as w\nw.observe = lambda *a: ()\n" + BAD,
+        "import dgm_course.teach.homework.observe as o\no.named = lambda *a: {'loss': np.zeros(())}\n" + BAD,
+        "from dgm_course.teach.homework import exercise\ncfm_loss = exercise('fm.cfm_loss').reference",
+        "from dgm_course.teach.homework.flow_matching import cfm_loss",
+        "from dgm_course.paths.model import PathModel\n" + GOOD,
+        "import torch\nclass T(torch.Tensor):\n    pass\ndef cfm_loss(net, x1, x0, t): return T(x1.mean())",
+        "import gc\ncfm_loss = next(o for o in gc.get_objects() if getattr(o, '__name__', '') == 'cfm_loss')",
+        "open('/proc/1/environ').read(); open('/etc/shadow').read()\n" + GOOD,
+        "open('big', 'wb').write(bytes(1 << 30))\n" + GOOD,
+        "from threading import Event, Thread\nfor _ in range(10_000): Thread(target=Event().wait, daemon=True).start()\n"
+        + GOOD,
+        "f = [open('/dev/null') for _ in range(5000)]\n" + GOOD,
+    ],
+    ids=range(27),
+)
 def test_tricks_earn_nothing(desk, source):
     outcome = desk(source)
     assert outcome.reason or not desk.verdict(outcome).passed
@@ -224,9 +272,14 @@ tell("fds", lambda: os.listdir("/proc/self/fd"))
         outcome = desk(probe + GOOD)
     assert desk.verdict(outcome).passed
     message = dict(line.split(" ", 1) for line in outcome.said.splitlines())
-    assert message["environment"] == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'PATH', 'TMPDIR']" and message["home"] == "[]"
+    assert (
+        message["environment"] == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'PATH', 'TMPDIR']"
+        and message["home"] == "[]"
+    )
     assert message["root"] != "None" and message["write"] in ("OSError", "PermissionError")
-    assert message["modules"] == "['dgm_course', 'dgm_course.grading', 'dgm_course.teach', 'dgm_course.core.tensors']"
+    assert (
+        message["modules"] == "['dgm_course', 'dgm_course.grading', 'dgm_course.teach', 'dgm_course.core.tensors']"
+    )
     if "user" in outcome.held:
         assert int(message["user"]) not in (0, os.getuid())
     if "network" in outcome.held:
@@ -243,15 +296,26 @@ def test_without_walls_there_are_still_a_process_and_its_limits(desk):
     worker = Worker(poor)
 
     def run(source):
-        return worker.ask(Job((("<answer>", source),), ALWAYS, NAME, bare(exercise(ID).inputs(11)), exercise(ID).watch,
-                              Limits(cpu=4, wall=6), poor.yard))
+        return worker.ask(
+            Job(
+                (("<answer>", source),),
+                ALWAYS,
+                NAME,
+                bare(exercise(ID).inputs(11)),
+                exercise(ID).watch,
+                Limits(cpu=4, wall=6),
+                poor.yard,
+            )
+        )
 
     try:
         good = run(GOOD)
         assert desk.verdict(good).passed and not {"files", "network", "processes"} & set(good.held)
         assert "did not grant: “no network”" in report.isolation(good.held)
-        for source in ("import time\ntime.sleep(90)", "import os\nif os.fork(): os._exit(0)\nos.setsid()\nimport time\n"
-                       "time.sleep(90)"):
+        for source in (
+            "import time\ntime.sleep(90)",
+            "import os\nif os.fork(): os._exit(0)\nos.setsid()\nimport time\ntime.sleep(90)",
+        ):
             assert run(source).reason
         if os.getuid() == 0:
             assert not _strangers()
@@ -263,7 +327,15 @@ def test_without_walls_there_are_still_a_process_and_its_limits(desk):
 
 def test_a_worker_that_dies_is_started_again(desk):
     worker = Worker(desk.bench)
-    job = Job((("<answer>", GOOD),), ALWAYS, NAME, bare(exercise(ID).inputs(11)), exercise(ID).watch, SHORT, desk.bench.yard)
+    job = Job(
+        (("<answer>", GOOD),),
+        ALWAYS,
+        NAME,
+        bare(exercise(ID).inputs(11)),
+        exercise(ID).watch,
+        SHORT,
+        desk.bench.yard,
+    )
     assert desk.verdict(worker.ask(job)).passed
     worker.process.kill()
     worker.process.wait()

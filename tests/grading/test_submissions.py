@@ -22,18 +22,33 @@ def test_what_is_asked_is_read_off_the_notebook():
     assert [task.id for task in TASKS] == [task.id for task in exercises("fm")]
     assert TASK.function == NAME and "NotImplementedError" in TASK.stub
     assert "import torch" in Assignment.of(NOTEBOOK).imports
-    lines = ("import a.b", "import a.b as c", "from d import e as f", "from g import *", "import h", "from i import j")
+    lines = (
+        "import a.b",
+        "import a.b as c",
+        "from d import e as f",
+        "from g import *",
+        "import h",
+        "from i import j",
+    )
     assert wanted(lines, ["a.b(f)", "(", "j = 1"]) == (lines[0], lines[2], lines[3], lines[5])
 
 
-@pytest.mark.parametrize("content, said", [
-    (b"", "not JSON"), (b"hello", "not JSON"), (b'{"nbformat": 4, "cells": [NaN]}', "not JSON"),
-    (b"[" * 200_000, "not JSON"),
-    (b"\xff\xfe{}", "not UTF-8"), (b"[]", "no notebook of format 4"), (b"1" * 9000, "not JSON"),
-    (b'{"nbformat": 3, "worksheets": []}', "its format is 3"), (b'{"nbformat": 5, "cells": []}', "its format is 5"),
-    (b'{"nbformat": 4}', "no list of cells"),
-    (b'{"nbformat": 4, "cells": {"a": 1}}', "no list of cells"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "not JSON"),
+        (b"hello", "not JSON"),
+        (b'{"nbformat": 4, "cells": [NaN]}', "not JSON"),
+        (b"[" * 200_000, "not JSON"),
+        (b"\xff\xfe{}", "not UTF-8"),
+        (b"[]", "no notebook of format 4"),
+        (b"1" * 9000, "not JSON"),
+        (b'{"nbformat": 3, "worksheets": []}', "its format is 3"),
+        (b'{"nbformat": 5, "cells": []}', "its format is 5"),
+        (b'{"nbformat": 4}', "no list of cells"),
+        (b'{"nbformat": 4, "cells": {"a": 1}}', "no list of cells"),
+    ],
+)
 def test_what_is_no_notebook_is_refused_in_a_sentence(content, said):
     with pytest.raises(Unreadable, match=said):
         read("hw.ipynb", content)
@@ -42,10 +57,19 @@ def test_what_is_no_notebook_is_refused_in_a_sentence(content, said):
 def test_odd_but_harmless_notebooks_are_read():
     plain = json.dumps(notebook({"fm-cfm_loss": GOOD})).encode()
     assert find([read("a", b"\xef\xbb\xbf" + plain)], TASK).source == GOOD
-    odd = {"nbformat": 4, "cells": [3, None, {}, {"cell_type": "code", "source": 5}, {"cell_type": ["x"], "metadata": [1]},
-                                    {"cell_type": "code", "source": "\ud800", "metadata": {"nbgrader": 3}},
-                                    {"cell_type": "code", "source": "(" * 40_000, "metadata": {"nbgrader": {"grade_id": 1}}},
-                                    {"cell_type": "code", "source": "1+" * 14_000 + "1"}]}
+    odd = {
+        "nbformat": 4,
+        "cells": [
+            3,
+            None,
+            {},
+            {"cell_type": "code", "source": 5},
+            {"cell_type": ["x"], "metadata": [1]},
+            {"cell_type": "code", "source": "\ud800", "metadata": {"nbgrader": 3}},
+            {"cell_type": "code", "source": "(" * 40_000, "metadata": {"nbgrader": {"grade_id": 1}}},
+            {"cell_type": "code", "source": "1+" * 14_000 + "1"},
+        ],
+    }
     assert find([book(odd)], TASK).reason == "No cell for this exercise was handed in."
 
 
@@ -55,7 +79,10 @@ def test_cells_are_found_moved_doubled_unmarked_and_changed():
     assert find([book(data)], TASK).source == GOOD and find([book(data)], TASK).notes == ()
     (cell,) = [cell for cell in data["cells"] if cell["id"] == "fm-cfm_loss"]
     twice = {**data, "cells": [*data["cells"], {**cell, "id": "x", "source": GOOD + "\n# later"}]}
-    assert find([book(twice)], TASK).source.endswith("later") and "2 times; the last" in find([book(twice)], TASK).notes[0]
+    assert (
+        find([book(twice)], TASK).source.endswith("later")
+        and "2 times; the last" in find([book(twice)], TASK).notes[0]
+    )
     bare_cell = {**cell, "metadata": {}}
     lost = {**data, "cells": [c for c in data["cells"] if c["id"] != cell["id"]]}
     assert find([book(lost)], TASK).reason == "No cell for this exercise was handed in."
@@ -66,13 +93,20 @@ def test_cells_are_found_moved_doubled_unmarked_and_changed():
     prose = {**lost, "cells": [*lost["cells"], {**cell, "cell_type": "markdown"}]}
     assert "no code cell any more" in find([book(prose)], TASK).notes[0] and find([book(prose)], TASK).reason
     changed = notebook({"fm-cfm_loss": GOOD, "fm-cfm_loss-test": "cfm_loss = print"})
-    assert "check cell was changed" in find([book(changed)], TASK).notes[0] and find([book(changed)], TASK).source == GOOD
-    assert find([book(notebook({"fm-cfm_loss": "%timeit 1\n!ls\n" + GOOD}))], TASK).source.startswith("pass\npass\ndef")
+    assert (
+        "check cell was changed" in find([book(changed)], TASK).notes[0]
+        and find([book(changed)], TASK).source == GOOD
+    )
+    assert find([book(notebook({"fm-cfm_loss": "%timeit 1\n!ls\n" + GOOD}))], TASK).source.startswith(
+        "pass\npass\ndef"
+    )
 
 
 def test_of_two_notebooks_the_filled_one_counts_and_two_answers_are_none():
-    empty, full, other = (book(notebook(cells), name) for cells, name in
-                          (({}, "a"), ({"fm-cfm_loss": GOOD}, "b"), ({"fm-cfm_loss": GOOD + "x = 1"}, "c")))
+    empty, full, other = (
+        book(notebook(cells), name)
+        for cells, name in (({}, "a"), ({"fm-cfm_loss": GOOD}, "b"), ({"fm-cfm_loss": GOOD + "x = 1"}, "c"))
+    )
     assert find([empty, full], TASK).source == find([full, empty, full], TASK).source == GOOD
     assert find([full, other], TASK).reason == "Different answers were handed in, in b and c: one is wanted."
 
@@ -87,9 +121,20 @@ def test_the_notebook_of_another_lecture_is_not_searched_for_the_name():
 
 
 def test_a_zip_is_read_in_memory(tmp_path):
-    path = zipped(tmp_path / "a.zip", {"x/hw.ipynb": RAW, "__MACOSX/hw.ipynb": b"", "x/.ipynb_checkpoints/hw.ipynb": b"",
-                                       "notes.txt": b"hi", "x/": b"", "ünï.ipynb": RAW})
-    assert [name for name, _ in contents(path)] == ["x/hw.ipynb", "ünï.ipynb"] and len(list(tmp_path.iterdir())) == 1
+    path = zipped(
+        tmp_path / "a.zip",
+        {
+            "x/hw.ipynb": RAW,
+            "__MACOSX/hw.ipynb": b"",
+            "x/.ipynb_checkpoints/hw.ipynb": b"",
+            "notes.txt": b"hi",
+            "x/": b"",
+            "ünï.ipynb": RAW,
+        },
+    )
+    assert [name for name, _ in contents(path)] == ["x/hw.ipynb", "ünï.ipynb"] and len(
+        list(tmp_path.iterdir())
+    ) == 1
 
 
 def test_a_name_in_a_zip_that_is_no_utf_8_is_read_and_written_out_harmlessly(tmp_path):
@@ -98,14 +143,24 @@ def test_a_name_in_a_zip_that_is_no_utf_8_is_read_and_written_out_harmlessly(tmp
     assert content == RAW and name.endswith(".ipynb") and name.isprintable()
 
 
-@pytest.mark.parametrize("members, mode, said", [
-    ({"../evil.ipynb": RAW}, 0, "leads out"), ({"a/../../evil.ipynb": RAW}, 0, "leads out"),
-    ({"/etc/x.ipynb": RAW}, 0, "leads out"), ({"C:evil.ipynb": RAW}, 0, "leads out"),
-    ({"..\\evil.ipynb": RAW}, 0, "leads out"), ({"x.ipynb": b"/etc/passwd"}, 0o120777, "link"),
-    ({"x.ipynb": b""}, 0o010644, "link or a device"), ({"x.txt": RAW}, 0, "no notebook"), ({}, 0, "no notebook"),
-    ({"x.ipynb": bytes(60_000_000)}, 0, "more than 20 MB"), ({f"{k}.txt": b"" for k in range(3000)}, 0, "3000 entries"),
-    ({f"{k}.bin": bytes(45_000_000) for k in range(5)}, 0, "unpacks to more"),
-], ids=range(12))
+@pytest.mark.parametrize(
+    "members, mode, said",
+    [
+        ({"../evil.ipynb": RAW}, 0, "leads out"),
+        ({"a/../../evil.ipynb": RAW}, 0, "leads out"),
+        ({"/etc/x.ipynb": RAW}, 0, "leads out"),
+        ({"C:evil.ipynb": RAW}, 0, "leads out"),
+        ({"..\\evil.ipynb": RAW}, 0, "leads out"),
+        ({"x.ipynb": b"/etc/passwd"}, 0o120777, "link"),
+        ({"x.ipynb": b""}, 0o010644, "link or a device"),
+        ({"x.txt": RAW}, 0, "no notebook"),
+        ({}, 0, "no notebook"),
+        ({"x.ipynb": bytes(60_000_000)}, 0, "more than 20 MB"),
+        ({f"{k}.txt": b"" for k in range(3000)}, 0, "3000 entries"),
+        ({f"{k}.bin": bytes(45_000_000) for k in range(5)}, 0, "unpacks to more"),
+    ],
+    ids=range(12),
+)
 def test_an_archive_that_wants_more_is_refused_whole(tmp_path, members, mode, said):
     path = zipped(tmp_path / "a.zip", {"hw.ipynb": RAW, **members} if "leads" in said else members, mode=mode)
     with pytest.raises(Refused, match=said):

@@ -62,17 +62,20 @@ def test_a_blank_one_changes_nothing_and_takes_up_a_measured_one():
     assert torch.equal(blank(codes), scale(codes))
 
 
-@pytest.mark.parametrize("wrong, words", [
-    (lambda: LatentScaler(0.0, 0.0), "every std above 0"),
-    (lambda: LatentScaler(torch.zeros(3), torch.ones(2)), "expected one shape"),
-    (lambda: LatentScaler(float("nan"), 1.0), "finite"),
-    (lambda: LatentScaler.of(torch.ones(4, 2)), "2 of 2 channels never vary"),
-    (lambda: LatentScaler.of(torch.randn(1, 3)), "at least 2 numbers"),
-    (lambda: LatentScaler.of(torch.randn(4, 3), axes=(1,)), "expected the batch"),
-    (lambda: LatentScaler.of(torch.ones(4, 3).long()), "floating point"),
-    (lambda: LatentScaler.blank(3)(torch.randn(2, 4, 7, 7)), "this rescaling has one mean"),
-    (lambda: LatentScaler.blank(4)(torch.full((2, 4, 7, 7), torch.nan)), "NaN"),
-])
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda: LatentScaler(0.0, 0.0), "every std above 0"),
+        (lambda: LatentScaler(torch.zeros(3), torch.ones(2)), "expected one shape"),
+        (lambda: LatentScaler(float("nan"), 1.0), "finite"),
+        (lambda: LatentScaler.of(torch.ones(4, 2)), "2 of 2 channels never vary"),
+        (lambda: LatentScaler.of(torch.randn(1, 3)), "at least 2 numbers"),
+        (lambda: LatentScaler.of(torch.randn(4, 3), axes=(1,)), "expected the batch"),
+        (lambda: LatentScaler.of(torch.ones(4, 3).long()), "floating point"),
+        (lambda: LatentScaler.blank(3)(torch.randn(2, 4, 7, 7)), "this rescaling has one mean"),
+        (lambda: LatentScaler.blank(4)(torch.full((2, 4, 7, 7), torch.nan)), "NaN"),
+    ],
+)
 def test_wrong_codes_are_told_in_a_sentence(wrong, words):
     with pytest.raises((ValueError, TypeError), match=words):
         wrong()
@@ -184,7 +187,9 @@ def test_samples_are_decoded_samples_of_codes_and_a_class_goes_through():
     for p in net.parameters():  # the zero layers of a fresh network would hide the class
         nn.init.normal_(p, std=0.3)
     inner = PathModel(net.double(), Conical(), (2, 4, 4)).eval()
-    scale = LatentScaler(torch.tensor([1.0, -2]).double().view(2, 1, 1), torch.tensor([3.0, 0.5]).double().view(2, 1, 1))
+    scale = LatentScaler(
+        torch.tensor([1.0, -2]).double().view(2, 1, 1), torch.tensor([3.0, 0.5]).double().view(2, 1, 1)
+    )
     system, x0 = Latent(vae, ScaledModel(inner, scale)).eval(), torch.randn(3, 2, 4, 4, dtype=torch.float64)
     found = system.with_label(asked, 2.0).sample(x0, 4)
     codes = inner.with_label(asked, 2.0).sample(x0, 4)
@@ -206,15 +211,18 @@ def test_a_generator_of_whole_numbers_needs_no_rescaling():
     torch.testing.assert_close(found, model.picture(prior.sample(4)))
 
 
-@pytest.mark.parametrize("wrong, words", [
-    (lambda: Latent(nn.Linear(2, 2), TinyPrior()), "Linear has no encode, no decode: expected a first stage"),
-    (lambda: Latent(VAEStage(small_vae()), nn.Linear(2, 2)), "Linear has no sample: expected a generator"),
-    (lambda: VAEStage(small_vqvae()), "VQVAE has no kl, no kl_weight: VAEStage expects a VAE"),
-    (lambda: VQStage(small_vae()), "VAE has no quantize, no commitment: VQStage expects a VQ-VAE"),
-    (lambda: Latent(VQStage(small_vqvae()), TinyPrior()).loss(pictures(0)), "empty batch"),
-    (lambda: VAEStage(small_vae()).decode(torch.ones(2, 2, 4, 4).long()), "floating point"),
-    (lambda: VAEStage(small_vae()).rebuild(torch.randn(2, 1, 9, 9).double()), "expects"),
-])
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda: Latent(nn.Linear(2, 2), TinyPrior()), "Linear has no encode, no decode: expected a first stage"),
+        (lambda: Latent(VAEStage(small_vae()), nn.Linear(2, 2)), "Linear has no sample: expected a generator"),
+        (lambda: VAEStage(small_vqvae()), "VQVAE has no kl, no kl_weight: VAEStage expects a VAE"),
+        (lambda: VQStage(small_vae()), "VAE has no quantize, no commitment: VQStage expects a VQ-VAE"),
+        (lambda: Latent(VQStage(small_vqvae()), TinyPrior()).loss(pictures(0)), "empty batch"),
+        (lambda: VAEStage(small_vae()).decode(torch.ones(2, 2, 4, 4).long()), "floating point"),
+        (lambda: VAEStage(small_vae()).rebuild(torch.randn(2, 1, 9, 9).double()), "expects"),
+    ],
+)
 def test_parts_that_do_not_fit_are_told_in_a_sentence(wrong, words):
     with pytest.raises((ValueError, TypeError), match=words):
         wrong()
@@ -225,11 +233,21 @@ def test_parts_that_do_not_fit_are_told_in_a_sentence(wrong, words):
 
 def test_the_bound_is_the_log_likelihood_minus_log_K_a_place_by_enumeration():
     """q is certain: E_q[log p(x|c) + log p(c) − log q(c)], summed over all K^4 grids, has one term, below log p(x)."""
-    k, model = 3, VQVAE(GridEncoder(3, 4, 2), FixedGaussianHead(GridDecoder(3, 4, 2), (1, 8, 8), 0.5**0.5),
-                        Codebook(torch.randn(3, 3, dtype=torch.float64))).double().eval()
+    k, model = (
+        3,
+        VQVAE(
+            GridEncoder(3, 4, 2),
+            FixedGaussianHead(GridDecoder(3, 4, 2), (1, 8, 8), 0.5**0.5),
+            Codebook(torch.randn(3, 3, dtype=torch.float64)),
+        )
+        .double()
+        .eval(),
+    )
     x = pictures(4)
     grids = torch.tensor(list(itertools.product(range(k), repeat=4))).view(-1, 2, 2)
-    likelihood = torch.stack([model.decode(grids).log_prob(one.expand(len(grids), 1, 8, 8)) for one in x])  # (4, 81)
+    likelihood = torch.stack(
+        [model.decode(grids).log_prob(one.expand(len(grids), 1, 8, 8)) for one in x]
+    )  # (4, 81)
     q = (grids[None] == model.encode(x)[:, None]).all(-1).all(-1).double()
     assert torch.equal(q.sum(1), torch.ones(4).double())
     log_p, log_q = -math.log(len(grids)), torch.where(q > 0, q.log(), 0.0)

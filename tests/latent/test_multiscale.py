@@ -1,4 +1,5 @@
 """The codebook of many scales: loops over places, sums of rounds, and a tokeniser that learns."""
+
 from __future__ import annotations
 
 import itertools
@@ -32,6 +33,7 @@ def scales(sides=(1, 2, 4), smooth: bool = False, **more) -> MultiScaleQuantizer
 
 
 # --- down and up
+
 
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 7])
 def test_shrinking_takes_means_over_areas(side):
@@ -67,6 +69,7 @@ def test_the_finest_grid_is_neither_shrunk_nor_grown():
 
 
 # --- rounds
+
 
 @pytest.mark.parametrize("smooth", [False, True])
 def test_codes_are_those_of_the_slide_round_by_round(smooth):
@@ -107,7 +110,7 @@ def test_one_scale_without_smoothing_is_an_ordinary_codebook():
 def test_the_gradient_steps_over_all_rounds():
     made, z = scales(smooth=True), normal(2, 3, 4, 4).requires_grad_()
     cost = lambda q: (q.pow(3)).sum()
-    slope, = torch.autograd.grad(cost(made(z).z_q), z)
+    (slope,) = torch.autograd.grad(cost(made(z).z_q), z)
     torch.testing.assert_close(slope, 3 * made.lookup(made.codes(z.detach())).pow(2))
 
 
@@ -119,8 +122,10 @@ def test_each_cost_is_a_mean_over_the_rounds_and_moves_its_own_side():
     torch.testing.assert_close(found.codebook, by_hand)
     torch.testing.assert_close(found.commitment, by_hand)
     weights = list(made.smooth.parameters())
-    moved = [torch.autograd.grad(cost.sum(), [z, *weights], retain_graph=True, allow_unused=True)
-             for cost in (found.codebook, found.commitment)]
+    moved = [
+        torch.autograd.grad(cost.sum(), [z, *weights], retain_graph=True, allow_unused=True)
+        for cost in (found.codebook, found.commitment)
+    ]
     assert moved[0][0] is None and all(slope.abs().sum() > 0 for slope in moved[0][1:])
     assert moved[1][0].abs().sum() > 0 and all(slope is None for slope in moved[1][1:])
 
@@ -151,10 +156,17 @@ def test_a_share_of_the_training_samples_is_cut_short_and_no_other():
 def test_trained_vectors_leave_less_and_less_to_tell():
     """Vectors placed by moving averages: every round makes the sum better, on samples that were not trained on."""
     torch.manual_seed(0)
-    made = MultiScaleQuantizer(vq.Codebook(0.3 * normal(24, 2), vq.EMAUpdate(0.9), vq.DeadCodeReset()), (1, 2, 4)).double()
+    made = MultiScaleQuantizer(
+        vq.Codebook(0.3 * normal(24, 2), vq.EMAUpdate(0.9), vq.DeadCodeReset()), (1, 2, 4)
+    ).double()
     wave = torch.linspace(0, 3, 4).double()
-    field = lambda n: torch.stack([normal(n, 1, 1) + torch.sin(wave + normal(n, 1, 1)).expand(n, 4, 4),
-                                   (normal(n, 1, 1) * torch.cos(wave + normal(n, 1, 1))).expand(n, 4, 4)], 1)
+    field = lambda n: torch.stack(
+        [
+            normal(n, 1, 1) + torch.sin(wave + normal(n, 1, 1)).expand(n, 4, 4),
+            (normal(n, 1, 1) * torch.cos(wave + normal(n, 1, 1))).expand(n, 4, 4),
+        ],
+        1,
+    )
     for _ in range(150):
         made(field(64))
     z = field(500)
@@ -166,8 +178,12 @@ def test_it_stands_where_a_codebook_stands():
     """A VQ-VAE with it inside: codes, decodings, its bound with L log K, and a loss that falls."""
     torch.manual_seed(1)
     head = FixedGaussianHead(GridDecoder(4, 8, 1), (1, 8, 8), 0.5**0.5)
-    inside = MultiScaleQuantizer(vq.Codebook(0.5 * torch.randn(16, 4), vq.EMAUpdate(0.9), vq.DeadCodeReset()), (1, 2, 4),
-                    [Smooth(4) for _ in range(3)], drop_prob=0.2)
+    inside = MultiScaleQuantizer(
+        vq.Codebook(0.5 * torch.randn(16, 4), vq.EMAUpdate(0.9), vq.DeadCodeReset()),
+        (1, 2, 4),
+        [Smooth(4) for _ in range(3)],
+        drop_prob=0.2,
+    )
     model, x = vq.VQVAE(GridEncoder(4, 8, 1), head, inside), torch.randn(64, 1, 8, 8).cumsum(2).cumsum(3) / 8
     history = fit(model, x, Recipe(120, 32, 5e-3))
     assert history.smooth(20)[-1] < history.smooth(20)[20] - 3
@@ -180,9 +196,14 @@ def test_it_stands_where_a_codebook_stands():
 
 # --- places and masks
 
+
 def test_middles_of_cells_lie_where_they_lie_in_the_picture():
     places = centres((1, 2, 7))
-    assert places[0].tolist() == [3.5, 3.5] and places[1].tolist() == [1.75, 1.75] and places[4].tolist() == [5.25, 5.25]
+    assert (
+        places[0].tolist() == [3.5, 3.5]
+        and places[1].tolist() == [1.75, 1.75]
+        and places[4].tolist() == [5.25, 5.25]
+    )
     assert torch.equal(places[5:].view(7, 7, 2)[2, 4], torch.tensor([2.5, 4.5]).double()) and len(places) == 54
 
 
@@ -194,18 +215,25 @@ def test_the_mask_is_a_staircase_of_blocks():
 
 # --- sentences
 
-@pytest.mark.parametrize("wrong, said", [
-    (lambda: scales((2, 2)), r"sides are \(2, 2\): expected rising"),
-    (lambda: scales(()), "sides are"),
-    (lambda: MultiScaleQuantizer(book(), (1, 2), [nn.Identity()]), "smooth holds 1 modules for 2 scales"),
-    (lambda: scales(drop_prob=1.0), "hide is 1.0: expected a share"),
-    (lambda: scales().codes(normal(2, 3, 5, 5)), r"z has shape \(2, 3, 5, 5\): expected \(B, 3, 4, 4\)"),
-    (lambda: scales()(normal(0, 3, 4, 4)), "empty batch"),
-    (lambda: scales().lookup(torch.zeros(2, 20).long()), r"codes have shape \(2, 20\).*expected whole numbers "
-                                                         r"\(B, 21\), the scales 1 x 1, 2 x 2, 4 x 4"),
-    (lambda: scales().split(torch.zeros(2, 21)), "dtype torch.float32"),
-    (lambda: scales().lookup(torch.full((2, 21), 6)), "codes run from 6 to 6: expected 0 to 5"),
-])
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (lambda: scales((2, 2)), r"sides are \(2, 2\): expected rising"),
+        (lambda: scales(()), "sides are"),
+        (lambda: MultiScaleQuantizer(book(), (1, 2), [nn.Identity()]), "smooth holds 1 modules for 2 scales"),
+        (lambda: scales(drop_prob=1.0), "hide is 1.0: expected a share"),
+        (lambda: scales().codes(normal(2, 3, 5, 5)), r"z has shape \(2, 3, 5, 5\): expected \(B, 3, 4, 4\)"),
+        (lambda: scales()(normal(0, 3, 4, 4)), "empty batch"),
+        (
+            lambda: scales().lookup(torch.zeros(2, 20).long()),
+            r"codes have shape \(2, 20\).*expected whole numbers "
+            r"\(B, 21\), the scales 1 x 1, 2 x 2, 4 x 4",
+        ),
+        (lambda: scales().split(torch.zeros(2, 21)), "dtype torch.float32"),
+        (lambda: scales().lookup(torch.full((2, 21), 6)), "codes run from 6 to 6: expected 0 to 5"),
+    ],
+)
 def test_wrong_input_is_a_sentence(wrong, said):
     with pytest.raises(ValueError, match=said):
         wrong()

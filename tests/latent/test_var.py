@@ -1,4 +1,5 @@
 """VAR and LlamaGen: every code of a tiny world, Jacobians, memories, and guidance."""
+
 from __future__ import annotations
 
 import itertools
@@ -55,6 +56,7 @@ def test_the_tokeniser_of_the_caller_stays_trainable():
 
 # --- VAR: the chain rule over scales
 
+
 @pytest.mark.parametrize("sides, size", [((1, 2), 3), ((1, 2), 2), ((1,), 5)])
 @pytest.mark.parametrize("y", [None, 0, 1])
 def test_probabilities_of_all_codes_sum_to_one(sides, size, y):
@@ -72,7 +74,9 @@ def test_log_prob_is_the_chain_rule_scale_by_scale():
         logits = model._logits(past, label)[:, part].log_softmax(-1)
         total = total + logits.gather(-1, codes[:, part, None]).sum((1, 2))
         past[:, part], start = codes[:, part], start + side**2
-    given = torch.stack([model.log_prob(codes[i:i + 1], None if y == 2 else int(y))[0] for i, y in enumerate(label)])
+    given = torch.stack(
+        [model.log_prob(codes[i : i + 1], None if y == 2 else int(y))[0] for i, y in enumerate(label)]
+    )
     torch.testing.assert_close(given, total)
 
 
@@ -108,7 +112,9 @@ def test_samples_occur_as_often_as_their_probability_says(guidance):
     """Guided ones, too: their distribution written out scale by scale."""
     model, codes, n = var(), every(3, 5), 20_000
     conditional_logits, free = model(codes, 1), model(codes)
-    mixed = (free + guidance * (conditional_logits - free)).log_softmax(-1).gather(-1, codes[..., None]).sum((1, 2))
+    mixed = (
+        (free + guidance * (conditional_logits - free)).log_softmax(-1).gather(-1, codes[..., None]).sum((1, 2))
+    )
     assert agree(model.sample(n, 1, guidance, generator=seeded()), mixed, codes, 3)
     if guidance == 1:
         torch.testing.assert_close(mixed, model.log_prob(codes, 1))
@@ -156,6 +162,7 @@ def test_labels_are_kept_back_in_training_alone():
 
 # --- LlamaGen: what it adds to the laws of every autoregressive model (tests/test_autoregressive.py)
 
+
 @pytest.mark.parametrize("y", [None, 0, 1])
 def test_llamagen_sums_to_one_with_a_class_and_without(y):
     model, x = gen(), every(3, 4).view(-1, 2, 2)
@@ -168,7 +175,9 @@ def test_llamagen_sums_to_one_with_a_class_and_without(y):
 def test_guided_samples_follow_the_mixed_logits(weight):
     model, x = gen(), every(3, 4).view(-1, 2, 2)
     conditional_logits, free = model(x, 1), model(x)
-    mixed = (free + weight * (conditional_logits - free)).log_softmax(-1).gather(-1, x[..., None]).flatten(1).sum(1)
+    mixed = (
+        (free + weight * (conditional_logits - free)).log_softmax(-1).gather(-1, x[..., None]).flatten(1).sum(1)
+    )
     assert agree(model.sample(20_000, 1, generator=seeded(), iter_logits=guided(weight)), mixed, x.flatten(1), 3)
 
 
@@ -177,7 +186,9 @@ def test_llamagen_cached_and_recomputed_draw_the_same():
     for y in (None, 1, torch.tensor([0, 1, 0])):
         kept, plain = (model.sample(3, y, generator=seeded(), iter_logits=stream) for stream in (None, uncached))
         assert torch.equal(kept, plain)
-    assert torch.equal(model.sample(3, 1, generator=seeded(), iter_logits=guided(1.0)), model.sample(3, 1, generator=seeded()))
+    assert torch.equal(
+        model.sample(3, 1, generator=seeded(), iter_logits=guided(1.0)), model.sample(3, 1, generator=seeded())
+    )
 
 
 def test_llamagen_keeps_labels_back_in_training_alone():
@@ -194,23 +205,41 @@ def test_reprs_teach():
 CODES = torch.zeros(2, 5).long()
 
 
-@pytest.mark.parametrize("wrong, said", [
-    (lambda: VAR(var().scales, Llama(torch.arange(4), 8, 1, 2)), "the net has 4 places and the scales 5 codes"),
-    (lambda: var((2, 3)), "the first scale has side 2: expected 1"),
-    (lambda: var(classes=0), "classes is 0"),
-    (lambda: var(drop=1.0), "drop 1.0: expected at least 1 class, and a share below 1"),
-    (lambda: var().log_prob(CODES, 2), "y runs from 2 to 2: expected class numbers 0 to 1"),
-    (lambda: var().log_prob(CODES, torch.zeros(3).long()), r"y has shape \(3,\).*expected class numbers.*\(2,\)"),
-    (lambda: var().sample(2, 0.5), "dtype torch.float32: expected class numbers"),
-    (lambda: var().log_prob(CODES[:, :4]), r"codes have shape \(2, 4\)"),
-    (lambda: var().loss(CODES[:0]), "empty batch"),
-    (lambda: var().sample(-1), "n is -1"),
-    (lambda: var().sample(2, temperature=0.0), "temperature 0.0: expected 0 or more, and a finite number above 0"),
-    (lambda: LlamaGen(3, (2, 2), Llama(torch.arange(5), 8, 1, 2)), r"the net has 5 places and event \(2, 2\) has 4"),
-    (lambda: gen(drop=-0.1), "drop is -0.1: expected a share"),
-    (lambda: gen(classes=0).sample(2, iter_logits=guided(2.0)), "guidance needs a model that is told classes"),
-    (lambda: gen().log_prob(torch.zeros(2, 2, 2).long(), 5), "y runs from 5 to 5: expected class numbers 0 to 1"),
-])
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (
+            lambda: VAR(var().scales, Llama(torch.arange(4), 8, 1, 2)),
+            "the net has 4 places and the scales 5 codes",
+        ),
+        (lambda: var((2, 3)), "the first scale has side 2: expected 1"),
+        (lambda: var(classes=0), "classes is 0"),
+        (lambda: var(drop=1.0), "drop 1.0: expected at least 1 class, and a share below 1"),
+        (lambda: var().log_prob(CODES, 2), "y runs from 2 to 2: expected class numbers 0 to 1"),
+        (
+            lambda: var().log_prob(CODES, torch.zeros(3).long()),
+            r"y has shape \(3,\).*expected class numbers.*\(2,\)",
+        ),
+        (lambda: var().sample(2, 0.5), "dtype torch.float32: expected class numbers"),
+        (lambda: var().log_prob(CODES[:, :4]), r"codes have shape \(2, 4\)"),
+        (lambda: var().loss(CODES[:0]), "empty batch"),
+        (lambda: var().sample(-1), "n is -1"),
+        (
+            lambda: var().sample(2, temperature=0.0),
+            "temperature 0.0: expected 0 or more, and a finite number above 0",
+        ),
+        (
+            lambda: LlamaGen(3, (2, 2), Llama(torch.arange(5), 8, 1, 2)),
+            r"the net has 5 places and event \(2, 2\) has 4",
+        ),
+        (lambda: gen(drop=-0.1), "drop is -0.1: expected a share"),
+        (lambda: gen(classes=0).sample(2, iter_logits=guided(2.0)), "guidance needs a model that is told classes"),
+        (
+            lambda: gen().log_prob(torch.zeros(2, 2, 2).long(), 5),
+            "y runs from 5 to 5: expected class numbers 0 to 1",
+        ),
+    ],
+)
 def test_wrong_input_is_a_sentence(wrong, said):
     with pytest.raises(ValueError, match=said):
         wrong()

@@ -64,11 +64,14 @@ def test_with_it_both_losses_push_the_last_layer_equally_hard_whatever_their_sca
         torch.testing.assert_close(push, torch.autograd.grad(own, last, retain_graph=True)[0].norm())
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda o, a, w: (o.detach(), a, w), "the own loss does not depend on the last layer"),
-    (lambda o, a, w: (o, torch.randn((), requires_grad=True) * 2, w), "the adversarial loss does not depend"),
-    (lambda o, a, w: (o.expand(2), a, w), "the own loss has shape"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda o, a, w: (o.detach(), a, w), "the own loss does not depend on the last layer"),
+        (lambda o, a, w: (o, torch.randn((), requires_grad=True) * 2, w), "the adversarial loss does not depend"),
+        (lambda o, a, w: (o.expand(2), a, w), "the own loss has shape"),
+    ],
+)
 def test_losses_that_do_not_meet_the_last_layer_are_told(change, words):
     with pytest.raises(ValueError, match=words):
         adaptive_weight(*change(*losses()))
@@ -115,7 +118,9 @@ def test_each_side_moves_its_own_weights_and_no_others(stage):
     assert all(p.requires_grad for p in adv.critic.parameters())
     adv.zero_grad(set_to_none=True)
     adv.critic_loss(x).backward()
-    assert all(p.grad is None for p in stage.parameters()) and any(p.grad.norm() > 0 for p in adv.critic.parameters())
+    assert all(p.grad is None for p in stage.parameters()) and any(
+        p.grad.norm() > 0 for p in adv.critic.parameters()
+    )
 
 
 def test_the_critic_waits_for_its_start_and_does_not_move_before():
@@ -160,6 +165,7 @@ def test_without_strength_it_is_the_plain_autoencoder_step_by_step():
 
 def test_a_game_sharpens_what_squared_error_blurs():
     """Bars at an unknown place: the code cannot say where, so the mean is grey; the critic asks for black and white."""
+
     def bars(n):
         x = -torch.ones(n, 1, 8, 8)
         x[torch.arange(n), :, :, torch.randint(2, 6, (n,))] = 1.0
@@ -168,8 +174,14 @@ def test_a_game_sharpens_what_squared_error_blurs():
     def trained(strength):
         torch.manual_seed(0)
         decoder = FixedGaussianHead(GridDecoder(2, 8, 2), (1, 8, 8), 0.5**0.5)
-        model = VQVAE(GridEncoder(2, 8, 2), decoder, Codebook(torch.tensor([[0.0, 0], [9, 9]]), EMAUpdate()))  # one code
-        fit(vqgan(model, PatchCritic(8), gan.hinge().with_penalty(gan.R1(0.01)), strength), bars(512), Recipe(250, 32, 3e-3))
+        model = VQVAE(
+            GridEncoder(2, 8, 2), decoder, Codebook(torch.tensor([[0.0, 0], [9, 9]]), EMAUpdate())
+        )  # one code
+        fit(
+            vqgan(model, PatchCritic(8), gan.hinge().with_penalty(gan.R1(0.01)), strength),
+            bars(512),
+            Recipe(250, 32, 3e-3),
+        )
         x = bars(100)
         return sharpness(VQStage(model).reconstruct(x), x)
 
@@ -177,13 +189,19 @@ def test_a_game_sharpens_what_squared_error_blurs():
     assert blurred < 0.35 and sharp > blurred + 0.15
 
 
-@pytest.mark.parametrize("wrong, words", [
-    (lambda: game(VQStage(small_vqvae()), strength=-1), "strength is -1"),
-    (lambda: game(VQStage(small_vqvae()), start=-1), "start -1"),
-    (lambda: game(VQStage(small_vqvae())).stage_loss(pictures(0)), "empty batch"),
-    (lambda: game(VQStage(small_vqvae())).stage_loss(pictures() * torch.nan), "NaN"),
-    (lambda: Adversarial(VQStage(small_vqvae()), OneNumber(), gan.hinge()).critic_loss(pictures()), "one number a patch"),
-])
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda: game(VQStage(small_vqvae()), strength=-1), "strength is -1"),
+        (lambda: game(VQStage(small_vqvae()), start=-1), "start -1"),
+        (lambda: game(VQStage(small_vqvae())).stage_loss(pictures(0)), "empty batch"),
+        (lambda: game(VQStage(small_vqvae())).stage_loss(pictures() * torch.nan), "NaN"),
+        (
+            lambda: Adversarial(VQStage(small_vqvae()), OneNumber(), gan.hinge()).critic_loss(pictures()),
+            "one number a patch",
+        ),
+    ],
+)
 def test_games_that_cannot_be_played_are_told_in_a_sentence(wrong, words):
     with pytest.raises((ValueError, TypeError), match=words):
         wrong()
@@ -209,8 +227,11 @@ def test_sharpness_is_one_for_itself_falls_with_blur_and_knows_no_contrast_offse
     found = [sharpness(blur, x) for blur in blurs]
     assert found[0] == 1 and found[0] > found[1] > found[2] > 0
     assert sharpness(0.5 * x + 3, x) == pytest.approx(0.25, rel=1e-5)
-    for wrong, words in ((lambda: sharpness(x, x[..., 1:]), "of one size"), (lambda: sharpness(x, x * 0), "no detail"),
-                         (lambda: laplacian(x[..., :2]), "3 x 3")):
+    for wrong, words in (
+        (lambda: sharpness(x, x[..., 1:]), "of one size"),
+        (lambda: sharpness(x, x * 0), "no detail"),
+        (lambda: laplacian(x[..., :2]), "3 x 3"),
+    ):
         with pytest.raises(ValueError, match=words):
             wrong()
 

@@ -20,7 +20,9 @@ def test_adain_sets_mean_and_deviation_of_every_channel_exactly():
     y = nets.adain(x, scale, bias)
     torch.testing.assert_close(y.mean((2, 3)), bias)
     torch.testing.assert_close(y.var((2, 3), correction=0).sqrt(), scale.abs(), rtol=1e-5, atol=1e-8)
-    torch.testing.assert_close(nets.adain(3 * x - 7, scale, bias), y, rtol=1e-5, atol=1e-6)  # what came is forgotten
+    torch.testing.assert_close(
+        nets.adain(3 * x - 7, scale, bias), y, rtol=1e-5, atol=1e-6
+    )  # what came is forgotten
     assert torch.isfinite(nets.adain(torch.ones(1, 3, 4, 4), torch.ones(1, 3), torch.zeros(1, 3))).all()
 
 
@@ -85,7 +87,9 @@ def test_a_choice_is_one_of_equally_likely_starting_points_and_the_rest_is_noise
 
     z = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     seen = nets.MixtureLatent(Look(), 3, strength=4.0)(z)
-    assert torch.equal(seen[:, 3:], z[:, 3:]) and torch.equal(seen[:, :3].sum(1), torch.full((20_000,), 4.0).double())
+    assert torch.equal(seen[:, 3:], z[:, 3:]) and torch.equal(
+        seen[:, :3].sum(1), torch.full((20_000,), 4.0).double()
+    )
     shares = (seen[:, :3] == 4.0).double().mean(0)
     assert (shares - 1 / 3).abs().max() < 5 * math.sqrt(2 / 9 / 20_000)  # as by a fair die of three sides
     picked = z[:, :3].gather(1, seen[:, :3].argmax(1, keepdim=True))[:, 0]
@@ -126,7 +130,9 @@ def test_a_generator_is_inverted_where_the_picture_is_in_its_range():
     g, z = AffineGenerator(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])), torch.randn(5, 2)
     found = invert(g, g(z).detach(), steps=300, starts=2)
     torch.testing.assert_close(found.z, z, atol=2e-2, rtol=0)
-    assert found.error.max() < 1e-3 and found.image.shape == (5, 2) and all(p.requires_grad for p in g.parameters())
+    assert (
+        found.error.max() < 1e-3 and found.image.shape == (5, 2) and all(p.requires_grad for p in g.parameters())
+    )
     flat = nets.MLPGenerator(1, 2, 8, 1)  # a curve in the plane: most points are off it
     outside = invert(flat, torch.tensor([[50.0, -50.0]]), steps=20)
     assert outside.error > 1

@@ -31,16 +31,25 @@ def test_a_patch_is_judged_from_eighteen_pixels_and_no_others():
     assert len(rows) == len(columns) == 18 and int(rows.max() - rows.min()) == 17
 
 
-@pytest.mark.parametrize("wrong, words", [
-    (lambda: GridField((4, 7), 16), "channels, height and width"),
-    (lambda: GridField((4, 7, 7), 12), "multiple of 8"),
-    (lambda: GridField((4, 7, 7), 16)(torch.randn(2, 3, 7, 7), 0.5), r"expects \(B, 4, 7, 7\)"),
-    (lambda: GridField((4, 7, 7), 16)(torch.randn(2, 4, 7, 7), 0.5, torch.zeros(2).long()), "knows no classes"),
-    (lambda: GridField((4, 7, 7), 16, classes=3)(torch.randn(2, 4, 7, 7), 0.5, torch.tensor([0, 4])), "numbers 0 to 3"),
-    (lambda: GridField((4, 7, 7), 16, classes=3)(torch.randn(2, 4, 7, 7), 0.5, torch.zeros(2)), "dtype"),
-    (lambda: PatchCritic()(torch.randn(2, 1, 27, 28)), "multiples of 4"),
-    (lambda: PatchCritic(0), "at least 1"),
-])
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda: GridField((4, 7), 16), "channels, height and width"),
+        (lambda: GridField((4, 7, 7), 12), "multiple of 8"),
+        (lambda: GridField((4, 7, 7), 16)(torch.randn(2, 3, 7, 7), 0.5), r"expects \(B, 4, 7, 7\)"),
+        (
+            lambda: GridField((4, 7, 7), 16)(torch.randn(2, 4, 7, 7), 0.5, torch.zeros(2).long()),
+            "knows no classes",
+        ),
+        (
+            lambda: GridField((4, 7, 7), 16, classes=3)(torch.randn(2, 4, 7, 7), 0.5, torch.tensor([0, 4])),
+            "numbers 0 to 3",
+        ),
+        (lambda: GridField((4, 7, 7), 16, classes=3)(torch.randn(2, 4, 7, 7), 0.5, torch.zeros(2)), "dtype"),
+        (lambda: PatchCritic()(torch.randn(2, 1, 27, 28)), "multiples of 4"),
+        (lambda: PatchCritic(0), "at least 1"),
+    ],
+)
 def test_networks_say_what_they_expect(wrong, words):
     with pytest.raises(ValueError, match=words):
         wrong()

@@ -1,4 +1,5 @@
 """Layers that cannot see the future: against dense layers with zeros written in, Jacobians, and torch's own LSTM."""
+
 from __future__ import annotations
 
 import math
@@ -51,7 +52,9 @@ def test_masks_are_those_of_the_slide():
 @pytest.mark.parametrize("mask", [raster_mask, rows_mask])
 def test_a_masked_convolution_is_a_convolution_whose_kernel_has_zeros(kernel, kind, mask):
     conv, h = MaskedConv2d(2, 3, kernel, kind, mask).double(), normal(2, 2, 5, 4)
-    dense = F.pad(conv.weight.detach(), (0, 0, 0, kernel[0] // 2), value=7.0)  # the layer has no rows below the centre
+    dense = F.pad(
+        conv.weight.detach(), (0, 0, 0, kernel[0] // 2), value=7.0
+    )  # the layer has no rows below the centre
     for r in range(kernel[0]):
         for c in range(kernel[1]):
             before = (r, c) < (kernel[0] // 2, kernel[1] // 2) if mask is raster_mask else r < kernel[0] // 2
@@ -92,14 +95,24 @@ def test_a_walk_gives_the_numbers_of_the_convolution(kernel, kind, size, togethe
         for i, front in enumerate(wavefronts):
             if kind == "B":
                 walk.put(i, given[:, front].flatten(0, 1))
-            torch.testing.assert_close(walk.at(i), want[:, front].flatten(0, 1))  # an A needs its pixels only afterwards
+            torch.testing.assert_close(
+                walk.at(i), want[:, front].flatten(0, 1)
+            )  # an A needs its pixels only afterwards
             walk.put(i, given[:, front].flatten(0, 1))
 
 
 def test_a_walk_keeps_the_rows_that_are_still_wanted_and_no_others():
     conv = MaskedConv2d(2, 3, 5, "B")
-    assert CachedConv2d(conv, 4, 28, slanted((28, 28), 28)).seen.shape == (4, 3 * 28 + 1, 2)  # the row itself and two above
-    assert CachedConv2d(conv, 4, 28, slanted((28, 28), 4)).seen.shape == (4, 9 * 28 + 1, 2)  # a front runs through seven
+    assert CachedConv2d(conv, 4, 28, slanted((28, 28), 28)).seen.shape == (
+        4,
+        3 * 28 + 1,
+        2,
+    )  # the row itself and two above
+    assert CachedConv2d(conv, 4, 28, slanted((28, 28), 4)).seen.shape == (
+        4,
+        9 * 28 + 1,
+        2,
+    )  # a front runs through seven
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
@@ -143,7 +156,9 @@ def test_a_row_lstm_with_kernel_one_is_torchs_lstm_down_each_column():
     width, x = 3, normal(2, 3, 5, 4)
     ours, theirs = RowLSTM(width, 1).double(), nn.LSTM(width, width, batch_first=True).double()
     f, i, o, g = range(4)
-    swap = torch.cat([torch.arange(width) + width * part for part in (i, f, g, o)])  # torch counts the gates i, f, g, o
+    swap = torch.cat(
+        [torch.arange(width) + width * part for part in (i, f, g, o)]
+    )  # torch counts the gates i, f, g, o
     with torch.no_grad():
         theirs.weight_ih_l0.copy_(ours.within.weight[swap, :, 0, 0])
         theirs.weight_hh_l0.copy_(ours.between.weight[swap, :, 0])
@@ -208,25 +223,30 @@ def test_a_masked_linear_layer_has_no_connection_where_the_mask_is_zero():
     mask = torch.tensor([[1, 0, 1], [0, 0, 1]], dtype=torch.bool)
     layer, h = MaskedLinear(mask).double(), normal(4, 3)
     assert layer.in_features == 3 and layer.out_features == 2
-    want = [[sum(layer.weight[o, i] * h[b, i] for i in range(3) if mask[o, i]) + layer.bias[o] for o in range(2)]
-            for b in range(4)]
+    want = [
+        [sum(layer.weight[o, i] * h[b, i] for i in range(3) if mask[o, i]) + layer.bias[o] for o in range(2)]
+        for b in range(4)
+    ]
     torch.testing.assert_close(layer(h), torch.stack([torch.stack(row) for row in want]))
     layer(h).sum().backward()
     assert (layer.weight.grad[~mask] == 0).all() and (layer.weight.grad[mask] != 0).all()
 
 
-@pytest.mark.parametrize("build, words", [
-    (lambda: MaskedConv2d(1, 1, 4, "A"), "kernel is 4.*odd"),
-    (lambda: MaskedConv2d(1, 1, (3, 2), "B"), "kernel is .3, 2.*odd"),
-    (lambda: MaskedConv2d(1, 1, 0, "B"), "kernel is 0.*odd"),
-    (lambda: MaskedConv2d(1, 1, 3, "C"), "kind is 'C'.*'A'.*'B'"),
-    (lambda: CausalAttention(10, 4), "4 heads do not divide the width 10"),
-    (lambda: CausalAttention(10, 0), "0 heads"),
-    (lambda: CausalAttention(12, (4, 3)), "kv_heads is 3: expected a number that divides the 4 heads"),
-    (lambda: CausalAttention(12, (4, 0)), "kv_heads is 0"),
-    (lambda: GatedLayer(4, 2), "odd"),
-    (lambda: RowLSTM(4, 2), "odd"),
-])
+@pytest.mark.parametrize(
+    "build, words",
+    [
+        (lambda: MaskedConv2d(1, 1, 4, "A"), "kernel is 4.*odd"),
+        (lambda: MaskedConv2d(1, 1, (3, 2), "B"), "kernel is .3, 2.*odd"),
+        (lambda: MaskedConv2d(1, 1, 0, "B"), "kernel is 0.*odd"),
+        (lambda: MaskedConv2d(1, 1, 3, "C"), "kind is 'C'.*'A'.*'B'"),
+        (lambda: CausalAttention(10, 4), "4 heads do not divide the width 10"),
+        (lambda: CausalAttention(10, 0), "0 heads"),
+        (lambda: CausalAttention(12, (4, 3)), "kv_heads is 3: expected a number that divides the 4 heads"),
+        (lambda: CausalAttention(12, (4, 0)), "kv_heads is 0"),
+        (lambda: GatedLayer(4, 2), "odd"),
+        (lambda: RowLSTM(4, 2), "odd"),
+    ],
+)
 def test_wrong_sizes_are_answered_in_sentences(build, words):
     with pytest.raises(ValueError, match=words):
         build()

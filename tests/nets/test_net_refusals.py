@@ -12,7 +12,9 @@ from .models import images, tokens
 
 @pytest.mark.parametrize("x", [torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool)], ids=["float", "bool"])
 def test_what_is_no_token_is_refused(x):
-    with pytest.raises(TypeError, match=rf"x has dtype {x.dtype}: expected tokens, integers from 0 to 3 \(3: masked\)"):
+    with pytest.raises(
+        TypeError, match=rf"x has dtype {x.dtype}: expected tokens, integers from 0 to 3 \(3: masked\)"
+    ):
         TokenMLP(3, 4)(x, 0.5)
     with pytest.raises(TypeError, match="expected tokens, integers from 0 to 2"):
         TokenUNet(2, 8)(x.new_zeros(2, 1, 28, 28), 0.5)
@@ -42,14 +44,26 @@ WRONG = {
     "classifier": (lambda: DigitClassifier()(flat(4, 784)), r"\(4, 784\).*\(B, 1, 28, 28\)"),
     "odd features": (lambda: TimeFeatures(7), "width is 7.*even"),
     "attention heads": (lambda: SelfAttention(16, 3), "3 heads do not divide the width 16"),
-    "unet of three channels": (lambda: UNet(8, inputs=3)(images(2), 0.5), r"\(2, 1, 28, 28\).*images, \(B, 3, 28, 28\)"),
+    "unet of three channels": (
+        lambda: UNet(8, inputs=3)(images(2), 0.5),
+        r"\(2, 1, 28, 28\).*images, \(B, 3, 28, 28\)",
+    ),
     "token mlp length": (lambda: TokenMLP(3, 4)(tokens(3, 2, 5), 0.5), r"\(2, 5\).*TokenMLP expects \(B, 4\)"),
     "token mlp images": (lambda: TokenMLP(3, 4)(tokens(3, 2, 4, 1), 0.5), r"\(2, 4, 1\).*expects \(B, 4\)"),
     "token mlp time": (lambda: TokenMLP(3, 4)(tokens(3, 2, 4), torch.rand(3)), r"t of shape \(3,\)"),
-    "token too large": (lambda: TokenMLP(3, 4)(tokens(3, 9, 4) + 1, 0.5), "x runs from 1 to 4: expected tokens 0 to 3"),
+    "token too large": (
+        lambda: TokenMLP(3, 4)(tokens(3, 9, 4) + 1, 0.5),
+        "x runs from 1 to 4: expected tokens 0 to 3",
+    ),
     "token below 0": (lambda: TokenUNet(2, 8)(tokens(2, 2, 1, 28, 28) - 1, 0.5), "x runs from -1 to 1: expected"),
-    "token unet size": (lambda: TokenUNet(2, 8)(tokens(2, 2, 28, 28), 0.5), r"\(2, 28, 28\).*TokenUNet expects grey images"),
-    "token unet y": (lambda: TokenUNet(2, 8)(tokens(2, 2, 1, 28, 28), 0.5, torch.tensor([1, 2])), "knows no classes"),
+    "token unet size": (
+        lambda: TokenUNet(2, 8)(tokens(2, 2, 28, 28), 0.5),
+        r"\(2, 28, 28\).*TokenUNet expects grey images",
+    ),
+    "token unet y": (
+        lambda: TokenUNet(2, 8)(tokens(2, 2, 1, 28, 28), 0.5, torch.tensor([1, 2])),
+        "knows no classes",
+    ),
 }
 
 

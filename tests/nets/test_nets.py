@@ -73,7 +73,9 @@ def test_a_gradient_reaches_every_weight(field):
 def test_a_norm_of_places_is_its_formula_and_looks_nowhere_else():
     h = torch.randn(3, 12, 5, 4).double().to(memory_format=torch.channels_last) * 3 + 1
     found = LayerNorm2d()(h)
-    torch.testing.assert_close(found, (h - h.mean(1, keepdim=True)) / (h.var(1, keepdim=True, correction=0) + 1e-5).sqrt())
+    torch.testing.assert_close(
+        found, (h - h.mean(1, keepdim=True)) / (h.var(1, keepdim=True, correction=0) + 1e-5).sqrt()
+    )
     assert found.is_contiguous(memory_format=torch.channels_last)
     other = h.clone()
     other[:, :, 2, 1] += torch.randn(3, 12)
@@ -92,7 +94,9 @@ def test_a_doubling_is_torchs_transposed_convolution_and_so_are_its_gradients(ou
     layer, h = Upsample2x(4, outputs).double(), torch.randn(2, 4, 5, 3, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(layer(h), nn.ConvTranspose2d.forward(layer, h))
     aim, inputs = torch.randn(2, outputs, 10, 6, dtype=torch.float64), (h, layer.weight, layer.bias)
-    ours, theirs = (torch.autograd.grad((y * aim).sum(), inputs) for y in (layer(h), nn.ConvTranspose2d.forward(layer, h)))
+    ours, theirs = (
+        torch.autograd.grad((y * aim).sum(), inputs) for y in (layer(h), nn.ConvTranspose2d.forward(layer, h))
+    )
     torch.testing.assert_close(ours, theirs)
 
 
@@ -117,7 +121,7 @@ def test_time_changes_the_answer(field):
 def test_each_sample_has_its_own_time_and_sees_no_other_sample(field):
     make, draw = field
     net, x, t = stirred(make()), draw(4), torch.tensor([0.0, 0.3, 0.7, 1.0])
-    alone = torch.cat([net(x[i:i + 1], t[i]) for i in range(4)])
+    alone = torch.cat([net(x[i : i + 1], t[i]) for i in range(4)])
     torch.testing.assert_close(net(x, t), alone, atol=1e-5, rtol=1e-4)
 
 

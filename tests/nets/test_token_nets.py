@@ -65,7 +65,7 @@ def test_a_speaker_tells_every_token_from_every_other_and_the_mask_from_all(spea
 def test_sequences_of_a_batch_do_not_see_each_other(speaker):
     make, draw = speaker
     net, x, t = stirred(make()), draw(4), torch.tensor([0.0, 0.3, 0.7, 1.0])
-    alone = torch.cat([net(x[i:i + 1], t[i]) for i in range(4)])
+    alone = torch.cat([net(x[i : i + 1], t[i]) for i in range(4)])
     torch.testing.assert_close(net(x, t), alone, atol=1e-5, rtol=1e-4)
 
 
@@ -82,13 +82,17 @@ def test_speakers_work_in_other_precisions_and_hear_integers_of_any_size(speaker
     assert (rough - exact).norm() < 0.05 * exact.norm() + 1e-3
 
 
-@pytest.mark.parametrize("make", [lambda: TokenUNet(2, channels=8), lambda: UNet(8, 0, 3, 3)], ids=["tokens", "fields"])
+@pytest.mark.parametrize(
+    "make", [lambda: TokenUNet(2, channels=8), lambda: UNet(8, 0, 3, 3)], ids=["tokens", "fields"]
+)
 def test_the_order_in_memory_changes_nothing(make):
     net = stirred(make())
     x = tokens(2, 2, 1, 28, 28) if isinstance(net, TokenUNet) else torch.randn(2, 3, 28, 28)
     plain = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
     torch.testing.assert_close(plain(x, 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(net(x.to(memory_format=torch.channels_last), 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        net(x.to(memory_format=torch.channels_last), 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4
+    )
     turned = x.transpose(2, 3).contiguous().transpose(2, 3)
     torch.testing.assert_close(net(turned, 0.5), net(x, 0.5), atol=1e-5, rtol=1e-4)
 

@@ -1,4 +1,5 @@
 """The layers of a Llama: formulas written another way, complex numbers, differences of places, a memory."""
+
 from __future__ import annotations
 
 import math
@@ -22,6 +23,7 @@ def stirred(net: torch.nn.Module) -> torch.nn.Module:
 
 
 # --- rotary
+
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_turning_is_multiplication_by_a_complex_number(axes):
@@ -62,6 +64,7 @@ def test_on_a_grid_half_of_the_pairs_know_the_row_and_half_the_column():
 
 # --- SwiGLU
 
+
 def test_swiglu_is_a_gate_times_a_value():
     net, h = stirred(SwiGLU(4, 7)), normal(3, 4)
     first, second, third = net.both.weight[:7], net.both.weight[7:], net.down.weight
@@ -73,6 +76,7 @@ def test_swiglu_is_a_gate_times_a_value():
 
 # --- attention
 
+
 @pytest.mark.parametrize("heads", [1, 2, (2, 1), (4, 2)])
 def test_attention_is_the_softmax_written_out(heads):
     net, h, allowed = stirred(RotaryAttention(8, heads)), normal(2, 5, 8), torch.rand(5, 5) < 0.5
@@ -82,7 +86,7 @@ def test_attention_is_the_softmax_written_out(heads):
     outs = []
     for i in range(count):
         j = i * net.kv_heads // count
-        mine, key, value = (part[..., n * size:(n + 1) * size] for part, n in ((q, i), (k, j), (v, j)))
+        mine, key, value = (part[..., n * size : (n + 1) * size] for part, n in ((q, i), (k, j), (v, j)))
         scores = rotary(mine, torch.arange(5)) @ rotary(key, torch.arange(5)).mT / math.sqrt(size)
         outs.append(scores.masked_fill(~allowed, -math.inf).softmax(-1) @ value)
     torch.testing.assert_close(net(h, (by.cos(), by.sin()), allowed), net.proj(torch.cat(outs, -1)))
@@ -97,6 +101,7 @@ def test_a_block_is_two_residual_steps():
 
 # --- the whole
 
+
 def llama(length: int = 6, heads: int | tuple[int, int] = 2) -> Llama:
     return stirred(Llama(torch.arange(length), 8, 2, heads))
 
@@ -105,7 +110,10 @@ def test_nothing_comes_from_a_place_that_the_mask_forbids():
     """The Jacobian over all pairs of places, for the past and for a mask of blocks."""
     net, h = llama(), normal(1, 6, 8)
     block = torch.tensor([0, 1, 1, 2, 2, 2])
-    for allowed, given in ((torch.ones(6, 6).tril().bool(), None), (block[:, None] >= block, block[:, None] >= block)):
+    for allowed, given in (
+        (torch.ones(6, 6).tril().bool(), None),
+        (block[:, None] >= block, block[:, None] >= block),
+    ):
         slope = torch.autograd.functional.jacobian(lambda h, given=given: net(h, given), h).abs().sum((0, 2, 3, 5))
         assert torch.equal(slope > 0, allowed)
 
@@ -118,8 +126,8 @@ def test_with_a_memory_the_numbers_are_those_of_the_full_pass(heads, steps):
     full, memory, start = net(h, block[:, None] >= block), net.memory(3), 0
     with torch.no_grad():
         for size in steps:
-            part = net.step(h[:, start:start + size], memory, start)
-            torch.testing.assert_close(part, full[:, start:start + size].detach(), atol=1e-12, rtol=0)
+            part = net.step(h[:, start : start + size], memory, start)
+            torch.testing.assert_close(part, full[:, start : start + size].detach(), atol=1e-12, rtol=0)
             start += size
 
 
@@ -137,20 +145,29 @@ def test_shared_keys_and_values_are_fewer_weights_and_less_memory():
     assert many.memory(3)[0][0].numel() == 4 * few.memory(3)[0][0].numel()
 
 
-@pytest.mark.parametrize("wrong, said", [
-    (lambda: angles(torch.arange(3), 7), r"positions have shape \(3, 1\) and a head 7 numbers"),
-    (lambda: angles(torch.zeros(3, 2), 6), r"a pair of numbers, or several, for each of the A coordinates"),
-    (lambda: angles(torch.arange(3), 4, 1.0), "base is 1.0: expected more than 1"),
-    (lambda: rotary(torch.zeros(2, 4, 8), torch.arange(5)), r"q has shape \(2, 4, 8\): expected \(..., 5, d\)"),
-    (lambda: RotaryAttention(8, 3), "3 heads do not divide the width 8"),
-    (lambda: RotaryAttention(8, (4, 3)), "kv_heads is 3: expected a number that divides the 4 heads"),
-    (lambda: Llama(torch.arange(0)), "there are 0 positions: expected at least 1"),
-    (lambda: Llama(torch.arange(4), 8, 0), "depth is 0"),
-    (lambda: llama()(torch.zeros(1, 5, 8)), r"h has shape \(1, 5, 8\): this Llama expects \(B, 6, 8\)"),
-    (lambda: llama()(torch.zeros(1, 6, 8), torch.ones(6, 6)), "dtype torch.float32: expected booleans"),
-    (lambda: llama()(torch.zeros(1, 6, 8), torch.ones(5, 6).bool()), r"allowed has shape \(5, 6\)"),
-    (lambda: llama().step(torch.zeros(1, 2, 8), llama().memory(1), 5), "places 5 to 6 were asked: expected some of 0"),
-])
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (lambda: angles(torch.arange(3), 7), r"positions have shape \(3, 1\) and a head 7 numbers"),
+        (lambda: angles(torch.zeros(3, 2), 6), r"a pair of numbers, or several, for each of the A coordinates"),
+        (lambda: angles(torch.arange(3), 4, 1.0), "base is 1.0: expected more than 1"),
+        (
+            lambda: rotary(torch.zeros(2, 4, 8), torch.arange(5)),
+            r"q has shape \(2, 4, 8\): expected \(..., 5, d\)",
+        ),
+        (lambda: RotaryAttention(8, 3), "3 heads do not divide the width 8"),
+        (lambda: RotaryAttention(8, (4, 3)), "kv_heads is 3: expected a number that divides the 4 heads"),
+        (lambda: Llama(torch.arange(0)), "there are 0 positions: expected at least 1"),
+        (lambda: Llama(torch.arange(4), 8, 0), "depth is 0"),
+        (lambda: llama()(torch.zeros(1, 5, 8)), r"h has shape \(1, 5, 8\): this Llama expects \(B, 6, 8\)"),
+        (lambda: llama()(torch.zeros(1, 6, 8), torch.ones(6, 6)), "dtype torch.float32: expected booleans"),
+        (lambda: llama()(torch.zeros(1, 6, 8), torch.ones(5, 6).bool()), r"allowed has shape \(5, 6\)"),
+        (
+            lambda: llama().step(torch.zeros(1, 2, 8), llama().memory(1), 5),
+            "places 5 to 6 were asked: expected some of 0",
+        ),
+    ],
+)
 def test_wrong_input_is_a_sentence(wrong, said):
     with pytest.raises(ValueError, match=said):
         wrong()

@@ -37,8 +37,9 @@ def test_each_notebook_has_its_master():
 
 @every
 def test_it_agrees_with_its_master(master):
-    assert build.is_current(master, NOTEBOOKS / f"{master.stem}.ipynb"), \
+    assert build.is_current(master, NOTEBOOKS / f"{master.stem}.ipynb"), (
         f"{master.stem}.ipynb is older than its master, or was edited by hand: run `make notebooks`."
+    )
     for cell, fresh in zip(shipped(master).cells, build.student(master).cells, strict=True):
         assert (cell.id, cell.source, cell.metadata) == (fresh.id, fresh.source, fresh.metadata)
 
@@ -88,11 +89,25 @@ def test_no_solution_leaks(master):
 @every
 def test_it_runs_unfilled(master, tmp_path):
     """As a student first runs it: nothing filled in, and no cell fails.  Its seconds: `python -m benchmarks notebooks`."""
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env",
-               "--nbval-cell-timeout=600", "-p", "no:cacheprovider", "-c", os.devnull,
-               "--rootdir", str(NOTEBOOKS), str(NOTEBOOKS / f"{master.stem}.ipynb")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=NOTEBOOKS,
-                          env=quiet_environment(str(tmp_path)))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--nbval-lax",
+        "--nbval-current-env",
+        "--nbval-cell-timeout=600",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(NOTEBOOKS),
+        str(NOTEBOOKS / f"{master.stem}.ipynb"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=NOTEBOOKS, env=quiet_environment(str(tmp_path))
+    )
     assert done.returncode == 0, done.stdout[-5000:]
 
 
@@ -100,6 +115,11 @@ def test_it_runs_unfilled(master, tmp_path):
 @every
 def test_it_runs_solved_and_every_check_passes(master):
     """With the solutions in, and wrong answers raising: every check says pass.  Trainings are brief: they ran above."""
-    env = {"DGM_STRICT": "1", "DGM_BUDGET": "brief", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # two run at a time
+    env = {
+        "DGM_STRICT": "1",
+        "DGM_BUDGET": "brief",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }  # two run at a time
     done = build.execute(build.solved(master), timeout=600, env=env, folder=NOTEBOOKS)
     assert faults(tidy(done)) == []

@@ -25,8 +25,12 @@ PATHS = {  # a new schedule is one line here, and every law is tested for it
     "home-made": MaskPath(2, lambda t: t * t * (3 - 2 * t)),
 }
 K, L = 2, 3
-DATA = TableDistribution(torch.tensor([[[0.30, 0.02], [0.05, 0.10]], [[0.04, 0.16], [0.25, 0.08]]], dtype=F64), "data")
-PAIR = TableDistribution(torch.tensor([[0.2, 0.1, 0.05], [0.0, 0.3, 0.1], [0.1, 0.05, 0.1]], dtype=F64), "pair")  # one word never comes
+DATA = TableDistribution(
+    torch.tensor([[[0.30, 0.02], [0.05, 0.10]], [[0.04, 0.16], [0.25, 0.08]]], dtype=F64), "data"
+)
+PAIR = TableDistribution(
+    torch.tensor([[0.2, 0.1, 0.05], [0.0, 0.3, 0.1], [0.1, 0.05, 0.1]], dtype=F64), "pair"
+)  # one word never comes
 WORDS = list(itertools.product(range(K), repeat=L))
 DARK = (K,) * L
 
@@ -63,9 +67,12 @@ def appears(path, t: float, s: float) -> float:
 
 def nexts(table, chance: float, state) -> dict:
     """The states after one step and their probabilities: masked places appear each on its own."""
-    options = [[(seen, 1.0)] if seen < K else
-               [(K, 1 - chance), *((v, chance * float(table[state][place, v])) for v in range(K))]
-               for place, seen in enumerate(state)]
+    options = [
+        [(seen, 1.0)]
+        if seen < K
+        else [(K, 1 - chance), *((v, chance * float(table[state][place, v])) for v in range(K))]
+        for place, seen in enumerate(state)
+    ]
     return {tuple(v for v, _ in way): math.prod(p for _, p in way) for way in itertools.product(*options)}
 
 
@@ -103,7 +110,9 @@ class Lookup(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.logits = nn.Parameter(torch.randn(*[K + 1] * L, L, K, generator=torch.Generator().manual_seed(9), dtype=F64))
+        self.logits = nn.Parameter(
+            torch.randn(*[K + 1] * L, L, K, generator=torch.Generator().manual_seed(9), dtype=F64)
+        )
 
     def forward(self, x, t, y=None):
         return self.logits[tuple(x.T)]

@@ -21,7 +21,10 @@ def conical(net, gaussians):
 
 def small(classes=3, rank=4, shrinkage=0.25, n=90):
     generator = torch.Generator().manual_seed(4)
-    mixed = torch.randn(n, 6, generator=generator, dtype=torch.float64) @ torch.randn(6, 6, generator=generator).double()
+    mixed = (
+        torch.randn(n, 6, generator=generator, dtype=torch.float64)
+        @ torch.randn(6, 6, generator=generator).double()
+    )
     labels = torch.arange(n) % classes
     images = (mixed + 3 * labels[:, None]).view(n, *EVENT)
     return images, labels, ClassGaussians(images, labels, classes, rank, shrinkage)
@@ -40,7 +43,9 @@ def test_the_covariances_are_those_of_the_data_as_far_as_the_rank_goes():
     rows = [images[labels == k].flatten(1) for k in range(3)] + [images.flatten(1)]
     for row, part in enumerate(rows):
         assert torch.allclose(made.means[row], part.mean(0))
-        assert torch.allclose(covariance(made, row), part.T.cov(correction=0))  # with all but one direction nothing is lost
+        assert torch.allclose(
+            covariance(made, row), part.T.cov(correction=0)
+        )  # with all but one direction nothing is lost
 
 
 def test_shrinking_moves_each_class_towards_the_mean_covariance_and_leaves_that_of_all_alone():
@@ -63,10 +68,16 @@ def expected_of(made, path, prediction, x, t, row):
 
 
 @pytest.mark.parametrize("rank", [1, 3, 5])
-@pytest.mark.parametrize("path, prediction, weights", [
-    ("conical", "velocity", lambda alpha, sigma: (1.0, -1.0)), ("VP", "noise", lambda alpha, sigma: (0.0, 1.0)),
-    ("VE", "noise", lambda alpha, sigma: (0.0, 1.0)), ("VP", "data", lambda alpha, sigma: (1.0, 0.0)),
-    ("VP", "v", lambda alpha, sigma: (-sigma, alpha))])
+@pytest.mark.parametrize(
+    "path, prediction, weights",
+    [
+        ("conical", "velocity", lambda alpha, sigma: (1.0, -1.0)),
+        ("VP", "noise", lambda alpha, sigma: (0.0, 1.0)),
+        ("VE", "noise", lambda alpha, sigma: (0.0, 1.0)),
+        ("VP", "data", lambda alpha, sigma: (1.0, 0.0)),
+        ("VP", "v", lambda alpha, sigma: (-sigma, alpha)),
+    ],
+)
 def test_the_expectation_is_that_of_dense_linear_algebra(rank, path, prediction, weights):
     _, _, made = small(rank=rank)
     x, row, path = torch.randn(5, *EVENT).double(), torch.tensor([0, 3, 2, 1, 1]), PATHS[path]
@@ -121,7 +132,7 @@ def test_the_network_sees_the_answer_and_both_forget_the_same_labels():
     skip = conical(Spy(8, 10, inputs=2), gaussians).train()
     x, t, y = torch.randn(400, 1, 28, 28), torch.full((400,), 0.5), torch.arange(400) % 10
     skip(x, t, y)
-    (both, row), = seen
+    ((both, row),) = seen
     forgotten = row == 10
     assert 0.04 < float(forgotten.float().mean()) < 0.18 and torch.equal(row[~forgotten], y[~forgotten])
     answer = expected_of(gaussians, Conical(), "velocity", x, t, row)
@@ -153,18 +164,26 @@ def test_samples_of_the_gaussians_alone_have_their_moments():
     assert abs(float(drawn.var(0).sum() / total) - 1) < 0.1
 
 
-@pytest.mark.parametrize("wrong, says", [
-    ({"labels": torch.arange(89) % 3}, "90 images and 89 labels"), ({"classes": 2}, "classes"),
-    ({"labels": torch.cat([torch.zeros(89), torch.ones(1)]).long()}, "two images or more"),
-    ({"rank": 0}, "rank is 0"), ({"rank": 6}, "expected 1 to 5"), ({"shrinkage": 1.5}, "shrinkage 1.5")])
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        ({"labels": torch.arange(89) % 3}, "90 images and 89 labels"),
+        ({"classes": 2}, "classes"),
+        ({"labels": torch.cat([torch.zeros(89), torch.ones(1)]).long()}, "two images or more"),
+        ({"rank": 0}, "rank is 0"),
+        ({"rank": 6}, "expected 1 to 5"),
+        ({"shrinkage": 1.5}, "shrinkage 1.5"),
+    ],
+)
 def test_what_cannot_be_fitted_is_a_sentence(wrong, says):
     images, labels, _ = small()
     with pytest.raises(ValueError, match=says):
         ClassGaussians(images, **{"labels": labels, "classes": 3, "rank": 4, **wrong})
 
 
-@pytest.mark.parametrize("net, says", [(UNet(8, 10), "takes 1 channels: expected 10 and 2"),
-                                       (UNet(8, 4, inputs=2), "knows 4 classes")])
+@pytest.mark.parametrize(
+    "net, says", [(UNet(8, 10), "takes 1 channels: expected 10 and 2"), (UNet(8, 4, inputs=2), "knows 4 classes")]
+)
 def test_a_network_that_does_not_fit_the_gaussians_is_a_sentence(net, says):
     images = data.mnist()
     with pytest.raises(ValueError, match=says):
@@ -174,7 +193,9 @@ def test_a_network_that_does_not_fit_the_gaussians_is_a_sentence(net, says):
 @pytest.mark.parametrize("path, prediction", [(Conical(), "tokens"), (LinearPath(data.moons()), "velocity")])
 def test_a_path_that_has_no_such_answer_is_a_sentence(path, prediction):
     images, net = data.mnist(), UNet(8, 10, inputs=2)
-    with pytest.raises(ValueError, match=f"a skip for the {prediction} on the {path.name} path: expected a source"):
+    with pytest.raises(
+        ValueError, match=f"a skip for the {prediction} on the {path.name} path: expected a source"
+    ):
         GaussianSkip(net, ClassGaussians(images.train, images.train_labels, rank=4), path, prediction)
     assert net.forget > 0  # and the network is as it was
 
@@ -189,7 +210,9 @@ def test_it_learns_what_the_gaussians_leave():
     @torch.no_grad()
     def error():
         model.eval()
-        return float((model._net(model.path.interpolate(pair), t, images.test_labels[:200]) - pair.velocity).square().mean())
+        return float(
+            (model._net(model.path.interpolate(pair), t, images.test_labels[:200]) - pair.velocity).square().mean()
+        )
 
     before = error()
     fit(model, (images.train, None, images.train_labels), Recipe(120, 32, 5e-3, warmup=20, decay=linear, ema=0.9))

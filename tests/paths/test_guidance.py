@@ -1,4 +1,5 @@
 """Guidance: the formulas, on networks that know a class and on ones that are known in closed form."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,8 +11,11 @@ from dgm_course.paths.guidance import Guided
 from ..nets.models import images, stirred, tokens
 
 
-@pytest.mark.parametrize("net, x", [(UNet(channels=8, classes=10), images(3)),
-                                    (TokenUNet(2, 8, classes=10), tokens(2, 3, 1, 28, 28))], ids=["UNet", "TokenUNet"])
+@pytest.mark.parametrize(
+    "net, x",
+    [(UNet(channels=8, classes=10), images(3)), (TokenUNet(2, 8, classes=10), tokens(2, 3, 1, 28, 28))],
+    ids=["UNet", "TokenUNet"],
+)
 def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field(net, x):
     net, y = stirred(net), torch.tensor([0, 4, 9])
     free, conditional = net(x, 0.5), net(x, 0.5, y)

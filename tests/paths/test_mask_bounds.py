@@ -37,8 +37,9 @@ def chain_bound(path, table, word, steps: int) -> float:
             state = tuple(K if h else v for h, v in zip(hidden, word))
             weight = (1 - alpha(path, t)) ** sum(hidden) * alpha(path, t) ** (L - sum(hidden))
             p = nexts(table, chance, state)
-            total += weight * sum(q * math.log(q / p[other])
-                                  for other, q in nexts(one_hot_of(word), chance, state).items() if q > 0)
+            total += weight * sum(
+                q * math.log(q / p[other]) for other, q in nexts(one_hot_of(word), chance, state).items() if q > 0
+            )
     return -total
 
 
@@ -99,13 +100,18 @@ def test_in_steps_the_bound_is_the_sum_of_kl_terms(path, steps):
     with torch.no_grad():
         wrong = [chain_bound(path, model.net.log_conditional.exp(), word, steps) for word in WORDS]
         assert_means(model.elbo(rows(1000), steps, draws=1), torch.tensor(wrong, dtype=F64))
-    assert (words <= followed(path, TOLD, steps)[:K, :K, :K].log().flatten() + 1e-12).all()  # what these steps sample
+    assert (
+        words <= followed(path, TOLD, steps)[:K, :K, :K].log().flatten() + 1e-12
+    ).all()  # what these steps sample
 
 
 @every
 def test_more_steps_raise_the_bound_towards_log_p(path):
     due = DATA.stratified(4000)
-    exact = [float(sum(DATA.probs[word] * chain_bound(path, TOLD, word, steps) for word in WORDS)) for steps in (1, 2, 4, 8)]
+    exact = [
+        float(sum(DATA.probs[word] * chain_bound(path, TOLD, word, steps) for word in WORDS))
+        for steps in (1, 2, 4, 8)
+    ]
     assert exact == sorted(exact) and exact[-1] < -float(DATA.entropy)
     for steps, expected in zip((1, 2, 4, 8), exact):
         found = path.exact(DATA).elbo(due, steps, draws=2)
@@ -118,7 +124,9 @@ def test_draws_make_the_bound_less_noisy_and_nothing_else():
     for steps in (None, 3):
         few, many = field.elbo(x, steps, draws=1), field.elbo(x, steps, draws=16)
         assert float(many.std()) < 0.6 * float(few.std())
-        assert abs(float(few.mean() - many.mean())) < 5 * math.hypot(float(few.std()), float(many.std())) / math.sqrt(1500)
+        assert abs(float(few.mean() - many.mean())) < 5 * math.hypot(
+            float(few.std()), float(many.std())
+        ) / math.sqrt(1500)
     with torch.inference_mode():
         assert torch.isfinite(field.elbo(x[:5])).all()
 
@@ -133,7 +141,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_bound(path, times):
     model, chunks, due = lookup(path, times), 120, DATA.stratified(400)
     weights = [float((due == torch.tensor(word)).all(1).double().mean()) for word in WORDS]
     bound = -sum(w * in_any_order(model.net.log_conditional, word) for w, word in zip(weights, WORDS))
-    expected, = torch.autograd.grad(bound, model.net.logits)
+    (expected,) = torch.autograd.grad(bound, model.net.logits)
     values, slopes = [], []
     for _ in range(chunks):
         values.append(model.loss(due))

@@ -41,11 +41,15 @@ def total_variation(p: torch.Tensor, q: torch.Tensor) -> float:
 def test_the_exact_guess_is_bayes_over_all_sequences(path, data):
     k, length = data.symbols, data.probs.ndim
     path, table = replace(path, vocabulary=k), conditional_table(data)
-    states = torch.tensor([s for s in itertools.product(range(k + 1), repeat=length) if not table[s].isnan().any()])
+    states = torch.tensor(
+        [s for s in itertools.product(range(k + 1), repeat=length) if not table[s].isnan().any()]
+    )
     expected = torch.stack([table[tuple(s)] for s in states.tolist()])
     for t in (0.0, 0.4, torch.rand(len(states))):  # the time says nothing that the masks do not
         prediction = path.exact(data).predict(states, t)
-        assert torch.allclose(prediction.data, expected, atol=1e-12) and torch.equal(prediction.masked, states == k)
+        assert torch.allclose(prediction.data, expected, atol=1e-12) and torch.equal(
+            prediction.masked, states == k
+        )
     assert len(states) < (k + 1) ** length or data is DATA
 
 
@@ -54,7 +58,9 @@ def test_the_exact_guess_is_bayes_over_all_sequences(path, data):
 def test_few_steps_follow_the_chain_state_by_state(path, steps):
     expected = followed(path, TOLD, steps)
     assert float(expected[:K, :K, :K].sum()) == pytest.approx(1)  # no mask is left
-    assert total_variation(expected[:K, :K, :K], DATA.probs) > 0.02  # and tokens drawn at once know nothing of each other
+    assert (
+        total_variation(expected[:K, :K, :K], DATA.probs) > 0.02
+    )  # and tokens drawn at once know nothing of each other
     assert_frequencies(path.exact(DATA).sample(20_000, steps), expected)
 
 
@@ -135,7 +141,9 @@ class Opinions(PathField):
         return self.path.predict(xt, t, data=logits.expand(*xt.shape, 2))
 
 
-SURE = torch.tensor([22.0, -25.0, 20.0, 27.0, -21.0, 24.0, 26.0, -23.0], dtype=F64)  # almost certain, in this order:
+SURE = torch.tensor(
+    [22.0, -25.0, 20.0, 27.0, -21.0, 24.0, 26.0, -23.0], dtype=F64
+)  # almost certain, in this order:
 ORDER = [3, 6, 1, 5, 7, 0, 4, 2]
 
 
@@ -150,7 +158,9 @@ def test_confident_reveals_as_many_as_expected_the_surest_first(path, t, s):
         hidden = [i for i in ORDER if before[i] == K]
         count = round(appears(path, t, s) * len(hidden))
         assert [i for i in ORDER if before[i] == K and now[i] != K] == hidden[:count]
-        assert all(now[i] == (SURE[i] > 0) for i in hidden[:count]) and torch.equal(now[before != K], before[before != K])
+        assert all(now[i] == (SURE[i] > 0) for i in hidden[:count]) and torch.equal(
+            now[before != K], before[before != K]
+        )
 
 
 def test_confident_in_as_many_steps_as_tokens_reveals_one_at_a_time():
@@ -163,5 +173,7 @@ def test_confident_in_as_many_steps_as_tokens_reveals_one_at_a_time():
         def predict(self, xt, t):
             return self.path.predict(xt, t, data=picture.expand(*xt.shape, 2))
 
-    image = maskgit_step(Square(MaskPath(2), SURE), torch.full((3, 1, 2, 4), K), torch.tensor(0.0), torch.tensor(0.25))
+    image = maskgit_step(
+        Square(MaskPath(2), SURE), torch.full((3, 1, 2, 4), K), torch.tensor(0.0), torch.tensor(0.25)
+    )
     assert image.shape == (3, 1, 2, 4) and [i for i in range(8) if image[0].flatten()[i] != K] == [3, 6]

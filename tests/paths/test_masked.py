@@ -103,8 +103,12 @@ def test_transitions_are_products_of_betas_and_compose(path, k):
         s, t = 1 - a / steps, 1 - b / steps
         assert torch.allclose(path.transition(scalar(s), scalar(t)), multiplied(betas[a:b], k), atol=1e-9)
     whole = path.transition(scalar(0.9), scalar(0.2))
-    assert torch.allclose(whole, path.transition(scalar(0.6), scalar(0.2)) @ path.transition(scalar(0.9), scalar(0.6)))
-    assert torch.allclose(whole, matrix(path, 0.9, 0.2, k)) and torch.allclose(whole.sum(0), torch.ones(k + 1, dtype=F64))
+    assert torch.allclose(
+        whole, path.transition(scalar(0.6), scalar(0.2)) @ path.transition(scalar(0.9), scalar(0.6))
+    )
+    assert torch.allclose(whole, matrix(path, 0.9, 0.2, k)) and torch.allclose(
+        whole.sum(0), torch.ones(k + 1, dtype=F64)
+    )
 
 
 def test_betas_come_back_and_a_path_is_its_chain():
@@ -155,7 +159,9 @@ def test_posteriors_of_sequences_are_token_by_token_at_times_of_their_own(path):
         ours = path.posterior(xt, x1, t, s)
         assert ours.shape == (3, 3, 3)
         for i, j in itertools.product(range(3), repeat=2):
-            one = path.posterior(xt[i : i + 1, j : j + 1], x1[i : i + 1, j : j + 1], t.expand(3)[i], s.expand(3)[i])
+            one = path.posterior(
+                xt[i : i + 1, j : j + 1], x1[i : i + 1, j : j + 1], t.expand(3)[i], s.expand(3)[i]
+            )
             assert torch.allclose(ours[i, j], one[0, 0])
 
 
@@ -201,7 +207,9 @@ def test_each_sample_is_hidden_at_its_own_time(path):
         hidden, p = (xt[i::3] == K).double(), 1 - alpha(path, float(t[i]))
         assert ((hidden.mean(0) - p).abs() <= 5 * math.sqrt(p * (1 - p) / len(hidden)) + 1e-6).all()
         both = float((hidden[:, 0] * hidden[:, 1]).mean())
-        assert abs(both - p * p) <= 5 * math.sqrt(p * p * (1 - p * p) / len(hidden)) + 1e-6  # each token on its own
+        assert (
+            abs(both - p * p) <= 5 * math.sqrt(p * p * (1 - p * p) / len(hidden)) + 1e-6
+        )  # each token on its own
 
 
 @every

@@ -62,9 +62,7 @@ class Shifted(nn.Module):
         self.exact, self.kind, self.theta = path.exact(DATA), kind, nn.Parameter(torch.zeros(5, dtype=F64))
 
     def forward(self, x, t):
-        features = torch.stack(
-            [torch.ones_like(x), x / 3, torch.sin(x), torch.cos(2 * x), t[:, None] * x.flip(1)]
-        )
+        features = torch.stack([torch.ones_like(x), x / 3, torch.sin(x), torch.cos(2 * x), t[:, None] * x.flip(1)])
         return getattr(self.exact.predict(x, t), self.kind) + torch.einsum("k,kbd->bd", self.theta, features)
 
 
@@ -131,9 +129,7 @@ def test_the_gradients_of_cfm_and_fm_agree(name):
     ours, theirs = (chunked(loss, weights, chunks) for loss in (lambda: model.loss(DATA.sample(batch)), fm))
     error = ((ours.var(0) + theirs.var(0)) / chunks).sqrt()
     assert ((ours.mean(0) - theirs.mean(0)).abs() < 5 * error).all()
-    assert float(theirs.mean(0).abs().max()) > 30 * float(error.max()), (
-        "too few samples to tell right from wrong"
-    )
+    assert float(theirs.mean(0).abs().max()) > 30 * float(error.max()), "too few samples to tell right from wrong"
 
 
 @pytest.mark.parametrize(
@@ -147,9 +143,9 @@ def test_the_exact_expectation_is_the_minimum_of_every_loss(name, kind):
     assert (rows.mean(0).abs() < 5 * error).all()
     with torch.no_grad():
         net.theta += 0.3
-    assert float(
-        chunked(lambda: model.loss(DATA.sample(500)), [net.theta], 20).mean(0).abs().max()
-    ) > 10 * float(error.max())
+    assert float(chunked(lambda: model.loss(DATA.sample(500)), [net.theta], 20).mean(0).abs().max()) > 10 * float(
+        error.max()
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +183,11 @@ def test_a_given_class_is_passed_on_and_the_weights_are_shared():
     x = torch.zeros(3, 2)
     assert torch.equal(model.with_label(5)(x, 0.5), torch.full((3, 2), 5.0))
     assert torch.equal(model.with_label(torch.tensor([1, 2, 3]))(x, 0.5)[:, 0], torch.tensor([1.0, 2.0, 3.0]))
-    assert model.with_label(4).net is model.net and model.label is None and model.with_label(4).prediction == "velocity"
+    assert (
+        model.with_label(4).net is model.net
+        and model.label is None
+        and model.with_label(4).prediction == "velocity"
+    )
     assert model.with_label(2).sample(3, 4).shape == (3, 2) and torch.equal(model.net.seen, torch.full((3,), 2))
     noise = PathModel(Labelled(), VP(), (2,), "noise").with_label(torch.tensor([1, 2, 3]))
     assert torch.equal(noise.predict(x, 0.5).noise[:, 1], torch.tensor([1.0, 2.0, 3.0]))
@@ -273,11 +273,7 @@ SENTENCES = [
     (lambda: model().loss(torch.zeros(4, 3)), ValueError, r"x1 has shape \(4, 3\): expected \(B, 2\)"),
     (lambda: model().loss(X.int()), TypeError, "x1 has dtype torch.int32: expected floating"),
     (lambda: model().loss(X * float("nan")), ValueError, "x1 contains NaN"),
-    (
-        lambda: model().loss(torch.zeros(4, 2, device="meta")),
-        ValueError,
-        "x1 is on the device meta: expected cpu",
-    ),
+    (lambda: model().loss(torch.zeros(4, 2, device="meta")), ValueError, "x1 is on the device meta: expected cpu"),
     (lambda: model().loss(X, X[:3]), ValueError, "x0 and x1 differ in shape"),
     (lambda: model().loss(X, X.double()), ValueError, "x0 and x1 differ in dtype"),
     (lambda: model(LinearPath(SOURCE), "score").loss(X), ValueError, "score needs a standard normal source x0"),

@@ -100,8 +100,24 @@ def test_there_is_one_loop_of_sampling(recipe, name, monkeypatch):
     assert listening(model).calls == 0
 
 
-ASKED = {"field", "net", "model", "method", "score", "predict", "velocity", "forward", "drift", "step", "ddim", "euler", "heun",
-         "maskgit_step", "ancestral", "langevin"}
+ASKED = {
+    "field",
+    "net",
+    "model",
+    "method",
+    "score",
+    "predict",
+    "velocity",
+    "forward",
+    "drift",
+    "step",
+    "ddim",
+    "euler",
+    "heun",
+    "maskgit_step",
+    "ancestral",
+    "langevin",
+}
 
 
 def names(node: ast.AST) -> set[str]:

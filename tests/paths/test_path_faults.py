@@ -24,9 +24,7 @@ def test_empty_batches(path):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_precision_follows_the_data(path, dtype):
     x, t = DATA.sample(4).to(dtype), torch.rand(4, dtype=F64) * 0.9
-    assert (
-        path.exact(DATA)(x, t).dtype == path.corrupt(x, t)[0].dtype == path.velocity(x, x, t).dtype == dtype
-    )
+    assert path.exact(DATA)(x, t).dtype == path.corrupt(x, t)[0].dtype == path.velocity(x, x, t).dtype == dtype
     assert all(a.dtype == dtype for a in path.at(t, x))
     reference = path.exact(DATA)(x.double(), t.to(dtype).double())
     assert torch.allclose(
@@ -54,12 +52,8 @@ def test_inputs_that_want_gradients_are_unharmed():
 
 
 def test_reprs_teach():
-    assert (
-        repr(Conical()) == "conical path: x_t = alpha(t)·x1 + sigma(t)·x0, x0 from N(0, I), t in [0.0, 1.0]"
-    )
-    assert "source" in repr(LinearPath(SOURCE)) and "exact field of the VP path for data" in repr(
-        VP().exact(DATA)
-    )
+    assert repr(Conical()) == "conical path: x_t = alpha(t)·x1 + sigma(t)·x0, x0 from N(0, I), t in [0.0, 1.0]"
+    assert "source" in repr(LinearPath(SOURCE)) and "exact field of the VP path for data" in repr(VP().exact(DATA))
     assert "t = 0.50" in repr(Conical().marginal(DATA, 0.5))
 
 
@@ -76,11 +70,7 @@ SENTENCES = [
     ),
     (lambda: Conical().corrupt(X.int(), 0.5), TypeError, "x1 has dtype torch.int32: expected floating point"),
     (lambda: Conical().corrupt(X * float("nan"), 0.5), ValueError, "x1 contains NaN in 8 of 8"),
-    (
-        lambda: Conical().corrupt(X, 0.5, X[:2]),
-        ValueError,
-        r"x0 and x1 differ in shape: \(2, 2\) and \(4, 2\)",
-    ),
+    (lambda: Conical().corrupt(X, 0.5, X[:2]), ValueError, r"x0 and x1 differ in shape: \(2, 2\) and \(4, 2\)"),
     (lambda: Conical().corrupt(X, 0.5, X.double()), ValueError, "x0 and x1 differ in dtype"),
     (lambda: Conical().corrupt(X, 0.5, META), ValueError, "x0 and x1 differ in device: meta and cpu"),
     (
@@ -93,11 +83,7 @@ SENTENCES = [
         ValueError,
         r"source's sample and x1 differ in shape",
     ),
-    (
-        lambda: Conical().velocity(X, X[:3], 0.5),
-        ValueError,
-        r"x and x1 differ in shape: \(4, 2\) and \(3, 2\)",
-    ),
+    (lambda: Conical().velocity(X, X[:3], 0.5), ValueError, r"x and x1 differ in shape: \(4, 2\) and \(3, 2\)"),
     (lambda: Conical().velocity(X, META, 0.5), ValueError, "x and x1 differ in device"),
     (lambda: Conical().score(X, X[0], 0.5), ValueError, "x and x1 differ in shape"),
     (lambda: LinearPath(SOURCE).score(X, X, 0.5), ValueError, "score needs a standard normal source x0"),
@@ -167,7 +153,11 @@ SENTENCES = [
         ValueError,
         "s lies before t: expected a step towards the data",
     ),
-    (lambda: LinearPath(SOURCE).exact(DATA).sample(2, 2, annealed_langevin(1)), ValueError, "score needs a standard normal"),
+    (
+        lambda: LinearPath(SOURCE).exact(DATA).sample(2, 2, annealed_langevin(1)),
+        ValueError,
+        "score needs a standard normal",
+    ),
     (lambda: VP(5.0, 1.0), ValueError, "beta runs from 5.0 to 1.0: expected 0 < beta_min"),
     (lambda: VE(1.0, 0.5), ValueError, "sigma runs from 1.0 to 0.5: expected 0 < sigma_min"),
 ]

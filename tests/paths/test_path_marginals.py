@@ -115,9 +115,7 @@ def test_drift_and_noise_keep_the_marginals(path, t, noise):
 def test_log_prob_along_the_flow_is_the_mixtures(path):
     x, field = DATA.sample(12), path.exact(DATA)
     start, end = path.span
-    ours = log_density(
-        field, x, torch.linspace(end, start, 151, dtype=F64), path.marginal(DATA, start).log_prob
-    )
+    ours = log_density(field, x, torch.linspace(end, start, 151, dtype=F64), path.marginal(DATA, start).log_prob)
     assert torch.allclose(ours, path.marginal(DATA, end).log_prob(x), atol=5e-3)
 
 
@@ -170,9 +168,7 @@ def test_trajectory_and_sample_are_one_walk():
     trajectory = field.trajectory(x0, steps=7, method=heun)
     assert trajectory.shape == (8, 5, 2) and torch.equal(trajectory[-1], field.sample(x0, 7, heun))
     assert torch.allclose(trajectory[0], VP().sigma(scalar(0.0)) * x0)
-    assert torch.equal(
-        VE().exact(DATA).trajectory(x0, 3)[0], VE().sigma(scalar(0.0)) * x0
-    )  # spread ten times
+    assert torch.equal(VE().exact(DATA).trajectory(x0, 3)[0], VE().sigma(scalar(0.0)) * x0)  # spread ten times
     ts = field.times(7, x0)
     assert ts.dtype == F64 and (float(ts[0]), float(ts[-1]), len(ts)) == (0.0, pytest.approx(0.999), 8)
 

@@ -70,7 +70,7 @@ def test_ddim_draws_no_noise():
 def noise_by_autograd(path, x, t):
     """x̂0 = −sigma ∇ log p_t, from the density of the marginal alone."""
     x = x.clone().requires_grad_()
-    score, = torch.autograd.grad(path.marginal(DATA, t).log_prob(x).sum(), x)
+    (score,) = torch.autograd.grad(path.marginal(DATA, t).log_prob(x).sum(), x)
     return -path.sigma(scalar(t)) * score
 
 
@@ -134,13 +134,17 @@ def test_fresh_is_the_deviation_of_a_jointly_gaussian_pair(path, t, s):
     assert torch.allclose(fresh**2, conditional.expand_as(fresh), rtol=1e-8)
     times, later = torch.tensor([t, t / 2], dtype=F64), torch.tensor([s, s], dtype=F64)
     both = path.posterior_std(path.predict(xt[:2], times, data=x1[:2]), later)
-    assert both.shape == (2, 1) and float(both[0]) == pytest.approx(float(fresh)) and float(both[1]) != float(both[0])
+    assert (
+        both.shape == (2, 1) and float(both[0]) == pytest.approx(float(fresh)) and float(both[1]) != float(both[0])
+    )
 
 
 def test_fresh_at_the_ends_and_in_the_wrong_order():
     _, _, xt = triple(Conical(), 0.0)
     start = Conical().predict(xt, 0.0, velocity=xt)
-    assert float(Conical().posterior_std(start, 0.4)) == pytest.approx(0.6)  # nothing is known of the data yet: all is fresh
+    assert float(Conical().posterior_std(start, 0.4)) == pytest.approx(
+        0.6
+    )  # nothing is known of the data yet: all is fresh
     assert float(Conical().posterior_std(start, 1.0)) == 0
     for path in (Conical(), VP(), VE()):
         prediction = path.predict(xt, 0.6, data=xt)
@@ -152,7 +156,7 @@ def test_fresh_at_the_ends_and_in_the_wrong_order():
 def test_the_diffusion_is_the_lectures_beta_and_the_growth_of_sigma():
     s = torch.linspace(0.02, 0.98, 25, dtype=F64).requires_grad_()  # the slides' clock
     assert torch.allclose(VP(0.1, 20.0).diffusion(1 - s.detach()) ** 2, 0.1 + 19.9 * s.detach())
-    growth, = torch.autograd.grad(((0.01 * 1000**s) ** 2).sum(), s)
+    (growth,) = torch.autograd.grad(((0.01 * 1000**s) ** 2).sum(), s)
     assert torch.allclose(VE(0.01, 10.0).diffusion(1 - s.detach()) ** 2, growth)
     t = 1 - s.detach()
     assert torch.allclose(Conical().diffusion(t) ** 2, 2 * (1 - t) / t)
@@ -208,7 +212,10 @@ def test_annealed_langevin_steps_are_langevins_at_the_next_level():
     for half, mean in zip(after.chunk(2), (2.0, 1.0)):
         spread = 0.0
         for _ in range(steps):
-            mean, spread = 0.7 + (1 - size / variance) * (mean - 0.7), (1 - size / variance) ** 2 * spread + 2 * size
+            mean, spread = (
+                0.7 + (1 - size / variance) * (mean - 0.7),
+                (1 - size / variance) ** 2 * spread + 2 * size,
+            )
         assert abs(float(half.mean()) - mean) < 5 * math.sqrt(spread / (n / 2))
         assert abs(float(half.var()) - spread) < 5 * spread * math.sqrt(2 / (n / 2))
 
@@ -234,4 +241,7 @@ def test_sampling_begins_with_the_noise_alone_and_blurs_only_where_there_is_jitt
         if not path.jitter:
             assert path.add_jitter(x) is x
     haze = PATHS["jittered"].add_jitter(x) - x
-    assert float(haze.std()) == pytest.approx(0.3, rel=5 / math.sqrt(2 * haze.numel())) and abs(float(haze.mean())) < 0.005
+    assert (
+        float(haze.std()) == pytest.approx(0.3, rel=5 / math.sqrt(2 * haze.numel()))
+        and abs(float(haze.mean())) < 0.005
+    )

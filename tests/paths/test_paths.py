@@ -61,7 +61,9 @@ def test_the_ends_of_the_span_are_finite(path):
 @pytest.mark.parametrize("t", [0.0, 1.0, 0, 1])
 def test_both_ends_of_time_are_finite(path, t):
     prediction = path.exact(DATA).predict(DATA.sample(20), t)
-    assert torch.isfinite(torch.stack([prediction.velocity, prediction.data, prediction.noise, prediction.v])).all()
+    assert torch.isfinite(
+        torch.stack([prediction.velocity, prediction.data, prediction.noise, prediction.v])
+    ).all()
 
 
 @every
@@ -110,9 +112,9 @@ def test_the_conditional_score_is_the_gradient_of_the_gaussian(path, t):
     x1, x0, xt = triple(path, t)
     alpha, sigma, _, _ = scales(path, t)
     x = xt.clone().requires_grad_()
-    expected = torch.autograd.grad(
-        DiagNormal(torch.zeros(2, dtype=F64), sigma).log_prob(x - alpha * x1).sum(), x
-    )[0]
+    expected = torch.autograd.grad(DiagNormal(torch.zeros(2, dtype=F64), sigma).log_prob(x - alpha * x1).sum(), x)[
+        0
+    ]
     assert torch.allclose(path.score(xt, x1, t), expected, rtol=1e-9)
     assert torch.allclose(path.endpoints(x1, x0, t).score, expected, rtol=1e-9)
 

@@ -12,7 +12,11 @@ from dgm_course.paths import ancestral
 from dgm_course.paths.model import heun_euler_last
 
 NAMES = pretrained.names()
-SAMPLERS = {"flow_matching_digits": (8, heun_euler_last), "ddpm_digits": (20, ancestral), "ncsn_digits": (40, ancestral)}
+SAMPLERS = {
+    "flow_matching_digits": (8, heun_euler_last),
+    "ddpm_digits": (20, ancestral),
+    "ncsn_digits": (40, ancestral),
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,9 @@ def test_all_weights_together_are_small_and_none_is_left_over():
 def test_the_recipe_makes_a_model_that_the_weights_fit(name):
     model = pretrained.load(name)
     assert not model.training and not any(p.requires_grad for p in model.parameters())
-    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in pretrained.entry(name).blank().parameters())
+    assert sum(p.numel() for p in model.parameters()) == sum(
+        p.numel() for p in pretrained.entry(name).blank().parameters()
+    )
     assert pretrained.entry(name).recipe().steps == pretrained.card(name)["steps"] or name == "digit_classifier"
 
 
@@ -72,11 +78,15 @@ def test_digits_of_a_class_are_recognised_as_that_class_and_as_precise_as_their_
 def test_flow_matching_is_nearly_as_near_as_the_real_digits_that_it_learned_from():
     held_out = pretrained.card("flow_matching_digits")["held_out"]["often"]
     assert held_out["frechet"] < 1.3 * held_out["frechet_floor"] and held_out["precision"] > 0.93
-    assert held_out["frechet_spread"] > 0 < held_out["frechet_floor_spread"] and "5 sets of 1000" in held_out["protocol"]
+    assert (
+        held_out["frechet_spread"] > 0 < held_out["frechet_floor_spread"]
+        and "5 sets of 1000" in held_out["protocol"]
+    )
 
 
 def test_of_several_draws_the_mean_is_told_and_real_digits_are_at_their_floor(images):
     """A "model" that draws training images is a perfect one."""
+
     def real(labels):
         places = [torch.where(images.train_labels == k)[0][torch.randperm(400)[:20]] for k in range(10)]
         return images.train[torch.cat(places)]
@@ -85,7 +95,9 @@ def test_of_several_draws_the_mean_is_told_and_real_digits_are_at_their_floor(im
     spread = found["frechet_spread"] + found["frechet_floor_spread"]
     assert found["frechet_spread"] > 0 and abs(found["frechet"] - found["frechet_floor"]) < 3 * spread / 6**0.5
     assert found["precision"] > 0.8 and "6 sets of 200 class-balanced samples, real" in found["protocol"]
-    noise = pretrained.evaluation.judged_often(lambda labels: torch.randn(200, 1, 28, 28), images, images, "noise", 200, 2, 2)
+    noise = pretrained.evaluation.judged_often(
+        lambda labels: torch.randn(200, 1, 28, 28), images, images, "noise", 200, 2, 2
+    )
     assert noise["frechet"] > 5 * noise["frechet_floor"]
 
 
@@ -105,15 +117,23 @@ def test_adversarial_digits_are_of_all_ten_classes_and_as_good_as_their_card(nam
 def test_the_masked_model_has_the_nats_of_its_card(images):
     held_out = pretrained.card("absorbing_digits")["held_out"]
     now = pretrained.nats(pretrained.load("absorbing_digits"), images.test[::8], draws=4)
-    assert abs(now["nats"] - held_out["nats"]) < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
-    assert held_out["nats"] < 95 and "Bernoulli" in held_out["protocol"] and "continuous time" in held_out["protocol"]
+    assert (
+        abs(now["nats"] - held_out["nats"])
+        < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    )
+    assert (
+        held_out["nats"] < 95 and "Bernoulli" in held_out["protocol"] and "continuous time" in held_out["protocol"]
+    )
 
 
 @pytest.mark.parametrize("name", ["pixel_cnn_digits", "pixel_rnn_digits", "image_gpt_digits"])
 def test_an_autoregressive_model_has_the_nats_of_its_card(name, images):
     held_out = pretrained.card(name)["held_out"]
     now = pretrained.nats_of_bits(pretrained.load(name).log_prob, images.test[::8], "exact -log p")
-    assert abs(now["nats"] - held_out["nats"]) < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    assert (
+        abs(now["nats"] - held_out["nats"])
+        < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    )
     assert held_out["nats"] < 93 and "exact" in held_out["protocol"] and "Bernoulli" in held_out["protocol"]
 
 
@@ -121,7 +141,10 @@ def test_the_flow_has_the_bits_of_its_card(images):
     held_out = pretrained.card("flow_digits")["held_out"]
     now = pretrained.bits(pretrained.load("flow_digits"), images.test[::5])
     assert abs(now["bits_per_dim"] - held_out["bits_per_dim"]) < 5 * now["standard_error"]
-    assert held_out["official_test"]["bits_per_dim"] < 1.2 and "uniform dequantisation, one draw" in held_out["protocol"]
+    assert (
+        held_out["official_test"]["bits_per_dim"] < 1.2
+        and "uniform dequantisation, one draw" in held_out["protocol"]
+    )
     assert held_out["official_test_8_draws"]["bits_per_dim"] < held_out["official_test"]["bits_per_dim"] + 0.02
 
 
@@ -136,7 +159,10 @@ def test_the_flow_of_digits_goes_there_and_back_and_draws_grey_values(images):
 def test_the_codes_of_digits_bring_them_back_and_are_all_in_use(images):
     model, held_out = pretrained.load("vqvae_digits"), pretrained.card("vqvae_digits")["held_out"]
     now = pretrained.vq.rebuilding(model, images.test[:500], images.test_labels[:500])
-    assert abs(now["squared_error"] - held_out["squared_error"]) < 0.5 and held_out["official_test"]["squared_error"] < 10
+    assert (
+        abs(now["squared_error"] - held_out["squared_error"]) < 0.5
+        and held_out["official_test"]["squared_error"] < 10
+    )
     assert now["codes_used"] >= 52 and held_out["codes_used"] >= 52 and now["perplexity"] > 40  # of 64
     assert now["recognised"] > now["recognised_originals"] - 0.03 and held_out["recognised"] > 0.97
     assert "probability 0.9 or more" in held_out["protocol"]
@@ -145,7 +171,10 @@ def test_the_codes_of_digits_bring_them_back_and_are_all_in_use(images):
 def test_codes_of_the_learned_prior_are_digits_and_uniform_ones_are_not(images):
     prior, tokens = pretrained.load("vq_prior_digits"), pretrained.load("vqvae_digits")
     held_out = pretrained.card("vq_prior_digits")["held_out"]
-    assert held_out["recognised_as_asked"] > 0.85 > 2 * held_out["recognised_uniform"] and held_out["nats"] < 110 < held_out["uniform_nats"]
+    assert (
+        held_out["recognised_as_asked"] > 0.85 > 2 * held_out["recognised_uniform"]
+        and held_out["nats"] < 110 < held_out["uniform_nats"]
+    )
     codes, labels = pretrained.vq.codes_of(images.test[:300]), pretrained.balanced(200, images.test)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -160,21 +189,32 @@ def test_the_coarse_codes_hold_the_digit_and_the_fine_ones_its_edges(images):
     model, held_out = pretrained.load("vqvae2_digits"), pretrained.card("vqvae2_digits")["held_out"]
     with torch.no_grad():
         codes = model.encode(images.test[:300])
-        errors = [float((images.test[:300] - model.decode(*part).mean).square().flatten(1).sum(1).mean())
-                  for part in (codes, codes[:1])]
-    assert abs(errors[0] - held_out["squared_error_both"]) < 1 and abs(errors[1] - held_out["squared_error_top"]) < 5
+        errors = [
+            float((images.test[:300] - model.decode(*part).mean).square().flatten(1).sum(1).mean())
+            for part in (codes, codes[:1])
+        ]
+    assert (
+        abs(errors[0] - held_out["squared_error_both"]) < 1 and abs(errors[1] - held_out["squared_error_top"]) < 5
+    )
     assert 2 * errors[0] < errors[1] < 100 and min(held_out["codes_used_top"], held_out["codes_used_bottom"]) >= 52
 
 
 def test_the_vqgan_is_sharper_than_the_vqvae_it_comes_from_and_its_error_is_larger(images):
     held_out, few = pretrained.card("vqgan_digits")["held_out"], images.test[::2]
-    now, plain = (pretrained.latent.rebuilding(latent.VQStage(pretrained.load(name)), few)
-                  for name in ("vqgan_digits", "vqvae_digits"))
-    assert abs(now["sharpness"] - held_out["sharpness"]) < 0.03 and abs(now["squared_error"] - held_out["squared_error"]) < 0.6
+    now, plain = (
+        pretrained.latent.rebuilding(latent.VQStage(pretrained.load(name)), few)
+        for name in ("vqgan_digits", "vqvae_digits")
+    )
+    assert (
+        abs(now["sharpness"] - held_out["sharpness"]) < 0.03
+        and abs(now["squared_error"] - held_out["squared_error"]) < 0.6
+    )
     for better, worse in ((now, plain), (held_out["official_test"], held_out["official_test"]["vqvae_digits"])):
         assert better["sharpness"] > worse["sharpness"] + 0.15 and better["frechet"] < worse["frechet"] / 2
         assert better["squared_error"] > worse["squared_error"]
-    assert pretrained.load("vqgan_digits").encode(few).unique().numel() >= 52 and "Laplacian" in held_out["protocol"]
+    assert (
+        pretrained.load("vqgan_digits").encode(few).unique().numel() >= 52 and "Laplacian" in held_out["protocol"]
+    )
 
 
 def test_the_real_codes_of_digits_bring_them_back_sharp(images):
@@ -182,11 +222,16 @@ def test_the_real_codes_of_digits_bring_them_back_sharp(images):
     stage = latent.VAEStage(pretrained.load("latent_digits"))
     now = pretrained.latent.rebuilding(stage, few)
     assert stage.encode(few[:2]).shape == (2, *pretrained.latent.GRID)
-    assert abs(now["sharpness"] - held_out["sharpness"]) < 0.03 and abs(now["squared_error"] - held_out["squared_error"]) < 0.6
+    assert (
+        abs(now["sharpness"] - held_out["sharpness"]) < 0.03
+        and abs(now["squared_error"] - held_out["squared_error"]) < 0.6
+    )
     assert held_out["official_test"]["sharpness"] > 0.85 and held_out["official_test"]["squared_error"] < 12
 
 
-@pytest.mark.parametrize("name, steps, method", [("lfm_digits", 8, heun_euler_last), ("ldm_digits", 20, ancestral)])
+@pytest.mark.parametrize(
+    "name, steps, method", [("lfm_digits", 8, heun_euler_last), ("ldm_digits", 20, ancestral)]
+)
 def test_codes_of_a_class_are_decoded_to_that_class_and_have_the_size_of_real_codes(name, steps, method, images):
     model, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
     scale = latent.LatentScaler.of(pretrained.latent.codes_of(images.train[:500]))
@@ -203,8 +248,15 @@ def test_codes_of_a_class_are_decoded_to_that_class_and_have_the_size_of_real_co
 def test_codes_of_many_scales_say_the_digit_from_coarse_to_fine(images):
     tokens, held_out = pretrained.load("var_tokens_digits"), pretrained.card("var_tokens_digits")["held_out"]
     errors = pretrained.multiscale.by_scale(tokens, images.test[:300])
-    assert all(a > 1.1 * b for a, b in zip(errors, errors[1:])) and len(errors) == len(held_out["squared_error_by_scale"]) == 5
-    assert abs(errors[-1] - held_out["squared_error"]) < 1.5 and held_out["squared_error"] < 20 and held_out["recognised"] > 0.97
+    assert (
+        all(a > 1.1 * b for a, b in zip(errors, errors[1:]))
+        and len(errors) == len(held_out["squared_error_by_scale"]) == 5
+    )
+    assert (
+        abs(errors[-1] - held_out["squared_error"]) < 1.5
+        and held_out["squared_error"] < 20
+        and held_out["recognised"] > 0.97
+    )
     assert held_out["codes_used"] >= 52 and tokens.encode(images.test[:2]).shape == (2, 88)
 
 
@@ -215,17 +267,26 @@ def test_models_of_codes_write_the_class_they_are_told(name, passes, images):
     torch.manual_seed(0)
     with torch.no_grad():
         if name == "var_digits":
-            codes, tokens = pretrained.multiscale.many_scales(images.test[held]), pretrained.load("var_tokens_digits")
+            codes, tokens = (
+                pretrained.multiscale.many_scales(images.test[held]),
+                pretrained.load("var_tokens_digits"),
+            )
             drawn = tokens.picture(model.sample(200, labels, pretrained.multiscale.GUIDANCE))
         else:
-            codes, tokens = pretrained.multiscale.one_scale(images.test[held]), pretrained.multiscale.llama_tokens()
+            codes, tokens = (
+                pretrained.multiscale.one_scale(images.test[held]),
+                pretrained.multiscale.llama_tokens(),
+            )
             drawn = tokens.picture(model.sample(200, labels, iter_logits=guided(pretrained.multiscale.GUIDANCE)))
         nats = -model.log_prob(codes, images.test_labels[held])
     assert abs(float(nats.mean()) - held_out["nats"]) < 5 * float(nats.std()) / 300**0.5
     now = pretrained.multiscale.as_asked(drawn, labels)
     assert now["as_asked"] > held_out["guided"]["as_asked"] - 0.08 and held_out["guided"]["as_asked"] >= 0.9
     assert held_out["passes"] == passes and held_out["guided"]["as_asked"] >= held_out["unguided"]["as_asked"]
-    assert held_out["guided"]["frechet"] > held_out["guided"]["frechet_floor"] and "first choice" in held_out["protocol"]
+    assert (
+        held_out["guided"]["frechet"] > held_out["guided"]["frechet_floor"]
+        and "first choice" in held_out["protocol"]
+    )
 
 
 def test_the_var_has_the_scales_of_its_tokeniser():
@@ -235,7 +296,9 @@ def test_the_var_has_the_scales_of_its_tokeniser():
 
 def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):
     model, few = pretrained.load("absorbing_digits"), images.test[::40]
-    bounds = [pretrained.nats(model, few, draws=draws, steps=steps)["nats"] for steps, draws in ((1, 4), (4, 2), (16, 1))]
+    bounds = [
+        pretrained.nats(model, few, draws=draws, steps=steps)["nats"] for steps, draws in ((1, 4), (4, 2), (16, 1))
+    ]
     assert bounds[0] > bounds[1] > bounds[2] > pretrained.nats(model, few, draws=16)["nats"] - 3
 
 
@@ -247,7 +310,10 @@ def test_the_vaes_have_the_nats_of_their_cards(name, most, images):
         now, tight = -model.elbo(bits, 16), -model.log_prob_bound(bits, 50)
     assert abs(now.mean() - held_out["nats"]) < 5 * (now.var() / len(now) + held_out["standard_error"] ** 2) ** 0.5
     assert tight.mean() < now.mean() - 1
-    assert held_out["official_test"]["nats"] < most and held_out["official_test"]["importance_weighted"]["nats"] < most - 2
+    assert (
+        held_out["official_test"]["nats"] < most
+        and held_out["official_test"]["importance_weighted"]["nats"] < most - 2
+    )
     assert "Bernoulli" in held_out["protocol"] and "k = 500" in held_out["importance_weighted"]["protocol"]
 
 
@@ -255,8 +321,15 @@ def test_the_vaes_have_the_nats_of_their_cards(name, most, images):
 def test_a_learned_prior_gains_what_its_card_says_with_the_same_decoder(name, images):
     held_out = pretrained.card(name)["held_out"]
     now = pretrained.priors.gain(pretrained.load(name), images.test[::5], draws=4)
-    assert abs(now["gain"] - held_out["gain"]) < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
-    assert held_out["decoder"] == "vae_digits" and "Bernoulli" in held_out["protocol"] and "16 draws" in held_out["protocol"]
+    assert (
+        abs(now["gain"] - held_out["gain"])
+        < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    )
+    assert (
+        held_out["decoder"] == "vae_digits"
+        and "Bernoulli" in held_out["protocol"]
+        and "16 draws" in held_out["protocol"]
+    )
     official = held_out["official_test"]  # flows win over a nat; a VampPrior with a frozen, narrow encoder loses
     assert official["gain"] > {"realnvp": 1.2, "maf": 1.1, "mixture": 0.7, "vamp": -3}[name.split("_")[1]]
     under_normal = pretrained.card("vae_digits")["held_out"]["official_test"]["nats"]
@@ -291,11 +364,15 @@ def test_the_conditional_vae_has_the_nats_of_its_card(images):
 
 def test_samples_teach_as_real_digits_do_and_those_of_another_class_teach_that_class(images):
     def accuracy(shift):
-        sampler = lambda labels: torch.cat([images.train[images.train_labels == (k + shift) % 10][-40:] for k in range(10)])
+        sampler = lambda labels: torch.cat(
+            [images.train[images.train_labels == (k + shift) % 10][-40:] for k in range(10)]
+        )
         return pretrained.evaluation.classification_accuracy_score(sampler, images, "real digits", 400, steps=60)
 
     right, shifted = accuracy(0), accuracy(1)
-    assert right["taught"] > 0.8 and abs(right["taught"] - right["taught_by_real"]) < 0.1 and shifted["taught"] < 0.1
+    assert (
+        right["taught"] > 0.8 and abs(right["taught"] - right["taught_by_real"]) < 0.1 and shifted["taught"] < 0.1
+    )
     assert "400 class-balanced samples alone, real digits" in right["taught_protocol"]
 
 
@@ -328,8 +405,16 @@ def test_anchors_are_of_weights_that_exist_and_name_their_document():
 
 
 def test_a_card_of_an_unknown_kind_has_a_row_too():
-    held_out = list(pretrained.published.lines([{"name": "new", "held_out": {"delight": 3, "protocol": "asked of ten students"}}]))
-    assert "no figure of a known kind" in held_out[1] and "asked of ten students" in held_out[2] and "no figure of" in held_out[3]
+    held_out = list(
+        pretrained.published.lines(
+            [{"name": "new", "held_out": {"delight": 3, "protocol": "asked of ten students"}}]
+        )
+    )
+    assert (
+        "no figure of a known kind" in held_out[1]
+        and "asked of ten students" in held_out[2]
+        and "no figure of" in held_out[3]
+    )
 
 
 def test_a_vae_starts_at_the_mean_image(images):

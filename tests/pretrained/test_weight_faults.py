@@ -38,7 +38,10 @@ def test_killed_between_the_weights_and_their_card_the_same_command_goes_on(wher
     assert pretrained.train("tiny") == tiny / "tiny.safetensors"
     assert pretrained.card("tiny")["steps"] == 20
     assert sorted(f.name for f in tiny.iterdir() if ".part" not in f.name) == [
-        "tiny.json", "tiny.safetensors", "tiny.safetensors.previous"]
+        "tiny.json",
+        "tiny.safetensors",
+        "tiny.safetensors.previous",
+    ]
 
 
 def test_a_damaged_card_is_named(tiny):
@@ -59,10 +62,14 @@ class Marker:
         return open, (self.path, "w")
 
 
-DOORS = {"tiny.safetensors": {"load": lambda file: pretrained.load("tiny"), "read": checkpoints.read},
-         "tiny.half.pt": {"train": lambda file: pretrained.train("tiny"),
-                          "resume": lambda file: fit(Curve(), TABLE, RECIPE, resume=file),
-                          "read_history": lambda file: read_history(file, RECIPE)}}
+DOORS = {
+    "tiny.safetensors": {"load": lambda file: pretrained.load("tiny"), "read": checkpoints.read},
+    "tiny.half.pt": {
+        "train": lambda file: pretrained.train("tiny"),
+        "resume": lambda file: fit(Curve(), TABLE, RECIPE, resume=file),
+        "read_history": lambda file: read_history(file, RECIPE),
+    },
+}
 
 
 @pytest.mark.parametrize("name, door", [(name, door) for name, doors in DOORS.items() for door in doors])
@@ -101,4 +108,6 @@ def test_a_header_that_promises_much_takes_little_memory(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError):
         checkpoints.read(tmp_path / "w.safetensors")
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024) < 50e6
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (
+        1 if sys.platform == "darwin" else 1024
+    ) < 50e6

@@ -1,4 +1,5 @@
 """The benchmarks can start: they are run by hand, so nothing else notices when a name they import has gone."""
+
 from __future__ import annotations
 
 import runpy

@@ -64,8 +64,11 @@ def test_torch_is_the_version_the_course_was_made_with():
 def test_every_direct_dependency_is_pinned_within_its_bounds(python):
     for line in (*PROJECT["dependencies"], *EXTRAS["test"], *EXTRAS["grading"]):
         wanted = Requirement(line)
-        here = [p for p in pins().get(canonical(wanted.name), [])
-                if p.marker is None or p.marker.evaluate({"python_version": python})]
+        here = [
+            p
+            for p in pins().get(canonical(wanted.name), [])
+            if p.marker is None or p.marker.evaluate({"python_version": python})
+        ]
         assert len(here) == 1, f"constraints.txt has {len(here)} pins of {wanted.name} for Python {python}."
         (exact,) = here[0].specifier
         assert exact.operator == "==" and wanted.specifier.contains(exact.version), here[0]
@@ -96,8 +99,15 @@ for path in sys.argv[1:]:
 
 def interpreter(minor: int) -> str | None:
     """A Python 3.minor that starts: one of pyenv's, or one on the path (which may be a stand-in that only complains)."""
-    found = [*sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")), shutil.which(f"python3.{minor}")]
-    starts = (str(path) for path in found if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0)
+    found = [
+        *sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")),
+        shutil.which(f"python3.{minor}"),
+    ]
+    starts = (
+        str(path)
+        for path in found
+        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0
+    )
     return next(starts, None)
 
 
@@ -109,5 +119,7 @@ def test_every_file_compiles_on_each_python_promised(minor):
         pytest.skip(f"no Python 3.{minor} on this machine")
     folders = [ROOT / part for part in ("dgm_course", "benchmarks", "tests", "notebooks/source")]
     files = [path for folder in folders for path in folder.rglob("*.py")]
-    done = subprocess.run([python, "-I", "-W", "error", "-c", COMPILE, *map(str, files)], capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-I", "-W", "error", "-c", COMPILE, *map(str, files)], capture_output=True, text=True
+    )
     assert len(files) > 200 and done.returncode == 0, done.stderr[-1000:]

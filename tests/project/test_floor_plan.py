@@ -1,4 +1,5 @@
 """The house: which room may import which, and how large a function or a file may be."""
+
 from __future__ import annotations
 
 import ast
@@ -11,8 +12,16 @@ from dgm_course.teach.import_graph import PACKAGE, floors, imports, modules, out
 
 # From the ground up.  A room imports only from earlier rows; rooms of one row never import each other.
 FAMILIES = ("autoregressive", "vae", "vq", "gan", "flows", "paths", "latent")
-PLAN = [("core",), ("data", "nets", "training"), FAMILIES, ("pretrained",), ("comparison",), ("teach",), ("grading",),
-        ("cli",)]
+PLAN = [
+    ("core",),
+    ("data", "nets", "training"),
+    FAMILIES,
+    ("pretrained",),
+    ("comparison",),
+    ("teach",),
+    ("grading",),
+    ("cli",),
+]
 FLOOR = {room: number for number, row in enumerate(PLAN) for room in row}
 TEACH = ("teach", "grading", "cli")
 DRAWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "ipykernel", "traitlets"}

@@ -1,4 +1,5 @@
 """From a wheel alone, in a folder far from the checkout: commands, weights, players, pages and notebooks are there."""
+
 from __future__ import annotations
 
 import gzip
@@ -45,8 +46,20 @@ def run(*command: object, **more: object) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
-        "--disable-pip-version-check", "-w", folder, source(folder / "course"))
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--disable-pip-version-check",
+        "-w",
+        folder,
+        source(folder / "course"),
+    )
     (made,) = folder.glob("*.whl")
     return made
 
@@ -57,10 +70,24 @@ def python(wheel, tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("an environment é")
     venv.create(place)
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    (site,) = json.loads(run(python, "-c", "import json, sysconfig; print(json.dumps([sysconfig.get_path('purelib')]))"))
+    (site,) = json.loads(
+        run(python, "-c", "import json, sysconfig; print(json.dumps([sysconfig.get_path('purelib')]))")
+    )
     Path(site, "behind.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index",
-        "--disable-pip-version-check", "--force-reinstall", wheel)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--disable-pip-version-check",
+        "--force-reinstall",
+        wheel,
+    )
     return python
 
 
@@ -68,8 +95,11 @@ def python(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_carries_everything_that_runs(wheel):
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if not name.endswith("/")}
-    here = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dgm_course").rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts}
+    here = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "dgm_course").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     ours = {name for name in inside if name.startswith("dgm_course/")}
     assert ours == here
     shared = {Path(name).name for name in inside if "/share/dgm-course/notebooks/" in name}
@@ -79,9 +109,11 @@ def test_the_wheel_carries_everything_that_runs(wheel):
 
 @builds
 def test_installed_far_away_it_has_weights_players_and_pages(python, tmp_path):
-    code = ("import dgm_course, sys; from dgm_course import pretrained; from dgm_course.teach.widgets import serialize as wire;"
-            "print(dgm_course.__file__); print(pretrained.load(sorted(pretrained.ENTRIES)[0]) is not None);"
-            "print(len(wire.script('common')) > 1000)")
+    code = (
+        "import dgm_course, sys; from dgm_course import pretrained; from dgm_course.teach.widgets import serialize as wire;"
+        "print(dgm_course.__file__); print(pretrained.load(sorted(pretrained.ENTRIES)[0]) is not None);"
+        "print(len(wire.script('common')) > 1000)"
+    )
     file, loaded, scripts = run(python, "-c", code, cwd=tmp_path).split("\n")[:3]
     assert Path(file).is_relative_to(python.parents[1]) and (loaded, scripts) == ("True", "True")
 
@@ -91,8 +123,10 @@ def test_dgm_lab_copies_the_notebooks_once(python, tmp_path):
     """Up to the start of JupyterLab (tests/test_cli.py starts it): a second time what is there is left alone."""
     where = tmp_path / "my course é"
     where.mkdir()
-    code = ("import argparse; from dgm_course.cli import main as cli;"
-            "print(cli._lab_arguments(argparse.Namespace(name='08', port=None, no_browser=True))[1][0])")
+    code = (
+        "import argparse; from dgm_course.cli import main as cli;"
+        "print(cli._lab_arguments(argparse.Namespace(name='08', port=None, no_browser=True))[1][0])"
+    )
     first = run(python, "-c", code, cwd=where)
     assert "are yours to write in" in first and first.rstrip().endswith(f"--ServerApp.root_dir={where}")
     copied = where / "notebooks" / "08_flow_matching.ipynb"
@@ -115,11 +149,15 @@ def test_the_version_stands_in_one_place():
     version = dgm_course.__version__
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)[1] == version
-    assert re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[1] == version
+    assert (
+        re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[1] == version
+    )
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_a_name_of_bytes_holds_none_of_their_content(request):
     """A gzip file holds the time at which it was made, and two workers of pytest-xdist must collect the same names."""
-    name = request.config.hook.pytest_make_parametrize_id(config=request.config, val=gzip.compress(b""), argname="x")
+    name = request.config.hook.pytest_make_parametrize_id(
+        config=request.config, val=gzip.compress(b""), argname="x"
+    )
     assert name == "20_bytes"

@@ -1,4 +1,5 @@
 """The pages beside the code: their code runs, their links and names exist, and the drawing is that of the imports."""
+
 from __future__ import annotations
 
 import re
@@ -12,8 +13,10 @@ from dgm_course.core.metrics import energy_distance
 from dgm_course.teach.import_graph import drawing, rooms
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in
-         ("README.md", "TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")}
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+}
 COMMANDS = parser()._subparsers._group_actions[0].choices
 TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 
@@ -53,7 +56,9 @@ def test_paths_exist(page):
     """Paths in code quotes start at the root, the package or the page; one with two capitals is a placeholder."""
     for path in re.findall(r"`([\w.-]+/[\w./-]*)`", PAGES[page]):
         if not re.search("[A-Z]{2}", path):
-            assert any((where / path).exists() for where in (ROOT, ROOT / "dgm_course", (ROOT / page).parent)), path
+            assert any((where / path).exists() for where in (ROOT, ROOT / "dgm_course", (ROOT / page).parent)), (
+                path
+            )
 
 
 def test_the_drawing_is_that_of_the_imports():

@@ -2,6 +2,7 @@
 
 Keys of the players are tried in a browser: tests/browser/test_players.py, test_cells_in_browser.py, test_site.py.
 """
+
 from __future__ import annotations
 
 import re
@@ -26,17 +27,22 @@ every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def faded(colour: str, ground: str, opacity: float) -> str:
-    mixed = (opacity * int(colour[i:i + 2], 16) + (1 - opacity) * int(ground[i:i + 2], 16) for i in (1, 3, 5))
+    mixed = (opacity * int(colour[i : i + 2], 16) + (1 - opacity) * int(ground[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(value):02x}" for value in mixed)
 
 
 def headings(notebook: nbformat.NotebookNode) -> list[int]:
     """The levels of all headings, top to bottom; a # in a block of code is none."""
-    cells = (re.sub(r"^```.*?^```", "", c.source, flags=re.S | re.M) for c in notebook.cells if c.cell_type == "markdown")
+    cells = (
+        re.sub(r"^```.*?^```", "", c.source, flags=re.S | re.M)
+        for c in notebook.cells
+        if c.cell_type == "markdown"
+    )
     return [len(marks) for text in cells for marks in re.findall(r"^(#{1,6}) \S", text, flags=re.M)]
 
 
 # --- notebooks
+
 
 @every
 def test_each_picture_has_words_of_its_own(path):
@@ -60,7 +66,11 @@ def test_headings_come_in_order(path):
 
 def test_headings_would_be_missed():
     cell = nbformat.v4.new_markdown_cell
-    assert headings(nbformat.v4.new_notebook(cells=[cell("# A\n```\n# no\n```\n### C"), cell("#no\n## B")])) == [1, 3, 2]
+    assert headings(nbformat.v4.new_notebook(cells=[cell("# A\n```\n# no\n```\n### C"), cell("#no\n## B")])) == [
+        1,
+        3,
+        2,
+    ]
 
 
 def test_a_picture_without_a_docstring_is_called_after_its_sliders():
@@ -68,6 +78,7 @@ def test_a_picture_without_a_docstring_is_called_after_its_sliders():
 
 
 # --- colours
+
 
 def test_contrast_is_what_wcag_says():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
@@ -93,8 +104,11 @@ def test_a_cards_edge_stands_out_and_its_words_have_the_pages_colour(ground):
 def test_words_of_players_and_cards_are_never_too_faint(ground):
     """All faint words there are: the page's colour with an opacity."""
     card = Card(None, Verdict(NOT_YET, "Not yet.")).html
-    rules = [rule for rule in re.findall(r"\{([^}]*)\}", serialize.style()) if "opacity" in rule and "content" not in rule
-             and "width" not in rule]
+    rules = [
+        rule
+        for rule in re.findall(r"\{([^}]*)\}", serialize.style())
+        if "opacity" in rule and "content" not in rule and "width" not in rule
+    ]
     found = re.findall(r"opacity:\s*([\d.]+)", "".join([*rules, card]))
     assert len(found) >= 4
     for opacity in map(float, found):

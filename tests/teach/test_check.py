@@ -137,7 +137,12 @@ def test_the_card_is_the_same_on_every_run(id):
     task = exercise(id)
 
     def words():
-        answers = (unfilled, slipped, *(form for _, form in task.mistakes[:1]), lambda *a: print(object()) or 1 / 0)
+        answers = (
+            unfilled,
+            slipped,
+            *(form for _, form in task.mistakes[:1]),
+            lambda *a: print(object()) or 1 / 0,
+        )
         return [Card(task, task.verdict(answer)).text for answer in answers]
 
     first = words()
@@ -244,7 +249,9 @@ def test_in_a_real_kernel():
     ):
         cells += [head + body, f"f = check({ID!r}, f)"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
+    nbclient.NotebookClient(
+        book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
+    ).execute()
     outputs = [cell.outputs for cell in book.cells[2::2]]
     assert [len(out) for out in outputs] == [1, 1, 1, 1]
     assert all(set(out[0].data) == {"text/plain", "text/html"} for out in outputs)

@@ -36,7 +36,9 @@ def raises_stub(x, w):
     raise NotImplementedError
 
 
-@pytest.mark.parametrize("stub", [only_docstring, only_dots, only_pass, returns_dots, dots_inside, raises_stub, ...])
+@pytest.mark.parametrize(
+    "stub", [only_docstring, only_dots, only_pass, returns_dots, dots_inside, raises_stub, ...]
+)
 def test_unfilled_in_every_style_is_not_yet(stub):
     assert toy(table).verdict(stub).status == NOT_YET
 
@@ -112,7 +114,9 @@ def test_every_readable_form_of_one_number_passes(convert):
         (lambda x, w: w, "argument w itself"),
         (lambda x, w: table(x, w[:1]), "first row"),
         (
-            lambda x, w: table(x, w) * (1 + 0.004 * torch.linspace(0, 1, x.numel(), dtype=x.dtype).reshape(x.shape)),
+            lambda x, w: (
+                table(x, w) * (1 + 0.004 * torch.linspace(0, 1, x.numel(), dtype=x.dtype).reshape(x.shape))
+            ),
             "Close",
         ),
         (lambda x, w: torch.sin(x), "Compute one entry by hand"),

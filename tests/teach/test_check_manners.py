@@ -137,7 +137,9 @@ def test_a_second_call_must_agree():
         lambda x, w: torch.from_numpy(table(x, w).numpy()),
         lambda x, w: torch.tensor((table(x, w)).tolist()),
         lambda x, w: table(x.clone().mul_(1), w),
-        lambda x, w: table(x, w) + 0 * torch.rand(1, generator=torch.Generator().manual_seed(1), dtype=x.dtype).item(),
+        lambda x, w: (
+            table(x, w) + 0 * torch.rand(1, generator=torch.Generator().manual_seed(1), dtype=x.dtype).item()
+        ),
     ],
 )
 def test_good_manners_are_not_mistaken(answer):
@@ -156,10 +158,7 @@ def test_random_exercises_may_draw_and_get_the_same_stream_each_time():
         (lambda net, x: net(x).detach().square().mean(), "cut the graph"),
         (lambda net, x: net(x).square().mean().item(), "cut the graph"),
         (lambda net, x: net(x.detach()).detach().square().mean() + 0 * net(x).mean(), "cut the graph"),
-        (
-            lambda net, x: 0.5 * net(x).square().mean() + 0.5 * net(x).detach().square().mean(),
-            "Part of the graph",
-        ),
+        (lambda net, x: 0.5 * net(x).square().mean() + 0.5 * net(x).detach().square().mean(), "Part of the graph"),
     ],
 )
 def test_gradients_are_compared_where_they_are_the_point(answer, hint):
@@ -170,7 +169,9 @@ def test_gradients_are_compared_where_they_are_the_point(answer, hint):
     def reference(net, x):
         return net(x).square().mean()
 
-    task = Exercise("toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=ObserveSpec(gradient=("net", "x")))
+    task = Exercise(
+        "toy.loss", "0.2", "a loss", "mean of squares", cases, reference, watch=ObserveSpec(gradient=("net", "x"))
+    )
     assert task.verdict(lambda net, x: (net(x) ** 2).sum() / x.numel()).passed
     verdict = task.verdict(answer)
     assert verdict.status == WRONG and hint in verdict.hint and "right" in verdict.law
@@ -181,7 +182,8 @@ def test_gradients_of_the_engine_agree_with_finite_differences():
     seen = observe(lambda x: x.sin().sum(), [Case("c", {"x": x})], watch)[0]
     step = 1e-6
     ramps = [
-        (np.sin(x + step * unit).sum() - np.sin(x - step * unit).sum()) / (2 * step) for unit in np.eye(4).reshape(4, 2, 2)
+        (np.sin(x + step * unit).sum() - np.sin(x - step * unit).sum()) / (2 * step)
+        for unit in np.eye(4).reshape(4, 2, 2)
     ]
     assert np.allclose(seen.gradients["x"], ramps, atol=1e-8)
 

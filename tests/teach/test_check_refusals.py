@@ -71,7 +71,9 @@ def test_what_cannot_be_judged_is_named(answer, kind):
     assert verdict.status == WRONG and verdict.law.startswith(TROUBLES[kind][1]), verdict
 
 
-@pytest.mark.parametrize("answer", [lambda x, w: x, lambda x, w: (x,), lambda x, w: (x, w, x), lambda x, w: x[0, 0]])
+@pytest.mark.parametrize(
+    "answer", [lambda x, w: x, lambda x, w: (x,), lambda x, w: (x, w, x), lambda x, w: x[0, 0]]
+)
 def test_a_wrong_number_of_outputs_is_named(answer):
     verdict = toy(lambda x, w: (x, w), ObserveSpec(outputs=("x", "w"))).verdict(answer)
     assert "number of things" in verdict.law and "(x, w)" in verdict.law
@@ -151,7 +153,9 @@ def test_a_hostile_tuple_is_refused():
 def test_what_is_observed_is_exactly_arrays_and_text():
     for answer in (right, slipped, unfilled, lambda *a: [row.tolist() for row in right(*a)]):
         for seen in exercise(ID).observe(answer, exercise(ID).inputs(1)):
-            assert all(type(v) is np.ndarray and v.dtype == np.float64 and v.base is None for v in seen.values.values())
+            assert all(
+                type(v) is np.ndarray and v.dtype == np.float64 and v.base is None for v in seen.values.values()
+            )
             assert type(seen.trouble) is str and type(seen.detail) is str
 
 

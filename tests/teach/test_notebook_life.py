@@ -3,6 +3,7 @@
 One notebook stands for all, its beginning and its homework: what it meets, the library meets in each of them.  Two kernels
 are started; every other test of a notebook starts one of its own.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -52,8 +53,13 @@ def homework() -> list[nbformat.NotebookNode]:
 def kernel(folder: Path, private: Path, **env: str) -> Iterator[Run]:
     """A kernel in ``folder``; what it runs comes back as outputs, errors among them."""
     notebook = nbformat.v4.new_notebook()
-    client = Client(notebook, timeout=300, allow_errors=True, record_timing=False,
-                    resources={"metadata": {"path": str(folder)}})
+    client = Client(
+        notebook,
+        timeout=300,
+        allow_errors=True,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
     client.private = str(private)
 
     def run(source: str) -> list:
@@ -95,7 +101,7 @@ def test_homework_can_be_done_first_and_backwards(tmp_path_factory, tmp_path):
         assert errors(run(late.source))[0].startswith("NameError: name '")
         assert errors(run(code()[0].source)) == []
         cells = homework()
-        pairs = [cells[i:i + 2] for i in range(0, len(cells), 2)]
+        pairs = [cells[i : i + 2] for i in range(0, len(cells), 2)]
         assert len(pairs) >= 4
         for exercise, check in reversed(pairs):
             assert errors(run(exercise.source)) == []
@@ -104,8 +110,11 @@ def test_homework_can_be_done_first_and_backwards(tmp_path_factory, tmp_path):
 
 
 def files(folder: Path) -> dict[Path, tuple[int, int]]:
-    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts and ".git" not in path.parts}
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and ".git" not in path.parts
+    }
 
 
 def test_it_runs_elsewhere_without_network_and_writes_nothing(tmp_path):
@@ -121,8 +130,15 @@ def test_it_runs_elsewhere_without_network_and_writes_nothing(tmp_path):
     before = {**files(ROOT / "dgm_course"), **files(ROOT / "notebooks"), **files(folder)}
     os.chmod(folder, 0o555)
     try:
-        with kernel(folder, private, HOME=str(home), XDG_CACHE_HOME=str(home / "cache"), PYTHONDONTWRITEBYTECODE="1",
-                    MPLCONFIGDIR=str(private), PYTHONPATH=str(ROOT)) as run:
+        with kernel(
+            folder,
+            private,
+            HOME=str(home),
+            XDG_CACHE_HOME=str(home / "cache"),
+            PYTHONDONTWRITEBYTECODE="1",
+            MPLCONFIGDIR=str(private),
+            PYTHONPATH=str(ROOT),
+        ) as run:
             for source in (OFFLINE, *(cell.source for cell in code()[:BEGINNING]), LOADED):
                 outputs = run(source)
                 assert errors(outputs) == [] and not [o for o in outputs if o.get("name") == "stderr"]

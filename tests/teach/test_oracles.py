@@ -19,13 +19,7 @@ DATA = Mixture(
     torch.tensor([[0.4, 0.6], [0.7, 0.5]]),
     "data",
 )
-PATHS = [
-    Conical(),
-    VP(),
-    VE(),
-    Cosine(),
-    GaussianPath(lambda t: t * (2 - t), lambda t: 1.1 - t, name="home-made"),
-]
+PATHS = [Conical(), VP(), VE(), Cosine(), GaussianPath(lambda t: t * (2 - t), lambda t: 1.1 - t, name="home-made")]
 each_path = pytest.mark.parametrize("path", PATHS, ids=[p.name for p in PATHS])
 
 
@@ -125,8 +119,10 @@ def test_the_chain_of_few_steps_is_what_its_samples_show(guesser):
         assert float(p.sum()) == pytest.approx(1, abs=1e-9)
         drawn = (model.sample(40_000, steps=steps) * torch.tensor([4, 2, 1])).sum(1).bincount(minlength=8) / 40_000
         assert float((drawn - p).abs().max()) < 5 * 0.5 / 40_000**0.5
-    assert torch.allclose(oracles.chain_likelihood(model, words, 2), oracles.chain_likelihood(
-        model, words, 2, oracles.token_chances(model, words, 0.1)))
+    assert torch.allclose(
+        oracles.chain_likelihood(model, words, 2),
+        oracles.chain_likelihood(model, words, 2, oracles.token_chances(model, words, 0.1)),
+    )
 
 
 def test_any_order_is_the_mean_over_orders_and_the_bound_the_mean_of_logarithms(guesser):

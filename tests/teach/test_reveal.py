@@ -17,13 +17,10 @@ def test_the_source_of_a_function_is_shown_plain_and_highlighted():
     shown = reveal(ode.heun)
     assert isinstance(shown, Revealed) and shown.source == repr(shown)
     assert (
-        shown.source.startswith("def heun(")
-        and "dt / 2 * (slope + field(x + dt * slope, t + dt))" in shown.source
+        shown.source.startswith("def heun(") and "dt / 2 * (slope + field(x + dt * slope, t + dt))" in shown.source
     )
     bundle = shown._repr_mimebundle_()
-    assert (
-        bundle["text/plain"] == shown.source and bundle["text/markdown"] == f"```python\n{shown.source}\n```"
-    )
+    assert bundle["text/plain"] == shown.source and bundle["text/markdown"] == f"```python\n{shown.source}\n```"
 
 
 def test_what_is_shown_runs_and_is_the_function():
@@ -36,9 +33,7 @@ def test_what_is_shown_runs_and_is_the_function():
 def test_several_methods_and_properties_are_shown_without_indentation():
     source = reveal(GaussianPath.velocity, Prediction.score, ode.euler).source
     assert (
-        source.startswith("def velocity(")
-        and "\n\n@property\ndef score(" in source
-        and "\n\ndef euler(" in source
+        source.startswith("def velocity(") and "\n\n@property\ndef score(" in source and "\n\ndef euler(" in source
     )
 
 

@@ -1,4 +1,5 @@
 """A slider works after Run All as it did before: nothing that its picture reads is given another meaning further down."""
+
 from __future__ import annotations
 
 import ast
@@ -41,8 +42,11 @@ def rebound(cells: Sequence[str]) -> Iterator[str]:
                 known |= todo
                 todo = set().union(*(uses.get(one, set()) for one in todo)) - known
             for later in range(number + 1, len(cells)):
-                again = {symbol.get_name() for symbol in tables[later].get_symbols()
-                         if symbol.is_assigned() or symbol.is_imported()}
+                again = {
+                    symbol.get_name()
+                    for symbol in tables[later].get_symbols()
+                    if symbol.is_assigned() or symbol.is_imported()
+                }
                 yield from (f"{name}: {one} in code cell {later}" for one in sorted(known & again))
 
 

@@ -17,7 +17,16 @@ from dgm_course.training import Objective, Recipe, checkpoints, cosine
 
 ROWS = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
 TABLE = (ROWS, None, ROWS[:, :1] * 2 - 1)
-FULL = {"batch": 16, "lr": 0.02, "warmup": 5, "decay": cosine, "ema": 0.9, "clip": 0.5, "weight_decay": 0.01, "seed": 4}
+FULL = {
+    "batch": 16,
+    "lr": 0.02,
+    "warmup": 5,
+    "decay": cosine,
+    "ema": 0.9,
+    "clip": 0.5,
+    "weight_decay": 0.01,
+    "seed": 4,
+}
 RECIPE = Recipe(20, **FULL)
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
@@ -84,8 +93,10 @@ class Game(nn.Module):
         return -self.critic(self.fake(x)).mean()
 
     def objectives(self):
-        return {"critic": Objective(self.critic, self.critic_loss),
-                "maker": Objective(self.maker, self.maker_loss, self.every, self.lr_ratio)}
+        return {
+            "critic": Objective(self.critic, self.critic_loss),
+            "maker": Objective(self.maker, self.maker_loss, self.every, self.lr_ratio),
+        }
 
 
 class Endless:
@@ -122,7 +133,9 @@ def tiny_in(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.setattr(pretrained, "FOLDER", folder)
     patch.setattr(pretrained.files, "FOLDER", folder)
     patch.setattr(pretrained.data, "mnist_for_weights", data.mnist)
-    entry = Entry(Curve, identity, lambda images: TABLE, lambda: RECIPE, lambda model, images: {"protocol": "none"})
+    entry = Entry(
+        Curve, identity, lambda images: TABLE, lambda: RECIPE, lambda model, images: {"protocol": "none"}
+    )
     patch.setitem(pretrained.ENTRIES, "tiny", entry)
     return folder
 
@@ -133,7 +146,8 @@ def die_while_training(where: str, folder: str) -> None:
     die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     if where == "before the weights":
         pretrained.checkpoints.write = lambda path, *rest, write=checkpoints.write: (
-            die() if path.name == "tiny.safetensors" else write(path, *rest))
+            die() if path.name == "tiny.safetensors" else write(path, *rest)
+        )
     elif where == "between weights and card":
         pretrained.json.dumps = lambda *a, dumps=json.dumps, **k: die() if k.get("indent") else dumps(*a, **k)
     else:

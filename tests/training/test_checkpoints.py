@@ -16,14 +16,21 @@ from torch import nn
 from dgm_course.training import checkpoints
 from dgm_course.training.checkpoints import CheckpointError, load_into, previous
 
-OLD, NEW = ({"w": torch.arange(6.0).view(2, 3), "k": torch.tensor(1)}, {"w": torch.ones(500, 40), "k": torch.tensor(2)})
-FORMATS = {"safetensors": (checkpoints.write, lambda path: checkpoints.read(path)[0]),
-           "pt": (checkpoints.save, checkpoints.load)}
+OLD, NEW = (
+    {"w": torch.arange(6.0).view(2, 3), "k": torch.tensor(1)},
+    {"w": torch.ones(500, 40), "k": torch.tensor(2)},
+)
+FORMATS = {
+    "safetensors": (checkpoints.write, lambda path: checkpoints.read(path)[0]),
+    "pt": (checkpoints.save, checkpoints.load),
+}
 DAMAGED = "is damaged or not a (safetensors file|checkpoint of fit)"
 
 
 def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one)
+    return one.keys() == other.keys() and all(
+        torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one
+    )
 
 
 @pytest.fixture(params=FORMATS)
@@ -37,8 +44,14 @@ def form(request, tmp_path):
 TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
 WEIGHT = nn.Parameter(torch.randn(4, 3)).detach()
 TENSORS = {f"t{i}": torch.ones(2, 3).to(dtype) for i, dtype in enumerate(TYPES)} | {
-    "scalar": torch.tensor(3.5), "empty": torch.zeros(0, 4), "turned": WEIGHT.T, "again": WEIGHT, "tied": WEIGHT,
-    "slice": torch.randn(6, 6)[::2, 1::2], "spread": torch.zeros(1).expand(5)}
+    "scalar": torch.tensor(3.5),
+    "empty": torch.zeros(0, 4),
+    "turned": WEIGHT.T,
+    "again": WEIGHT,
+    "tied": WEIGHT,
+    "slice": torch.randn(6, 6)[::2, 1::2],
+    "spread": torch.zeros(1).expand(5),
+}
 
 
 def test_every_kind_of_tensor_comes_back(form):
@@ -51,13 +64,17 @@ def test_every_kind_of_tensor_comes_back(form):
 def test_notes_and_nested_states_come_back(tmp_path):
     notes = {"steps": 3, "who": "ü"}
     assert checkpoints.read(checkpoints.write(tmp_path / "w", OLD, notes))[1] == notes
-    state = {"a": [OLD, {"b": None, "c": "ü", 1: 2.5}], "optimizer": torch.optim.Adam([torch.ones(1)]).state_dict()}
+    state = {
+        "a": [OLD, {"b": None, "c": "ü", 1: 2.5}],
+        "optimizer": torch.optim.Adam([torch.ones(1)]).state_dict(),
+    }
     torch.testing.assert_close(checkpoints.load(checkpoints.save(tmp_path / "s", state))["a"][0], OLD)
     assert checkpoints.load(tmp_path / "s")["a"][1] == state["a"][1]
 
 
 def test_tied_weights_stay_tied(tmp_path):
     """A language model's embedding is its output layer."""
+
     def tied():
         model = nn.ModuleDict({"embed": nn.Embedding(7, 3), "out": nn.Linear(3, 7, bias=False)})
         model["out"].weight = model["embed"].weight
@@ -91,12 +108,14 @@ def die(*_: object, **__: object) -> None:
 
 def break_at(where: str, action, patch) -> None:
     """Make a write end by ``action``: in the middle of its bytes, or in a call of os."""
+
     def half(writer):
         def write(*args):
             writer(*args)
             path = next(arg for arg in args if isinstance(arg, Path))
-            path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             action()
+
         return write
 
     if where == "half":
@@ -146,7 +165,7 @@ def test_a_truncated_file_offers_the_previous_one(share, older, form):
     if older:
         write(file, OLD)
     whole = write(file, NEW).read_bytes()
-    file.write_bytes(whole[:int(share * len(whole))])
+    file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(CheckpointError, match=f"{file.name} {DAMAGED}") as raised:
         read(file)
     assert (f"The one before it is {previous(file)}." in str(raised.value)) == older
@@ -174,7 +193,9 @@ def test_a_flipped_bit_in_the_numbers_is_named(form):
     whole = bytearray(write(file, OLD).read_bytes())
     whole[whole.find(OLD["w"].numpy().tobytes()) + 5] ^= 4
     file.write_bytes(whole)
-    with pytest.raises(CheckpointError, match="(does not match its checksum|a checksum differs).* The one before it is"):
+    with pytest.raises(
+        CheckpointError, match="(does not match its checksum|a checksum differs).* The one before it is"
+    ):
         read(file)
 
 
@@ -188,7 +209,9 @@ class Marker:
         return (open, (self.path, "w"))
 
 
-@pytest.mark.parametrize("kind", ["pickle", "old pickle", "torch", "legacy torch", "html", "folder", "other format"])
+@pytest.mark.parametrize(
+    "kind", ["pickle", "old pickle", "torch", "legacy torch", "html", "folder", "other format"]
+)
 def test_other_kinds_are_refused_without_running(kind, form):
     file, _, read = form
     marker = Marker(file.with_name("marker"))

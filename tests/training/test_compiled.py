@@ -1,4 +1,5 @@
 """A loss that is compiled where that works and taken as it is where it does not.  A GPU's own compiler: `test_gpu`."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ def compiler(monkeypatch):
             if its.error:
                 raise its.error
             return loss(*batch)
+
         return quick
 
     monkeypatch.setattr(torch, "compile", compile)
@@ -36,12 +38,15 @@ def test_what_was_compiled_is_what_is_called(compiler):
 
 
 def test_without_a_compiler_the_loss_is_taken_as_it_is_and_that_is_said_once(compiler, capsys):
-    compiler.error = RuntimeError("\n  Failed to find C compiler.\nPlease specify via CC environment variable.\n pages more")
+    compiler.error = RuntimeError(
+        "\n  Failed to find C compiler.\nPlease specify via CC environment variable.\n pages more"
+    )
     loss = Compiled(lambda x: 2 * x.sum())
     assert [float(loss(torch.ones(3))) for _ in range(3)] == [6.0] * 3
     assert compiler.calls == [1]  # tried once
-    assert capsys.readouterr().out == ("The loss is not compiled, and takes more time for the same numbers: "
-                                       "Failed to find C compiler.\n")
+    assert capsys.readouterr().out == (
+        "The loss is not compiled, and takes more time for the same numbers: Failed to find C compiler.\n"
+    )
 
 
 def test_an_error_of_the_loss_itself_comes_in_its_own_words(compiler, capsys):

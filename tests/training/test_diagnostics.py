@@ -1,4 +1,5 @@
 """Trainings that go wrong in a known way: states made ill are named, healthy ones are not, and a look leaves no trace."""
+
 from __future__ import annotations
 
 import math
@@ -21,7 +22,15 @@ from dgm_course.training.diagnostics import (
     mode_collapse,
     posterior_collapse,
 )
-from dgm_course.vae import VAE, BernoulliHead, DiagNormal, FixedGaussianHead, GaussianHead, MixturePrior, StandardNormal
+from dgm_course.vae import (
+    VAE,
+    BernoulliHead,
+    DiagNormal,
+    FixedGaussianHead,
+    GaussianHead,
+    MixturePrior,
+    StandardNormal,
+)
 from dgm_course.vq import VQVAE, VQVAE2, Codebook, DeadCodeReset, EMAUpdate, GradientUpdate, GumbelVAE, Levels
 
 from .models import stop_at
@@ -51,7 +60,7 @@ def vae_of(encoder: nn.Module, prior: nn.Module | None = None, dim: int = 1, **m
 
 def test_an_encoder_that_answers_alike_is_a_collapse_with_its_number():
     """KL(N(m, 1) ‖ N(0, 1)) = m²/2: a thousandth of a nat at m = √0.002."""
-    seen, = vae_of(answering(0.002**0.5)).symptoms(ROWS)
+    (seen,) = vae_of(answering(0.002**0.5)).symptoms(ROWS)
     assert seen.name == "Posterior collapse" and "0.001 nats a sample" in seen.seen
     assert "z says nothing about x" in seen.means and "KL weight" in seen.advice
 
@@ -63,7 +72,9 @@ def test_the_border_is_a_tenth_of_a_nat(nats, expected):
 
 def test_a_tenth_of_a_nat_is_what_one_learns_of_a_fair_coin_by_a_guess_right_72_times_in_100():
     p = torch.tensor(0.72).double()
-    assert math.log(2) - float(torch.special.entr(p) + torch.special.entr(1 - p)) == pytest.approx(diagnostics.NATS, abs=0.005)
+    assert math.log(2) - float(torch.special.entr(p) + torch.special.entr(1 - p)) == pytest.approx(
+        diagnostics.NATS, abs=0.005
+    )
 
 
 def test_latent_numbers_of_which_one_says_something_are_no_collapse():
@@ -81,11 +92,13 @@ def test_a_collapse_onto_a_prior_without_closed_form_is_seen_by_samples():
 
 def test_a_discrete_latent_collapses_too():
     torch.manual_seed(0)
-    model = GumbelVAE(DenseNet(3, (4, 2), 8, 1), BernoulliHead(DenseNet(2 * 3, (3,), 8, 1), (3,)), torch.randn(4, 3))
+    model = GumbelVAE(
+        DenseNet(3, (4, 2), 8, 1), BernoulliHead(DenseNet(2 * 3, (3,), 8, 1), (3,)), torch.randn(4, 3)
+    )
     model.encoder = DenseNet(3, (4, 2), 8, 1)
     with torch.no_grad():
         model.encoder.layers[-1].weight.zero_(), model.encoder.layers[-1].bias.zero_()
-    seen, = model.symptoms(ROWS)
+    (seen,) = model.symptoms(ROWS)
     assert seen.name == "Posterior collapse" and "KL(q(c|x)" in seen.seen
     with torch.no_grad():
         model.encoder.layers[-1].bias[0] = 3.0
@@ -105,10 +118,17 @@ def test_a_codebook_is_dead_where_one_code_in_sixteen_or_fewer_is_chosen(live, e
         assert f"3,136 outputs of the encoder choose {live} of the 64 vectors" in seen[0].seen
 
 
-@pytest.mark.parametrize("codes, size, expected", [
-    (torch.zeros(9, dtype=torch.long), 2, True), (torch.arange(9) % 2, 2, False),  # the smallest codebook
-    (torch.arange(32), 512, False), (torch.arange(32) % 3, 512, False), (torch.arange(32) % 2, 512, True),  # few outputs
-    (torch.zeros(1, dtype=torch.long), 64, False)])  # a single output can choose no more than one
+@pytest.mark.parametrize(
+    "codes, size, expected",
+    [
+        (torch.zeros(9, dtype=torch.long), 2, True),
+        (torch.arange(9) % 2, 2, False),  # the smallest codebook
+        (torch.arange(32), 512, False),
+        (torch.arange(32) % 3, 512, False),
+        (torch.arange(32) % 2, 512, True),  # few outputs
+        (torch.zeros(1, dtype=torch.long), 64, False),
+    ],
+)  # a single output can choose no more than one
 def test_small_codebooks_and_small_batches_are_not_blamed_for_being_small(codes, size, expected):
     assert bool(dead_codes(codes, size)) is expected
 
@@ -132,8 +152,10 @@ def far_off(size: int = 64) -> torch.Tensor:
 
 
 def test_one_live_code_of_64_is_named():
-    seen, = quantized(far_off()).symptoms(ROWS)
-    assert "400 outputs of the encoder choose 1 of the 64 vectors" in seen.seen and "DeadCodeReset()" in seen.advice
+    (seen,) = quantized(far_off()).symptoms(ROWS)
+    assert (
+        "400 outputs of the encoder choose 1 of the 64 vectors" in seen.seen and "DeadCodeReset()" in seen.advice
+    )
     assert not quantized(torch.randn(64, 2)).symptoms(ROWS)
 
 
@@ -142,7 +164,7 @@ def test_of_two_grids_the_one_that_is_dead_is_named():
     model = VQVAE2(nn.Linear(1, 1), nn.Linear(1, 1), *books)
     grid = torch.arange(6400).remainder(64).view(400, 4, 4)
     model.encode = lambda x: Levels(grid, torch.zeros_like(grid))
-    seen, = model.symptoms(ROWS)
+    (seen,) = model.symptoms(ROWS)
     assert "1 of the 64 vectors of the bottom codebook" in seen.seen
 
 
@@ -150,20 +172,24 @@ def test_of_two_grids_the_one_that_is_dead_is_named():
 
 
 SURE = torch.full((64,), 20.0, dtype=torch.float64)
-BOUNDED = {"minimax": minimax(), "non-saturating": non_saturating(), "hinge": hinge(),
-           "R1 or not": non_saturating().with_penalty(R1(0.1))}
+BOUNDED = {
+    "minimax": minimax(),
+    "non-saturating": non_saturating(),
+    "hinge": hinge(),
+    "R1 or not": non_saturating().with_penalty(R1(0.1)),
+}
 
 
 @pytest.mark.parametrize("game", BOUNDED.values(), ids=BOUNDED)
 def test_a_critic_sure_of_every_sample_has_won(game):
-    seen, = critic_won(game.critic, SURE, -SURE)
+    (seen,) = critic_won(game.critic, SURE, -SURE)
     assert seen.name == "The discriminator has won" and "R1()" in seen.advice
     assert not critic_won(game.critic, -SURE, SURE) and not critic_won(game.critic, 0 * SURE, 0 * SURE)
 
 
 def test_the_loss_of_a_millionth_is_told_beside_that_of_no_opinion():
     logit = torch.tensor([-math.log(math.expm1(0.5e-6))], dtype=torch.float64)  # softplus(−logit) = 0.5e-6, twice
-    seen, = critic_won(minimax().critic, logit, -logit)
+    (seen,) = critic_won(minimax().critic, logit, -logit)
     assert "its loss is 1e-06, that of one without opinion 1.39" in seen.seen
 
 
@@ -175,7 +201,9 @@ def test_the_border_of_a_victory_is_where_d_is_right_with_99_percent():
 
 def test_least_squares_is_won_where_the_answers_are_the_wanted_ones():
     one = torch.ones(8)
-    assert critic_won(least_squares().critic, one, 0 * one) and not critic_won(least_squares().critic, one / 2, one / 2)
+    assert critic_won(least_squares().critic, one, 0 * one) and not critic_won(
+        least_squares().critic, one / 2, one / 2
+    )
 
 
 @pytest.mark.parametrize("game", [wasserstein(), wasserstein_gp()], ids=str)
@@ -217,7 +245,10 @@ class Spot(nn.Module):
 def test_a_gan_says_which_of_the_two_it_is():
     sure = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
     with torch.no_grad():
-        sure[0].weight.copy_(torch.tensor([[-10.0, 0.0]])), sure[0].bias.fill_(100.0)  # left is real, right is fake
+        (
+            sure[0].weight.copy_(torch.tensor([[-10.0, 0.0]])),
+            sure[0].bias.fill_(100.0),
+        )  # left is real, right is fake
     x = data.moons().sample(200)
     assert names(GAN(Spot(), sure).symptoms(x)) == ["Mode collapse"]
     assert names(GAN(Spot(1.0, 20.0), sure).symptoms(x)) == ["The discriminator has won"]
@@ -268,9 +299,20 @@ class Scripted(nn.Linear):
         return [Diagnostic(name, f"{name} was seen", "It means little", "nothing") for name in mark.strip(". ")]
 
 
-@pytest.mark.parametrize("script, expected", [
-    ("..........", []), ("aa.aa.aa.a", []), ("aaa.......", ["a"]), ("aaaaaaaaaa", ["a"]), (".......aaa", ["a"]),
-    ("aaa.aaa...", ["a"]), ("........aa", []), ("aaabbb....", ["a", "b"]), ("abababab..", [])])
+@pytest.mark.parametrize(
+    "script, expected",
+    [
+        ("..........", []),
+        ("aa.aa.aa.a", []),
+        ("aaa.......", ["a"]),
+        ("aaaaaaaaaa", ["a"]),
+        (".......aaa", ["a"]),
+        ("aaa.aaa...", ["a"]),
+        ("........aa", []),
+        ("aaabbb....", ["a", "b"]),
+        ("abababab..", []),
+    ],
+)
 def test_what_is_seen_three_looks_on_end_is_told_once(script, expected, capsys):
     model = Scripted(script)
     history = fit(model, ROWS, Recipe(200, 32, 1e-3))
@@ -306,8 +348,11 @@ def test_a_look_that_cannot_be_made_ends_no_training():
         def loss(self, x, mask, y):
             return super().loss(x * mask)
 
-    history = fit(Masked(answering(1.0), FixedGaussianHead(DenseNet(1, 3, 8, 1), 3), StandardNormal(1)),
-                  (ROWS, torch.ones(400, 3), ROWS[:, 0]), Recipe(100, 32, 1e-3))
+    history = fit(
+        Masked(answering(1.0), FixedGaussianHead(DenseNet(1, 3, 8, 1), 3), StandardNormal(1)),
+        (ROWS, torch.ones(400, 3), ROWS[:, 0]),
+        Recipe(100, 32, 1e-3),
+    )
     assert history.finished and not history.symptoms
 
 
@@ -320,10 +365,14 @@ class Untouched(GAN):
 @pytest.mark.parametrize("model", ["dcgan", "vqvae", "vae"])
 def test_a_look_leaves_no_trace(model, monkeypatch):
     """Weights, buffers (running means of batch normalisation, shares of codes) and all later noise: the very bits."""
+
     def run():
         torch.manual_seed(4)
         if model == "dcgan":
-            made, x = GAN(nets.DCGenerator(4, 4), nets.DCCritic(4), non_saturating()), torch.randn(32, 1, 28, 28).tanh()
+            made, x = (
+                GAN(nets.DCGenerator(4, 4), nets.DCCritic(4), non_saturating()),
+                torch.randn(32, 1, 28, 28).tanh(),
+            )
         elif model == "vqvae":
             made, x = quantized(torch.randn(8, 2), EMAUpdate(), DeadCodeReset()), ROWS
         else:
@@ -333,7 +382,11 @@ def test_a_look_leaves_no_trace(model, monkeypatch):
 
     looked, calls = run(), []
     whole = TrainingMonitor.__init__
-    monkeypatch.setattr(TrainingMonitor, "__init__", lambda self, *a: (whole(self, *a), calls.append(setattr(self, "idle", True)))[0])
+    monkeypatch.setattr(
+        TrainingMonitor,
+        "__init__",
+        lambda self, *a: (whole(self, *a), calls.append(setattr(self, "idle", True)))[0],
+    )
     blind = run()
     assert calls
     for one, other in zip(looked, blind):
@@ -404,7 +457,9 @@ def test_a_discriminator_against_a_generator_that_cannot_follow_wins(capfd):
     gan = GAN(Spot(1.0, 30.0), nets.MLPDiscriminator(2, 16, 1), minimax(), lr_ratio=1e-6)
     found, text = heard(gan, data.moons(), recipe, capfd)
     assert found == ["The discriminator has won"] and "that of one without opinion 1.39" in text
-    healthy = GAN(nets.MLPGenerator(2, 2, 32, 1), nets.MLPDiscriminator(2, 32, 1), non_saturating().with_penalty(R1(0.1)))
+    healthy = GAN(
+        nets.MLPGenerator(2, 2, 32, 1), nets.MLPDiscriminator(2, 32, 1), non_saturating().with_penalty(R1(0.1))
+    )
     assert heard(healthy, data.moons(), Recipe(300, 64, 1e-3, betas=(0.5, 0.99)), capfd) == ([], "")
 
 
@@ -412,11 +467,26 @@ def test_a_generator_that_says_one_thing_is_named(capfd):
     torch.manual_seed(0)
     gan = GAN(Spot(1e-3, 0.5), nets.MLPDiscriminator(2, 16, 1), non_saturating(), lr_ratio=1e-6)
     found, text = heard(gan, data.moons(), Recipe(100, 64, 1e-3, betas=(0.5, 0.99)), capfd)
-    assert found == ["Mode collapse"] and "64 samples have 0.00% of the variance" in text and "PacDiscriminator" in text
+    assert (
+        found == ["Mode collapse"]
+        and "64 samples have 0.00% of the variance" in text
+        and "PacDiscriminator" in text
+    )
 
 
-@pytest.mark.parametrize("name", ["vae_digits", "vae_plane_digits", "vqvae_digits", "vqvae2_digits", "vqgan_digits",
-                                  "latent_digits", "dcgan_digits", "style_digits"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vae_digits",
+        "vae_plane_digits",
+        "vqvae_digits",
+        "vqvae2_digits",
+        "vqgan_digits",
+        "latent_digits",
+        "dcgan_digits",
+        "style_digits",
+    ],
+)
 def test_the_shipped_weights_are_well(name):
     images = data.mnist().test[:64]
     x = data.DynamicallyBinarized(images).fixed() if name.startswith("vae") else images
@@ -426,4 +496,9 @@ def test_the_shipped_weights_are_well(name):
 
 def test_the_shipped_vae_that_is_told_the_class_is_well():
     mnist = data.mnist()
-    assert pretrained.load("cvae_digits").symptoms(data.DynamicallyBinarized(mnist.test[:64]).fixed(), mnist.test_labels[:64]) == []
+    assert (
+        pretrained.load("cvae_digits").symptoms(
+            data.DynamicallyBinarized(mnist.test[:64]).fixed(), mnist.test_labels[:64]
+        )
+        == []
+    )

@@ -18,16 +18,26 @@ from dgm_course.training.distributed import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
 CREW = ROOT / "tests" / "training" / "processes" / "crew.py"
-pytestmark = pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo")
+pytestmark = pytest.mark.skipif(
+    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
+)
 
 
 def crew(scene: str, folder: Path, size: int = 2) -> subprocess.CompletedProcess:
     """A scene by so many processes, as their user starts them: with torchrun."""
     many = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHELASTIC", "RANK", "WORLD", "LOCAL"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("TORCHELASTIC", "RANK", "WORLD", "LOCAL"))
+    }
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DGM_DEVICE": "cpu"}
-    return subprocess.run([sys.executable, *many, str(CREW), scene, str(folder)], env=environment, cwd=folder,
-                          capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, *many, str(CREW), scene, str(folder)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def held(folder: Path, name: str, rank: int, size: int) -> tuple[dict, int]:
@@ -36,8 +46,9 @@ def held(folder: Path, name: str, rank: int, size: int) -> tuple[dict, int]:
 
 
 def same(one: dict, other: dict) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(torch.nan_to_num(v), torch.nan_to_num(other[k]))
-                                              for k, v in one.items())
+    return one.keys() == other.keys() and all(
+        torch.equal(torch.nan_to_num(v), torch.nan_to_num(other[k])) for k, v in one.items()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +97,9 @@ def test_with_noise_the_held_out_loss_agrees(both):
 def test_all_stop_together_and_resume(both):
     for rank in (0, 1):
         (whole, _), (half, at), (resumed, _) = (held(both, name, rank, 2) for name in ("whole", "half", "resumed"))
-        assert at == 20 and torch.equal(half["losses.model"], whole["losses.model"][:20])  # asked at 13, agreed at 20
+        assert at == 20 and torch.equal(
+            half["losses.model"], whole["losses.model"][:20]
+        )  # asked at 13, agreed at 20
         assert same(whole, resumed)
     assert held(both, "half", 0, 1)[1] == 13
     assert [len(checkpoints.load(both / f"run_of_{size}.pt")["random"]) for size in (1, 2)] == [1, 2]
@@ -132,7 +145,9 @@ def test_every_process_has_noise_of_its_own():
 def test_only_torchruns_variables_count(monkeypatch):
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):  # what other launchers set as well
         monkeypatch.setenv(name, value)
-    assert distributed.rank_and_size() == (0, 1) and distributed.process_group(torch.device("cpu")) == ProcessGroup()
+    assert (
+        distributed.rank_and_size() == (0, 1) and distributed.process_group(torch.device("cpu")) == ProcessGroup()
+    )
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     assert distributed.rank_and_size() == (1, 2) and not distributed.first()
 
@@ -145,5 +160,7 @@ def test_each_process_has_its_own_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert tensors.device() == torch.device("cuda", 1)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ValueError, match="process 2 on a machine with 1 GPUs: expected at most one process for each"):
+    with pytest.raises(
+        ValueError, match="process 2 on a machine with 1 GPUs: expected at most one process for each"
+    ):
         tensors.device()

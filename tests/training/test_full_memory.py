@@ -15,13 +15,17 @@ from dgm_course.training.pieces import GradientAccumulator, out_of_memory
 from .models import OUT_OF_MEMORY, RECIPE, TABLE, Curve, finite, near, weights
 
 
-@pytest.mark.parametrize("most, sizes", [(8, [16, 8, 8, 8, 8]), (5, [16, 8, 4, 4, 4, 4]), (1, [16, 8, 4, 2, *[1] * 16])])
+@pytest.mark.parametrize(
+    "most, sizes", [(8, [16, 8, 8, 8, 8]), (5, [16, 8, 4, 4, 4, 4]), (1, [16, 8, 4, 2, *[1] * 16])]
+)
 def test_pieces_take_the_same_steps(most, sizes, capsys):
     whole, small = Curve(0), Curve(0, most)
     expected, history = fit(whole, TABLE, RECIPE), fit(small, TABLE, RECIPE)
-    said = re.findall(r"The memory is full: from here on each batch of 16 is taken in (\d+) pieces", capsys.readouterr().out)
+    said = re.findall(
+        r"The memory is full: from here on each batch of 16 is taken in (\d+) pieces", capsys.readouterr().out
+    )
     assert said == [str(16 // size) for size in sorted(set(sizes), reverse=True)[1:]]
-    assert small.sizes[:len(sizes)] == sizes and max(small.sizes[len(sizes):]) <= most
+    assert small.sizes[: len(sizes)] == sizes and max(small.sizes[len(sizes) :]) <= most
     assert near([history.loss, *weights(small)], [expected.loss, *weights(whole)])
 
 
@@ -72,7 +76,7 @@ class Backward(Curve):
 def test_no_step_before_or_after_changes(kind, sizes):
     full, whole = kind(0), Curve(0)
     history, expected = fit(full, TABLE, RECIPE), fit(whole, TABLE, RECIPE)
-    assert full.sizes[:len(sizes)] == sizes
+    assert full.sizes[: len(sizes)] == sizes
     assert near([history.loss, *weights(full)], [expected.loss, *weights(whole)])
 
 
@@ -100,8 +104,15 @@ def test_what_never_fits_is_a_sentence(tmp_path):
     assert not model.training and finite(model)
 
 
-@pytest.mark.parametrize("error", [ValueError("out of memory."), RuntimeError("CUDA error: an illegal memory access"),
-                                   RuntimeError("The lecture on out of memory errors"), MemoryError("Python's own")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("out of memory."),
+        RuntimeError("CUDA error: an illegal memory access"),
+        RuntimeError("The lecture on out of memory errors"),
+        MemoryError("Python's own"),
+    ],
+)
 def test_other_errors_that_name_memory_are_raised(error, capsys):
     model = Curve(most=0, error=error)
     with pytest.raises(type(error), match=str(error)):
@@ -112,5 +123,7 @@ def test_other_errors_that_name_memory_are_raised(error, capsys):
 def test_the_allocators_of_all_devices_are_understood():
     with pytest.raises(RuntimeError) as real:
         torch.empty(2**60, dtype=torch.uint8)
-    assert all(map(out_of_memory, (OUT_OF_MEMORY, real.value, RuntimeError("MPS backend out of memory (MPS allocated)"))))
+    assert all(
+        map(out_of_memory, (OUT_OF_MEMORY, real.value, RuntimeError("MPS backend out of memory (MPS allocated)")))
+    )
     assert not out_of_memory(RuntimeError("shapes differ"))

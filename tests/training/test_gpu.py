@@ -49,19 +49,28 @@ def full_precision():
 
 @needs_gpu
 def test_a_training_without_noise_is_the_cpus():
-    recipe, here, there = Recipe(60, 64, 3e-3, warmup=5, ema=0.9, clip=0.5, weight_decay=0.01), Curve(), Curve().to(GPU)
+    recipe, here, there = (
+        Recipe(60, 64, 3e-3, warmup=5, ema=0.9, clip=0.5, weight_decay=0.01),
+        Curve(),
+        Curve().to(GPU),
+    )
     expected, found = fit(here, TABLE, recipe), fit(there, TABLE, recipe)
     assert torch.allclose(found.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
-    assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
+    assert all(
+        torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters())
+    )
 
 
 def likelihoods():
     torch.manual_seed(0)
     bits, grey = torch.randint(2, (4, 1, 14, 14)), data.mnist().test[:4]
     plane = flows.Flow(flows.couplings(2, 4), 2)
-    return {"PixelCNN": (PixelCNN(2, (1, 14, 14), width=16, depth=3), bits),
-            "ImageGPT": (ImageGPT(2, (1, 14, 14), width=32, depth=2, heads=4), bits),
-            "RealNVP": (plane, ROWS[:50]), "classifier": (pretrained.load("digit_classifier"), grey)}
+    return {
+        "PixelCNN": (PixelCNN(2, (1, 14, 14), width=16, depth=3), bits),
+        "ImageGPT": (ImageGPT(2, (1, 14, 14), width=32, depth=2, heads=4), bits),
+        "RealNVP": (plane, ROWS[:50]),
+        "classifier": (pretrained.load("digit_classifier"), grey),
+    }
 
 
 @needs_gpu
@@ -129,7 +138,9 @@ def test_a_replayed_training_is_the_cpus():
     finish(run)
     assert len(run.recorder.recordings) == 1
     assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
-    assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
+    assert all(
+        torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters())
+    )
 
 
 @needs_cuda
@@ -140,7 +151,9 @@ def test_a_compiled_training_is_the_cpus_and_is_recorded_as_well():
     finish(run)
     assert run.losses["model"].loss.quick is not None and len(run.recorder.recordings) == 1
     assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
-    assert all(torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters()))
+    assert all(
+        torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters())
+    )
 
 
 @needs_cuda
@@ -157,6 +170,7 @@ def test_a_replayed_training_goes_on_after_a_stop():
 @needs_cuda
 def test_each_replay_draws_its_own_noise_and_learns_as_well():
     """Without a recording the same model sees other noise of the same law."""
+
     class Watched(paths.PathModel):
         graph_safe = False
 
@@ -177,14 +191,22 @@ def test_each_replay_draws_its_own_noise_and_learns_as_well():
 @needs_cuda
 def test_of_a_game_each_kind_of_step_is_recorded():
     torch.manual_seed(0)
+
     class Maker(nn.Sequential):
         latent = 2
-    model = gan.GAN(Maker(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 2)),
-                    nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 1)), k=3)
+
+    model = gan.GAN(
+        Maker(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 2)),
+        nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 1)),
+        k=3,
+    )
     run = run_of(model, Recipe(60, 64, 1e-3, ema=0.9), ROWS)
     assert set(run.recorder.recordings) == {("discriminator",), ("discriminator", "generator")}
     maker = run.history.losses["generator"].cpu()
-    assert torch.equal(maker.isfinite(), torch.arange(1, 61) % 3 == 0) and maker[maker.isfinite()].unique().numel() > 15
+    assert (
+        torch.equal(maker.isfinite(), torch.arange(1, 61) % 3 == 0)
+        and maker[maker.isfinite()].unique().numel() > 15
+    )
 
 
 @needs_cuda
@@ -197,7 +219,10 @@ def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
 
     model = Weighed().to("cuda")
     model.weight = 1.0
-    run, batches = TrainState.create(model, Recipe(40, 600, 1e-9)), batch_stream(TABLE, Recipe(40, 600), torch.device("cuda"))
+    run, batches = (
+        TrainState.create(model, Recipe(40, 600, 1e-9)),
+        batch_stream(TABLE, Recipe(40, 600), torch.device("cuda")),
+    )
     for step in range(40):
         model.weight = 3.0 if step >= 20 else 1.0
         train_step(run, batches(step))
@@ -234,7 +259,10 @@ def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
     made, device = pretrained.entry(name), torch.device("cuda")
     recipe = made.recipe()
     model = made.training(made.blank().to(device)).to(device)
-    run, batches = TrainState.create(model, recipe), batch_stream(made.batches(data.mnist().to(device)), recipe, device)
+    run, batches = (
+        TrainState.create(model, recipe),
+        batch_stream(made.batches(data.mnist().to(device)), recipe, device),
+    )
     for step in range(2):
         train_step(run, batches(step))
     torch.cuda.synchronize()
@@ -254,9 +282,11 @@ def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
 def test_nothing_waits_for_the_gpu_inside_an_epoch(name):
     """torch raises at whatever would wait (the check of losses comes at each fiftieth step, saving twenty times a run)."""
     torch.manual_seed(0)
-    model, rows = {"regression": (Curve(), TABLE),
-                   "flow matching": (paths.flow_matching(nets.MLP(2), (2,)), ROWS),
-                   "PixelCNN": (PixelCNN(2, (1, 8, 8), width=16, depth=3), torch.randint(2, (600, 1, 8, 8)))}[name]
+    model, rows = {
+        "regression": (Curve(), TABLE),
+        "flow matching": (paths.flow_matching(nets.MLP(2), (2,)), ROWS),
+        "PixelCNN": (PixelCNN(2, (1, 8, 8), width=16, depth=3), torch.randint(2, (600, 1, 8, 8))),
+    }[name]
     recipe, device = Recipe(1000, 16, warmup=5, ema=0.9, clip=1.0), torch.device("cuda")
     run, batches = TrainState.create(model.to(device), recipe), batch_stream(rows, recipe, device)
     for step in range(3):
@@ -286,6 +316,7 @@ def test_data_drawn_on_the_device_depend_on_seed_and_step_alone():
 @needs_cuda
 def test_a_full_gpu_takes_a_batch_in_pieces(capsys):
     """The memory really is full: the process may use a small part of the card only."""
+
     class Wide(Curve):
         def loss(self, x, none, y):
             wide = x[:, :1, None, None] * torch.ones(1, 64, 256, 256, device=x.device)
@@ -304,9 +335,16 @@ def test_a_full_gpu_takes_a_batch_in_pieces(capsys):
 # --- rules of the CPU, which need no GPU ---
 
 
-@pytest.mark.parametrize("flags, dtype", [({}, None), ({"avx512_f": True, "avx2": True}, None),
-                                          ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16),
-                                          ({"bf16": True}, torch.bfloat16)])
+@pytest.mark.parametrize(
+    "flags, dtype",
+    [
+        ({}, None),
+        ({"avx512_f": True, "avx2": True}, None),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"bf16": True}, torch.bfloat16),
+    ],
+)
 def test_bfloat16_is_taken_where_the_processor_computes_in_it(flags, dtype, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
     assert tensors.fast_dtype(torch.device("cpu")) == dtype
@@ -317,10 +355,21 @@ def test_a_torch_that_cannot_tell_computes_in_float32(monkeypatch):
     assert tensors.fast_dtype(torch.device("cpu")) is None
 
 
-@pytest.mark.parametrize("weights, cores, allowed, threads", [
-    (49_999, 4, "", 1), (50_000, 4, "", 4), (10**6, 2, "", 2), (10**6, 4, "2", 2), (10**6, 2, "8", 2), (10**6, 4, "0", 4),
-    (10**6, 4, "many", 4)])
-def test_small_networks_work_on_one_thread_and_large_ones_on_what_is_allowed(weights, cores, allowed, threads, monkeypatch):
+@pytest.mark.parametrize(
+    "weights, cores, allowed, threads",
+    [
+        (49_999, 4, "", 1),
+        (50_000, 4, "", 4),
+        (10**6, 2, "", 2),
+        (10**6, 4, "2", 2),
+        (10**6, 2, "8", 2),
+        (10**6, 4, "0", 4),
+        (10**6, 4, "many", 4),
+    ],
+)
+def test_small_networks_work_on_one_thread_and_large_ones_on_what_is_allowed(
+    weights, cores, allowed, threads, monkeypatch
+):
     monkeypatch.setattr(tensors.os, "sched_getaffinity", lambda _: range(cores), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", allowed)
     message = []

@@ -60,14 +60,18 @@ def test_a_readers_own_loss_is_never_recorded_and_wrappers_ask_what_they_wrap():
     for inner, expected in ((paths.PathModel, True), (Mine, False)):
         assert gpu.graph_safe(latent.ScaledModel(make(inner), rescaling)) is expected
     blocks = autoregressive.PixelCNN(16, (3, 3), width=8, depth=2)
-    assert gpu.graph_safe(autoregressive.PatchModel(blocks, 2)) and gpu.graph_safe(flows.Flow(flows.couplings(2, 2), 2))
+    assert gpu.graph_safe(autoregressive.PatchModel(blocks, 2)) and gpu.graph_safe(
+        flows.Flow(flows.couplings(2, 2), 2)
+    )
     maker = nn.Sequential(nn.Linear(2, 2))
     maker.latent = 2
     assert gpu.graph_safe(gan.GAN(maker, nn.Linear(2, 1)))
 
 
 def test_a_game_that_starts_late_has_to_ask_its_clock_and_no_other_has():
-    game = lambda start: pretrained.latent.vqgan(pretrained.vq.digits_vqvae(8), nn.Linear(1, 1), gan.hinge(), start=start)
+    game = lambda start: pretrained.latent.vqgan(
+        pretrained.vq.digits_vqvae(8), nn.Linear(1, 1), gan.hinge(), start=start
+    )
     assert gpu.graph_safe(game(0)) and not gpu.graph_safe(game(5))
     assert gpu.graph_safe(pretrained.vq.digits_vqvae(8)) and gpu.graph_safe(pretrained.vq.digits_vqvae2(8))
     asked = game(0)
@@ -93,8 +97,16 @@ def no_gpu(monkeypatch):
     assert modes.count("warn") == modes.count(0) > 0  # the mode is what it was, whatever happened
 
 
-@pytest.mark.parametrize("what, decided", [
-    ("nothing", True), ("waits", False), ("draws", False), ("warns of something else", True), ("prototype", True)])
+@pytest.mark.parametrize(
+    "what, decided",
+    [
+        ("nothing", True),
+        ("waits", False),
+        ("draws", False),
+        ("warns of something else", True),
+        ("prototype", True),
+    ],
+)
 def test_what_waits_or_draws_on_the_cpu_is_found_out_and_other_warnings_go_on(no_gpu, what, decided):
     def turn(batch):
         if what == "waits":
@@ -175,10 +187,12 @@ def test_the_step_in_which_a_loss_is_compiled_may_wait_and_the_three_after_it_ma
     def recorded_where(waits):
         recorder = gpu.GraphRunner(Promised(), True, unwatched=1)
         for step in range(6):
+
             def turn(batch, step=step):
                 if step in waits:
                     warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
                 return []
+
             recorder.take("step", (torch.ones(1),), turn)
         return recorder.on and len(recorder.recordings) == 1
 
@@ -189,8 +203,12 @@ def test_the_step_in_which_a_loss_is_compiled_may_wait_and_the_three_after_it_ma
 def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gpu, monkeypatch):
     """The largest step so far took 300 - 100 bytes: twice that must be left."""
     emptied, recordings = [], []
-    for name, value in {"empty_cache": lambda: emptied.append(1), "mem_get_info": lambda: (free, 1000),
-                        "max_memory_allocated": lambda: 300, "memory_allocated": lambda: 100}.items():
+    for name, value in {
+        "empty_cache": lambda: emptied.append(1),
+        "mem_get_info": lambda: (free, 1000),
+        "max_memory_allocated": lambda: 300,
+        "memory_allocated": lambda: 100,
+    }.items():
         monkeypatch.setattr(torch.cuda, name, value)
 
     def record(batch, turn):
@@ -239,7 +257,9 @@ def test_a_changed_setting_is_seen_at_any_depth(change):
     assert settings.changed() and not settings.changed()
 
 
-@pytest.mark.parametrize("name", ["dcgan_digits", "vqvae_digits", "flow_matching_digits", "image_gpt_digits", "vae_digits"])
+@pytest.mark.parametrize(
+    "name", ["dcgan_digits", "vqvae_digits", "flow_matching_digits", "image_gpt_digits", "vae_digits"]
+)
 def test_training_changes_no_setting_of_shipped_models(name):
     """So its graph is captured once."""
     made = pretrained.entry(name)

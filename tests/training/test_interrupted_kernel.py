@@ -11,7 +11,8 @@ import pytest
 
 import dgm_course
 
-CELLS = ["""
+CELLS = [
+    """
 import torch, time
 from dgm_course.training import Recipe, fit
 class Slow(torch.nn.Linear):
@@ -21,13 +22,16 @@ class Slow(torch.nn.Linear):
 torch.manual_seed(0)
 model, rows = Slow(2, 1), torch.ones(40, 2)
 print("ready")
-""", "history = fit(model, rows, Recipe(2000, 8), report=lambda h: print('going') if h.step == 5 else None)", """
+""",
+    "history = fit(model, rows, Recipe(2000, 8), report=lambda h: print('going') if h.step == 5 else None)",
+    """
 stopped = history.step
 assert 5 <= stopped < 2000 and not history.finished and not model.training
 history = fit(model, rows, Recipe(2000, 8), resume=history, report=lambda h: h.step == stopped + 3 and
               __import__("signal").raise_signal(2))
 print("went on", history.step - stopped)
-"""]
+""",
+]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT to a kernel needs POSIX")

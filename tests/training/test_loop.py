@@ -30,8 +30,10 @@ def test_fit_equals_a_loop_by_hand(ema, clip):
         optimizer.step()
         decay = min(ema, (1 + step) / (10 + step)) if step else 0.0
         average = [decay * a + (1 - decay) * w for a, w in zip(average or weights(hand), weights(hand))]
-    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6)
-               for a, b in zip(weights(model), average if ema else weights(hand)))
+    assert all(
+        torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+        for a, b in zip(weights(model), average if ema else weights(hand))
+    )
     assert history.loss.tolist() == pytest.approx(losses, rel=1e-5)
 
 
@@ -50,7 +52,9 @@ def test_the_model_ends_with_averaged_weights():
     fit(raw, TABLE, Recipe(20, **FULL | {"ema": 0.0}))
     held = history.checkpoint
     assert same(weights(raw), [held["model"][name] for name, _ in raw.named_parameters()])
-    assert same(weights(model), held["average"]) and not same(weights(model), weights(raw)) and int(model.count) == 3
+    assert (
+        same(weights(model), held["average"]) and not same(weights(model), weights(raw)) and int(model.count) == 3
+    )
 
 
 # --- players
@@ -61,7 +65,10 @@ def test_players_move_their_own_weights_in_turn():
 
     class Watched(Game):
         def objectives(self):
-            return {name: Objective(side.module, self.watch(name, side.loss)) for name, side in super().objectives().items()}
+            return {
+                name: Objective(side.module, self.watch(name, side.loss))
+                for name, side in super().objectives().items()
+            }
 
         def watch(self, name, loss):
             return lambda *batch: seen.append((name, same(weights(self), before))) or loss(*batch)
@@ -96,7 +103,9 @@ def test_epochs_show_each_sample_once_reordered(n, batch):
     shown = [torch.cat([x for x, _ in epoch]).tolist() for epoch in epochs]
     assert all(len(set(epoch)) == len(epoch) == n // size * size for epoch in shown)
     assert shown[0] != shown[1] != shown[2] != list(range(n))
-    assert torch.equal(batch_stream(numbers, recipe, CPU)(2 * (n // size))[0], epochs[2][0][0])  # any step can be the first
+    assert torch.equal(
+        batch_stream(numbers, recipe, CPU)(2 * (n // size))[0], epochs[2][0][0]
+    )  # any step can be the first
     assert batch_stream(numbers, Recipe(1, batch, seed=2), CPU)(0)[0].tolist() != epochs[0][0][0].tolist()
 
 
@@ -126,7 +135,9 @@ def test_an_oversized_batch_is_all_data():
 # --- small recipes, precision, history
 
 
-@pytest.mark.parametrize("recipe", [Recipe(0, **FULL), Recipe(5, 16, lr=0.0, weight_decay=0.5)], ids=["steps", "lr"])
+@pytest.mark.parametrize(
+    "recipe", [Recipe(0, **FULL), Recipe(5, 16, lr=0.0, weight_decay=0.5)], ids=["steps", "lr"]
+)
 def test_zero_steps_or_rate_change_nothing(recipe):
     model = Curve()
     before, history = weights(model), fit(model, TABLE, recipe)

@@ -21,7 +21,9 @@ CHANGES = {
     r"of a run in 2 process\(es\) and this one has 1": lambda c: c.update(random=2 * c["random"]),
     "does not fit Curve: missing net.2.bias": lambda c: c["model"].pop("net.2.bias"),
     "does not fit Curve: unexpected c": lambda c: c["model"].update(c=torch.zeros(1)),
-    r"of another shape net.0.weight \(3, 8\) for \(8, 2\)": lambda c: c["model"].update({"net.0.weight": torch.zeros(3, 8)}),
+    r"of another shape net.0.weight \(3, 8\) for \(8, 2\)": lambda c: c["model"].update(
+        {"net.0.weight": torch.zeros(3, 8)}
+    ),
     "averaged weights in the checkpoint do not fit Curve": lambda c: c["average"].pop(),
 }
 
@@ -39,7 +41,14 @@ def test_an_incomplete_checkpoint_is_refused_whole(message, tmp_path):
     assert same(before, weights(model)) and torch.equal(torch.get_rng_state(), stream)
 
 
-RAISED = {"lr": 0.5}, {"decay": linear}, {"seed": 5}, {"batch": 8}, {"precision": torch.bfloat16}, {"betas": (0.5, 0.9)}
+RAISED = (
+    {"lr": 0.5},
+    {"decay": linear},
+    {"seed": 5},
+    {"batch": 8},
+    {"precision": torch.bfloat16},
+    {"betas": (0.5, 0.9)},
+)
 
 
 @pytest.mark.parametrize("through", ["memory", "file"])
@@ -56,9 +65,14 @@ def power(done, exponent):
     return (1 - done) ** exponent
 
 
-@pytest.mark.parametrize("one, equal, other", [
-    (lambda done: 1 - done, lambda done: 1.0 - done, lambda done: 1 - done**2),
-    (partial(power, exponent=2), lambda done: (1 - done) ** 2, partial(power, exponent=3))], ids=["lambda", "partial"])
+@pytest.mark.parametrize(
+    "one, equal, other",
+    [
+        (lambda done: 1 - done, lambda done: 1.0 - done, lambda done: 1 - done**2),
+        (partial(power, exponent=2), lambda done: (1 - done) ** 2, partial(power, exponent=3)),
+    ],
+    ids=["lambda", "partial"],
+)
 def test_schedules_are_compared_by_their_values(one, equal, other, tmp_path):
     file = tmp_path / "run.pt"
     fit(Curve(), TABLE, Recipe(20, 16, decay=one), report=stop_at(3), save=file)
@@ -98,9 +112,15 @@ SENTENCES = [
     (lambda: Recipe(3, ema=-0.1), "ema is -0.1: expected"),
     (lambda: Objective(nn.Linear(1, 1), abs, every=0), "every is 0 .* expected at least 1, and above 0"),
     (lambda: Objective(nn.Linear(1, 1), abs, lr_ratio=0.0), "pace 0.0: expected at least 1, and above 0"),
-    (lambda: fit(Curve(), (ROWS, ROWS[:9]), BASE), r"data have \[50, 9\] samples: expected equal numbers, above 0"),
+    (
+        lambda: fit(Curve(), (ROWS, ROWS[:9]), BASE),
+        r"data have \[50, 9\] samples: expected equal numbers, above 0",
+    ),
     (lambda: fit(Curve(), ROWS[:0], BASE), r"data have \[0\] samples"),
-    (lambda: fit(Curve(), lambda n: ROWS[:7], BASE), r"asked for 256 samples and gave \[7\]: expected sample\(n\)"),
+    (
+        lambda: fit(Curve(), lambda n: ROWS[:7], BASE),
+        r"asked for 256 samples and gave \[7\]: expected sample\(n\)",
+    ),
     (lambda: fit(Odd(None), TABLE, BASE), "loss of 'model' is None: expected one number as a tensor"),
     (lambda: fit(Odd(torch.zeros(4)), TABLE, BASE), r"a tensor of shape \(4,\): expected one number"),
     (lambda: fit(nn.Identity(), TABLE, BASE), "Identity has no loss: expected a module with loss"),

@@ -40,10 +40,14 @@ class Tied(nn.Module):
 
 
 IMAGES = torch.randn(40, 2, 6, 6, generator=torch.Generator().manual_seed(1))
-CASES = [*((Curve, TABLE, 20, k) for k in (1, 6, 7, 19)),  # three batches an epoch
-         *((Curve, Endless(), 70, k) for k in (1, 33, 64, 69)),
-         (Convolution, IMAGES, 20, 9), (Tied, TABLE, 20, 9), (Game, TABLE, 20, 7),
-         *((lambda: Game(3, 0.5), TABLE, 8, k) for k in (1, 4, 7))]
+CASES = [
+    *((Curve, TABLE, 20, k) for k in (1, 6, 7, 19)),  # three batches an epoch
+    *((Curve, Endless(), 70, k) for k in (1, 33, 64, 69)),
+    (Convolution, IMAGES, 20, 9),
+    (Tied, TABLE, 20, 9),
+    (Game, TABLE, 20, 7),
+    *((lambda: Game(3, 0.5), TABLE, 8, k) for k in (1, 4, 7)),
+]
 
 
 @pytest.mark.parametrize("make, data, steps, k", CASES)
@@ -152,14 +156,18 @@ def test_a_seed_gives_the_same_bits():
 def test_a_loss_not_finite_stops_at_its_step(value, ema, tmp_path):
     """Checkpoints are taken every fifth step; the file resumes."""
     model, clean, file, recipe = Broken(47, value), Curve(), tmp_path / "run.pt", Recipe(100, 16, lr=0.02, ema=ema)
-    with pytest.raises(TrainingError, match=f"loss of 'model' became {value} at step 47 of 100.* as it was at step 45"):
+    with pytest.raises(
+        TrainingError, match=f"loss of 'model' became {value} at step 47 of 100.* as it was at step 45"
+    ):
         fit(model, TABLE, recipe, save=file)
     assert fit(clean, TABLE, recipe, report=stop_at(45)).step == 45
     assert same(weights(model), weights(clean)) and not model.training
     assert fit(Curve(), TABLE, recipe, resume=file).finished
 
 
-@pytest.mark.parametrize("at, good", [(0, 0), (46, 45), (44, 40), (99, 95)])  # within, at and on the last checkpoint
+@pytest.mark.parametrize(
+    "at, good", [(0, 0), (46, 45), (44, 40), (99, 95)]
+)  # within, at and on the last checkpoint
 def test_a_gradient_not_finite_is_never_saved(at, good, tmp_path):
     model, file = Broken(at, None), tmp_path / "run.pt"
     with pytest.raises(TrainingError, match=f"gradient of step {at} .*The model is as it was at step {good}"):
@@ -180,9 +188,16 @@ def test_a_broken_player_is_named_at_its_step():
         fit(Nan(), TABLE, Recipe(8, 16))
 
 
-@pytest.mark.parametrize("wrong, message", [
-    (lambda x: x * math.nan, "The loss of 'model' became nan at step 0 of 20"),
-    (lambda x: torch.where(x == x[7], math.inf, x), "The loss of 'model' became (inf|nan) at step [0-2] of 20")])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda x: x * math.nan, "The loss of 'model' became nan at step 0 of 20"),
+        (
+            lambda x: torch.where(x == x[7], math.inf, x),
+            "The loss of 'model' became (inf|nan) at step [0-2] of 20",
+        ),
+    ],
+)
 def test_a_poisoned_sample_stops_the_step(wrong, message):
     model, (x, none, y) = Curve(), TABLE
     with pytest.raises(TrainingError, match=message):

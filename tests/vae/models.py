@@ -31,12 +31,18 @@ def encoder(dim: int = 1, classes: int = 0) -> GaussianHead:
 
 HEADS = {
     "bits": lambda dim, classes=0: BernoulliHead(DenseNet(dim, EVENT, 12, 1, classes), EVENT).double(),
-    "bits that hear each other":
-        lambda dim, classes=0: CausalHead(DenseNet(dim, EVENT, 12, 1, classes), EVENT, Before()).double(),
-    "fixed deviation": lambda dim, classes=0: FixedGaussianHead(DenseNet(dim, EVENT, 12, 1, classes), EVENT, 0.7).double(),
-    "one learned deviation":
-        lambda dim, classes=0: SharedGaussianHead(DenseNet(dim, 6, 12, 1, classes), EVENT, 0.7).double(),
-    "deviations from the net": lambda dim, classes=0: GaussianHead(DenseNet(dim, 12, 12, 1, classes), EVENT).double(),
+    "bits that hear each other": lambda dim, classes=0: CausalHead(
+        DenseNet(dim, EVENT, 12, 1, classes), EVENT, Before()
+    ).double(),
+    "fixed deviation": lambda dim, classes=0: FixedGaussianHead(
+        DenseNet(dim, EVENT, 12, 1, classes), EVENT, 0.7
+    ).double(),
+    "one learned deviation": lambda dim, classes=0: SharedGaussianHead(
+        DenseNet(dim, 6, 12, 1, classes), EVENT, 0.7
+    ).double(),
+    "deviations from the net": lambda dim, classes=0: GaussianHead(
+        DenseNet(dim, 12, 12, 1, classes), EVENT
+    ).double(),
 }
 each_head = pytest.mark.parametrize("head", HEADS)
 
@@ -59,7 +65,9 @@ def pseudo_inputs(dim: int = 2) -> VampPrior:
 # A new prior is one line here: its name, and how it is built for two latent dimensions, in float64.
 PRIORS = {
     "standard normal": lambda: StandardNormal(2).double(),
-    "a Gaussian of the library": lambda: DiagNormal(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.4, 1.2]).double()),
+    "a Gaussian of the library": lambda: DiagNormal(
+        torch.tensor([0.5, -1.0]).double(), torch.tensor([0.4, 1.2]).double()
+    ),
     "a mixture of the library": lambda: data.moons().to(torch.float64),
     "learned mixture": lambda: MixturePrior(5, 2).double(),
     "pseudo-inputs": pseudo_inputs,
@@ -68,7 +76,9 @@ PRIORS = {
 
 
 def batch(head: str, n: int = 5) -> torch.Tensor:
-    return torch.randint(2, (n, *EVENT)) if head.startswith("bits") else torch.randn(n, *EVENT, dtype=torch.float64)
+    return (
+        torch.randint(2, (n, *EVENT)) if head.startswith("bits") else torch.randn(n, *EVENT, dtype=torch.float64)
+    )
 
 
 def within(values: torch.Tensor, wanted: torch.Tensor | float, what: str = "") -> None:

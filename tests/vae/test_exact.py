@@ -1,4 +1,5 @@
 """The two exact worlds: probabilistic PCA and EM, against quadrature, autograd, eigenvalues, and the bound itself."""
+
 from __future__ import annotations
 
 import math
@@ -52,7 +53,9 @@ def test_the_elbo_of_any_q_and_its_gap_in_closed_form():
         torch.testing.assert_close(model.elbo(x, q), laws.elbo(joint, laws.density_on(nodes, q), cell))
         gap = kl_divergence(q, model.posterior(x))
         torch.testing.assert_close(model.elbo(x, q) + gap, model.log_prob(x))
-        torch.testing.assert_close(gap, laws.kl(laws.density_on(nodes, q), joint - model.log_prob(x)[:, None], cell))
+        torch.testing.assert_close(
+            gap, laws.kl(laws.density_on(nodes, q), joint - model.log_prob(x)[:, None], cell)
+        )
     assert (gap > 0).all()
 
 
@@ -150,7 +153,9 @@ def test_the_m_step_is_the_maximum_of_the_bound():
     parts = [best.weights.log().clone(), best.means.clone(), best.stds.log().clone()]
     for part in parts:
         part.requires_grad_()
-    each = -0.5 * (((x[:, None] - parts[1]) / parts[2].exp()) ** 2 + math.log(2 * math.pi)).sum(-1) - parts[2].sum(1)
+    each = -0.5 * (((x[:, None] - parts[1]) / parts[2].exp()) ** 2 + math.log(2 * math.pi)).sum(-1) - parts[2].sum(
+        1
+    )
     bound = (q * (parts[0].log_softmax(0) + each)).sum()
     for slope in torch.autograd.grad(bound, parts):
         assert slope.abs().max() < 1e-8
@@ -175,9 +180,14 @@ def lonely() -> tuple[torch.Tensor, torch.Tensor]:
 
 REFUSED = {
     "no noise": (lambda: LinearGaussian(torch.ones(3, 1), torch.zeros(3), 0.0), "std is 0.*singular"),
-    "a bias of another size": (lambda: LinearGaussian(torch.ones(3, 1), torch.zeros(2), 1.0), r"weight is \(3, 1\)"),
-    "data without noise": (lambda: LinearGaussian.fitted(torch.randn(50, 1).double() @ torch.randn(1, 4).double(), 1),
-                           "lie in 1 dimensions.*singular"),
+    "a bias of another size": (
+        lambda: LinearGaussian(torch.ones(3, 1), torch.zeros(2), 1.0),
+        r"weight is \(3, 1\)",
+    ),
+    "data without noise": (
+        lambda: LinearGaussian.fitted(torch.randn(50, 1).double() @ torch.randn(1, 4).double(), 1),
+        "lie in 1 dimensions.*singular",
+    ),
     "as many latents as data": (lambda: LinearGaussian.fitted(torch.randn(50, 3), 3), "dim is 3"),
     "one point": (lambda: LinearGaussian.fitted(torch.randn(1, 3), 1), "at least two points"),
     "x of another size": (lambda: world().log_prob(torch.zeros(3, 5).double()), r"\(3, 5\)"),
@@ -186,7 +196,9 @@ REFUSED = {
     "q that sums to two": (lambda: m_step(torch.randn(5, 2), torch.ones(5, 2)), "sum to one"),
     "a component on a point": (lambda: m_step(*lonely()), "component 0 has shrunk"),
     "a component without data": (
-        lambda: m_step(torch.randn(5, 2), torch.eye(2)[torch.zeros(5).long()]), "component 1.*mass 0"),
+        lambda: m_step(torch.randn(5, 2), torch.eye(2)[torch.zeros(5).long()]),
+        "component 1.*mass 0",
+    ),
     "no points": (lambda: m_step(torch.zeros(0, 2), torch.zeros(0, 2)), "empty batch"),
 }
 

@@ -69,7 +69,9 @@ def test_the_loss_of_a_learned_prior_has_the_slope_of_the_bounds_kl(name):
     nodes, cell = laws.lattice(2, 8.0, 240)
     weights = list(prior.parameters())
     exact = torch.autograd.grad(laws.kl(laws.density_on(nodes, q), prior.log_prob(nodes), cell).mean(), weights)
-    rows = [torch.autograd.grad(prior.loss(part), weights) for part in AggregatedPosterior(q).sample(60_000).split(300)]
+    rows = [
+        torch.autograd.grad(prior.loss(part), weights) for part in AggregatedPosterior(q).sample(60_000).split(300)
+    ]
     for wanted, got in zip(exact, zip(*rows, strict=True), strict=True):
         within(torch.stack(got), wanted)
 
@@ -86,5 +88,7 @@ def test_a_prior_fitted_to_codes_closes_most_of_the_marginal_kl():
     agg, prior = AggregatedPosterior(q), MixturePrior(6, 2).double()
     nodes, cell = laws.lattice(2, 8.0, 240)
     fit(prior, agg, Recipe(300, 256, 5e-2, decay=lambda done: 1 - done))
-    left, before = (laws.kl(agg.log_prob(nodes), p.log_prob(nodes), cell) for p in (prior, StandardNormal(2).double()))
+    left, before = (
+        laws.kl(agg.log_prob(nodes), p.log_prob(nodes), cell) for p in (prior, StandardNormal(2).double())
+    )
     assert 0 < left < 0.05 < 0.5 < before

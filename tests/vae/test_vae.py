@@ -13,7 +13,16 @@ from dgm_course import data
 from dgm_course.nets import DenseNet
 from dgm_course.teach import latent_oracles as laws
 from dgm_course.training import Recipe, fit
-from dgm_course.vae import VAE, Autoencoder, BernoulliHead, ClassPrior, DiagNormal, GaussianHead, StandardNormal, gaussian_kl
+from dgm_course.vae import (
+    VAE,
+    Autoencoder,
+    BernoulliHead,
+    ClassPrior,
+    DiagNormal,
+    GaussianHead,
+    StandardNormal,
+    gaussian_kl,
+)
 
 from .models import EVENT, HEADS, PRIORS, batch, each_head, encoder, one_dimensional, within
 
@@ -163,7 +172,9 @@ class FullLabelPrior(nn.Module):
         self.means = nn.Parameter(torch.randn(3, 2).double())
 
     def forward(self, y):
-        return torch.distributions.MultivariateNormal(self.means[y], torch.tensor([[1.0, 0.5], [0.5, 2.0]]).double())
+        return torch.distributions.MultivariateNormal(
+            self.means[y], torch.tensor([[1.0, 0.5], [0.5, 2.0]]).double()
+        )
 
 
 def test_a_prior_may_be_any_head_called_on_labels():
@@ -185,8 +196,11 @@ def test_a_prior_may_be_any_head_called_on_labels():
 
 def test_a_linear_autoencoder_ends_in_the_pca_subspace():
     torch.manual_seed(2)
-    x = torch.randn(400, 5).double() @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 0.5, 0.2])).double() @ \
-        torch.linalg.qr(torch.randn(5, 5).double())[0]
+    x = (
+        torch.randn(400, 5).double()
+        @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 0.5, 0.2])).double()
+        @ torch.linalg.qr(torch.randn(5, 5).double())[0]
+    )
     x = x - x.mean(0)
     model = Autoencoder(DenseNet(5, 2, depth=0), DenseNet(2, 5, depth=0)).double()
     fit(model, x, Recipe(1000, 400, 3e-2, decay=lambda done: 1 - done))

@@ -36,7 +36,10 @@ REFUSED = {
     "flat images": (lambda v: v.elbo(batch("bits").flatten(1)), r"\(5, 6\).*expects \(B, 1, 2, 3\)"),
     "another device": (lambda v: v.elbo(torch.zeros(2, *EVENT, device="meta")), "device meta"),
     "a label nobody knows": (lambda v: v.elbo(batch("bits"), 1, 3), "knows no classes"),
-    "a prior of another size": (lambda v: VAE(v.encoder, v.decoder, StandardNormal(3)), r"prior lives in \(3,\).*\(1,\)"),
+    "a prior of another size": (
+        lambda v: VAE(v.encoder, v.decoder, StandardNormal(3)),
+        r"prior lives in \(3,\).*\(1,\)",
+    ),
     "a negative weight": (lambda v: VAE(v.encoder, v.decoder, v.prior, -1.0), "kl_weight is -1"),
     "a deviation of nothing": (lambda v: FixedGaussianHead(v.decoder.net, EVENT, 0.0), "std is 0"),
     "a network of another size": (lambda v: GaussianHead(DenseNet(1, 6), EVENT)(torch.zeros(2, 1)), "expected 12"),
@@ -46,9 +49,13 @@ REFUSED = {
     "no pseudo-inputs": (lambda v: VampPrior(v.encoder, torch.zeros(0, *EVENT)), "inputs is an empty batch"),
     "z of another size": (lambda v: MixturePrior(2, 2).log_prob(torch.zeros(3, 1)), r"z has shape \(3, 1\)"),
     "one x for many conditions": (
-        lambda v: v.decode(torch.zeros(3, 1).double()).log_prob(batch("bits", 2)), "one sample for each"),
+        lambda v: v.decode(torch.zeros(3, 1).double()).log_prob(batch("bits", 2)),
+        "one sample for each",
+    ),
     "an autoencoder of another size": (
-        lambda v: Autoencoder(DenseNet(6, 2), DenseNet(2, 5)).loss(torch.zeros(3, 6)), "expected the same"),
+        lambda v: Autoencoder(DenseNet(6, 2), DenseNet(2, 5)).loss(torch.zeros(3, 6)),
+        "expected the same",
+    ),
 }
 
 
@@ -64,8 +71,15 @@ def test_what_is_no_tensor_is_refused():
         one_dimensional("bits").elbo([1, 0])
 
 
-@pytest.mark.parametrize("y, words", [(None, "not given: expected one of 3"), (3, "runs from 3 to 3"),
-                                      (torch.zeros(2).long(), r"shape \(2,\)"), (torch.zeros(5), "float32")])
+@pytest.mark.parametrize(
+    "y, words",
+    [
+        (None, "not given: expected one of 3"),
+        (3, "runs from 3 to 3"),
+        (torch.zeros(2).long(), r"shape \(2,\)"),
+        (torch.zeros(5), "float32"),
+    ],
+)
 def test_labels_that_cannot_be(y, words):
     vae = VAE(encoder(2, 3), HEADS["bits"](2, 3), StandardNormal(2).double())
     with pytest.raises(ValueError, match=words):
@@ -83,8 +97,13 @@ def test_an_empty_batch_has_an_empty_bound():
 def test_everything_tells_what_it_is(head, prior):
     vae = VAE(encoder(2), HEADS[head](2), PRIORS[prior](), 2.0)
     x = batch(head)
-    for thing, words in ((vae, "KL weighed 2"), (vae.encode(x), "DiagNormal"), (DenseNet(6, 2), "6 numbers -> 2"),
-                         (Autoencoder(DenseNet(6, 2), DenseNet(2, 6)), "squared error"), (ClassPrior(3, 2), "3 labels")):
+    for thing, words in (
+        (vae, "KL weighed 2"),
+        (vae.encode(x), "DiagNormal"),
+        (DenseNet(6, 2), "6 numbers -> 2"),
+        (Autoencoder(DenseNet(6, 2), DenseNet(2, 6)), "squared error"),
+        (ClassPrior(3, 2), "3 labels"),
+    ):
         assert words in repr(thing)
     assert len(repr(vae.decode(torch.zeros(2, 2).double()))) > 20
     assert isinstance(AggregatedPosterior(vae.encode(x)), Mixture)

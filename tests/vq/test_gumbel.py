@@ -68,12 +68,12 @@ def test_the_soft_gradient_tends_to_the_true_one_as_it_cools():
     """The slope of E_q f(c) in the logits, known by enumeration, against the mean of many soft draws' slopes."""
     logits, values = torch.tensor([[0.3, -0.5, 0.8]]).double(), torch.tensor([1.0, -2.0, 0.5]).double()
     leaf = logits.clone().requires_grad_()
-    exact, = torch.autograd.grad((leaf.softmax(1) * values).sum(), leaf)
+    (exact,) = torch.autograd.grad((leaf.softmax(1) * values).sum(), leaf)
     off = []
     for temperature in (3.0, 0.1):
         leaf = logits.expand(60_000, 3).clone().requires_grad_()
         soft = gumbel_softmax(leaf, gumbel_noise(leaf), temperature)
-        slopes, = torch.autograd.grad((soft * values).sum(), leaf)
+        (slopes,) = torch.autograd.grad((soft * values).sum(), leaf)
         off.append(float((slopes.mean(0) - exact[0]).abs().max()))
         error = float(slopes.std(0).max()) / 60_000**0.5
     assert off[1] < 5 * error + 0.02 < off[0]

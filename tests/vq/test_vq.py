@@ -8,7 +8,16 @@ import math
 import pytest
 import torch
 
-from dgm_course.vq import Codebook, DeadCodeReset, EMAUpdate, GradientUpdate, lookup, nearest, perplexity, straight_through
+from dgm_course.vq import (
+    Codebook,
+    DeadCodeReset,
+    EMAUpdate,
+    GradientUpdate,
+    lookup,
+    nearest,
+    perplexity,
+    straight_through,
+)
 
 from .models import RULES, images, small, table
 
@@ -63,8 +72,8 @@ def test_the_gradient_at_the_encoder_is_the_one_at_the_decoders_input_and_the_tr
     z_q = model.codebook.lookup(model.codebook.codes(z_e)).detach()
     here, there = z_e.clone().requires_grad_(), z_q.clone().requires_grad_()
     surprise = lambda z: -model.decoder(z).log_prob(x).sum()
-    wanted, = torch.autograd.grad(surprise(there), there)
-    found, = torch.autograd.grad(surprise(model.codebook.eval()(here).z_q), here)
+    (wanted,) = torch.autograd.grad(surprise(there), there)
+    (found,) = torch.autograd.grad(surprise(model.codebook.eval()(here).z_q), here)
     torch.testing.assert_close(found, wanted)
     step = 1e-6 * torch.randn_like(z_e)
     codes = model.codebook.codes(z_e + step)
@@ -77,7 +86,7 @@ def test_the_gradient_at_the_encoder_is_the_one_at_the_decoders_input_and_the_tr
 def test_a_gradient_step_moves_a_vector_towards_the_mean_of_those_that_chose_it():
     book, z = Codebook(table(), GradientUpdate()), torch.randn(50, 3, dtype=torch.float64)
     found = book(z)
-    slope, = torch.autograd.grad(found.codebook.sum(), book.vectors)
+    (slope,) = torch.autograd.grad(found.codebook.sum(), book.vectors)
     for k in range(book.size):
         chosen = z[found.codes == k]
         wanted = -2 * (chosen - book.vectors[k].detach()).sum(0) if len(chosen) else torch.zeros(3).double()

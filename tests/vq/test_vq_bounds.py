@@ -77,7 +77,9 @@ def one_place(size=6):
 def test_the_elbo_is_below_log_p_by_the_kl_to_the_true_posterior():
     model = one_place()
     with torch.no_grad():
-        joint = torch.stack([model.decode(torch.full((16, 1), k)).log_prob(EVERY) - math.log(6) for k in range(6)], 1)
+        joint = torch.stack(
+            [model.decode(torch.full((16, 1), k)).log_prob(EVERY) - math.log(6) for k in range(6)], 1
+        )
         log_p, posterior = joint.logsumexp(1), joint.log_softmax(1)
         gap = -posterior.gather(1, model.encode(EVERY))[:, 0]  # KL(one-hot ‖ p(c|x)) = −log p(c*|x)
         torch.testing.assert_close(model.elbo(EVERY), log_p - gap)
@@ -123,10 +125,14 @@ def test_uniform_codes_sum_to_one_and_come_equally_often():
 # --- training, in one level, in two, and with random codes
 
 
-@pytest.mark.parametrize("build", [lambda: small(EMAUpdate(0.9), bits=True).float(),
-                                   lambda: small(bits=True).float(),
-                                   lambda: GumbelVAE(GridEncoder(6, 8, 1), BernoulliHead(GridDecoder(3, 8, 1), (1, 8, 8)),
-                                                     torch.randn(6, 3))])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: small(EMAUpdate(0.9), bits=True).float(),
+        lambda: small(bits=True).float(),
+        lambda: GumbelVAE(GridEncoder(6, 8, 1), BernoulliHead(GridDecoder(3, 8, 1), (1, 8, 8)), torch.randn(6, 3)),
+    ],
+)
 def test_training_raises_the_bound_and_resumes_bit_for_bit(build, tmp_path):
     x = (torch.arange(8)[None, None, :, None] < torch.randint(1, 8, (200, 1, 1, 1))).expand(200, 1, 8, 8).long()
     model = build()
@@ -176,8 +182,10 @@ def test_the_loss_of_two_levels_written_out(commitment):
         h, codes = model.nets.features(x), model.encode(x)
         outputs = [model.nets.top(h), model.nets.bottom(h, model.nets.grow(lookup(codes.top, model.top.vectors)))]
         assert torch.equal(nearest(outputs[1], model.bottom.vectors), codes.bottom)
-        away = [(z - lookup(part, book.vectors)).square().flatten(1).sum(1)
-                for z, part, book in zip(outputs, codes, (model.top, model.bottom))]
+        away = [
+            (z - lookup(part, book.vectors)).square().flatten(1).sum(1)
+            for z, part, book in zip(outputs, codes, (model.top, model.bottom))
+        ]
         wanted = -model.decode(*codes).log_prob(x) + (1 + commitment) * sum(away)
         assert model.loss(x).item() == pytest.approx(wanted.mean().item(), rel=1e-5)
         model.drop_prob = 0.999

@@ -31,7 +31,10 @@ REFUSED = {
     "a single code": (lambda m: Codebook(torch.zeros(1, 3)), r"\(1, 3\).*single one"),
     "a flat codebook": (lambda m: nearest(Z, torch.zeros(5)), r"shape \(5,\): expected \(K, C\)"),
     "a broken codebook": (lambda m: nearest(Z, torch.full((5, 3), math.nan).double()), "5 of the 5 vectors.*NaN"),
-    "another width": (lambda m: nearest(torch.zeros(2, 4, 2).double(), table()), r"\(2, 4, 2\): expected \(B, 3, ...\)"),
+    "another width": (
+        lambda m: nearest(torch.zeros(2, 4, 2).double(), table()),
+        r"\(2, 4, 2\): expected \(B, 3, ...\)",
+    ),
     "channels last": (lambda m: m.codebook(torch.zeros(2, 2, 2, 3).double()), "channels come second"),
     "NaN": (lambda m: m.codebook(Z * math.nan), "z contains NaN in 24 of 24"),
     "an empty batch": (lambda m: m.codebook(Z[:0]), "z is an empty batch"),
@@ -41,7 +44,10 @@ REFUSED = {
     "codes below zero": (lambda m: lookup(torch.tensor([-1]), table()), "from -1 to -1"),
     "codes elsewhere": (lambda m: lookup(torch.zeros(2, device="meta").long(), table()), "device meta"),
     "two shapes": (lambda m: straight_through(Z, Z[:1]), r"\(2, 3, 2, 2\) and z_q \(1, 3, 2, 2\)"),
-    "pictures of another size": (lambda m: m.loss(torch.zeros(2, 1, 7, 7).double()), r"\(2, 1, 7, 7\).*multiples of 2"),
+    "pictures of another size": (
+        lambda m: m.loss(torch.zeros(2, 1, 7, 7).double()),
+        r"\(2, 1, 7, 7\).*multiples of 2",
+    ),
     "a grid of another width": (lambda m: GridDecoder(4)(Z), r"\(2, 3, 2, 2\).*expects \(B, 4, h, w\)"),
     "nets of no width": (lambda m: GridEncoder(0), "outputs is 0"),
     "a negative commitment": (lambda m: VQVAE(m.encoder, m.decoder, m.codebook, -1.0), "commitment is -1"),
@@ -68,15 +74,18 @@ def test_what_cannot_be_is_refused_in_a_sentence(name):
         action(small())
 
 
-@pytest.mark.parametrize("action, words", [
-    (lambda: lookup(torch.zeros(2), table()), "codes have dtype torch.float32"),
-    (lambda: lookup([0, 1], table()), "codes have type list"),
-    (lambda: nearest(torch.zeros(2, 3).long(), table()), "z has dtype torch.int64"),
-    (lambda: nearest(torch.zeros(2, 3), table()), "z has dtype torch.float32 and the codebook torch.float64"),
-    (lambda: nearest([0.0], table()), "z is a list"),
-    (lambda: Codebook(torch.zeros(3, 2).long()), "codebook has dtype torch.int64"),
-    (lambda: small().encode([0.0]), "x is a list"),
-])
+@pytest.mark.parametrize(
+    "action, words",
+    [
+        (lambda: lookup(torch.zeros(2), table()), "codes have dtype torch.float32"),
+        (lambda: lookup([0, 1], table()), "codes have type list"),
+        (lambda: nearest(torch.zeros(2, 3).long(), table()), "z has dtype torch.int64"),
+        (lambda: nearest(torch.zeros(2, 3), table()), "z has dtype torch.float32 and the codebook torch.float64"),
+        (lambda: nearest([0.0], table()), "z is a list"),
+        (lambda: Codebook(torch.zeros(3, 2).long()), "codebook has dtype torch.int64"),
+        (lambda: small().encode([0.0]), "x is a list"),
+    ],
+)
 def test_wrong_kinds_are_refused_in_a_sentence(action, words):
     with pytest.raises(TypeError, match=words):
         action()
@@ -94,7 +103,13 @@ def rule(request):
 
 
 def test_everything_tells_what_it_is(rule):
-    for thing, words in ((Codebook(table(), rule, DeadCodeReset()), "5 vectors of 3 numbers"), (small(rule), "VQ-VAE: "),
-                         (two_levels(), "VQ-VAE-2"), (discrete(), "6 codes a place"), (UniformCodes(4, (7, 7)), "67.9 nats"),
-                         (GridEncoder(3), "4 x 4 pixels"), (GridDecoder(3), "one vector of 3")):
+    for thing, words in (
+        (Codebook(table(), rule, DeadCodeReset()), "5 vectors of 3 numbers"),
+        (small(rule), "VQ-VAE: "),
+        (two_levels(), "VQ-VAE-2"),
+        (discrete(), "6 codes a place"),
+        (UniformCodes(4, (7, 7)), "67.9 nats"),
+        (GridEncoder(3), "4 x 4 pixels"),
+        (GridDecoder(3), "one vector of 3"),
+    ):
         assert words in repr(thing)

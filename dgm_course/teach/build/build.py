@@ -59,8 +59,9 @@ def solved(master: Path) -> NotebookNode:
     return _notebook(Path(master), without_markers)
 
 
-def execute(notebook: NotebookNode, timeout: int = 600, env: dict[str, str] | None = None,
-            folder: Path | None = None) -> NotebookNode:
+def execute(
+    notebook: NotebookNode, timeout: int = 600, env: dict[str, str] | None = None, folder: Path | None = None
+) -> NotebookNode:
     """Run a copy from first cell to last as the build does, in ``folder``; ``timeout`` in seconds a cell.
 
     CPU, quick budget, two threads; ``env`` overrides. A cell that raises ends in a MasterError.
@@ -94,8 +95,9 @@ def build(master: Path, target: Path, timeout: int = 600) -> None:
 def write(notebook: NotebookNode, target: Path) -> None:
     """To a temporary file, then renamed: an interrupted build leaves the old notebook whole."""
     nbformat.validate(notebook)
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8",
-                                     newline="\n") as part:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8", newline="\n"
+    ) as part:
         part.write(nbformat.writes(notebook).rstrip("\n") + "\n")
     os.chmod(part.name, 0o644)
     os.replace(part.name, target)
@@ -200,4 +202,3 @@ def main(argv: list[str] | None = None) -> int:
     if not masters:
         print(f"There is no master in {source}: nothing to build.")
     return 0 if well else 1
-

@@ -23,15 +23,21 @@ from nbformat import NotebookNode
 from ...core.notebook_dir import thread_waits
 from .exercise_cells import MasterError
 
-QUIET = {"DGM_BUDGET": "quick", "DGM_DEVICE": "cpu", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2",
-         "PYTHONHASHSEED": "0"}
-LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python",
-            "pygments_lexer": "ipython3"}
+QUIET = {
+    "DGM_BUDGET": "quick",
+    "DGM_DEVICE": "cpu",
+    "OMP_NUM_THREADS": "2",
+    "MKL_NUM_THREADS": "2",
+    "PYTHONHASHSEED": "0",
+}
+LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MOST_BYTES, MOST_LINES = 1_500_000, 20
 # A folder of somebody's machine; the look-behind spares addresses such as https://example.org/home/x.
-MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|opt|var|mnt|private)/[\w.-]+"
-                          r"|\b[A-Z]:\\\\?\w+")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|opt|var|mnt|private)/[\w.-]+"
+    r"|\b[A-Z]:\\\\?\w+"
+)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
@@ -64,8 +70,13 @@ def run(notebook: NotebookNode, timeout: int, env: dict[str, str], folder: Path)
 
     notebook = copy.deepcopy(notebook)
     with tempfile.TemporaryDirectory(prefix="dgm-") as private:
-        client = Client(notebook, timeout=timeout, record_timing=False, extra_arguments=["--log-level=ERROR"],
-                        resources={"metadata": {"path": str(folder)}})
+        client = Client(
+            notebook,
+            timeout=timeout,
+            record_timing=False,
+            extra_arguments=["--log-level=ERROR"],
+            resources={"metadata": {"path": str(folder)}},
+        )
         client.private = private
         try:
             client.execute(env=quiet_environment(private, **env))
@@ -121,15 +132,20 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
 
 def faults(notebook: NotebookNode) -> list[str]:
     """What a reader, git or a grader would stumble over; empty where all is well."""
-    found = [f"{_called(number, cell)} {what}" for number, cell in enumerate(notebook.cells, 1)
-             for what in _cell_faults(cell)]
+    found = [
+        f"{_called(number, cell)} {what}"
+        for number, cell in enumerate(notebook.cells, 1)
+        for what in _cell_faults(cell)
+    ]
     if "widgets" in notebook.metadata:
         found.append("The notebook carries widget state: drop metadata.widgets.")
     if (size := len(nbformat.writes(notebook).encode())) > MOST_BYTES:
         largest = max(notebook.cells, key=lambda c: len(json.dumps(c.get("outputs", []))))
         number = notebook.cells.index(largest) + 1
-        found.append(f"The notebook has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6}; "
-                     f"the largest is {_called(number, largest).lower()}.")
+        found.append(
+            f"The notebook has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6}; "
+            f"the largest is {_called(number, largest).lower()}."
+        )
     return found
 
 

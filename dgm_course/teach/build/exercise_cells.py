@@ -148,8 +148,9 @@ def _with_metadata(cell: NotebookNode) -> NotebookNode:
         kept["nbgrader"] = _nbgrader(name, cell.cell_type, solution=True, locked=False, **by_hand)
     elif name := meta.get("check"):
         kept |= {"editable": False, "deletable": False}
-        kept["nbgrader"] = _nbgrader(f"{name}-test", cell.cell_type, solution=False, locked=True, grade=True,
-                                     points=meta["points"])
+        kept["nbgrader"] = _nbgrader(
+            f"{name}-test", cell.cell_type, solution=False, locked=True, grade=True, points=meta["points"]
+        )
     return NotebookNode(cell_type=cell.cell_type, source=cell.source, metadata=NotebookNode(kept))
 
 

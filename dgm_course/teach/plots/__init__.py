@@ -1,4 +1,5 @@
 """Pictures: one call, one picture, colours that mean things."""
+
 from .base import (
     arrows,
     bars,
@@ -39,4 +40,40 @@ from .style import (
     shown,
 )
 
-__all__ = ["BLUE", "DPI", "FOG", "FRAME", "GREEN", "GREY", "INK", "PANEL", "Picture", "SERIES", "TIME", "VERMILION", "arrows", "bars", "conditional_paths", "curves", "density_map", "snapshots", "flow", "frame", "gallery", "heat", "images", "ink", "letters", "losses", "matrix", "panels", "picture", "points", "trajectories", "schedules", "shown", "tiles", "vote"]
+__all__ = [
+    "BLUE",
+    "DPI",
+    "FOG",
+    "FRAME",
+    "GREEN",
+    "GREY",
+    "INK",
+    "PANEL",
+    "Picture",
+    "SERIES",
+    "TIME",
+    "VERMILION",
+    "arrows",
+    "bars",
+    "conditional_paths",
+    "curves",
+    "density_map",
+    "snapshots",
+    "flow",
+    "frame",
+    "gallery",
+    "heat",
+    "images",
+    "ink",
+    "letters",
+    "losses",
+    "matrix",
+    "panels",
+    "picture",
+    "points",
+    "trajectories",
+    "schedules",
+    "shown",
+    "tiles",
+    "vote",
+]

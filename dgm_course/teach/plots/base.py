@@ -6,6 +6,7 @@ Each function takes data, and ``ax=`` if it is to draw into a panel of somebody 
 Without ``ax`` it returns a ``Picture``, which shows itself in a notebook with its alternative text.  Plane worlds share
 one frame, [-4, 4]², without ticks: what matters there is shape.
 """
+
 from __future__ import annotations
 
 import math
@@ -20,7 +21,23 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import BLUE, DPI, FOG, FRAME, GREEN, GREY, INK, SERIES, VERMILION, Picture, _plain, frame, panels, picture, shown
+from .style import (
+    BLUE,
+    DPI,
+    FOG,
+    FRAME,
+    GREEN,
+    GREY,
+    INK,
+    SERIES,
+    VERMILION,
+    Picture,
+    _plain,
+    frame,
+    panels,
+    picture,
+    shown,
+)
 
 
 @picture()
@@ -31,7 +48,9 @@ def points(x: Tensor, ax: Axes, color: str = INK, size: float = 2.0, limit: floa
 
 
 @picture()
-def density_map(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME, top: float | None = None) -> Axes:
+def density_map(
+    log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME, top: float | None = None
+) -> Axes:
     """A density as a fog: the darker, the likelier; ``top`` is the darkest, so that panels can share one scale."""
     line = torch.linspace(-limit, limit, 121, dtype=torch.float64)
     nodes = torch.cartesian_prod(line, line)
@@ -46,15 +65,28 @@ def heat(values: Tensor, ax: Axes, limit: float = FRAME, size: float | None = No
     n = math.isqrt(values.numel())
     values = values.detach().cpu()
     size = size or float(values.abs().max())
-    image = ax.imshow(values.view(n, n).T, origin="lower", extent=(-limit, limit) * 2, cmap="RdBu_r", vmin=-size,
-                      vmax=size, interpolation="bilinear")
+    image = ax.imshow(
+        values.view(n, n).T,
+        origin="lower",
+        extent=(-limit, limit) * 2,
+        cmap="RdBu_r",
+        vmin=-size,
+        vmax=size,
+        interpolation="bilinear",
+    )
     ax.figure.colorbar(image, ax=ax, shrink=0.75, format="%.1g").outline.set_visible(False)
     return frame(ax, limit)
 
 
 @picture()
-def arrows(field: Callable[[Tensor, Tensor], Tensor], t: float, ax: Axes, color: str = BLUE, limit: float = FRAME,
-           weight: Callable[[Tensor], Tensor] | None = None) -> Axes:
+def arrows(
+    field: Callable[[Tensor, Tensor], Tensor],
+    t: float,
+    ax: Axes,
+    color: str = BLUE,
+    limit: float = FRAME,
+    weight: Callable[[Tensor], Tensor] | None = None,
+) -> Axes:
     """A vector field at one time; with ``weight`` its arrows fade where no particles are."""
     line = torch.linspace(-limit, limit, 23)[1:-1]
     nodes = torch.cartesian_prod(line, line)
@@ -62,7 +94,9 @@ def arrows(field: Callable[[Tensor, Tensor], Tensor], t: float, ax: Axes, color:
         u = field(nodes, torch.tensor(t))
     strength = torch.ones(len(nodes)) if weight is None else (weight(nodes.double()).exp() ** 0.35).float()
     alpha = (strength / strength.max()).clamp(0.06, 1)
-    ax.quiver(*nodes.T, *u.T, color=color, alpha=alpha.numpy(), angles="xy", scale_units="xy", scale=9, width=0.006)
+    ax.quiver(
+        *nodes.T, *u.T, color=color, alpha=alpha.numpy(), angles="xy", scale_units="xy", scale=9, width=0.006
+    )
     return frame(ax, limit)
 
 
@@ -81,8 +115,16 @@ def vote(x: Tensor, targets: Tensor, weights: Tensor, ax: Axes, scale: float = 0
     x (2,), targets (N, 2) with the weights (N,) of their votes, summing to one; arrows are (target − x) · scale"""
     x, targets, weights = (some.detach().cpu() for some in (x, targets, weights))
     strength = (weights / weights.max()).clamp(0.1, 1).numpy()
-    ax.quiver(*x.expand_as(targets).T, *(targets - x).T, alpha=strength * 0.5, color=BLUE, angles="xy", scale_units="xy",
-              scale=1 / scale, width=0.005)
+    ax.quiver(
+        *x.expand_as(targets).T,
+        *(targets - x).T,
+        alpha=strength * 0.5,
+        color=BLUE,
+        angles="xy",
+        scale_units="xy",
+        scale=1 / scale,
+        width=0.005,
+    )
     ax.scatter(*targets.T, s=10, c=INK, alpha=strength, linewidths=0)
     mean = weights @ (targets - x)
     ax.quiver(*x, *mean, color=GREEN, angles="xy", scale_units="xy", scale=1 / scale, width=0.014, zorder=5)
@@ -101,7 +143,9 @@ def conditional_paths(x0: Tensor, x1: Tensor, ax: Axes) -> Axes:
 
 
 @picture(3.4, 3.4)
-def trajectories(trajectory: Tensor, ax: Axes, color: str = BLUE, shown: int = 60, limit: float = FRAME, ticks: int = 0) -> Axes:
+def trajectories(
+    trajectory: Tensor, ax: Axes, color: str = BLUE, shown: int = 60, limit: float = FRAME, ticks: int = 0
+) -> Axes:
     """Trajectories of particles from their start (grey) to their end (ink); ``ticks`` dots at equal times on each.
 
     trajectory (T, N, 2)"""
@@ -115,14 +159,22 @@ def trajectories(trajectory: Tensor, ax: Axes, color: str = BLUE, shown: int = 6
     return frame(ax, limit)
 
 
-def snapshots(trajectory: Tensor, times: Sequence[float], alt: str, exact: Callable[[float], Any] | None = None) -> Picture:
+def snapshots(
+    trajectory: Tensor, times: Sequence[float], alt: str, exact: Callable[[float], Any] | None = None
+) -> Picture:
     """A cloud at five moments of its way; behind it, where given, the exact marginal.  trajectory (T, N, 2)"""
     moments = [round(k * (len(trajectory) - 1) / 4) for k in range(5)]
     axes = panels(5, 2.05)
     for ax, k in zip(axes, moments):
         if exact is not None:
             density_map(exact(float(times[k])).log_prob, ax=ax)
-        points(trajectory[k, :1500], ax=ax, color=GREY if k == 0 else BLUE, size=1.6, title=f"$t={float(times[k]):.2f}$")
+        points(
+            trajectory[k, :1500],
+            ax=ax,
+            color=GREY if k == 0 else BLUE,
+            size=1.6,
+            title=f"$t={float(times[k]):.2f}$",
+        )
     return shown(axes, alt)
 
 
@@ -135,8 +187,16 @@ def curves(series: Mapping[str, Any], ax: Axes, xlabel: str, ylabel: str, log: s
         x, y = np.asarray(x, float), np.asarray(y, float)
         guide, reference = name.startswith("guide"), name.startswith(("exact", "floor", "guide"))
         color = GREY if guide else GREEN if reference else SERIES[k % len(SERIES)]
-        ax.plot(x, y, color=color, ls="--" if reference else "-", label=name, lw=1.6,
-                marker="" if reference or len(x) > 30 else "o", ms=3.5)
+        ax.plot(
+            x,
+            y,
+            color=color,
+            ls="--" if reference else "-",
+            label=name,
+            lw=1.6,
+            marker="" if reference or len(x) > 30 else "o",
+            ms=3.5,
+        )
         if spread:
             ax.fill_between(x, y - np.asarray(spread[0]), y + np.asarray(spread[0]), color=color, alpha=0.18, lw=0)
     ax.set(xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
@@ -153,12 +213,28 @@ def bars(heights: Mapping[str, float], ax: Axes, ylabel: str, spread: Sequence[f
     """Named bars, their value written above: above the error bars where there are any, above zero where it is negative."""
     places = range(len(heights))
     values = [float(v) for v in heights.values()]
-    ax.bar(places, values, yerr=spread, color=[GREEN if n.startswith(("exact", "floor")) else BLUE for n in heights],
-           width=0.62, ecolor=INK, capsize=3)
-    tops = [value + float(error) for value, error in zip(values, [0.0] * len(values) if spread is None else spread)]
+    ax.bar(
+        places,
+        values,
+        yerr=spread,
+        color=[GREEN if n.startswith(("exact", "floor")) else BLUE for n in heights],
+        width=0.62,
+        ecolor=INK,
+        capsize=3,
+    )
+    tops = [
+        value + float(error) for value, error in zip(values, [0.0] * len(values) if spread is None else spread)
+    ]
     for place, value, top in zip(places, values, tops):
-        ax.annotate(f"{value:.3g}", (place, max(top, 0.0)), ha="center", va="bottom", fontsize=8, xytext=(0, 2),
-                    textcoords="offset points")
+        ax.annotate(
+            f"{value:.3g}",
+            (place, max(top, 0.0)),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            xytext=(0, 2),
+            textcoords="offset points",
+        )
     ax.set_xticks(list(places), list(heights), fontsize=8)
     return _plain(ax, "", ylabel)
 
@@ -197,8 +273,16 @@ def images(x: Tensor, ax: Axes, columns: int = 10, names: Sequence[str] = ()) ->
     ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.axis("off")
     for row, name in enumerate(names):
-        ax.text(-0.01, 1 - (row + 0.5) / len(names), name, transform=ax.transAxes, ha="right", va="center", fontsize=9,
-                color=INK)
+        ax.text(
+            -0.01,
+            1 - (row + 0.5) / len(names),
+            name,
+            transform=ax.transAxes,
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=INK,
+        )
     return ax
 
 
@@ -224,8 +308,15 @@ def matrix(values: Tensor, ax: Axes, names: Sequence[str], xlabel: str = "from",
     """Probabilities from column to row, each written into its cell.  values (n, n) in [0, 1]; names of the n symbols"""
     ax.imshow(values.detach().cpu(), cmap=FOG, vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(values.detach().cpu().numpy()):
-        ax.text(column, row, f"{value:.2f}" if value else "0", ha="center", va="center", fontsize=9,
-                color="white" if value > 0.6 else INK)
+        ax.text(
+            column,
+            row,
+            f"{value:.2f}" if value else "0",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if value > 0.6 else INK,
+        )
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)
     ax.set_xlabel(xlabel)

@@ -26,9 +26,11 @@ def picture(shown: ComparisonTable | ComparisonPairs | None) -> str:
 
 
 def _svg(width: float, height: float, says: str, parts: Iterable[str]) -> str:
-    return (f'<svg role="img" aria-label="{html.escape(says)}" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}" font-size="11" font-family="sans-serif" fill="currentColor" '
-            f'style="max-width:100%">{"".join(parts)}</svg>')
+    return (
+        f'<svg role="img" aria-label="{html.escape(says)}" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-size="11" font-family="sans-serif" fill="currentColor" '
+        f'style="max-width:100%">{"".join(parts)}</svg>'
+    )
 
 
 def _text(x: float, y: float, words: str, anchor: str = "middle", more: str = "") -> str:
@@ -51,8 +53,10 @@ def _pairs(shown: ComparisonPairs) -> str:
 def _frame(low: float, high: float) -> Iterator[str]:
     """The square, the diagonal on which given is expected, the ends of the scale, and the names of the axes."""
     bottom, right, middle = TOP + SIDE, LEFT + SIDE, TOP + SIDE / 2
-    yield (f'<rect x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" fill="none" stroke="currentColor" opacity=".4"/>'
-           f'<path d="M{LEFT} {bottom}L{right} {TOP}" stroke="currentColor" stroke-dasharray="4 3" opacity=".7"/>')
+    yield (
+        f'<rect x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" fill="none" stroke="currentColor" opacity=".4"/>'
+        f'<path d="M{LEFT} {bottom}L{right} {TOP}" stroke="currentColor" stroke-dasharray="4 3" opacity=".7"/>'
+    )
     yield _text(LEFT, bottom + 14, _number(low), "start") + _text(right, bottom + 14, _number(high), "end")
     yield _text(LEFT - 4, bottom, _number(low), "end") + _text(LEFT - 4, TOP + 9, _number(high), "end")
     yield _text(LEFT + SIDE / 2, bottom + 28, "expected")
@@ -67,7 +71,11 @@ def _number(value: float) -> str:
 def _marks(x: np.ndarray, y: np.ndarray, wrong: bool) -> str:
     """All crosses, or all dots, as one path."""
     mark = "m-2.5-2.5l5 5m-5 0l5-5" if wrong else "h0"
-    look = f'stroke="{WRONG}" stroke-width="1.2"' if wrong else f'stroke="{RIGHT}" stroke-width="5" stroke-linecap="round"'
+    look = (
+        f'stroke="{WRONG}" stroke-width="1.2"'
+        if wrong
+        else f'stroke="{RIGHT}" stroke-width="5" stroke-linecap="round"'
+    )
     places = "".join(f"M{a:.1f} {b:.1f}{mark}" for a, b in zip(x, y, strict=True))
     return f'<path d="{places}" fill="none" {look}/>' if places else ""
 
@@ -94,7 +102,9 @@ def _table(shown: ComparisonTable) -> str:
     cell = CELL if columns <= 12 else CELL * 0.6
     wide, tall = max(columns * cell, 70), rows * cell
     top = float(np.abs(np.stack([shown.given, shown.right])).max()) or 1.0
-    says = f"{shown.name}, {rows} by {columns}: what you gave beside what was expected; {bad.sum()} entries differ."
+    says = (
+        f"{shown.name}, {rows} by {columns}: what you gave beside what was expected; {bad.sum()} entries differ."
+    )
     sides = (("you gave", shown.given, bad, 2.0), ("expected", shown.right, bad & False, wide + 26))
     parts = (part for name, values, marked, x in sides for part in _grid(name, values / top, marked, x, cell))
     return _svg(2 * wide + 30, tall + 24, says, parts)
@@ -106,8 +116,12 @@ def _grid(name: str, shades: np.ndarray, marked: np.ndarray, x: float, cell: flo
     looks: dict[tuple[bool, float, bool], str] = {}
     for (i, j), shade in np.ndenumerate(shades):
         look, side = (bool(marked[i, j]), round(abs(shade), 1), shade < 0), cell - 3
-        looks[look] = looks.get(look, "") + f"M{x + j * cell + 1.5:g} {18 + i * cell + 1.5:g}h{side:g}v{side:g}h{-side:g}z"
+        looks[look] = (
+            looks.get(look, "") + f"M{x + j * cell + 1.5:g} {18 + i * cell + 1.5:g}h{side:g}v{side:g}h{-side:g}z"
+        )
     for (wrong, shade, below), places in sorted(looks.items()):
         edge, width = (WRONG, 2) if wrong else ("currentColor", 0.5)
-        yield (f'<path d="{places}" fill="{BELOW if below else RIGHT}" fill-opacity="{shade:g}" '
-               f'stroke="{edge}" stroke-width="{width}"/>')
+        yield (
+            f'<path d="{places}" fill="{BELOW if below else RIGHT}" fill-opacity="{shade:g}" '
+            f'stroke="{edge}" stroke-width="{width}"/>'
+        )

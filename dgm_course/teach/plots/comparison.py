@@ -1,4 +1,5 @@
 """Pictures of the course overview: the trilemma, the lecture's table beside figures, the library as a map."""
+
 from __future__ import annotations
 
 import html
@@ -16,8 +17,16 @@ from ..import_graph import floors
 from .base import BLUE, GREEN, GREY, VERMILION
 from .style import INK, picture
 
-FAMILY = {"autoregressive": "#E69F00", "VAE": GREEN, "vector quantization": "#CC79A7", "GAN": VERMILION, "flow": "#7a4fbf",
-          "diffusion": BLUE, "flow matching": "#56B4E9", "diffusion of tokens": "#4d4d4d"}
+FAMILY = {
+    "autoregressive": "#E69F00",
+    "VAE": GREEN,
+    "vector quantization": "#CC79A7",
+    "GAN": VERMILION,
+    "flow": "#7a4fbf",
+    "diffusion": BLUE,
+    "flow matching": "#56B4E9",
+    "diffusion of tokens": "#4d4d4d",
+}
 OTHER = "#8c564b"  # a family that the list does not know
 CORNERS = ("speed", "sample quality", "coverage")
 
@@ -34,7 +43,10 @@ def heights(rows: Sequence[Row]) -> Tensor:
     real digits in the same place, cut at 1."""
     slow, fast = (math.log(pick(row.seconds for row in rows)) for pick in (max, min))
     speed = [(slow - math.log(row.seconds)) / max(slow - fast, 1e-9) for row in rows]
-    share = lambda row, name: min(1.0, getattr(row.quality, name) / max(getattr(row.floor, name), 1e-9))
+
+    def share(row, name):
+        return min(1.0, getattr(row.quality, name) / max(getattr(row.floor, name), 1e-9))
+
     shares = [[share(row, name) for name in ("precision", "coverage")] for row in rows]
     return torch.tensor([[s, *pair] for s, pair in zip(speed, shares)])
 
@@ -57,9 +69,23 @@ def trilemma(rows: Sequence[Row], ax: Axes) -> Axes:
     for row, line in zip(rows, tall.tolist()):
         ax.plot(range(3), line, color=colour(row), lw=1.7, marker="o", ms=4.5, alpha=0.9)
     for row, line, y in zip(rows, tall.tolist(), spread_labels(tall[:, 2].tolist(), 0.062, 1.03)):
-        ax.annotate(row.name, (2, line[2]), (2.24, y), color=colour(row), fontsize=8, va="center", annotation_clip=False,
-                    arrowprops={"arrowstyle": "-", "color": colour(row), "lw": 0.6, "shrinkA": 1, "shrinkB": 2,
-                                "relpos": (0, 0.5)})
+        ax.annotate(
+            row.name,
+            (2, line[2]),
+            (2.24, y),
+            color=colour(row),
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour(row),
+                "lw": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 2,
+                "relpos": (0, 0.5),
+            },
+        )
     slow, fast = (pick(row.seconds for row in rows) for pick in (max, min))
     ends = {0: (milliseconds(slow), milliseconds(fast)), 1: ("0", "as real digits"), 2: ("0", "as real digits")}
     for x, (low, high) in ends.items():
@@ -81,9 +107,16 @@ class MarksTable:
         self.table, self.rules = table, rules
 
     def _cell(self, mark: TableEntry) -> str:
-        shade = {AGREES: f"color:{GREEN}", DISAGREES: f"color:{VERMILION};font-weight:bold", LEFT_OPEN: f"color:{BLUE}"}
-        said = {AGREES: f"lecture {mark.lecture}", DISAGREES: f"lecture {mark.lecture}: disagrees",
-                LEFT_OPEN: "lecture ?"}.get(mark.verdict, "")
+        shade = {
+            AGREES: f"color:{GREEN}",
+            DISAGREES: f"color:{VERMILION};font-weight:bold",
+            LEFT_OPEN: f"color:{BLUE}",
+        }
+        said = {
+            AGREES: f"lecture {mark.lecture}",
+            DISAGREES: f"lecture {mark.lecture}: disagrees",
+            LEFT_OPEN: "lecture ?",
+        }.get(mark.verdict, "")
         small = "<br>".join(html.escape(part) for part in (mark.figure, said) if part)
         style = f' style="{shade[mark.verdict]}"' if mark.verdict in shade else ""
         return f'<td style="text-align:center"><span{style}>{mark.sign}</span><br><small>{small}</small></td>'
@@ -96,10 +129,16 @@ class MarksTable:
         return f"<table>{note}<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name}: " + "; ".join(
-            f"{column} {mark.sign}" + f" ({mark.figure})" * (mark.figure != "")
-            + f", lecture {mark.lecture}" * (mark.verdict != "")
-            for column, mark in row.items()) for name, row in self.table.items())
+        return "\n".join(
+            f"{name}: "
+            + "; ".join(
+                f"{column} {mark.sign}"
+                + f" ({mark.figure})" * (mark.figure != "")
+                + f", lecture {mark.lecture}" * (mark.verdict != "")
+                for column, mark in row.items()
+            )
+            for name, row in self.table.items()
+        )
 
 
 @picture(7.4, 4.6)
@@ -116,10 +155,23 @@ def library(graph: Mapping[str, set[str]], ax: Axes, marked: Sequence[str] = ())
             (x, y), (u, v) = place[name], place[other]
             ax.plot([x, u], [y, v], color=BLUE if own else GREY, lw=0.7, alpha=0.45 if own else 0.22, zorder=1)
     for name, (x, y) in place.items():
-        box = {"boxstyle": "round,pad=0.32", "fc": BLUE if name in marked else "#f2f2f2", "ec": "#d0d0d0", "lw": 0.6}
+        box = {
+            "boxstyle": "round,pad=0.32",
+            "fc": BLUE if name in marked else "#f2f2f2",
+            "ec": "#d0d0d0",
+            "lw": 0.6,
+        }
         between = "\n" if len(rows[height[name]]) > 8 else " "  # a crowded floor has names of two lines
-        ax.text(x, y, name.replace("_", between), ha="center", va="center", fontsize=8, bbox=box,
-                color="white" if name in marked else INK)
+        ax.text(
+            x,
+            y,
+            name.replace("_", between),
+            ha="center",
+            va="center",
+            fontsize=8,
+            bbox=box,
+            color="white" if name in marked else INK,
+        )
     for level in rows:
         ax.text(-0.02, level, f"{level}", ha="right", va="center", fontsize=8, color=GREY)
     ax.set(xlim=(-0.05, 1.02), ylim=(-0.5, max(rows) + 0.5))

@@ -1,4 +1,5 @@
 """Pictures of flows: a sheet of squared paper that is bent, and the pattern of a Jacobian.  Colours as in `draw`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
 """Pictures of what a place may see of the past: the taps of a mask, how far a network listens, who waits for whom."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 The map is HTML and no image, so that its leaves are links: they work in JupyterLab, in an exported page and from the
 keyboard, and it has no colours of its own but thin lines, so that it reads on white and on black.
 """
+
 from __future__ import annotations
 
 import html
@@ -38,7 +39,10 @@ def timeline(milestones: Sequence[Milestone], alt: str) -> Picture:
     figure = Figure((1.95 * count, 3.3), DPI)
     axis = figure.add_axes((0, 0, 1, 1))
     years = [m.year for m in milestones]
-    place = lambda year: 0.06 + 0.88 * (year - min(years)) / max(1, max(years) - min(years))
+
+    def place(year):
+        return 0.06 + 0.88 * (year - min(years)) / max(1, max(years) - min(years))
+
     axis.plot([place(min(years)) - 0.03, place(max(years)) + 0.03], [0.12, 0.12], color=GREY, lw=1)
     for k, m in enumerate(milestones):
         middle = (k + 0.5) / count
@@ -48,7 +52,9 @@ def timeline(milestones: Sequence[Milestone], alt: str) -> Picture:
         axis.text(middle, 0.93, m.name, ha="center", fontsize=11, color=INK, weight="bold")
         axis.text(middle, 0.235, m.who, ha="center", fontsize=8, color=INK)
         sheet = figure.add_axes((middle - 0.44 / count, 0.3, 0.88 / count, 0.6))
-        sheet.imshow(base.tiles(m.images.detach().float().cpu(), 4), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        sheet.imshow(
+            base.tiles(m.images.detach().float().cpu(), 4), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+        )
         sheet.axis("off")
     axis.set(xlim=(0, 1), ylim=(0, 1))
     axis.axis("off")
@@ -84,10 +90,12 @@ BRANCHES: dict[str, dict[str, tuple[Leaf, ...]]] = {
         ),
     },
     "Implicit density: one may only ask for samples": {
-        "a game": (Leaf("05_gan", "adversarial networks", "a forger and a judge"),),
+        "a game": (Leaf("05_gan", "adversarial networks", "a forger and a judge"),)
     },
     "Put together": {
-        "one model inside another": (Leaf("10_latent_space_models", "latent-space models", "a generator among codes"),),
+        "one model inside another": (
+            Leaf("10_latent_space_models", "latent-space models", "a generator among codes"),
+        ),
         "all side by side": (Leaf("11_course_overview", "the whole course", "what they share"),),
     },
 }
@@ -107,10 +115,14 @@ class Map:
 
     @property
     def html(self) -> str:
-        rows = "".join(f'<li style="{BOX};margin-bottom:8px"><strong>{html.escape(name)}</strong>{_kinds(kinds)}</li>'
-                       for name, kinds in self.branches.items())
-        return (f'<div style="max-width:60em"><div style="{BOX};margin-bottom:8px;text-align:center"><strong>Generative '
-                f'models</strong>: a distribution p(x), learned from samples</div><ul style="{PLAIN}">{rows}</ul></div>')
+        rows = "".join(
+            f'<li style="{BOX};margin-bottom:8px"><strong>{html.escape(name)}</strong>{_kinds(kinds)}</li>'
+            for name, kinds in self.branches.items()
+        )
+        return (
+            f'<div style="max-width:60em"><div style="{BOX};margin-bottom:8px;text-align:center"><strong>Generative '
+            f'models</strong>: a distribution p(x), learned from samples</div><ul style="{PLAIN}">{rows}</ul></div>'
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": repr(self)}
@@ -126,15 +138,20 @@ class Map:
 
 
 def _kinds(kinds: Mapping[str, Sequence[Leaf]]) -> str:
-    boxes = "".join(f'<li style="{BOX};flex:1 1 15em;opacity:1"><em>{html.escape(kind)}</em><ul style="{PLAIN}">'
-                    f'{"".join(map(_link, leaves))}</ul></li>' for kind, leaves in kinds.items())
+    boxes = "".join(
+        f'<li style="{BOX};flex:1 1 15em;opacity:1"><em>{html.escape(kind)}</em><ul style="{PLAIN}">'
+        f"{''.join(map(_link, leaves))}</ul></li>"
+        for kind, leaves in kinds.items()
+    )
     return f'<ul style="{PLAIN};display:flex;flex-wrap:wrap;gap:8px;margin-top:6px">{boxes}</ul>'
 
 
 def _link(leaf: Leaf) -> str:
     number = leaf.notebook.partition("_")[0]
-    return (f'<li style="margin:4px 0 0 0"><a href="{leaf.notebook}.ipynb">{number} · {html.escape(leaf.family)}</a><br>'
-            f'<small>{html.escape(leaf.says)}</small></li>')
+    return (
+        f'<li style="margin:4px 0 0 0"><a href="{leaf.notebook}.ipynb">{number} · {html.escape(leaf.family)}</a><br>'
+        f"<small>{html.escape(leaf.says)}</small></li>"
+    )
 
 
 def taxonomy() -> Map:
@@ -146,21 +163,30 @@ def taxonomy() -> Map:
 
 
 @style.picture(2.9, 2.9)
-def boundary(chance: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, ax: Axes, marks: Tensor | None = None,
-             limit: float = FRAME) -> Axes:
+def boundary(
+    chance: Callable[[Tensor], Tensor],
+    x: Tensor,
+    y: Tensor,
+    ax: Axes,
+    marks: Tensor | None = None,
+    limit: float = FRAME,
+) -> Axes:
     """How sure a classifier is everywhere (blue: class 0, amber: class 1, white: undecided), and where it is undecided.
 
     chance: points (B, 2) -> p(y = 1 | x), (B,).  x (N, 2), y (N,) the data; marks (M, 2): points of interest, stars"""
     line = torch.linspace(-limit, limit, 141)
     with torch.no_grad():
         p = chance(torch.cartesian_prod(line, line)).view(141, 141).T
-    ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=_between(), vmin=0, vmax=1, interpolation="bilinear")
+    ax.imshow(
+        p, origin="lower", extent=(-limit, limit) * 2, cmap=_between(), vmin=0, vmax=1, interpolation="bilinear"
+    )
     ax.contour(line, line, p, levels=[0.5], colors=[INK], linewidths=1.4)
     return _classes(x, y, ax, marks, limit)
 
 
 def _between() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
+
     return LinearSegmentedColormap.from_list("classes", ["#9cc8e6", "#ffffff", "#f6d48a"])
 
 
@@ -173,8 +199,14 @@ def _classes(x: Tensor, y: Tensor, ax: Axes, marks: Tensor | None, limit: float)
 
 
 @style.picture(2.9, 2.9)
-def two_classes(x: Tensor, y: Tensor, ax: Axes, log_prob: Callable[[Tensor], Tensor] | None = None,
-                marks: Tensor | None = None, limit: float = FRAME) -> Axes:
+def two_classes(
+    x: Tensor,
+    y: Tensor,
+    ax: Axes,
+    log_prob: Callable[[Tensor], Tensor] | None = None,
+    marks: Tensor | None = None,
+    limit: float = FRAME,
+) -> Axes:
     """Points of two classes, and behind them, where given, a density.  x (N, 2), y (N,)"""
     if log_prob is not None:
         base.density_map(log_prob, ax=ax, limit=limit)
@@ -196,7 +228,9 @@ def codes(x: Tensor, code: Tensor, ax: Axes, curve: Tensor | None = None, limit:
 # --- one data set, all families
 
 
-def families(samples: Mapping[str, Tensor], densities: Mapping[str, Callable[[Tensor], Tensor] | str], alt: str) -> Picture:
+def families(
+    samples: Mapping[str, Tensor], densities: Mapping[str, Callable[[Tensor], Tensor] | str], alt: str
+) -> Picture:
     """Above, samples of each; below, its density, or a few words in its place.  The first entry is the data, in ink."""
     figure = Figure((1.42 * len(samples), 3.15), DPI, layout="constrained")
     upper, lower = figure.subplots(2, len(samples))
@@ -248,7 +282,9 @@ def bell(numbers: Tensor, sigma: float, widths: Tensor, levels: Tensor, level: f
     left, right = style.panels(2, 3.1, height=2.5)
     line = torch.linspace(-6, 6, 301)
     left.hist(numbers.numpy(), bins=24, range=(-6, 6), density=True, color="#d5d5d5")
-    left.plot(line, torch.distributions.Normal(float(numbers.mean()), sigma).log_prob(line).exp(), color=BLUE, lw=1.8)
+    left.plot(
+        line, torch.distributions.Normal(float(numbers.mean()), sigma).log_prob(line).exp(), color=BLUE, lw=1.8
+    )
     left.set(xlim=(-6, 6), ylim=(0, 1.02), yticks=[])
     left.set_title(f"$\\sigma={sigma:.1f}$", fontsize=10, color=INK)
     left.set_xlabel("the 200 numbers, and the bell", fontsize=9)

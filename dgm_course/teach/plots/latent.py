@@ -1,4 +1,5 @@
 """House pictures of latent spaces and of mixtures that share out their points."""
+
 from __future__ import annotations
 
 import torch
@@ -11,7 +12,18 @@ from ...core.distributions import Mixture
 from .base import GREY
 from .style import INK, SERIES, picture
 
-TEN = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8a8a8a", "#8C6D31", "#1a1a1a")
+TEN = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#7A5195",
+    "#8a8a8a",
+    "#8C6D31",
+    "#1a1a1a",
+)
 
 
 @picture(3.6, 3.6)
@@ -26,8 +38,17 @@ def codes(z: Tensor, labels: Tensor | None, ax: Axes, limit: float | None = None
     for k in labels.unique().tolist():
         own = z[labels == k]
         x, y = own[(torch.cdist(own, own) < 0.1 * own.std(0).norm().clamp(min=1e-9)).sum(1).argmax()].tolist()
-        ax.text(x, y, str(k), fontsize=11, weight="bold", ha="center", va="center", color=TEN[k],
-                bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": TEN[k], "lw": 0.8})
+        ax.text(
+            x,
+            y,
+            str(k),
+            fontsize=11,
+            weight="bold",
+            ha="center",
+            va="center",
+            color=TEN[k],
+            bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": TEN[k], "lw": 0.8},
+        )
     if circle:
         ax.add_patch(Ellipse((0, 0), 2 * circle, 2 * circle, fill=False, ec=GREY, lw=1.2))
     limit = limit or float(z.abs().quantile(0.995)) * 1.15

@@ -1,4 +1,5 @@
 """Figures as small PNG files."""
+
 from __future__ import annotations
 
 import io

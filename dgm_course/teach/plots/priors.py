@@ -1,4 +1,5 @@
 """Pictures of priors: posteriors on a line, where prior and aggregated posterior differ, and a picture with two meters."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -46,8 +47,17 @@ def mismatch(difference: Tensor, holes: Tensor, pockets: Tensor, ax: Axes, limit
     heat(difference, ax=ax, limit=limit, size=float(difference.abs().quantile(0.98)))
     for places, color in ((holes, BLUE), (pockets, VERMILION)):
         for k, (x, y) in enumerate(places.tolist()):
-            ax.text(x, y, str(k + 1), ha="center", va="center", fontsize=9, weight="bold", color=color,
-                    bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": color, "lw": 1.0})
+            ax.text(
+                x,
+                y,
+                str(k + 1),
+                ha="center",
+                va="center",
+                fontsize=9,
+                weight="bold",
+                color=color,
+                bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": color, "lw": 1.0},
+            )
     return _in_plane(ax, limit)
 
 

@@ -1,4 +1,5 @@
 """The palette, panels and frames that all pictures share."""
+
 from __future__ import annotations
 
 import base64
@@ -44,17 +45,24 @@ class Picture:
 
 def picture(width: float = PANEL, height: float = PANEL) -> Callable:
     """Turn draw(data, ax=...) into one that makes its own figure, in inches, where no axes are given."""
+
     def wrap(draw: Callable[..., Axes]) -> Callable[..., Axes | Picture]:
         first = inspect.cleandoc(draw.__doc__ or draw.__name__).splitlines()[0]
 
         @functools.wraps(draw)
-        def drawn(*args: Any, ax: Axes | None = None, title: str = "", alt: str = "", **options: Any) -> Axes | Picture:
+        def drawn(
+            *args: Any, ax: Axes | None = None, title: str = "", alt: str = "", **options: Any
+        ) -> Axes | Picture:
             figure = None if ax is not None else Figure((width, height), DPI, layout="constrained")
             axes = draw(*args, ax=ax if figure is None else figure.subplots(), **options)
             if title:
                 axes.set_title(title, fontsize=10, color=INK)
-            return axes if figure is None else Picture(figure, alt or f"{title}: {first}" if title else alt or first)
+            return (
+                axes if figure is None else Picture(figure, alt or f"{title}: {first}" if title else alt or first)
+            )
+
         return drawn
+
     return wrap
 
 

@@ -1,4 +1,5 @@
 """Pictures of models that write codes: turned pairs, masks over places, pyramids of token maps.  Colours as in `draw`."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +25,25 @@ def dials(angles: Tensor, ax: Axes, names: Sequence[str] = ()) -> Axes:
     across, up = np.meshgrid(np.arange(length), np.arange(pairs)[::-1])
     for center in zip(across.ravel(), up.ravel()):
         ax.add_patch(Circle(center, 0.4, facecolor="none", edgecolor="#d0d0d0", lw=0.8))
-    ax.quiver(across, up, 0.4 * angles.cos().T, 0.4 * angles.sin().T, color=BLUE, angles="xy", scale_units="xy", scale=1,
-              width=0.005, zorder=3)
-    ax.set(xlim=(-0.6, length - 0.4), ylim=(-0.6, pairs - 0.4), aspect="equal", xticks=range(length), xlabel="place $m$")
+    ax.quiver(
+        across,
+        up,
+        0.4 * angles.cos().T,
+        0.4 * angles.sin().T,
+        color=BLUE,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.005,
+        zorder=3,
+    )
+    ax.set(
+        xlim=(-0.6, length - 0.4),
+        ylim=(-0.6, pairs - 0.4),
+        aspect="equal",
+        xticks=range(length),
+        xlabel="place $m$",
+    )
     ax.set_yticks(range(pairs)[::-1], names or [f"pair {j}" for j in range(pairs)], fontsize=8)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -39,8 +56,12 @@ def hands(queries: Tensor, keys: Tensor, names: Sequence[str], alt: str) -> Pict
     size = 1.15 * float(torch.cat([queries, keys]).norm(dim=1).max())
     for ax, q, k, name in zip(axes, queries.tolist(), keys.tolist(), names, strict=True):
         for (x, y), colour in ((q, BLUE), (k, VERMILION)):
-            ax.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 1.8, "shrinkA": 0,
-                                                        "shrinkB": 0})
+            ax.annotate(
+                "",
+                (x, y),
+                (0, 0),
+                arrowprops={"arrowstyle": "->", "color": colour, "lw": 1.8, "shrinkA": 0, "shrinkB": 0},
+            )
         ax.axhline(0, color="#e4e4e4", lw=0.7, zorder=0)
         ax.axvline(0, color="#e4e4e4", lw=0.7, zorder=0)
         ax.set(xlim=(-size, size), ylim=(-size, size), xticks=[], yticks=[], aspect="equal")
@@ -87,13 +108,15 @@ def pyramid(maps: Sequence[Tensor], pictures: Sequence[Tensor], colour: Tensor, 
     left = 0
     for number, column in enumerate(columns):
         for row, tile in enumerate(column):
-            sheet[row * (size + gap):row * (size + gap) + size, left:left + size] = tile
+            sheet[row * (size + gap) : row * (size + gap) + size, left : left + size] = tile
         left += size + (1 if number % 2 == 0 else gap + 2)
     ax = panels(1, 7.6, height=0.35 + 7.2 * sheet.shape[0] / left)[0]
     ax.imshow(sheet[:, :left], interpolation="nearest")
     for k, codes in enumerate(maps):
         middle = k * (2 * size + gap + 3) + size
-        ax.text(middle, -3, f"{codes.shape[-1]} × {codes.shape[-1]}", ha="center", va="bottom", fontsize=9, color=INK)
+        ax.text(
+            middle, -3, f"{codes.shape[-1]} × {codes.shape[-1]}", ha="center", va="bottom", fontsize=9, color=INK
+        )
     ax.text(left - size / 2 - gap, -3, "original", ha="center", va="bottom", fontsize=9, color=INK)
     ax.axis("off")
     return shown(ax, alt)

@@ -1,4 +1,5 @@
 """Pictures of vector quantization: cells, codes, steps, and which term moves what.  Colours as in `draw`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,9 @@ from .style import INK, Picture, frame, panels, picture, shown
 
 
 @picture(3.6, 3.6)
-def cells(vectors: Tensor, ax: Axes, points: Tensor | None = None, marked: int | None = None, limit: float = 4.0) -> Axes:
+def cells(
+    vectors: Tensor, ax: Axes, points: Tensor | None = None, marked: int | None = None, limit: float = 4.0
+) -> Axes:
     """The regions of the plane in which each vector is the nearest; vermilion crosses: vectors that no point chooses.
 
     vectors (K, 2); points (N, 2) in ink; marked: a vector to be framed"""
@@ -52,11 +55,16 @@ def staircase(vectors: Tensor, cost: Callable[[Tensor], Tensor], at: Tensor, ax:
     ax.plot(z, torch.where(jump, torch.nan, value), color=INK, lw=1.8, label="cost of the nearest vector")
     ax.scatter(table, cost(table), s=30, c=BLUE, zorder=4, label="the vectors")
     chosen = table[nearest(at[:, None], vectors)].clone().requires_grad_()
-    slope, = torch.autograd.grad(cost(chosen).sum(), chosen)
+    (slope,) = torch.autograd.grad(cost(chosen).sum(), chosen)
     y, run = cost(chosen).detach(), 0.32
     for a, b, s in zip(at.tolist(), y.tolist(), slope.tolist()):
-        ax.annotate("", (a - run * np.sign(s), b - run * abs(s)), (a, b), zorder=5,
-                    arrowprops={"arrowstyle": "->", "color": VERMILION, "lw": 1.5, "shrinkA": 0, "shrinkB": 0})
+        ax.annotate(
+            "",
+            (a - run * np.sign(s), b - run * abs(s)),
+            (a, b),
+            zorder=5,
+            arrowprops={"arrowstyle": "->", "color": VERMILION, "lw": 1.5, "shrinkA": 0, "shrinkB": 0},
+        )
     ax.plot([], [], color=VERMILION, lw=1.5, label="straight-through: one step down")
     ax.set(xlabel="encoder output $z$", ylabel="cost")
     ax.spines[["top", "right"]].set_visible(False)
@@ -73,8 +81,16 @@ def moves(norms: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
     table = np.array([[row[part] for part in parts] for row in norms.values()])
     ax.imshow(table > 0, cmap="Blues", vmin=0, vmax=2.4, aspect="auto")
     for (r, c), value in np.ndenumerate(table):
-        ax.text(c, r, f"{value:.2g}" if value else "0", ha="center", va="center", fontsize=10,
-                color=INK if value else GREY, weight="bold" if value else "normal")
+        ax.text(
+            c,
+            r,
+            f"{value:.2g}" if value else "0",
+            ha="center",
+            va="center",
+            fontsize=10,
+            color=INK if value else GREY,
+            weight="bold" if value else "normal",
+        )
     ax.set_xticks(range(len(parts)), parts)
     ax.set_yticks(range(len(norms)), list(norms))
     ax.xaxis.tick_top()
@@ -101,7 +117,7 @@ def maps(codes: Tensor, colour: Tensor, ax: Axes) -> Axes:
     n, h, w = codes.shape
     sheet = np.ones((h + 1, n * (w + 1), 4))
     for i, grid in enumerate(colormaps["turbo"](colour[codes.cpu()].numpy())):
-        sheet[:h, i * (w + 1):i * (w + 1) + w] = grid
+        sheet[:h, i * (w + 1) : i * (w + 1) + w] = grid
     ax.imshow(sheet, interpolation="nearest")
     ax.axis("off")
     return ax

@@ -10,6 +10,7 @@ would have several megabytes), so the notebooks that have players are run, and w
 set by KaTeX, which lies in `static/katex/`; a page opened from a disk asks no other host for anything. Where scripts do not
 run, a player is the strip of pictures that the notebook shows too, and a formula is its TeX.
 """
+
 from . import live
 from .pages import site
 

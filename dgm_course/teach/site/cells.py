@@ -1,4 +1,5 @@
 """A notebook's cells and outputs as HTML; each picture in a file of its own, named after its bytes."""
+
 from __future__ import annotations
 
 import base64
@@ -35,7 +36,9 @@ class Sheet:
             return ""
         anchor = f"cell-{cell.id}"
         body = [self.chips(cell, anchor), f'<div class="source" tabindex="0">{code(cell.source)}</div>']
-        body += [self.output(output, self.players.get(output_key(cell, i))) for i, output in enumerate(cell.outputs)]
+        body += [
+            self.output(output, self.players.get(output_key(cell, i))) for i, output in enumerate(cell.outputs)
+        ]
         return f'<section class="cell code" id="{anchor}">{"".join(body)}</section>\n'
 
     def chips(self, cell: NotebookNode, anchor: str) -> str:
@@ -68,8 +71,11 @@ class Sheet:
         if player is not None:
             return f'<figure class="output" data-module="{player.module}" data-player="{player.data}">{image}</figure>'
         said = output.data.get("text/plain", "")
-        hint = f"<figcaption>{PLAY} {html.escape(said.rsplit(' and move ', 1)[1])}.</figcaption>" \
-            if WIDGET in output.data and " and move " in said else ""
+        hint = (
+            f"<figcaption>{PLAY} {html.escape(said.rsplit(' and move ', 1)[1])}.</figcaption>"
+            if WIDGET in output.data and " and move " in said
+            else ""
+        )
         return f'<figure class="output">{image}{hint}</figure>'
 
 

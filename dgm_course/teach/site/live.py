@@ -4,6 +4,7 @@ A widget whose state has an ES module of its own (``_esm``: every player is one)
 and its data become two small classic scripts, for a page on a disk may load those where it may not fetch; widgets that
 ask the kernel for each picture stay the strips they are in the notebook.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -60,7 +61,7 @@ def players(path: Path, folder: Path, run: Run = run) -> Places:
     last = _last_player(notebook)
     if last is None:
         return {}
-    notebook.cells = notebook.cells[:last + 1]
+    notebook.cells = notebook.cells[: last + 1]
     known, stamp = folder / "players" / f"{path.stem}.json", _stamp(notebook)
     if (found := _kept(known, stamp, folder)) is not None:
         return found
@@ -74,6 +75,7 @@ def players(path: Path, folder: Path, run: Run = run) -> Places:
 
 def _last_player(notebook: NotebookNode) -> int | None:
     """The last cell with a widget that moves without the kernel (what `play` shows says so itself)."""
+
     def moves(output: NotebookNode) -> bool:
         data = output.get("data", {})
         return WIDGET in data and not data.get("text/plain", "").startswith("play(")
@@ -113,7 +115,9 @@ def _written(notebook: NotebookNode, stem: str, folder: Path) -> Iterator[tuple[
                 module = hashlib.sha256(script.encode()).hexdigest()[:12]
                 name = f"{stem}-{cell.id}-{number}"
                 files = WidgetFiles(f"players/module-{module}.js", f"players/{name}.js")
-                (folder / files.module).write_text(f'dgmSite.module("{files.module}", {script});\n', encoding="utf-8")
+                (folder / files.module).write_text(
+                    f'dgmSite.module("{files.module}", {script});\n', encoding="utf-8"
+                )
                 (folder / files.data).write_text(_data(files.data, model), encoding="utf-8")
                 yield output_key(cell, number), files
 

@@ -1,4 +1,5 @@
 """The pages: one a notebook, a front page, the slides with the cells that show them, and what stands beside these."""
+
 from __future__ import annotations
 
 import csv
@@ -41,13 +42,19 @@ class NotebookPage:
         return f"{self.stem}.html"
 
 
-def site(notebooks: Sequence[Path], folder: Path, moving: Callable[[Path, Path], Places] = players) -> Iterator[str]:
+def site(
+    notebooks: Sequence[Path], folder: Path, moving: Callable[[Path, Path], Places] = players
+) -> Iterator[str]:
     """Write the site of these notebooks into ``folder``, a line for each page; an old site there is brought up to date.
 
     moving: how a notebook's players come about, `live.objectives` or `live.still`.  ValueError where nothing can be shown."""
     if not notebooks:
         raise ValueError("There is no notebook to make a page of: build them with `make notebooks`.")
-    if folder.exists() and not (folder / "site.js").is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+    if (
+        folder.exists()
+        and not (folder / "site.js").is_file()
+        and not (folder.is_dir() and not any(folder.iterdir()))
+    ):
         raise ValueError(f"{folder} is there already, and no site of this course: name a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
     for name in STATIC:
@@ -80,7 +87,7 @@ def beside(source: Path, target: Path) -> None:
 def book(path: Path, folder: Path, places: Places) -> NotebookPage:
     """Read a notebook and make the HTML of its cells."""
     notebook = nbformat.read(path, as_version=4)
-    sheet = Sheet(folder, places, {row["id"]: f'{row["lecture"]} · {row["slide"]}' for row in table()})
+    sheet = Sheet(folder, places, {row["id"]: f"{row['lecture']} · {row['slide']}" for row in table()})
     body = "".join(sheet.cell(cell) for cell in notebook.cells)
     title = next((text for level, _, text in sheet.words.headings if level == 1), html.escape(path.stem))
     first = next((cell.source for cell in notebook.cells if cell.cell_type == "markdown"), "")
@@ -96,11 +103,15 @@ def table() -> list[dict[str, str]]:
 
 # --- what stands on a page
 
+
 def write(path: Path, title: str, body: str, books: Sequence[NotebookPage]) -> None:
     """The page around a body."""
     plain = re.sub(r"<[^>]*>", "", title)
-    links = "".join(f'<a href="{one.page}"{" aria-current=page" if one.page == path.name else ""}>{one.stem[:2]}'
-                    f'<span class="name">{shortened(one.title)}</span></a>' for one in books)
+    links = "".join(
+        f'<a href="{one.page}"{" aria-current=page" if one.page == path.name else ""}>{one.stem[:2]}'
+        f'<span class="name">{shortened(one.title)}</span></a>'
+        for one in books
+    )
     path.write_text(PAGE.substitute(title=plain, body=body, links=links), encoding="utf-8")
 
 
@@ -125,10 +136,12 @@ def ways(before: NotebookPage | None, after: NotebookPage | None) -> str:
 def front(books: Sequence[NotebookPage]) -> str:
     """The front page: every notebook and what it promises."""
     cards = "".join(f'<li><h2><a href="{one.page}">{one.title}</a></h2>{one.promise}</li>' for one in books)
-    return ("<h1>Deep generative models, running</h1><p>Every equation of the lectures runs, is checked against an exact "
-            "answer, and moves. These pages are for reading: what plays, plays here; what is moved by a slider of its own, "
-            "and the homework, need the notebook itself.</p>"
-            f'<p><a href="slides.html">From a slide to the cell that shows it</a></p><ol class="cards">{cards}</ol>')
+    return (
+        "<h1>Deep generative models, running</h1><p>Every equation of the lectures runs, is checked against an exact "
+        "answer, and moves. These pages are for reading: what plays, plays here; what is moved by a slider of its own, "
+        "and the homework, need the notebook itself.</p>"
+        f'<p><a href="slides.html">From a slide to the cell that shows it</a></p><ol class="cards">{cards}</ol>'
+    )
 
 
 def slides(books: Sequence[NotebookPage]) -> str:
@@ -136,20 +149,25 @@ def slides(books: Sequence[NotebookPage]) -> str:
     where: dict[str, list[str]] = {}
     for one in books:
         for slide, anchor, above in one.shown:
-            where.setdefault(slide, []).append(f'<a href="{one.page}#{anchor}">{one.stem[:2]}, {shortened(above)}</a>')
+            where.setdefault(slide, []).append(
+                f'<a href="{one.page}#{anchor}">{one.stem[:2]}, {shortened(above)}</a>'
+            )
     lectures: dict[str, list[str]] = {}
     for row in table():
         cells = "<br>".join(dict.fromkeys(where.get(row["id"], []))) or "not on these pages"
         row_cells = "".join(f"<td>{html.escape(row[name])}</td>" for name in ("slide", "statement"))
         lectures.setdefault(row["lecture"], []).append(f'<tr id="{row["id"]}">{row_cells}<td>{cells}</td></tr>')
     head = "<thead><tr><th>slide</th><th>what the notebook shows</th><th>where</th></tr></thead>"
-    parts = [f"<h2>{html.escape(name)}</h2><div class=wide><table>{head}<tbody>{''.join(lines)}</tbody></table></div>"
-             for name, lines in lectures.items()]
+    parts = [
+        f"<h2>{html.escape(name)}</h2><div class=wide><table>{head}<tbody>{''.join(lines)}</tbody></table></div>"
+        for name, lines in lectures.items()
+    ]
     find = '<p><label>Find a slide <input type="search" id="find" autocomplete="off"></label></p>'
     return f"<h1>The slides, and where they run</h1>{find}{''.join(parts)}"
 
 
 # --- links
+
 
 def astray(folder: Path) -> Iterator[tuple[str, str]]:
     """(page, link) of every link within the site that leads to no file or to no place of its page."""
@@ -160,5 +178,10 @@ def astray(folder: Path) -> Iterator[tuple[str, str]]:
             target, _, anchor = html.unescape(link).partition("#")
             if OUTWARDS.match(link):
                 continue
-            if target and not (folder / target).is_file() or anchor and anchor not in names.get(target or page, ()):
+            if (
+                target
+                and not (folder / target).is_file()
+                or anchor
+                and anchor not in names.get(target or page, ())
+            ):
                 yield page, link

@@ -1,4 +1,5 @@
 """Prose and code of a cell as HTML: formulas marked for KaTeX, headings named, links turned from notebooks to pages."""
+
 from __future__ import annotations
 
 import html

@@ -3,6 +3,7 @@
 Everything is computed in the browser: who is nearest, a step of k-means, the revival of the dead.  Where no script runs,
 three pictures stand in: as given, after one step of k-means, after ten.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -49,11 +50,18 @@ class CellPlayer(anywidget.AnyWidget):
 
     def __init__(self, points: Any, vectors: Any, label: str = "", frame: float = 4.0) -> None:
         self.points, self.vectors = _read_plane(points, "points", 1), _read_plane(vectors, "vectors", 2)
-        self.label = label or f"{len(self.vectors)} vectors and the regions they own, over {len(self.points)} points"
+        self.label = (
+            label or f"{len(self.vectors)} vectors and the regions they own, over {len(self.points)} points"
+        )
         self.frame = float(frame)
         parcel = BufferBuilder()
-        spec = {"at": parcel.add(self.points), "count": len(self.points), "vectors": self.vectors.tolist(),
-                "frame": self.frame, "label": self.label}
+        spec = {
+            "at": parcel.add(self.points),
+            "count": len(self.points),
+            "vectors": self.vectors.tolist(),
+            "frame": self.frame,
+            "label": self.label,
+        }
         super().__init__(parcel=parcel.bytes(), spec=spec)
 
     def strip(self) -> bytes:

@@ -5,6 +5,7 @@ noise. `FramePlayer(frames, plane=(xs, ys))` takes (R, C, H, W), the picture dec
 (xs[c], ys[r]) of a grid in a latent plane, and shows the one under the cursor. One byte a pixel, sent once:
 64 digits at 50 moments are 2.5 MB.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,8 +28,9 @@ def read_frames(frames: Any) -> Array:
     if frames.ndim == 5 and frames.shape[2] == 1:
         frames = frames[:, :, 0]
     if frames.ndim != 4:
-        raise ValueError("frames must have shape (T, N, H, W) or (T, H, W): T moments of N grey pictures; "
-                         f"{given} came.")
+        raise ValueError(
+            f"frames must have shape (T, N, H, W) or (T, H, W): T moments of N grey pictures; {given} came."
+        )
     if min(frames.shape) < 1:
         raise ValueError(f"frames is empty: its shape is {given}.")
     return frames
@@ -50,8 +52,7 @@ def read_range(frames: Array, given: Any, whole: bool) -> tuple[float, float]:
 def read_captions(captions: Sequence[Any] | None, times: Any, count: int) -> list[str]:
     """A line for each moment: the captions, else the times, else the number of the frame."""
     if captions is not None and len(captions) != count:
-        raise ValueError(f"captions must have one entry for each of the {count} moments; "
-                         f"{len(captions)} came.")
+        raise ValueError(f"captions must have one entry for each of the {count} moments; {len(captions)} came.")
     if captions is not None:
         return [str(c) for c in captions]
     if times is None:
@@ -70,8 +71,10 @@ def read_plane(plane: Any, rows: int, columns: int) -> dict[str, list[float]]:
         raise ValueError("plane must be a pair (xs, ys): a coordinate for each column and row.") from None
     xs, ys = array(xs, "xs"), array(ys, "ys")
     if xs.shape != (columns,) or ys.shape != (rows,):
-        raise ValueError(f"plane=(xs, ys) must have shapes ({columns},) and ({rows},) for frames of {rows} "
-                         f"rows and {columns} columns; {tuple(xs.shape)} and {tuple(ys.shape)} came.")
+        raise ValueError(
+            f"plane=(xs, ys) must have shapes ({columns},) and ({rows},) for frames of {rows} "
+            f"rows and {columns} columns; {tuple(xs.shape)} and {tuple(ys.shape)} came."
+        )
     return {"xs": xs.tolist(), "ys": ys.tolist()}
 
 
@@ -82,7 +85,7 @@ def tile(pictures: Array, columns: int, gap: int = 1) -> Array:
     sheet = np.zeros((rows * (h + gap) - gap, columns * (w + gap) - gap))
     for i, picture in enumerate(pictures):
         top, left = i // columns * (h + gap), i % columns * (w + gap)
-        sheet[top:top + h, left:left + w] = picture
+        sheet[top : top + h, left : left + w] = picture
     return sheet
 
 
@@ -105,8 +108,17 @@ class FramePlayer(anywidget.AnyWidget):
     parcel = traitlets.Bytes().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, frames: Any, *, times: Any = None, captions: Sequence[Any] | None = None,
-                 range: Any = None, plane: Any = None, label: str = "", **layout: float) -> None:
+    def __init__(
+        self,
+        frames: Any,
+        *,
+        times: Any = None,
+        captions: Sequence[Any] | None = None,
+        range: Any = None,
+        plane: Any = None,
+        label: str = "",
+        **layout: float,
+    ) -> None:
         strange = sorted(set(layout) - {"columns", "seconds", "size"})
         if strange:
             raise TypeError(f"FramePlayer has no option {', '.join(strange)}; it has columns, seconds, size.")
@@ -121,17 +133,26 @@ class FramePlayer(anywidget.AnyWidget):
         self.columns = int(layout.get("columns") or np.ceil(np.sqrt(count)))
         self.label = label or self.guess_label()
         parcel = BufferBuilder()
-        spec = {"shape": list(self.pixels.shape), "at": parcel.add(self.pixels), "captions": self.captions,
-                "plane": self.plane, "columns": self.columns, "label": self.label,
-                "size": layout.get("size", 0), "seconds": layout.get("seconds", np.clip(moments / 12, 2, 6))}
+        spec = {
+            "shape": list(self.pixels.shape),
+            "at": parcel.add(self.pixels),
+            "captions": self.captions,
+            "plane": self.plane,
+            "columns": self.columns,
+            "label": self.label,
+            "size": layout.get("size", 0),
+            "seconds": layout.get("seconds", np.clip(moments / 12, 2, 6)),
+        }
         super().__init__(parcel=parcel.bytes(), spec=spec)
 
     def guess_label(self) -> str:
         """An alternative text made from the shapes."""
         moments, count, h, w = self.pixels.shape
         if self.plane:
-            return (f"A plane of {moments} by {count} pictures, {h} by {w} pixels each; "
-                    "the one under the cursor is enlarged")
+            return (
+                f"A plane of {moments} by {count} pictures, {h} by {w} pixels each; "
+                "the one under the cursor is enlarged"
+            )
         return f"{count} picture{'s' if count > 1 else ''} of {h} by {w} pixels at {moments} moments"
 
     def strip(self) -> bytes:

@@ -6,6 +6,7 @@ calls `draw(sigma=..., method=...)` again as a control moves and shows the pictu
 players (`TrajectoryPlayer`, `FramePlayer`) are sent once and then need no kernel; choose them wherever
 everything that can be seen is known beforehand.
 """
+
 from __future__ import annotations
 
 import html
@@ -26,10 +27,12 @@ from . import FramePlayer, TrajectoryPlayer, preview
 
 __all__ = ["FramePlayer", "TrajectoryPlayer", "play"]
 
-DPI = 120      # pixels an inch on the wire; shown at 84, so that letters stay crisp on a dense screen
+DPI = 120  # pixels an inch on the wire; shown at 84, so that letters stay crisp on a dense screen
 SHOWN = 84
-ALERT = ('<div role="alert" style="border-left:4px solid #D55E00;padding:2px 10px">'
-         "draw({said}) did not draw: {why}</div>")
+ALERT = (
+    '<div role="alert" style="border-left:4px solid #D55E00;padding:2px 10px">'
+    "draw({said}) did not draw: {why}</div>"
+)
 
 
 def numeric(values: tuple[Any, ...]) -> bool:
@@ -40,15 +43,19 @@ def numeric(values: tuple[Any, ...]) -> bool:
 def slider(name: str, spec: tuple[Any, ...]) -> widgets.Widget:
     """A slider for (lo, hi), (lo, hi, step) or (lo, hi, step, start); whole numbers where all are whole."""
     if not 2 <= len(spec) <= 4 or not numeric(spec):
-        raise ValueError(f"{name} as a tuple must be (lo, hi), (lo, hi, step) or (lo, hi, step, start) of "
-                         f"numbers; {spec!r} came. For a choice between values use a list.")
+        raise ValueError(
+            f"{name} as a tuple must be (lo, hi), (lo, hi, step) or (lo, hi, step, start) of "
+            f"numbers; {spec!r} came. For a choice between values use a list."
+        )
     whole = all(isinstance(v, int) for v in spec)
     lo, hi = spec[:2]
     step = spec[2] if len(spec) > 2 else 1 if whole else (hi - lo) / 50
     start = spec[3] if len(spec) > 3 else lo
     if not (lo < hi and step > 0 and lo <= start <= hi):
-        raise ValueError(f"{name} must rise from lo to hi with a positive step and a start between them; "
-                         f"lo = {lo}, hi = {hi}, step = {step:g}, start = {start} came.")
+        raise ValueError(
+            f"{name} must rise from lo to hi with a positive step and a start between them; "
+            f"lo = {lo}, hi = {hi}, step = {step:g}, start = {start} came."
+        )
     kind = widgets.IntSlider if whole else widgets.FloatSlider
     look = {} if whole else {"readout_format": f".{max(2, int(np.ceil(-np.log10(step) - 1e-9)))}f"}
     return kind(value=start, min=lo, max=hi, step=step, description=name, layout={"width": "420px"}, **look)
@@ -64,8 +71,9 @@ def control(name: str, spec: Any) -> widgets.Widget:
         return slider(name, spec)
     if isinstance(spec, (list, dict)) and len(spec):
         return widgets.Dropdown(options=spec, description=name)
-    raise TypeError(f"{name} must be a tuple (lo, hi[, step[, start]]), a list of choices or True / False; "
-                    f"{spec!r} came.")
+    raise TypeError(
+        f"{name} must be a tuple (lo, hi[, step[, start]]), a list of choices or True / False; {spec!r} came."
+    )
 
 
 def samples(widget: widgets.Widget) -> list[Any]:
@@ -105,7 +113,7 @@ def array_png(picture: Any) -> tuple[bytes, int]:
 
 def picture_of(drawn: Any) -> tuple[bytes, int]:
     """PNG bytes and width on the page of what a draw function returned."""
-    if isinstance(drawn, np.ndarray) and drawn.dtype == object:   # plt.subplots(1, 3) gives an array
+    if isinstance(drawn, np.ndarray) and drawn.dtype == object:  # plt.subplots(1, 3) gives an array
         drawn = drawn.flat[0]
     if isinstance(drawn, (tuple, list)) and drawn:
         drawn = drawn[0]
@@ -113,8 +121,9 @@ def picture_of(drawn: Any) -> tuple[bytes, int]:
         return array_png(drawn)
     figure = drawn if isinstance(drawn, Figure) else getattr(drawn, "figure", None)
     if not isinstance(figure, Figure):
-        raise TypeError(f"draw must return the figure or axes it drew on, or an image array; "
-                        f"{type(drawn).__name__} came")
+        raise TypeError(
+            f"draw must return the figure or axes it drew on, or an image array; {type(drawn).__name__} came"
+        )
     release(figure)
     return png.png(figure, DPI), int(figure.get_figwidth() * SHOWN)
 
@@ -180,7 +189,7 @@ class Play(widgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         live, note = super()._repr_mimebundle_(**kwargs), self.note.value
         picture = self.strip()
-        self.note.value = note      # the strip speaks of values that nobody has chosen
+        self.note.value = note  # the strip speaks of values that nobody has chosen
         return preview.bundle(live, picture, self.label, repr(self)) if picture else live
 
 
@@ -194,8 +203,9 @@ def play(draw: Callable[..., Any], **sliders: Any) -> Play:
     sentence for a slider that cannot be; an error inside draw is shown in one sentence under the picture.
     """
     if not callable(draw):
-        raise TypeError(f"play needs a function that draws; {type(draw).__name__} came. "
-                        "Write play(draw, t=(0., 1.)).")
+        raise TypeError(
+            f"play needs a function that draws; {type(draw).__name__} came. Write play(draw, t=(0., 1.))."
+        )
     if not sliders:
         raise TypeError("play needs at least one slider, such as t=(0.0, 1.0).")
     said = (draw.__doc__ or "").strip().split("\n")[0]

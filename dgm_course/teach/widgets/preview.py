@@ -1,4 +1,5 @@
 """Still pictures of moving things: the strip of five for where no script runs (GitHub, printed pages)."""
+
 from __future__ import annotations
 
 import base64
@@ -21,7 +22,7 @@ def some(count: int, most: int) -> list[int]:
 
 def ramp(u: float) -> tuple[float, ...]:
     """The colour of a cloud at u in [0, 1] of its way: source grey to model blue."""
-    a, b = (np.array([int(c[i:i + 2], 16) for i in (1, 3, 5)]) / 255 for c in (GREY, BLUE))
+    a, b = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) / 255 for c in (GREY, BLUE))
     return tuple(a + (b - a) * (u * u * (3 - 2 * u)))
 
 
@@ -38,9 +39,19 @@ def images(pictures: Sequence[Array], captions: Sequence[str], width: float = 1.
     wide = max(width, min(3.4, 5 * width / len(pictures))) if tall >= 0.5 else 6.4
     down, height = -(-len(pictures) // across), tall * wide + 0.32
     figure = Figure(figsize=(wide * across + 0.1, height * down))
-    axes = figure.subplots(down, across, squeeze=False, gridspec_kw={
-        "left": 0.005, "right": 0.995, "bottom": 0.01, "top": 1 - 0.30 / (height * down), "wspace": 0.05,
-        "hspace": 0.32 / (tall * wide)}).flat
+    axes = figure.subplots(
+        down,
+        across,
+        squeeze=False,
+        gridspec_kw={
+            "left": 0.005,
+            "right": 0.995,
+            "bottom": 0.01,
+            "top": 1 - 0.30 / (height * down),
+            "wspace": 0.05,
+            "hspace": 0.32 / (tall * wide),
+        },
+    ).flat
     for ax, picture, caption in zip(axes, pictures, captions, strict=True):
         smooth = "nearest" if picture.ndim == 2 else "antialiased"
         ax.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation=smooth)

@@ -1,4 +1,5 @@
 """A progress line that ends as one plain line in the saved notebook: nothing on stderr, no widget left dead."""
+
 from __future__ import annotations
 
 import time
@@ -24,6 +25,7 @@ def progress(name: str = "training") -> Callable[[History], None]:
         if history.finished or now - last[0] > 0.1:
             last[0] = now
             handle.update(_line(name, history), raw=True)
+
     return report
 
 

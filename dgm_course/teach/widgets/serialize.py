@@ -8,6 +8,7 @@ vector fields travel as whole numbers of 8 or 16 bits,
 far below what a screen can show: with 16 bits on [-8, 8] a position is right to 0.00013, a hundredth of a
 pixel.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,8 +42,10 @@ def array(x: Any, name: str) -> Array:
         raise TypeError(f"{name} must be a tensor or array of numbers; {type(x).__name__} came.") from why
     bad = int((~np.isfinite(out)).sum())
     if bad:
-        raise ValueError(f"{name} holds {bad} values that are NaN or infinite, of {out.size}; "
-                         "a player can only show finite ones.")
+        raise ValueError(
+            f"{name} holds {bad} values that are NaN or infinite, of {out.size}; "
+            "a player can only show finite ones."
+        )
     return out
 
 
@@ -93,12 +96,15 @@ def evaluate(function: Callable[..., Any], x: torch.Tensor, t: float) -> Array:
         with torch.no_grad():
             out = function(x.to(where), torch.tensor(t, dtype=x.dtype, device=where))
     except Exception as why:
-        raise ValueError(f"field(x, t) failed with x of shape {tuple(x.shape)} and t = {t:.3g} of shape (): "
-                         f"{type(why).__name__}: {why}") from why
+        raise ValueError(
+            f"field(x, t) failed with x of shape {tuple(x.shape)} and t = {t:.3g} of shape (): "
+            f"{type(why).__name__}: {why}"
+        ) from why
     out = np.asarray(out.detach().cpu() if isinstance(out, torch.Tensor) else out, dtype=np.float64)
     if out.shape != tuple(x.shape):
-        raise ValueError(f"field(x, t) must give one velocity for each point, shape {tuple(x.shape)}; "
-                         f"{tuple(out.shape)} came.")
+        raise ValueError(
+            f"field(x, t) must give one velocity for each point, shape {tuple(x.shape)}; {tuple(out.shape)} came."
+        )
     return out
 
 

@@ -2,6 +2,7 @@
 
 Everything is in the browser; where no script runs, a picture of all lines stands in.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,10 +28,13 @@ def figures(row: Row) -> list[str]:
     if row.likelihood_result is not None:
         likelihood += f", {row.likelihood_result.value:.2f} {row.system.likelihood.unit}"
     passes = f"{row.passes:.3g} pass{'es' * (row.passes > 1.005)}"
-    return [f"{milliseconds(row.seconds)} on one thread and {passes} a sample",
-            f"precision {q.precision:.2f} (real digits {f.precision:.2f})",
-            f"coverage {q.coverage:.2f} (real digits {f.coverage:.2f})",
-            f"Fréchet distance {q.frechet:.0f} (real digits {f.frechet:.0f})", likelihood]
+    return [
+        f"{milliseconds(row.seconds)} on one thread and {passes} a sample",
+        f"precision {q.precision:.2f} (real digits {f.precision:.2f})",
+        f"coverage {q.coverage:.2f} (real digits {f.coverage:.2f})",
+        f"Fréchet distance {q.frechet:.0f} (real digits {f.frechet:.0f})",
+        likelihood,
+    ]
 
 
 class TrilemmaPlayer(anywidget.AnyWidget):
@@ -47,15 +51,27 @@ class TrilemmaPlayer(anywidget.AnyWidget):
         if not rows:
             raise ValueError("there are no rows: expected at least one system that was measured.")
         self.rows = list(rows)
-        self.label = label or f"speed, quality and coverage of {len(self.rows)} models, each a line over three axes"
+        self.label = (
+            label or f"speed, quality and coverage of {len(self.rows)} models, each a line over three axes"
+        )
         parcel = BufferBuilder()
-        lines = [{"name": row.name, "family": row.system.family, "colour": colour(row), "heights": line,
-                  "figures": figures(row), "at": parcel.add(self._sheet(row))}
-                 for row, line in zip(self.rows, heights(self.rows).tolist())]
+        lines = [
+            {
+                "name": row.name,
+                "family": row.system.family,
+                "colour": colour(row),
+                "heights": line,
+                "figures": figures(row),
+                "at": parcel.add(self._sheet(row)),
+            }
+            for row, line in zip(self.rows, heights(self.rows).tolist())
+        ]
         slow, fast = (pick(row.seconds for row in self.rows) for pick in (max, min))
         ends = [[milliseconds(slow), milliseconds(fast)], ["0", "as real digits"], ["0", "as real digits"]]
-        super().__init__(parcel=parcel.bytes(), spec={"lines": lines, "axes": list(CORNERS), "ends": ends, "count": SHOWN,
-                                                      "label": self.label})
+        super().__init__(
+            parcel=parcel.bytes(),
+            spec={"lines": lines, "axes": list(CORNERS), "ends": ends, "count": SHOWN, "label": self.label},
+        )
 
     @staticmethod
     def _sheet(row: Row) -> np.ndarray:

@@ -73,16 +73,22 @@ def solution(body):
 
 
 def test_a_stub_parses_and_only_raises():
-    source = "def f(x):\n    for i in x:\n        ### BEGIN SOLUTION\n        y = i\n        return y\n" \
-             "        ### END SOLUTION\n    return 0"
+    source = (
+        "def f(x):\n    for i in x:\n        ### BEGIN SOLUTION\n        y = i\n        return y\n"
+        "        ### END SOLUTION\n    return 0"
+    )
     stub = without_solutions(source)
     assert stub == 'def f(x):\n    for i in x:\n        raise NotImplementedError("your turn")\n    return 0'
     space: dict = {}
     exec(stub, space)
     with pytest.raises(NotImplementedError, match="your turn"):
         space["f"]([1])
-    assert without_markers(source).split("\n")[1:] == ["    for i in x:", "        y = i", "        return y",
-                                                       "    return 0"]
+    assert without_markers(source).split("\n")[1:] == [
+        "    for i in x:",
+        "        y = i",
+        "        return y",
+        "    return 0",
+    ]
     assert solution_blocks(source) == ["        y = i\n        return y"]
 
 
@@ -100,15 +106,38 @@ def test_nbgrader_metadata(tmp_path):
     cells = {c.id: c for c in build.student(master(tmp_path)).cells}
     common = {"schema_version": 3, "task": False}
     answer, test = cells["fm-double_it"].metadata, cells["fm-double_it-test"].metadata
-    assert answer == {"nbgrader": {
-        **common, "grade_id": "fm-double_it", "grade": False, "solution": True, "locked": False,
-        "cell_type": "code"}}
-    assert test == {"editable": False, "deletable": False, "nbgrader": {
-        **common, "grade_id": "fm-double_it-test", "grade": True, "solution": False, "locked": True,
-        "points": 2, "cell_type": "code"}}
+    assert answer == {
+        "nbgrader": {
+            **common,
+            "grade_id": "fm-double_it",
+            "grade": False,
+            "solution": True,
+            "locked": False,
+            "cell_type": "code",
+        }
+    }
+    assert test == {
+        "editable": False,
+        "deletable": False,
+        "nbgrader": {
+            **common,
+            "grade_id": "fm-double_it-test",
+            "grade": True,
+            "solution": False,
+            "locked": True,
+            "points": 2,
+            "cell_type": "code",
+        },
+    }
     assert cells["fm-why"].metadata.nbgrader == {
-        **common, "grade_id": "fm-why", "grade": True, "solution": True, "locked": False,
-        "points": 1, "cell_type": "markdown"}
+        **common,
+        "grade_id": "fm-why",
+        "grade": True,
+        "solution": True,
+        "locked": False,
+        "points": 1,
+        "cell_type": "markdown",
+    }
 
 
 def test_nbgrader_itself_accepts_it(built):
@@ -136,8 +165,12 @@ def test_the_built_notebook_is_run_and_clean(built):
     assert [c.execution_count for c in code] == list(range(1, len(code) + 1))
     assert any("image/png" in o.get("data", {}) for o in code[0].outputs)
     assert code[-1].outputs[0].text == "your turn\n"
-    assert notebook.metadata.language_info == {"file_extension": ".py", "mimetype": "text/x-python",
-                                               "name": "python", "pygments_lexer": "ipython3"}
+    assert notebook.metadata.language_info == {
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "pygments_lexer": "ipython3",
+    }
     assert not any(c.metadata.get("execution") for c in code) and "widgets" not in notebook.metadata
 
 
@@ -187,7 +220,9 @@ BAD = {
     "outside a function": (solution("### BEGIN SOLUTION\nx = 1\n### END SOLUTION"), "stand in a function"),
     "not Python": (solution("def f(:\n    ### BEGIN SOLUTION\n    x\n    ### END SOLUTION"), "is not Python"),
     "a solution in a plain cell": (
-        "# %%\ndef f():\n    ### BEGIN SOLUTION\n    x = 1\n    ### END SOLUTION", "a solution needs a cell"),
+        "# %%\ndef f():\n    ### BEGIN SOLUTION\n    x = 1\n    ### END SOLUTION",
+        "a solution needs a cell",
+    ),
     "a check without an exercise": ('# %% check="a.b" points=1\nx = 1', "before its exercise, or has none"),
     "a check before its exercise": ('# %% check="fm.double_it" points=1\n\n' + MASTER, "before its exercise"),
     "no check": (MASTER.replace('# %% check="fm.double_it" points=2', "# %%"), "has no check cell"),
@@ -240,9 +275,11 @@ def test_a_cell_that_never_ends_is_named(tmp_path):
 def test_the_kernel_is_this_python_without_the_users_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("DGM_BUDGET", "full")
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    code = ("# %%\nimport os, sys\nprint(sys.executable)\nprint(*[os.environ.get(k) for k in "
-            "('DGM_BUDGET', 'DGM_DEVICE', 'OMP_NUM_THREADS', 'EXTRA')])\nprint(os.getcwd())\n"
-            "print(os.environ['MPLBACKEND'])")
+    code = (
+        "# %%\nimport os, sys\nprint(sys.executable)\nprint(*[os.environ.get(k) for k in "
+        "('DGM_BUDGET', 'DGM_DEVICE', 'OMP_NUM_THREADS', 'EXTRA')])\nprint(os.getcwd())\n"
+        "print(os.environ['MPLBACKEND'])"
+    )
     done = build.execute(build.student(master(tmp_path, code)), 60, {"EXTRA": "x"}, tmp_path)
     python, settings, where, backend = done.cells[0].outputs[0].text.splitlines()
     assert (python, settings) == (sys.executable, "quick cpu 2 x")

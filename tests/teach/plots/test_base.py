@@ -96,9 +96,7 @@ def test_colours_mean_what_they_say():
     lines, source, data = plots.trajectories(TRAJECTORY, ax=axes()).collections[:3]
     assert to_hex(lines.get_color()[0]) == plots.BLUE.lower()
     assert (to_hex(source.get_facecolor()[0]), to_hex(data.get_facecolor()[0])) == (plots.GREY, plots.INK)
-    assert np.allclose(source.get_offsets(), TRAJECTORY[0]) and np.allclose(
-        data.get_offsets(), TRAJECTORY[-1]
-    )
+    assert np.allclose(source.get_offsets(), TRAJECTORY[0]) and np.allclose(data.get_offsets(), TRAJECTORY[-1])
     plain, exact = plots.curves(
         {"a": ([0, 1], [0, 1]), "exact one": ([0, 1], [1, 1])}, ax=axes(), xlabel="", ylabel=""
     ).lines
@@ -125,9 +123,7 @@ def test_a_density_is_drawn_the_right_way_round():
 
 
 def test_arrows_point_where_the_field_does():
-    quiver = plots.arrows(
-        lambda x, t: torch.stack([x[:, 1], t + 0 * x[:, 0]], 1), 0.25, ax=axes()
-    ).collections[0]
+    quiver = plots.arrows(lambda x, t: torch.stack([x[:, 1], t + 0 * x[:, 0]], 1), 0.25, ax=axes()).collections[0]
     assert np.allclose(quiver.U, quiver.Y) and np.allclose(quiver.V, 0.25)
 
 
@@ -156,10 +152,7 @@ def test_tiles_are_ink_on_paper_in_reading_order():
 
 def test_every_run_has_its_curve():
     assert len(plots.losses(RUN, RUN, RUN, ax=axes()).lines) == 3
-    assert [line.get_label() for line in plots.losses(RUN, RUN, names=("a", "b"), ax=axes()).lines] == [
-        "a",
-        "b",
-    ]
+    assert [line.get_label() for line in plots.losses(RUN, RUN, names=("a", "b"), ax=axes()).lines] == ["a", "b"]
     with pytest.raises(ValueError):
         plots.losses(RUN, RUN, names=("a",), ax=axes())
 
@@ -167,7 +160,10 @@ def test_every_run_has_its_curve():
 def test_what_wants_gradients_can_be_drawn():
     cloud, weights = CLOUD.clone().requires_grad_(), torch.softmax(CLOUD[:, 0], 0).requires_grad_()
     plots.points(cloud, ax=axes()), plots.conditional_paths(cloud, OTHER, ax=axes())
-    plots.trajectories(TRAJECTORY.clone().requires_grad_(), ax=axes()), plots.vote(cloud[0], cloud, weights, ax=axes())
+    (
+        plots.trajectories(TRAJECTORY.clone().requires_grad_(), ax=axes()),
+        plots.vote(cloud[0], cloud, weights, ax=axes()),
+    )
     plots.heat(cloud[:25, 0], ax=axes()), plots.images(DIGITS.clone().requires_grad_(), ax=axes())
     plots.arrows(lambda x, t: cloud[:1] + x, 0.5, ax=axes())
 
@@ -214,7 +210,10 @@ def test_a_few_measured_numbers_are_the_ticks_of_their_axis():
 
 
 def test_images_are_as_high_as_their_rows_and_name_them():
-    few, many = plots.images(torch.zeros(10, 1, 8, 8)), plots.images(torch.zeros(40, 1, 8, 8), names=["a", "b", "c", "d"])
+    few, many = (
+        plots.images(torch.zeros(10, 1, 8, 8)),
+        plots.images(torch.zeros(40, 1, 8, 8), names=["a", "b", "c", "d"]),
+    )
     assert many.figure.get_figheight() > 2.5 * few.figure.get_figheight()
     places = [text.get_position()[1] for text in many.figure.axes[0].texts]
     assert [text.get_text() for text in many.figure.axes[0].texts] == ["a", "b", "c", "d"]
@@ -223,7 +222,9 @@ def test_images_are_as_high_as_their_rows_and_name_them():
 
 def test_a_guide_line_is_grey_and_dashed_and_panels_may_share_a_scale():
     (ax, other) = plots.panels(2)
-    plots.curves({"guide: slope one": ([1, 2], [1, 2]), "measured": ([1, 2], [1, 3])}, xlabel="x", ylabel="y", ax=ax)
+    plots.curves(
+        {"guide: slope one": ([1, 2], [1, 2]), "measured": ([1, 2], [1, 3])}, xlabel="x", ylabel="y", ax=ax
+    )
     guide, measured = ax.get_lines()
     assert guide.get_color() == plots.GREY and guide.get_linestyle() == "--" and measured.get_linestyle() == "-"
     plots.density_map(lambda x: -x.square().sum(1), ax=other, top=5.0)

@@ -78,7 +78,10 @@ def test_a_case_of_enormous_numbers_does_not_hide_the_others():
 
 
 def test_stressed_words_are_stressed_and_products_are_products():
-    assert worded("a *sum* over <x>, z* = 2 * y * z, f(a)*b*c") == "a <em>sum</em> over &lt;x&gt;, z* = 2 * y * z, f(a)*b*c"
+    assert (
+        worded("a *sum* over <x>, z* = 2 * y * z, f(a)*b*c")
+        == "a <em>sum</em> over &lt;x&gt;, z* = 2 * y * z, f(a)*b*c"
+    )
 
 
 @pytest.mark.parametrize("right", [[[0, 1], [1, 0]], [0, 1, 2, 1], np.tri(5), np.eye(3) * 0.3, np.ones((2, 3, 3))])
@@ -91,7 +94,9 @@ def test_a_table_frames_exactly_what_differs(right):
     assert len(marks(shown, cards.WRONG)) == 1
 
 
-@pytest.mark.parametrize(("given", "right"), [([1.5], [2.5]), ([], []), ([np.nan] * 9, [1.5] * 9), ([1e200] * 5, [1.5] * 5)])
+@pytest.mark.parametrize(
+    ("given", "right"), [([1.5], [2.5]), ([], []), ([np.nan] * 9, [1.5] * 9), ([1e200] * 5, [1.5] * 5)]
+)
 def test_where_numbers_are_too_few_or_too_wild_there_is_no_picture(given, right):
     assert cards.picture(beside("v", [pair(given, right)])) == ""
 

@@ -1,4 +1,5 @@
 """Pictures of the overview: heights by hand, labels that do not collide, a table and a map that say what they should."""
+
 from __future__ import annotations
 
 import io
@@ -21,8 +22,18 @@ def row(name: str, seconds: float, precision: float, coverage: float) -> Row:
     samples = torch.linspace(-1, 1, 5 * 784).view(5, 1, 28, 28)
     latent = LatentFigures(0.8, 0.7, 1.3, 0.1, 0.4) if BY_NAME[name].source else None
     result = LikelihoodResult(90.0, 1.0, 1.0, 0.01) if BY_NAME[name].likelihood.log_prob else None
-    return Row(BY_NAME[name], 5, seconds, 3.0, Quality(precision, 0.8, coverage, 0.9, 40.0, 0.05), FLOOR, result, latent,
-               (0.5, 1.2), samples)
+    return Row(
+        BY_NAME[name],
+        5,
+        seconds,
+        3.0,
+        Quality(precision, 0.8, coverage, 0.9, 40.0, 0.05),
+        FLOOR,
+        result,
+        latent,
+        (0.5, 1.2),
+        samples,
+    )
 
 
 @pytest.fixture
@@ -83,9 +94,14 @@ def test_the_player_sends_figures_heights_and_digits(rows):
     player = TrilemmaPlayer(rows, label="three models")
     spec = player.spec
     assert [line["name"] for line in spec["lines"]] == ["DCGAN", "DDPM", "RealNVP"] and spec["count"] == SHOWN
-    assert torch.allclose(torch.tensor([line["heights"] for line in spec["lines"]]), comparison_plots.heights(rows))
+    assert torch.allclose(
+        torch.tensor([line["heights"] for line in spec["lines"]]), comparison_plots.heights(rows)
+    )
     sheet = np.frombuffer(player.parcel, "u1", SHOWN * 784, spec["lines"][1]["at"]).reshape(SHOWN, 28, 28)
-    assert np.allclose(sheet[:5] / 255, (1 - rows[1].samples[:, 0].numpy()) / 2, atol=0.003) and (sheet[5:] == 255).all()
+    assert (
+        np.allclose(sheet[:5] / 255, (1 - rows[1].samples[:, 0].numpy()) / 2, atol=0.003)
+        and (sheet[5:] == 255).all()
+    )
     assert any("precision 0.45 (real digits 0.90)" in line for line in figures(rows[0]))
 
 

@@ -22,7 +22,9 @@ def test_reach_hatches_the_past_that_is_never_heard_and_nothing_else():
     felt[0, 1], felt[1, 0] = 1.0, 1e-9
     ax = plots.panels(1)[0]
     history_plots.reach(felt, (1, 2), ax=ax)
-    hatched = {(p.get_y() + 0.5, p.get_x() + 0.5) for p in ax.patches if isinstance(p, Rectangle) and p.get_hatch()}
+    hatched = {
+        (p.get_y() + 0.5, p.get_x() + 0.5) for p in ax.patches if isinstance(p, Rectangle) and p.get_hatch()
+    }
     assert hatched == {(0, 0), (0, 2), (0, 3), (1, 1)}
     shade = ax.images[0].get_array()
     assert shade[0, 1] > shade[1, 0] > 0 == shade[3, 3]

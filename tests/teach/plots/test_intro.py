@@ -47,8 +47,12 @@ def test_the_map_is_sound_html_with_a_link_for_every_leaf_and_no_colour_of_its_o
     reader = Reader()
     reader.feed(tree.html)
     assert reader.open == [] and reader.links == [f"{leaf.notebook}.ipynb" for leaf in tree.leaves]
-    assert "background" not in tree.html and not re.search(r"[;\"]color:", tree.html)  # reads on white and on black
-    assert not re.search(r"<(script|svg|img|style)", tree.html)  # JupyterLab takes these out of pages it does not trust
+    assert "background" not in tree.html and not re.search(
+        r"[;\"]color:", tree.html
+    )  # reads on white and on black
+    assert not re.search(
+        r"<(script|svg|img|style)", tree.html
+    )  # JupyterLab takes these out of pages it does not trust
 
 
 def test_the_map_says_the_same_in_words():
@@ -58,8 +62,10 @@ def test_the_map_says_the_same_in_words():
 
 
 def test_the_timeline_puts_each_year_where_it_belongs():
-    milestones = [intro_plots.Milestone(name, year, "somebody", torch.zeros(16, 1, 8, 8))
-                  for name, year in (("first", 2000), ("second", 2003), ("third", 2010))]
+    milestones = [
+        intro_plots.Milestone(name, year, "somebody", torch.zeros(16, 1, 8, 8))
+        for name, year in (("first", 2000), ("second", 2003), ("third", 2010))
+    ]
     shown = intro_plots.timeline(milestones, alt="three models")
     axis, *sheets = shown.figure.axes
     x = {text.get_text(): text.get_position()[0] for text in axis.texts}
@@ -78,7 +84,7 @@ def test_the_border_is_where_the_chance_is_one_half():
 
 def test_shares_of_the_unknown_half_sum_to_one():
     line = torch.linspace(-3.5, 3.5, 141)
-    joint = torch.stack([torch.exp(-line**2), 3 * torch.exp(-(line - 1) ** 2)])
+    joint = torch.stack([torch.exp(-(line**2)), 3 * torch.exp(-((line - 1) ** 2))])
     ax = intro_plots.half_known(0.5, line, joint, torch.zeros(2, 2), torch.tensor([0, 1]))
     assert "0.75" in ax.figure.axes[1].get_title()
 

@@ -1,4 +1,5 @@
 """Pictures of latent spaces: every class is named where it lies, and points wear the colours of who claims them."""
+
 from __future__ import annotations
 
 import pytest
@@ -39,7 +40,9 @@ def test_a_point_has_the_mixed_colour_of_the_components_that_claim_it():
     (ax,) = plots.panels(1)
     latent_plots.shared(torch.zeros(3, 2), mixture, torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), ax=ax)
     first, second, both = ax.collections[0].get_facecolors()[:, :3]
-    assert tuple(first) == pytest.approx(to_rgb(plots.SERIES[0])) and tuple(second) == pytest.approx(to_rgb(plots.SERIES[1]))
+    assert tuple(first) == pytest.approx(to_rgb(plots.SERIES[0])) and tuple(second) == pytest.approx(
+        to_rgb(plots.SERIES[1])
+    )
     assert both == pytest.approx((first + second) / 2) and len(ax.patches) == 2
     assert ax.patches[0].width == pytest.approx(2.0)  # two deviations to either side
 

@@ -1,4 +1,5 @@
 """Pictures of priors: shares that sum to the thick curve, places that are numbered, columns that fill to their share."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """Pictures of models that write codes: each shows what it is given, in its place."""
+
 from __future__ import annotations
 
 import math
@@ -35,7 +36,9 @@ def test_masks_are_blue_where_allowed_and_have_lines_between_blocks():
     past = torch.ones(20, 20).tril().bool()
     picture = token_plots.masks({"blocks": (allowed, [1, 4, 9]), "past": (past, [1] * 20)}, "two")
     first, second = picture.figure.axes
-    assert np.array_equal(first.images[0].get_array(), allowed.numpy()) and len(first.lines) == 4 and not second.lines
+    assert (
+        np.array_equal(first.images[0].get_array(), allowed.numpy()) and len(first.lines) == 4 and not second.lines
+    )
     assert [text.get_text() for text in first.get_yticklabels()] == ["", "2 × 2", "3 × 3"]
 
 

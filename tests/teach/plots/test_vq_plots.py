@@ -1,4 +1,5 @@
 """Pictures of vector quantization: they draw what they are given, and say it in words."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,7 +13,11 @@ from dgm_course.teach.plots import vq as vq_plots
 def test_unused_vectors_are_crosses_and_used_ones_are_dots():
     vectors, points = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [3.5, 3.5]]), torch.tensor([[-1.2, 0.1], [0.8, -0.3]])
     ax = vq_plots.cells(vectors, points=points, marked=1, ax=plots.panels(1)[0])
-    clouds = {tuple(map(tuple, np.round(part.get_offsets(), 3))) for part in ax.collections if hasattr(part, "get_offsets")}
+    clouds = {
+        tuple(map(tuple, np.round(part.get_offsets(), 3)))
+        for part in ax.collections
+        if hasattr(part, "get_offsets")
+    }
     assert ((-1.0, 0.0), (1.0, 0.0)) in clouds and ((3.5, 3.5),) in clouds and ((1.0, 0.0),) in clouds
 
 
@@ -39,7 +44,10 @@ def test_the_steps_of_the_staircase_are_flat_and_have_the_cost_of_their_vector()
 
 def test_the_titles_count_the_dead():
     shown = vq_plots.usage({"all": torch.full((4,), 0.25), "one": torch.tensor([1.0, 0, 0, 0])}, alt="usage")
-    assert [ax.get_title() for ax in shown.figure.axes] == ["all: 0 of 4 dead", "one: 3 of 4 dead"] and shown.alt == "usage"
+    assert [ax.get_title() for ax in shown.figure.axes] == [
+        "all: 0 of 4 dead",
+        "one: 3 of 4 dead",
+    ] and shown.alt == "usage"
 
 
 def test_rows_of_pictures_and_of_codes_stand_under_one_another():
@@ -48,7 +56,9 @@ def test_rows_of_pictures_and_of_codes_stand_under_one_another():
 
 
 def test_shares_are_stacked_to_one():
-    ax = vq_plots.shares([torch.rand(4, 3).softmax(1), torch.full((2, 3), 1 / 3)], names=["a", "b"], ax=plots.panels(1)[0])
+    ax = vq_plots.shares(
+        [torch.rand(4, 3).softmax(1), torch.full((2, 3), 1 / 3)], names=["a", "b"], ax=plots.panels(1)[0]
+    )
     tops = {round(bar.get_x(), 2): 0.0 for bar in ax.patches}
     for bar in ax.patches:
         tops[round(bar.get_x(), 2)] = max(tops[round(bar.get_x(), 2)], bar.get_y() + bar.get_height())

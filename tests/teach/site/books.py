@@ -1,4 +1,5 @@
 """A small notebook for tests of the site: a formula everywhere one may stand, each kind of output, a player and a slider."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -41,9 +42,12 @@ play(line, slope=(0.0, 1.0))"""
 
 def write(folder: Path, run: bool = True) -> Path:
     """98_small.ipynb as a build leaves it: with outputs, without widget state."""
-    cells = [new_markdown_cell(PROSE, id="prose"),
-             new_code_cell(PLAYER, id="player", metadata={"tags": ["slide:fm.conical"]}),
-             new_code_cell(SLIDER, id="slider"), new_code_cell("print('5 < 6 & so on')", id="words")]
+    cells = [
+        new_markdown_cell(PROSE, id="prose"),
+        new_code_cell(PLAYER, id="player", metadata={"tags": ["slide:fm.conical"]}),
+        new_code_cell(SLIDER, id="slider"),
+        new_code_cell("print('5 < 6 & so on')", id="words"),
+    ]
     notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     notebook = tidy(execute(notebook, folder=folder)) if run else notebook
     nbformat.write(notebook, path := folder / "98_small.ipynb")

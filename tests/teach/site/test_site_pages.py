@@ -1,4 +1,5 @@
 """The pages of the site: whole, truthful, self-contained; players written once; colours that can be read."""
+
 from __future__ import annotations
 
 import json
@@ -51,15 +52,19 @@ def text(folder: Path, name: str) -> str:
 
 # --- words
 
-@pytest.mark.parametrize("source, html", [
-    ("$a<b$", '<span class="math">a&lt;b</span>'),
-    ("$$a_1 * b_2 * c_3$$", '<span class="math display">a_1 * b_2 * c_3</span>'),
-    ("<details>\n$x<y$</details>", '<span class="math">x&lt;y</span></details>'),
-    ("`$5` and `$6`", "<code>$5</code> and <code>$6</code>"),
-    ("\\begin{align}a&b\\end{align}", '<span class="math display">\\begin{align}a&amp;b\\end{align}</span>'),
-    ("[x](08_flow_matching.ipynb#end)", '<a href="08_flow_matching.html#end">x</a>'),
-    ("[x](https://example.org/08_x.ipynb)", '<a href="https://example.org/08_x.ipynb">x</a>'),
-])
+
+@pytest.mark.parametrize(
+    "source, html",
+    [
+        ("$a<b$", '<span class="math">a&lt;b</span>'),
+        ("$$a_1 * b_2 * c_3$$", '<span class="math display">a_1 * b_2 * c_3</span>'),
+        ("<details>\n$x<y$</details>", '<span class="math">x&lt;y</span></details>'),
+        ("`$5` and `$6`", "<code>$5</code> and <code>$6</code>"),
+        ("\\begin{align}a&b\\end{align}", '<span class="math display">\\begin{align}a&amp;b\\end{align}</span>'),
+        ("[x](08_flow_matching.ipynb#end)", '<a href="08_flow_matching.html#end">x</a>'),
+        ("[x](https://example.org/08_x.ipynb)", '<a href="https://example.org/08_x.ipynb">x</a>'),
+    ],
+)
 def test_words(source, html):
     assert html in Words().page(source)
 
@@ -72,6 +77,7 @@ def test_headings_have_names_of_their_own():
 
 
 # --- a page
+
 
 def test_the_page_shows_what_the_notebook_shows(small):
     page = text(small, "98_small.html")
@@ -100,6 +106,7 @@ def test_a_pictures_file_is_named_after_its_bytes_and_has_its_size(small):
 
 
 # --- players
+
 
 def test_the_players_data_are_those_of_the_widget(small):
     """The parcel on the page, read back, is where the particles are."""
@@ -141,13 +148,21 @@ def test_only_what_comes_before_the_last_player_is_run(books, tmp_path):
     assert live.players(books[1], tmp_path, watch) == {} and len(seen) == 2
 
 
-@pytest.mark.parametrize("esm", ["import x from 'y';\nexport default { render };", "export const a = 1;\nexport default {};",
-                                 "function render() {}", "export default {};\nexport default {};"])
+@pytest.mark.parametrize(
+    "esm",
+    [
+        "import x from 'y';\nexport default { render };",
+        "export const a = 1;\nexport default {};",
+        "function render() {}",
+        "export default {};\nexport default {};",
+    ],
+)
 def test_a_module_that_is_more_than_one_script_stays_a_picture(esm):
     assert live.classic(esm) is None
 
 
 # --- the whole course
+
 
 def test_every_link_leads_somewhere(whole):
     folder, said = whole
@@ -163,7 +178,9 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
 def test_no_page_asks_another_host(whole):
     folder, _ = whole
     for page in folder.glob("*.html"):
-        sources = re.findall(r'(?:src|srcset|data)="([^"]*)"|<link[^>]*href="([^"]*)"|url\(([^)]*)\)', page.read_text())
+        sources = re.findall(
+            r'(?:src|srcset|data)="([^"]*)"|<link[^>]*href="([^"]*)"|url\(([^)]*)\)', page.read_text()
+        )
         assert not [s for three in sources for s in three if re.match("https?:|//", s)], page.name
 
 
@@ -186,12 +203,17 @@ def test_each_page_has_every_cell_and_one_title(whole, path):
     page, notebook = text(whole[0], f"{path.stem}.html"), nbformat.read(path, as_version=4)
     assert page.count("<h1") == 1
     assert page.count('<section class="cell code"') == sum(cell.cell_type == "code" for cell in notebook.cells)
-    pictures = sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+    pictures = sum(
+        "image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
+    )
     assert page.count("<img ") == pictures
-    assert not re.search(r"(?<![\\\w`>])\$[^$<>\n]{1,80}\$", re.sub(r"<(pre|code)\b.*?</\1>", "", page, flags=re.S))
+    assert not re.search(
+        r"(?<![\\\w`>])\$[^$<>\n]{1,80}\$", re.sub(r"<(pre|code)\b.*?</\1>", "", page, flags=re.S)
+    )
 
 
 # --- the command
+
 
 def test_the_command(books, tmp_path, capsys):
     where = ["--notebooks", str(books[0].parent)]
@@ -208,9 +230,12 @@ def test_the_command(books, tmp_path, capsys):
 
 # --- colours
 
+
 def themes() -> list[dict[str, str]]:
     """The light palette, and the dark one from both places where it stands."""
-    return [dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in re.findall(r":root[^{]*\{([^}]*)\}", STYLE)]
+    return [
+        dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in re.findall(r":root[^{]*\{([^}]*)\}", STYLE)
+    ]
 
 
 def test_contrast_is_what_wcag_says():

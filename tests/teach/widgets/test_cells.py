@@ -1,4 +1,5 @@
 """The cell player on the Python side: what is sent, what stands in for it, and what is refused."""
+
 from __future__ import annotations
 
 import io
@@ -43,13 +44,16 @@ def test_a_step_is_the_mean_of_those_that_are_nearest(player):
         assert np.allclose(vector.numpy(), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("points, vectors, words", [
-    (torch.zeros(5, 3), torch.zeros(2, 2), r"points must have shape \(N, 2\).*\(5, 3\) came"),
-    (torch.zeros(5, 2), torch.zeros(1, 2), r"vectors must have shape \(N, 2\), N from 2.*\(1, 2\) came"),
-    (torch.zeros(0, 2), torch.zeros(2, 2), "points must have shape"),
-    (torch.full((5, 2), math.nan), torch.zeros(2, 2), "points holds 10 values that are NaN"),
-    (torch.zeros(6000, 2), torch.zeros(2, 2), "N from 1 to 5,000"),
-])
+@pytest.mark.parametrize(
+    "points, vectors, words",
+    [
+        (torch.zeros(5, 3), torch.zeros(2, 2), r"points must have shape \(N, 2\).*\(5, 3\) came"),
+        (torch.zeros(5, 2), torch.zeros(1, 2), r"vectors must have shape \(N, 2\), N from 2.*\(1, 2\) came"),
+        (torch.zeros(0, 2), torch.zeros(2, 2), "points must have shape"),
+        (torch.full((5, 2), math.nan), torch.zeros(2, 2), "points holds 10 values that are NaN"),
+        (torch.zeros(6000, 2), torch.zeros(2, 2), "N from 1 to 5,000"),
+    ],
+)
 def test_what_cannot_be_is_refused(points, vectors, words):
     with pytest.raises(ValueError, match=words):
         CellPlayer(points, vectors)

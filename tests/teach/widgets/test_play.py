@@ -1,4 +1,5 @@
 """The players and `play` from the kernel's side: what is sent, how exactly, and what is said of bad input."""
+
 from __future__ import annotations
 
 import base64
@@ -42,7 +43,7 @@ def test_positions_come_back_within_half_a_step(cloud):
     back = sent(player, panel["x"], cloud.numel()) / 65535 * 2 * panel["wide"] - panel["wide"]
     error = np.abs(back.reshape(cloud.shape) - cloud.numpy()).max()
     assert error <= 16 / 65535 / 2 + 1e-9
-    assert error > 1e-6          # the bound is about rounding, and rounding there is
+    assert error > 1e-6  # the bound is about rounding, and rounding there is
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<u2"])
@@ -54,8 +55,9 @@ def test_quantisation_is_right_to_half_a_step_and_clips(dtype):
 
 
 def test_ten_thousand_particles_are_under_five_megabytes():
-    player = TrajectoryPlayer(torch.zeros(100, 10_000, 2), turning, data=torch.zeros(1000, 2),
-                              density=torch.ones(17, 64, 64))
+    player = TrajectoryPlayer(
+        torch.zeros(100, 10_000, 2), turning, data=torch.zeros(1000, 2), density=torch.ones(17, 64, 64)
+    )
     assert 4e6 < len(player.parcel) < 5e6
 
 
@@ -70,7 +72,7 @@ def test_the_field_is_sampled_where_it_is_said_to_be():
     times = np.linspace(0, 1, 5)
     grid = sample_field(turning, 4.0, times, 9)
     line = torch.linspace(-4, 4, 9)
-    x = torch.tensor([[line[2], line[7]]])                 # column 2, row 7
+    x = torch.tensor([[line[2], line[7]]])  # column 2, row 7
     assert np.allclose(grid[3, 7, 2], turning(x, torch.tensor(0.75))[0], atol=1e-5)
 
 
@@ -157,8 +159,11 @@ WRONG = [
     (lambda x: TrajectoryPlayer(x, solver="leapfrog"), ValueError, "euler, heun, rk4"),
     (lambda x: TrajectoryPlayer(x, frame=-1), ValueError, "positive number"),
     (lambda x: TrajectoryPlayer([x, x], titles=["one"]), ValueError, "list of 1, but there are 2 panels"),
-    (lambda x: TrajectoryPlayer([x, x], times=[torch.linspace(0, 1, 20), torch.linspace(0, 2, 20)]),
-     ValueError, "share one clock"),
+    (
+        lambda x: TrajectoryPlayer([x, x], times=[torch.linspace(0, 1, 20), torch.linspace(0, 2, 20)]),
+        ValueError,
+        "share one clock",
+    ),
     (lambda x: FramePlayer(x[:, 0]), ValueError, r"frames must have shape .*\(20, 2\) came"),
     (lambda x: FramePlayer(x[:1]), ValueError, "at least two moments"),
     (lambda x: FramePlayer(x[:0]), ValueError, "frames is empty"),
@@ -176,13 +181,16 @@ def test_bad_input_is_answered_in_a_sentence(make, kind, said, cloud):
         make(cloud)
 
 
-@pytest.mark.parametrize("values, shown", [
-    (torch.tensor([-1.0, 0.0, 1.0]), [0, 128, 255]),
-    (torch.tensor([0.0, 0.5, 1.0]), [0, 128, 255]),
-    (torch.tensor([0, 128, 255], dtype=torch.uint8), [0, 128, 255]),
-    (torch.tensor([-3.0, 0.0, 3.0]), [0, 128, 255]),
-    (torch.tensor([False, True, True]), [0, 255, 255]),
-])
+@pytest.mark.parametrize(
+    "values, shown",
+    [
+        (torch.tensor([-1.0, 0.0, 1.0]), [0, 128, 255]),
+        (torch.tensor([0.0, 0.5, 1.0]), [0, 128, 255]),
+        (torch.tensor([0, 128, 255], dtype=torch.uint8), [0, 128, 255]),
+        (torch.tensor([-3.0, 0.0, 3.0]), [0, 128, 255]),
+        (torch.tensor([False, True, True]), [0, 255, 255]),
+    ],
+)
 def test_pixels_are_bytes_from_paper_to_ink(values, shown):
     player = FramePlayer(values.view(3, 1, 1).expand(3, 2, 2))
     assert player.pixels[:, 0, 0, 0].tolist() == shown and len(player.parcel) == 16
@@ -273,17 +281,25 @@ def test_play_takes_images(image):
     assert Image.open(io.BytesIO(play(lambda a: image, a=(0, 1)).image.value)).size == (320, 320)
 
 
-@pytest.mark.parametrize("spec, start, least, most", [
-    ((0, 5), 0, 0, 5), ((0.0, 1.0, 0.1, 0.3), 0.3, 0.0, 1.0), ((1, 9, 2), 1, 1, 9)])
+@pytest.mark.parametrize(
+    "spec, start, least, most", [((0, 5), 0, 0, 5), ((0.0, 1.0, 0.1, 0.3), 0.3, 0.0, 1.0), ((1, 9, 2), 1, 1, 9)]
+)
 def test_tuples_become_sliders(spec, start, least, most):
     widget = play(lambda a: torch.zeros(2, 2), a=spec).controls["a"]
     assert (widget.value, widget.min, widget.max) == (start, least, most)
 
 
-@pytest.mark.parametrize("spec, kind, said", [
-    ((1,), ValueError, r"\(lo, hi\)"), (("a", "b"), ValueError, "use a list"),
-    ((3, 1), ValueError, "rise from lo"), ((0, 1, 1, 7), ValueError, "start between them"),
-    ("word", TypeError, "must be a tuple"), ([], TypeError, "must be a tuple")])
+@pytest.mark.parametrize(
+    "spec, kind, said",
+    [
+        ((1,), ValueError, r"\(lo, hi\)"),
+        (("a", "b"), ValueError, "use a list"),
+        ((3, 1), ValueError, "rise from lo"),
+        ((0, 1, 1, 7), ValueError, "start between them"),
+        ("word", TypeError, "must be a tuple"),
+        ([], TypeError, "must be a tuple"),
+    ],
+)
 def test_a_slider_that_cannot_be_is_answered_in_a_sentence(spec, kind, said):
     with pytest.raises(kind, match=said):
         play(bars, height=spec)

@@ -62,8 +62,14 @@ class Signalled(Curve):
 def together(folder: Path) -> None:
     """Runs that one process and two must do alike, or of one law."""
     resume(folder)
-    models = {"curve": Curve(0), "game": Game(3, 0.5, noise=0), "choosy": Choosy(), "normed": Normed(), "stray": Curve(0),
-              "full": Curve(0, most=3 if SIZE > 1 and LAST else 15)}  # the memory of the last process holds 3 samples
+    models = {
+        "curve": Curve(0),
+        "game": Game(3, 0.5, noise=0),
+        "choosy": Choosy(),
+        "normed": Normed(),
+        "stray": Curve(0),
+        "full": Curve(0, most=3 if SIZE > 1 and LAST else 15),
+    }  # the memory of the last process holds 3 samples
     with torch.no_grad():
         models["stray"].net[0].weight += RANK  # a process that starts elsewhere takes the first one's weights
     for name, model in models.items():
@@ -110,8 +116,9 @@ def killed(folder: Path) -> None:
 
 def train(folder: Path, model: type = Curve) -> None:
     """``dgm train tiny`` as torchrun starts it, with weights of a moment's training."""
-    pretrained.ENTRIES["tiny"] = Entry(model, identity, lambda images: TABLE, lambda: RECIPE,
-                                       lambda model, images: {"protocol": "none"})
+    pretrained.ENTRIES["tiny"] = Entry(
+        model, identity, lambda images: TABLE, lambda: RECIPE, lambda model, images: {"protocol": "none"}
+    )
     pretrained.FOLDER = folder
     pretrained.data.mnist_for_weights = data.mnist
     sys.exit(main(["train", "tiny"]))
@@ -120,7 +127,7 @@ def train(folder: Path, model: type = Curve) -> None:
 def keep(folder: Path, name: str, model: nn.Module, history: History, **more: torch.Tensor) -> None:
     """What this process holds at the end."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | more
-    tensors |= {f"losses.{k}": v[:history.step] for k, v in history.losses.items()}
+    tensors |= {f"losses.{k}": v[: history.step] for k, v in history.losses.items()}
     checkpoints.write(folder / f"{name}.{RANK}_of_{SIZE}.safetensors", tensors, {"step": history.step})
 
 
