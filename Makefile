@@ -9,27 +9,31 @@ ARGS ?=
 SITE ?= site
 PINS := constraints.txt
 
-.PHONY: help lab test test-minimum notebooks notebook site bench lint clean
+.PHONY: help lab test test-fast test-minimum notebooks notebook site bench lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab                  open the course in JupyterLab (NB=08 opens one notebook, ARGS=--no-browser)"
 	@echo "make test                 run all tests and all notebooks (ARGS='-k paths' runs some)"
+	@echo "make test-fast            the tests that take seconds: no notebooks, no browser, nothing marked slow"
 	@echo "make test-minimum         run the fast tests under the lowest versions that pyproject.toml allows"
 	@echo "make notebooks            build every notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make notebook NB=08       build one, by its number or part of its name"
 	@echo "make bench                what is fast: ratios against plain code, in one run (ARGS='--rounds 5 --threads 1')"
 	@echo "make site                 pages of all notebooks in $(SITE)/, to read without a kernel (ARGS=--still runs nothing)"
-	@echo "make lint                 style of the code"
+	@echo "make lint                 format, style and types of the code"
 	@echo "make clean                remove caches and build leftovers; .venv stays, delete it yourself"
 
 lab: $(VENV)/.lab
 	@$(PY) -m dgm_course lab $(NB) $(ARGS)
 
-# Two at a time, one thread each; then notebooks and browsers one by one, for they are timed. Exit 5: ARGS left nothing to run there.
-test: $(VENV)/.test
+# Two at a time, one thread each; then notebooks and browsers one by one. Exit 5: ARGS left nothing to run there.
+test: lint
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not notebooks and not browser" $(ARGS) || test $$? -eq 5
 	$(PY) -m pytest -m "notebooks or browser" $(ARGS) || test $$? -eq 5
+
+test-fast: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not notebooks and not browser and not solved and not slow" $(ARGS)
 
 # In $(VENV)-minimum, by Python 3.10 or 3.11: some of the lowest versions have no wheels for newer ones.
 test-minimum:
@@ -52,7 +56,9 @@ site: $(VENV)/.test
 	$(PY) -m dgm_course site "$(SITE)" $(ARGS)
 
 lint: $(VENV)/.test
-	$(PY) -m ruff check .
+	$(PY) -m ruff format --check -q .
+	$(PY) -m ruff check -q .
+	$(PY) -m mypy
 
 clean:
 	rm -rf build dist solved *.egg-info .pytest_cache .ruff_cache $(VENV)/.lab $(VENV)/.test
