@@ -92,7 +92,7 @@ def critic_won(
             f"its loss is {loss:.2g}, that of one without opinion {blank:.3g}",
             "It is sure of every sample, so its answer hardly changes when a sample does, and the generator learns "
             "little from it",
-            f"a smaller learning rate for the {name} (pace), or fewer steps of it (k); a penalty on its slope "
+            f"a smaller learning rate for the {name} (lr_ratio), or fewer steps of it (k); a penalty on its slope "
             "(game.with_penalty(R1())); a game whose slope lives on (non_saturating, not minimax; wasserstein_gp)",
         )
     ]
@@ -111,8 +111,8 @@ def mode_collapse(fake: Tensor, real: Tensor) -> list[Diagnostic]:
             f"{len(fake)} samples have {own / wanted:.2%} of the variance of as many data",
             "The generator makes one thing whatever its noise, which the other side has not yet learned to see, or "
             "cannot: it looks at one sample at a time",
-            "both sides at an even pace; a penalty on the discriminator's slope (game.with_penalty(R1())); a discriminator "
-            "that sees several samples at once (PacDiscriminator); noise of more dimensions",
+            "both sides at an even pace; a penalty on the discriminator's slope (game.with_penalty(R1())); a "
+            "discriminator that sees several samples at once (PacDiscriminator); noise of more dimensions",
         )
     ]
 

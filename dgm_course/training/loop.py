@@ -64,7 +64,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.every < 1 or not self.lr_ratio > 0:
-            raise ValueError(f"every is {self.every} and pace {self.lr_ratio}: expected at least 1, and above 0.")
+            raise ValueError(
+                f"every is {self.every} and lr_ratio {self.lr_ratio}: expected at least 1, and above 0."
+            )
 
 
 def objectives(model: nn.Module) -> dict[str, Objective]:
@@ -73,14 +75,15 @@ def objectives(model: nn.Module) -> dict[str, Objective]:
         return model.objectives()
     if not hasattr(model, "loss"):
         raise TypeError(
-            f"{type(model).__name__} has no loss: expected a module with loss(*batch) -> scalar, or players()."
+            f"{type(model).__name__} has no loss: expected a module with loss(*batch) -> scalar, or with "
+            "objectives()."
         )
     return {"model": Objective(model, model.loss)}
 
 
 @dataclass
 class History:
-    """The losses (steps,) of each player, the seconds taken, the problems reported, and the checkpoint to resume from."""
+    """The losses (steps,) of each objective, the seconds taken, the problems reported, and the checkpoint to resume from."""
 
     recipe: Recipe
     losses: dict[str, Tensor]
@@ -95,7 +98,7 @@ class History:
 
     @property
     def loss(self) -> Tensor:
-        """The losses so far of the first player.  (step,)"""
+        """The losses so far of the first objective.  (step,)"""
         return next(iter(self.losses.values()))[: self.step]
 
     def smooth(self, window: int = 50) -> Tensor:
@@ -174,7 +177,7 @@ class TrainState:
     @classmethod
     def create(cls, model: nn.Module, recipe: Recipe) -> TrainState:
         """The state before the first step."""
-        sides, weights = objectives(model.train()), list(model.parameters())
+        goals, weights = objectives(model.train()), list(model.parameters())
         if not weights:
             raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
         device = weights[0].device
@@ -186,27 +189,30 @@ class TrainState:
             recipe,
             device,
             group,
-            sides,
+            goals,
             GradientAccumulator(),
             GraphRunner(model, graphs, unwatched=int(compile)),
             losses={
-                name: group.wrap(PlayerLoss(name, side, recipe, device, compile)) for name, side in sides.items()
+                name: group.wrap(ObjectiveLoss(name, goal, recipe, device, compile))
+                for name, goal in goals.items()
             },
-            optimizers={name: _adamw(side, recipe, device, graphs) for name, side in sides.items()},
+            optimizers={name: _adamw(goal, recipe, device, graphs) for name, goal in goals.items()},
             average=[p.detach().clone() for p in weights] if recipe.ema else None,
             history=History(
-                recipe, {name: torch.full((recipe.steps,), float("nan"), device=device) for name in sides}
+                recipe, {name: torch.full((recipe.steps,), float("nan"), device=device) for name in goals}
             ),
         )
 
 
-class PlayerLoss(nn.Module):
-    """A player's loss as the ``forward`` of a module, in the recipe's precision, compiled if asked."""
+class ObjectiveLoss(nn.Module):
+    """An objective's loss as the ``forward`` of a module, in the recipe's precision, compiled if asked."""
 
-    def __init__(self, name: str, player: Objective, recipe: Recipe, device: torch.device, compile: bool) -> None:
+    def __init__(
+        self, name: str, objective: Objective, recipe: Recipe, device: torch.device, compile: bool
+    ) -> None:
         super().__init__()
-        self.name, self.module, self.precision, self.device = name, player.module, recipe.precision, device.type
-        self.loss = Compiled(player.loss) if compile else player.loss
+        self.name, self.module, self.precision, self.device = name, objective.module, recipe.precision, device.type
+        self.loss = Compiled(objective.loss) if compile else objective.loss
 
     def forward(self, *batch: Tensor | None) -> Tensor:
         """batch -> ()"""
@@ -221,11 +227,11 @@ class PlayerLoss(nn.Module):
         return loss
 
 
-def _adamw(player: Objective, recipe: Recipe, device: torch.device, graphs: bool) -> torch.optim.Optimizer:
+def _adamw(objective: Objective, recipe: Recipe, device: torch.device, graphs: bool) -> torch.optim.Optimizer:
     """Fused AdamW; in a CUDA graph its learning rate is a tensor."""
     lr = torch.tensor(recipe.lr, device=device) if graphs else recipe.lr
     return torch.optim.AdamW(
-        player.module.parameters(),
+        objective.module.parameters(),
         lr,
         recipe.betas,
         weight_decay=recipe.weight_decay,
@@ -235,10 +241,10 @@ def _adamw(player: Objective, recipe: Recipe, device: torch.device, graphs: bool
 
 
 def train_step(state: TrainState, batch: Batch) -> None:
-    """One optimizer step of each player whose turn it is."""
+    """One optimizer step of each objective whose turn it is."""
     history, recipe = state.history, state.recipe
     step = history.step
-    names = tuple(name for name, player in state.objectives.items() if (step + 1) % player.every == 0)
+    names = tuple(name for name, objective in state.objectives.items() if (step + 1) % objective.every == 0)
     for name in names:
         set_rate(state.optimizers[name], recipe.rate(step) * state.objectives[name].lr_ratio)
     batch, share = state.group.share(batch)
@@ -256,7 +262,7 @@ def train_step(state: TrainState, batch: Batch) -> None:
 
 
 def update(state: TrainState, name: str, batch: Batch, share: float) -> Tensor:
-    """The optimizer step of one player: its loss on the batch before the step, ().
+    """The optimizer step of one objective: its loss on the batch before the step, ().
 
     share: the part of the whole batch that this process computes."""
     optimizer, step = state.optimizers[name], state.history.step
@@ -374,8 +380,8 @@ def restore(state: TrainState, history: History) -> None:
     checkpoints.expect_fit(state.model, model, "The checkpoint")
     if state.average is not None and [p.shape for p in average or ()] != shapes:
         raise CheckpointError(f"The averaged weights in the checkpoint do not fit {type(state.model).__name__}.")
-    for name, player in state.objectives.items():
-        if step >= player.every and not moments[name]["state"]:
+    for name, objective in state.objectives.items():
+        if step >= objective.every and not moments[name]["state"]:
             raise CheckpointError(f"The checkpoint lacks the optimizer state of '{name}': resuming needs it.")
     try:
         _set_random_states(random[state.group.rank], state.device)

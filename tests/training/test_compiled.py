@@ -37,7 +37,7 @@ def test_what_was_compiled_is_what_is_called(compiler):
     assert compiler.calls == [2, 2]
 
 
-def test_without_a_compiler_the_loss_is_taken_as_it_is_and_that_is_said_once(compiler, capsys):
+def test_without_a_compiler_it_says_so_once(compiler, capsys):
     compiler.error = RuntimeError(
         "\n  Failed to find C compiler.\nPlease specify via CC environment variable.\n pages more"
     )
@@ -49,7 +49,7 @@ def test_without_a_compiler_the_loss_is_taken_as_it_is_and_that_is_said_once(com
     )
 
 
-def test_an_error_of_the_loss_itself_comes_in_its_own_words(compiler, capsys):
+def test_the_losss_own_error_is_raised(compiler, capsys):
     def loss(x):
         raise ValueError(f"x has shape {tuple(x.shape)}: expected (B, 2).")
 
@@ -59,7 +59,7 @@ def test_an_error_of_the_loss_itself_comes_in_its_own_words(compiler, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_full_memory_is_no_fault_of_the_compiler(compiler):
+def test_a_full_memory_stays_compiled(compiler):
     loss, compiler.error = Compiled(lambda x: x.sum()), torch.cuda.OutOfMemoryError("out of memory")
     with pytest.raises(torch.cuda.OutOfMemoryError):
         loss(torch.ones(8))

@@ -96,7 +96,7 @@ def test_a_field_of_velocities_is_the_cpus():
 
 
 @needs_gpu
-def test_weights_made_on_a_gpu_are_read_on_a_cpu_and_a_run_goes_on_there_as_far_as_noise_allows(tmp_path):
+def test_a_gpu_run_resumes_on_a_cpu(tmp_path):
     file, recipe = tmp_path / "run.safetensors", Recipe(10, 64, 3e-3)
     fit(Curve().to(GPU), TABLE, recipe, save=file)
     again = Curve()
@@ -104,7 +104,7 @@ def test_weights_made_on_a_gpu_are_read_on_a_cpu_and_a_run_goes_on_there_as_far_
 
 
 @needs_cuda
-def test_data_are_on_the_device_once_and_batches_are_cut_there():
+def test_batches_are_cut_on_the_device():
     batches = batch_stream(TABLE, Recipe(20, 64), torch.device("cuda"))
     batches(0)
     before = torch.cuda.memory_allocated()
@@ -144,7 +144,7 @@ def test_a_replayed_training_is_the_cpus():
 
 
 @needs_cuda
-def test_a_compiled_training_is_the_cpus_and_is_recorded_as_well():
+def test_a_compiled_training_is_the_cpus():
     pytest.importorskip("triton", reason="torch.compile needs Triton on a GPU")
     recipe, here, there = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, compiled=True), Steady(), Steady()
     expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
@@ -168,7 +168,7 @@ def test_a_replayed_training_goes_on_after_a_stop():
 
 
 @needs_cuda
-def test_each_replay_draws_its_own_noise_and_learns_as_well():
+def test_each_replay_draws_new_noise():
     """Without a recording the same model sees other noise of the same law."""
 
     class Watched(paths.PathModel):
@@ -189,7 +189,7 @@ def test_each_replay_draws_its_own_noise_and_learns_as_well():
 
 
 @needs_cuda
-def test_of_a_game_each_kind_of_step_is_recorded():
+def test_each_kind_of_step_is_captured():
     torch.manual_seed(0)
 
     class Maker(nn.Sequential):
@@ -210,7 +210,7 @@ def test_of_a_game_each_kind_of_step_is_recorded():
 
 
 @needs_cuda
-def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
+def test_a_changed_number_counts_at_once():
     class Weighed(Curve):
         graph_safe, weight = True, 1.0
 
@@ -219,10 +219,8 @@ def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
 
     model = Weighed().to("cuda")
     model.weight = 1.0
-    run, batches = (
-        TrainState.create(model, Recipe(40, 600, 1e-9)),
-        batch_stream(TABLE, Recipe(40, 600), torch.device("cuda")),
-    )
+    run = TrainState.create(model, Recipe(40, 600, 1e-9))
+    batches = batch_stream(TABLE, run.recipe, run.device)
     for step in range(40):
         model.weight = 3.0 if step >= 20 else 1.0
         train_step(run, batches(step))
@@ -232,7 +230,7 @@ def test_a_number_that_is_changed_between_steps_counts_from_the_next_step_on():
 
 @needs_cuda
 @pytest.mark.parametrize("how", ["waits", "draws on the CPU"])
-def test_a_step_that_decides_outside_of_the_gpu_is_not_recorded(how):
+def test_a_sync_or_cpu_draw_prevents_capture(how):
     class Unsteady(Curve):
         graph_safe = True
 
@@ -254,7 +252,7 @@ UNSTEADY = {"digit_classifier"}
 
 @needs_cuda
 @pytest.mark.parametrize("name", pretrained.names())
-def test_no_training_of_shipped_weights_waits_for_the_gpu(name):
+def test_no_shipped_training_syncs(name):
     """torch raises at whatever would wait; what is recorded has found that out by itself."""
     made, device = pretrained.entry(name), torch.device("cuda")
     recipe = made.recipe()
@@ -302,7 +300,7 @@ def test_nothing_waits_for_the_gpu_inside_an_epoch(name):
 
 
 @needs_cuda
-def test_data_drawn_on_the_device_depend_on_seed_and_step_alone():
+def test_device_draws_depend_on_seed_and_step():
     device = torch.device("cuda")
     draw = lambda n: torch.randn(n, 2, device=device)
     batches = batch_stream(draw, Recipe(1, 4, seed=3), device)
@@ -345,7 +343,7 @@ def test_a_full_gpu_takes_a_batch_in_pieces(capsys):
         ({"bf16": True}, torch.bfloat16),
     ],
 )
-def test_bfloat16_is_taken_where_the_processor_computes_in_it(flags, dtype, monkeypatch):
+def test_bfloat16_needs_a_processor_with_it(flags, dtype, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
     assert tensors.fast_dtype(torch.device("cpu")) == dtype
 
@@ -367,9 +365,7 @@ def test_a_torch_that_cannot_tell_computes_in_float32(monkeypatch):
         (10**6, 4, "many", 4),
     ],
 )
-def test_small_networks_work_on_one_thread_and_large_ones_on_what_is_allowed(
-    weights, cores, allowed, threads, monkeypatch
-):
+def test_small_networks_take_one_thread(weights, cores, allowed, threads, monkeypatch):
     monkeypatch.setattr(tensors.os, "sched_getaffinity", lambda _: range(cores), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", allowed)
     message = []

@@ -1,4 +1,4 @@
-"""When a training step may be recorded: what can be decided without a GPU.  (Recorded steps themselves: test_gpu.)"""
+"""When a training step may be captured as a CUDA graph, as far as it shows without a GPU.  (Captures: test_gpu.)"""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Named(Promised):
     """No loss of its own: the promise holds."""
 
 
-def test_a_promise_holds_for_the_loss_it_stands_beside_and_no_other():
+def test_a_promise_holds_for_its_own_loss():
     assert gpu.graph_safe(Promised()) and gpu.graph_safe(Named())
     assert not gpu.graph_safe(Plain()) and not gpu.graph_safe(Other()) and not gpu.graph_safe(nn.Linear(2, 2))
     changed = Promised()
@@ -49,7 +49,7 @@ def test_a_promise_holds_for_the_loss_it_stands_beside_and_no_other():
     assert not gpu.graph_safe(changed)
 
 
-def test_a_readers_own_loss_is_never_recorded_and_wrappers_ask_what_they_wrap():
+def test_wrappers_ask_what_they_wrap():
     class Mine(paths.PathModel):
         def loss(self, x1, x0=None, y=None):
             return super().loss(x1, x0, y)
@@ -68,7 +68,7 @@ def test_a_readers_own_loss_is_never_recorded_and_wrappers_ask_what_they_wrap():
     assert gpu.graph_safe(gan.GAN(maker, nn.Linear(2, 1)))
 
 
-def test_a_game_that_starts_late_has_to_ask_its_clock_and_no_other_has():
+def test_only_a_late_critic_is_unsafe():
     game = lambda start: pretrained.latent.vqgan(
         pretrained.vq.digits_vqvae(8), nn.Linear(1, 1), gan.hinge(), start=start
     )
@@ -89,7 +89,7 @@ def test_each_generator_of_the_cpu_is_watched(draw):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    """Torch's watch for waiting, in words: what it would warn of is warned of by the tests."""
+    """In place of torch's warnings about syncs: the tests warn themselves."""
     modes = []
     monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
@@ -97,36 +97,31 @@ def no_gpu(monkeypatch):
     assert modes.count("warn") == modes.count(0) > 0  # the mode is what it was, whatever happened
 
 
-@pytest.mark.parametrize(
-    "what, decided",
-    [
-        ("nothing", True),
-        ("waits", False),
-        ("draws", False),
-        ("warns of something else", True),
-        ("prototype", True),
-    ],
-)
-def test_what_waits_or_draws_on_the_cpu_is_found_out_and_other_warnings_go_on(no_gpu, what, decided):
-    def turn(batch):
-        if what == "waits":
-            warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
-        if what == "draws":
-            torch.rand(())
-        if what == "warns of something else":
-            warnings.warn("the learning rate is odd", stacklevel=1)
-        if what == "prototype":
-            warnings.warn("Synchronization debug mode is a prototype feature", stacklevel=1)
-        return [batch[0].sum()]
+SYNC = "called a synchronizing CUDA operation"
+TURNS = {
+    "nothing": (int, True),
+    "a sync": (lambda: warnings.warn(SYNC, stacklevel=1), False),
+    "a draw": (lambda: torch.rand(()), False),
+    "another warning": (lambda: warnings.warn("the learning rate is odd", stacklevel=1), True),
+    "torch's own": (
+        lambda: warnings.warn("Synchronization debug mode is a prototype feature", stacklevel=1),
+        True,
+    ),
+}
 
+
+@pytest.mark.parametrize("what", TURNS)
+def test_syncs_and_cpu_draws_are_noticed(no_gpu, what):
+    """Other warnings go on."""
+    act, decided = TURNS[what]
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        losses, found = gpu.decided_on_the_device(turn, (torch.ones(3),))
+        losses, found = gpu.decided_on_the_device(lambda batch: [batch[0].sum(), act()][:1], (torch.ones(3),))
     assert found is decided and float(losses[0]) == 3
-    assert [str(w.message) for w in seen] == ["the learning rate is odd"] * (what == "warns of something else")
+    assert [str(w.message) for w in seen] == ["the learning rate is odd"] * (what == "another warning")
 
 
-def test_the_watch_ends_where_a_step_fails(no_gpu):
+def test_watching_ends_where_a_step_fails(no_gpu):
     def turn(batch):
         raise RuntimeError("no")
 
@@ -135,7 +130,7 @@ def test_the_watch_ends_where_a_step_fails(no_gpu):
 
 
 class Tape:
-    """In the place of a graph: each replay takes the turn on what lies in the recording's places."""
+    """In the place of a graph: a replay takes the turn on what lies in the capture's batch."""
 
     def __init__(self, turn, batch):
         self.turn, self.batch, self.count = turn, batch, 0
@@ -145,64 +140,62 @@ class Tape:
         self.turn(self.batch)
 
 
-def test_a_kind_of_step_is_watched_three_times_then_recorded_once_and_replayed(no_gpu, monkeypatch):
-    recordings, taken = [], []
+@pytest.fixture
+def captures(monkeypatch):
+    """The captures made, where there is room for them."""
+    made = []
 
     def record(batch, turn):
         batch = tuple(None if part is None else part.clone() for part in batch)
-        recordings.append(gpu.Recording(Tape(turn, batch), batch, ["a loss"]))
-        return recordings[-1]
+        made.append(gpu.Recording(Tape(turn, batch), batch, ["a loss"]))
+        return made[-1]
 
     monkeypatch.setattr(gpu, "record", record)
     monkeypatch.setattr(gpu, "room", lambda: True)
-    recorder = gpu.GraphRunner(Promised(), True)
-    turn = lambda batch: taken.append(batch[0].tolist()) or ["a loss"]
+    return made
+
+
+def test_a_kind_is_watched_then_captured_then_replayed(no_gpu, captures):
+    runner, batches = gpu.GraphRunner(Promised(), True), []
+    turn = lambda batch: batches.append(batch[0].tolist()) or ["a loss"]
     for step in range(12):
-        kind = ("both",) if step % 2 else ("one",)
-        recorder.take(kind, (torch.tensor([float(step)]), None), turn)
-    assert taken == [[float(step)] for step in range(12)]  # every batch was seen, in order, replayed or not
-    assert len(recordings) == 2 and [r.graph.count for r in recordings] == [3, 3] and recorder.on
+        runner.take(step % 2, (torch.tensor([float(step)]), None), turn)
+    assert batches == [[float(step)] for step in range(12)]  # every batch was seen, in order, replayed or not
+    assert [capture.graph.count for capture in captures] == [3, 3] and runner.on
+
+
+def test_a_changed_setting_is_captured_anew(no_gpu, captures):
+    model = Promised()
+    runner = gpu.GraphRunner(model, True)
+    for step in range(10):
+        model.scale = float(step > 4)
+        runner.take("step", (torch.ones(1),), lambda batch: [])
+    assert [capture.graph.count for capture in captures] == [2, 2] and len(runner.recordings) == 1
 
 
 @pytest.mark.filterwarnings("ignore:called a synchronizing")
-def test_after_one_step_that_waits_nothing_is_recorded(no_gpu, monkeypatch):
-    monkeypatch.setattr(gpu, "record", lambda *_: pytest.fail("recorded"))
-    recorder, count = gpu.GraphRunner(Promised(), True), []
+@pytest.mark.parametrize(
+    "unwatched, syncing, captured",
+    [(0, (), 1), (0, (0,), 0), (0, (2,), 0), (1, (0,), 1), (1, (1,), 0), (1, (3,), 0)],
+)
+def test_one_watched_sync_ends_all_capturing(no_gpu, captures, unwatched, syncing, captured):
+    """The step that compiles a loss is not watched."""
 
     def turn(batch):
-        count.append(1)
-        warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+        if int(batch[0]) in syncing:
+            warnings.warn(SYNC, stacklevel=1)
         return []
 
-    for _ in range(6):
-        recorder.take("step", (torch.ones(1),), turn)
-    assert not recorder.on and len(count) == 6
-
-
-@pytest.mark.filterwarnings("ignore:called a synchronizing")
-def test_the_step_in_which_a_loss_is_compiled_may_wait_and_the_three_after_it_may_not(no_gpu, monkeypatch):
-    monkeypatch.setattr(gpu, "room", lambda: True)
-    monkeypatch.setattr(gpu, "record", lambda batch, turn: gpu.Recording(Tape(turn, batch), batch, []))
-
-    def recorded_where(waits):
-        recorder = gpu.GraphRunner(Promised(), True, unwatched=1)
-        for step in range(6):
-
-            def turn(batch, step=step):
-                if step in waits:
-                    warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
-                return []
-
-            recorder.take("step", (torch.ones(1),), turn)
-        return recorder.on and len(recorder.recordings) == 1
-
-    assert recorded_where({0}) and not any(recorded_where({step}) for step in (1, 2, 3))
+    runner = gpu.GraphRunner(Promised(), True, unwatched)
+    for step in range(6):
+        runner.take("step", (torch.tensor(step),), turn)
+    assert len(captures) == captured and runner.on is bool(captured)
 
 
 @pytest.mark.parametrize("free, enough", [(401, True), (399, False)])
-def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gpu, monkeypatch):
+def test_a_nearly_full_memory_prevents_captures(free, enough, monkeypatch):
     """The largest step so far took 300 - 100 bytes: twice that must be left."""
-    emptied, recordings = [], []
+    emptied = []
     for name, value in {
         "empty_cache": lambda: emptied.append(1),
         "mem_get_info": lambda: (free, 1000),
@@ -210,16 +203,16 @@ def test_where_the_memory_is_nearly_full_nothing_is_recorded(free, enough, no_gp
         "memory_allocated": lambda: 100,
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
+    assert gpu.room() is enough and emptied == [1]
 
-    def record(batch, turn):
-        recordings.append(gpu.Recording(Tape(turn, batch), batch, []))
-        return recordings[-1]
 
-    monkeypatch.setattr(gpu, "record", record)
-    recorder = gpu.GraphRunner(Promised(), True)
+@pytest.mark.parametrize("room", [True, False])
+def test_room_is_asked_before_a_capture(room, no_gpu, captures, monkeypatch):
+    monkeypatch.setattr(gpu, "room", lambda: room)
+    runner = gpu.GraphRunner(Promised(), True)
     for _ in range(5):
-        recorder.take("step", (torch.ones(1),), lambda batch: [])
-    assert recorder.on is enough and len(recordings) == enough and emptied == [1]
+        runner.take("step", (torch.ones(1),), lambda batch: [])
+    assert runner.on is room and len(captures) == room
 
 
 def deep():
@@ -271,13 +264,13 @@ def test_training_changes_no_setting_of_shipped_models(name):
     assert not settings.changed()
 
 
-def test_on_a_cpu_nothing_is_recorded_and_the_rate_is_a_number():
+def test_a_cpu_captures_nothing():
     state = TrainState.create(Promised(), Recipe(4, 2, 0.5, warmup=4))
     train_step(state, batch_stream(torch.ones(6, 2), state.recipe, state.device)(0))
     assert not state.recorder.on and state.optimizers["model"].param_groups[0]["lr"] == 0.125
 
 
-def test_a_rate_on_the_device_is_changed_in_place():
+def test_a_tensor_rate_changes_in_place():
     rate = torch.tensor(1.0)
     optimizer = torch.optim.AdamW([nn.Parameter(torch.ones(1))], rate)
     held = optimizer.param_groups[0]["lr"]

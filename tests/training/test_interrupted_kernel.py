@@ -35,7 +35,7 @@ print("went on", history.step - stopped)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT to a kernel needs POSIX")
-def test_stop_pressed_in_a_notebook_leaves_model_and_history_usable():
+def test_a_notebooks_stop_button_keeps_everything():
     """A real kernel, interrupted as JupyterLab's square button does."""
     manager = pytest.importorskip("jupyter_client").KernelManager(kernel_name="python3")
     manager.start_kernel(env=os.environ | {"PYTHONPATH": str(Path(dgm_course.__file__).parents[1])})

@@ -111,7 +111,7 @@ SENTENCES = [
     (lambda: Recipe(3, lr=-0.1), "lr is -0.1: expected at least 0"),
     (lambda: Recipe(3, ema=-0.1), "ema is -0.1: expected"),
     (lambda: Objective(nn.Linear(1, 1), abs, every=0), "every is 0 .* expected at least 1, and above 0"),
-    (lambda: Objective(nn.Linear(1, 1), abs, lr_ratio=0.0), "pace 0.0: expected at least 1, and above 0"),
+    (lambda: Objective(nn.Linear(1, 1), abs, lr_ratio=0.0), "lr_ratio 0.0: expected at least 1, and above 0"),
     (
         lambda: fit(Curve(), (ROWS, ROWS[:9]), BASE),
         r"data have \[50, 9\] samples: expected equal numbers, above 0",
