@@ -131,7 +131,8 @@ class Autoregressive(nn.Module):
         wavefronts = self.wavefronts() if iter_logits is None else Autoregressive.wavefronts(self)
         # what is kept makes the operations too small to share between cores, a whole pass does not
         with torch.inference_mode(), threads_for(None if iter_logits is None else self):
-            steps = (iter_logits or type(self).iter_logits)(self, n, self._labels(y, n))
+            label = self._labels(y, n)
+            steps = self.iter_logits(n, label) if iter_logits is None else iter_logits(self, n, label)
             x = _fill(steps, wavefronts, x, given, u.mT, temperature)
         return x[:, self.rank()].view(shape)  # a copy made out here, which may take part in gradients
 

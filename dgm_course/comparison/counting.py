@@ -42,10 +42,10 @@ def _forward(module: nn.Module, tally: PassCounter, weight: float) -> Iterator[N
 @contextmanager
 def _places(model: Autoregressive, tally: PassCounter) -> Iterator[None]:
     """Every place that an autoregressive model answers while it samples counts its batch: it has no forward pass there."""
-    kind = type(model)
+    uncounted = model.iter_logits
 
-    def counted(self: Autoregressive, n: int, label: Tensor) -> Logits:
-        steps, token = kind.iter_logits(self, n, label), None
+    def counted(n: int, label: Tensor) -> Logits:
+        steps, token = uncounted(n, label), None
         while True:
             try:
                 logits = steps.send(token)
@@ -54,11 +54,11 @@ def _places(model: Autoregressive, tally: PassCounter) -> Iterator[None]:
             tally.samples += len(logits)
             token = yield logits
 
-    model.__class__ = type(kind.__name__, (kind,), {"iter_logits": counted})
+    model.iter_logits = counted
     try:
         yield
     finally:
-        model.__class__ = kind
+        del model.iter_logits
 
 
 @contextmanager

@@ -85,6 +85,11 @@ def budget(*, quick: Choice, full: Choice) -> Choice:
     return full if wanted == "full" else quick
 
 
+def strict() -> bool:
+    """Whether a wrong answer or picture raises: DGM_STRICT is set (and not 0), or nbgrader executes the notebook."""
+    return os.environ.get("DGM_STRICT", "") not in ("", "0") or bool(os.environ.get("NBGRADER_EXECUTION"))
+
+
 def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:
     """bfloat16 where the processor computes in it (about twice as fast for convolutions), else None: float32."""
     kind = (on or device()).type

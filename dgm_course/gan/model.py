@@ -53,7 +53,7 @@ class GAN(nn.Module):
                 f"the discriminator ends in a {type(last).__name__}: expected logits, the numbers before it; "
                 "the game takes the sigmoid itself, where it can do so without rounding log(1 − D) to −inf."
             )
-        self.generator, self.discriminator = generator, discriminator
+        self.generator, self.discriminator, self._logits_seen = generator, discriminator, False
         self.game, self.k, self.lr_ratio = non_saturating() if game is None else game, k, lr_ratio
 
     def objectives(self) -> dict[str, Objective]:
@@ -76,11 +76,12 @@ class GAN(nn.Module):
     def scores(self, x: Tensor) -> Tensor:
         """The discriminator's numbers, (B,) (or one a pack), or a sentence where they are probabilities or misshapen."""
         found = self.discriminator(x)
-        if _is_a_probability(found):
+        if not self._logits_seen and _is_a_probability(found):
             raise ValueError(
                 "the discriminator gives probabilities (its last step is a sigmoid): expected logits, any real "
                 "number; the game takes the sigmoid itself."
             )
+        self._logits_seen = self._logits_seen or found.grad_fn is not None  # the first answer that tells is enough
         if found.ndim > 2 or found.ndim == 2 and found.shape[1] != 1 or found.ndim == 0 or len(found) > len(x):
             raise ValueError(
                 f"the discriminator answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a "

@@ -36,7 +36,7 @@ BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from dgm_course.grading.wo
 ENDINGS = {
     "done": "It ended without a result: something stopped the whole process.",
     "wall": "It was stopped: still running after {wall:g} s.",
-    "cpu": "It was stopped: it used up its {cpu:g} s of the processor, or ended itself.",
+    "cpu": "It was stopped: it used up its {cpu:g} s of the processor.",
     "output": "It printed more than may be printed.",
     "result": "It returned more than any answer could need.",
     "worker": "Its process could not be started, or took its guard with it.",

@@ -103,7 +103,7 @@ def _watch(child: int, results: int, outputs: int, limits: Limits) -> tuple[str,
     """Read both pipes until the prisoner ends or breaks a limit; how it ended, the result, what it printed."""
     came = {results: bytearray(), outputs: bytearray()}
     most = {results: (limits.result, "result"), outputs: (limits.output, "output")}
-    deadline, ended, status = time.monotonic() + limits.wall, "", None
+    deadline, ended, status = time.monotonic() + limits.wall, "", ""
     with selectors.DefaultSelector() as selector:
         for fd in came:
             os.set_blocking(fd, False)
@@ -117,12 +117,12 @@ def _watch(child: int, results: int, outputs: int, limits: Limits) -> tuple[str,
                     selector.unregister(fd)
                 elif len(came[fd]) > most[fd][0]:
                     ended = most[fd][1]
-            status = status if status is not None else _ended(child)
-            if status is not None and not readable:
-                ended = ended or _cause(status)
+            status = status or _ended(child, limits.cpu)
+            if status and not readable:
+                ended = ended or status
             elif time.monotonic() > deadline:
                 ended = ended or "wall"
-    _kill(child, waited=status is not None)
+    _kill(child, waited=bool(status))
     for fd in came:
         _rest(fd, came[fd], most[fd][0])
     return ended, bytes(came[results][: limits.result]), bytes(came[outputs][: limits.output])
@@ -145,16 +145,15 @@ def _rest(fd: int, into: bytearray, most: int) -> None:
             into += part
 
 
-def _ended(child: int) -> int | None:
-    pid, status = os.waitpid(child, os.WNOHANG)
-    return status if pid else None
-
-
-def _cause(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return "cpu" if number in (signal.SIGXCPU, signal.SIGKILL) else f"signal {signal.Signals(number).name}"
-    return "done"
+def _ended(child: int, cpu: float) -> str:
+    """How the child ended, "" while it runs.  The kernel kills at the hard limit; SIGKILL before that is somebody else's."""
+    pid, status, usage = os.wait4(child, os.WNOHANG)
+    if not pid or not os.WIFSIGNALED(status):
+        return "done" if pid else ""
+    number, used = os.WTERMSIG(status), usage.ru_utime + usage.ru_stime
+    if number == signal.SIGXCPU or number == signal.SIGKILL and used >= cpu:
+        return "cpu"
+    return f"signal {signal.Signals(number).name}"
 
 
 def _kill(child: int, waited: bool) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import html
-import os
 import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..core.tensors import strict
 from .homework import NOT_YET, PASS, WRONG, Exercise, OutOfTime, Verdict, exercise, exercises
 from .homework.side_effects import quiet
 from .plots.cards import picture
@@ -41,11 +41,6 @@ def check(id: str, answer: Callable) -> Callable:
     verdict = _judged(task, answer)
     passed[task.id] = verdict.passed
     return _conclude(Card(task, verdict, _progress(task)), answer if verdict.passed else task.reference)
-
-
-def strict() -> bool:
-    """Whether a check raises: DGM_STRICT is set (and not 0), or nbgrader is executing the notebook."""
-    return os.environ.get("DGM_STRICT", "") not in ("", "0") or bool(os.environ.get("NBGRADER_EXECUTION"))
 
 
 def _judged(task: Exercise, answer: Callable) -> Verdict:

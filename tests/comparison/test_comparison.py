@@ -87,6 +87,8 @@ def test_counted_autoregression_draws_what_it_draws_uncounted():
     torch.manual_seed(3)
     with counted(system.parts(model)):
         assert torch.equal(system.sample_digits(model, 2)[0], plain)
+        assert type(model) is type(system.load())
+    assert "iter_logits" not in vars(model)
 
 
 def test_measuring_takes_one_thread_and_gives_the_others_back(monkeypatch):

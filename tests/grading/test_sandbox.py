@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import signal
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from dgm_course.grading.grade import ALWAYS
 from dgm_course.grading.messages import decode, encode
 from dgm_course.grading.pool import ROOTS, Worker, Workspace, bare, recipes
 from dgm_course.grading.sandbox import WORDS, Limits
-from dgm_course.grading.worker import FIRST_USER, USERS, Job, _running
+from dgm_course.grading.worker import FIRST_USER, USERS, Job, _ended, _running
 from dgm_course.teach.homework import Observation, exercise, exercises, pack
 
 from .classes import BAD, GOOD, ID, NAME, ROOT, SHORT
@@ -174,6 +175,19 @@ def test_what_brings_no_result_brings_no_points(desk, source, said):
     assert re.search(said, outcome.reason), outcome
     assert outcome.observed == ()
     assert not _strangers()
+
+
+@pytest.mark.parametrize("cpu, said", [(100.0, "signal SIGKILL"), (0.0, "cpu")])
+def test_a_kill_counts_as_used_up_time_only_past_the_limit(cpu, said):
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    assert _ended(child, cpu) == ""
+    os.kill(child, signal.SIGKILL)
+    ended = ""
+    while not ended:
+        ended = _ended(child, cpu)
+    assert ended == said
 
 
 def _strangers() -> set[int]:

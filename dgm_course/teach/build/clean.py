@@ -29,6 +29,7 @@ QUIET = {
     "OMP_NUM_THREADS": "2",
     "MKL_NUM_THREADS": "2",
     "PYTHONHASHSEED": "0",
+    "DGM_PREVIEW": "1",
 }
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -231,7 +231,8 @@ def test_equal_values_are_not_drawn_twice():
     assert calls == [0]
 
 
-def test_the_strip_shows_five_values_of_the_first_slider():
+def test_the_strip_shows_five_values_of_the_first_slider(monkeypatch):
+    monkeypatch.setenv("DGM_PREVIEW", "1")
     shown = play(bars, height=(0.0, 4.0, 0.5), kind=["a", "b"])
     data, meta = shown._repr_mimebundle_()
     assert meta["image/png"]["alt"] == "Bars as high as the slider says."
@@ -243,7 +244,9 @@ def test_a_strip_passes_through_zero_and_not_beside_it():
     assert samples(control("u", (-2.4, 2.4, 0.4, 0.0)))[2] == 0.0
 
 
-def test_wide_pictures_of_a_strip_stand_below_one_another():
+def test_wide_pictures_of_a_strip_stand_below_one_another(monkeypatch):
+    monkeypatch.setenv("DGM_PREVIEW", "1")
+
     def wide(height):
         figure = Figure((6.0, 1.2))
         figure.subplots().barh([0], [height])
@@ -263,8 +266,20 @@ def test_an_error_in_draw_is_one_sentence_and_keeps_the_picture():
     assert shown.note.value == "" and shown.image.value != before
 
 
-def test_strict_mode_raises(monkeypatch):
-    monkeypatch.setenv("DGM_STRICT", "1")
+def test_a_live_display_draws_nothing_more(monkeypatch):
+    """The picture that is shown is the still picture; a strip of five is drawn for built notebooks alone."""
+    calls = []
+    shown = play(lambda h: calls.append(h) or bars(h), h=(0, 4))
+    assert base64.b64decode(shown._repr_mimebundle_()[0]["image/png"]) == shown.image.value and calls == [0]
+    monkeypatch.setenv("DGM_PREVIEW", "1")
+    assert picture(shown).width > Image.open(io.BytesIO(shown.image.value)).width and calls == [0, 0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("DGM_STRICT", "1"), ("DGM_STRICT", "true"), ("NBGRADER_EXECUTION", "autograde")]
+)
+def test_strict_mode_raises(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="too <high>"):
         play(bars, height=(5.0, 6.0))
 
