@@ -102,7 +102,7 @@ class Grader:
 
     def grade(self, everybody: Sequence[Submission]) -> Iterator[Graded]:
         """A `Graded` for each submission, in their order, each as soon as it and those before it are done."""
-        bench = Workspace([case for expected in self.expected.values() for case in expected.cases])
+        bench = Workspace()
         idle: SimpleQueue[Worker] = SimpleQueue()
         staff = [Worker(bench) for _ in range(self.workers)]
         for worker in staff:

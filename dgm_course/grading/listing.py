@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..teach.homework import Exercise, exercises, topics
+from ..teach.homework import Exercise, exercise, exercises, topics
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = ROOT / "tests" / "teach" / "homework" / "answers"
@@ -29,17 +29,17 @@ def homework(topic: str | None = None) -> Iterator[str]:
     points = sum(task.points for task in chosen)
     yield f"{len(chosen)} exercises, {points} points, {sum(map(_hints, chosen))} hints of their own."
     refused = sum(banks.get(task.id, 0) for task in chosen)
-    proof = f"Refused: wrong answers that the tests hand in, {refused} in all; each must earn its own hint."
+    proof = f"Refused: wrong answers that the tests try, {refused} in all; each must earn its own hint."
     yield proof if banks else ELSEWHERE
 
 
 def _hints(task: Exercise) -> int:
-    """Sentences of the exercise's own: one for each known slip, and the second hint."""
+    """Sentences of the exercise's own: one for each known mistake, and the second hint."""
     return len({hint for hint, _ in task.mistakes}) + bool(task.more)
 
 
 def proofs() -> Mapping[str, int]:
-    """Wrong answers that `tests/homework` keeps for each exercise; empty where there are no tests."""
+    """How many wrong answers the tests try on each exercise: the bank's mistakes and further ones; empty without tests."""
     if not (ANSWERS / "__init__.py").is_file():
         return {}
     sys.path.insert(0, str(ROOT))
@@ -48,4 +48,4 @@ def proofs() -> Mapping[str, int]:
         banks = [importlib.import_module(f"tests.teach.homework.answers.{name}").BANKS for name in here]
     finally:
         sys.path.remove(str(ROOT))
-    return {id: len(bank.wrong) for some in banks for id, bank in some.items()}
+    return {id: len(exercise(id).mistakes) + len(bank.wrong) for some in banks for id, bank in some.items()}

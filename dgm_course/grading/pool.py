@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,14 +23,6 @@ from .messages import decode, receive, send
 from .sandbox import Limits, SandboxPaths, usual_folders
 from .worker import Job
 
-ROOTS = [
-    ("grading.worker", "main"),
-    ("grading.worker", "Job"),
-    ("grading.sandbox", "Limits"),
-    ("grading.sandbox", "SandboxPaths"),
-    ("teach.homework.cases", "Case"),
-    ("teach.homework.cases", "ObserveSpec"),
-]
 START, SLACK = 300.0, 20.0
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from dgm_course.grading.worker import main; main()"
 ENDINGS = {
@@ -54,12 +46,12 @@ class Outcome:
 
 
 class Workspace:
-    """Folders that workers share for one run of the grader: the sieved package, and the yard where pens stand."""
+    """Folders that workers share for one run of the grader: the package of a worker, and the yard where pens stand."""
 
-    def __init__(self, cases: Iterable[Case]) -> None:
+    def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dgm-grade-"))
         self.package, yard = self.folder / "package", self.folder / "yard"
-        worker_package.write(worker_package.sieve([*ROOTS, *recipes(cases)]), self.package)
+        worker_package.write(self.package)
         yard.mkdir()
         for folder in (self.folder, self.package, yard):
             folder.chmod(0o755)
@@ -69,12 +61,6 @@ class Workspace:
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def recipes(cases: Iterable[Case]) -> set[tuple[str, str]]:
-    """The classes of the homework from which callables are built, as things for the sieve."""
-    kinds = {type(value) for case in cases for value in case.args.values() if hasattr(type(value), "build")}
-    return {(kind.__module__.partition(".")[2], kind.__qualname__) for kind in kinds}
 
 
 def bare(cases: Sequence[Case]) -> tuple[Case, ...]:

@@ -94,7 +94,7 @@ def forbidden(notebook: Path) -> set[str]:
     named = set(re.findall(r'check\(\\?"(\w+)\.', notebook.read_text(encoding="utf-8")))
     pieces: set[str] = set()
     for topic in (name for name in topics() if exercises(name)[0].topic in named):
-        places = (homework / f"{topic}.py", *homework.glob(f"_{topic}_*.py"), tests / f"{topic}.py")
+        places = (*(homework / topic).glob("*.py"), tests / f"{topic}.py")
         for path in filter(Path.is_file, places):
             pieces |= set(_bodies(path.read_text(encoding="utf-8")))
     if master.is_file():

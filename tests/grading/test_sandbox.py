@@ -17,10 +17,11 @@ import pytest
 from dgm_course.grading import report, worker_package
 from dgm_course.grading.grade import ALWAYS
 from dgm_course.grading.messages import decode, encode
-from dgm_course.grading.pool import ROOTS, Worker, Workspace, bare, recipes
+from dgm_course.grading.pool import Worker, Workspace, bare
 from dgm_course.grading.sandbox import WORDS, Limits
 from dgm_course.grading.worker import FIRST_USER, USERS, Job, _ended, _running
 from dgm_course.teach.homework import Observation, exercise, exercises, pack
+from dgm_course.teach.import_graph import imports
 
 from .classes import BAD, GOOD, ID, NAME, ROOT, SHORT
 
@@ -30,31 +31,30 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="grading needs limits
 # --- what a worker holds
 
 
-def test_the_sieve_lets_no_answer_through():
+def test_the_worker_package_holds_no_answer(tmp_path):
     """Neither a reference, nor a wrong form, nor a hint of any exercise is in what stands beside a student's code."""
-    files = worker_package.sieve([*ROOTS, *recipes([case for task in exercises() for case in task.inputs(1)])])
-    text = "\n".join(files.values())
+    package = worker_package.write(tmp_path)
+    text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     assert (
         "def observe" in text
-        and "EXERCISES" not in text
+        and "MISTAKES" not in text
         and "def judge" not in text
         and "class Exercise" not in text
     )
     for task in exercises():
         assert task.more not in text and f"def {task.reference.__name__}(" not in text, task.id
-        assert not any(hint in text for hint, _ in task.mistakes), task.id
-    assert not any("slips" in name or "messages" in name for name in files)
+        assert not any(hint in text for hint, _ in (*task.mistakes, *task.gradient_mistakes)), task.id
     assert len(text) < 150_000
 
 
-def test_the_sieve_follows_names_and_refuses_whole_modules():
-    files = worker_package.sieve([("teach.homework._absorbing_diffusion_cases", "Schedule")])
-    assert "def cosine_reveal" in files["paths/masked.py"] and "class MaskPath" not in files["paths/masked.py"]
-    assert files["teach/__init__.py"] == ""
-    with pytest.raises(LookupError, match="single names only"):
-        worker_package.sieve([("teach.homework.vae", "EXERCISES")])
-    with pytest.raises(LookupError, match="no file of the course called 'attic'"):
-        worker_package.sieve([("attic", "x")])
+def test_the_worker_package_is_complete(tmp_path):
+    """Each file imports others of the list alone, and every recipe of every case is defined in one of them."""
+    known = {name.removesuffix(".py").replace("/", ".") for name in worker_package.FILES}
+    for name in known:
+        assert imports(name) <= known, name
+    kinds = {type(value) for task in exercises() for case in task.inputs(1) for value in case.args.values()}
+    homes = {kind.__module__.partition(".")[2] for kind in kinds if hasattr(kind, "build")}
+    assert homes == {"teach.homework.cases", "teach.homework.recipes"} <= known
 
 
 # --- how results come home
@@ -117,7 +117,7 @@ def desk():
     """One worker for all of this file, and what an exercise expects."""
     task = exercise(ID)
     cases = task.inputs(11)
-    bench = Workspace([case for other in exercises() for case in other.inputs(1)])
+    bench = Workspace()
     worker = Worker(bench)
 
     def run(source, limits=SHORT, before=()):
@@ -225,20 +225,22 @@ def _of(users) -> set[int]:
         "def cfm_loss(net, x1, x0, t):\n    raise SystemExit",
         "import torch\ntorch.allclose = torch.equal = lambda *a, **k: True\ntorch.Tensor.__eq__ = lambda *a: True\n"
         + BAD,
-        "class Same:\n    __eq__ = lambda *a: True\n    __array__ = lambda *a: np.zeros(())\ndef cfm_loss(*a): return Same()",
+        "class Same:\n    __eq__ = lambda *a: True\n    __array__ = lambda *a: np.zeros(())\n"
+        "def cfm_loss(*a): return Same()",
         "import json\njson.dumps = lambda *a: '{}'\n" + BAD,
         "import numpy\nnumpy.allclose = numpy.isclose = numpy.array_equal = lambda *a, **k: True\n" + BAD,
         "get_ipython().showtraceback = lambda *a, **k: None\n" + BAD,
         "import sys\ndef cfm_loss(*args):\n    frame = sys._getframe()\n    while frame := frame.f_back:\n"
         "        for held in frame.f_locals.values():\n            if hasattr(held, 'right'):\n"
         "                return held.right[0].values['result']\n"
-        "            if hasattr(held, 'reference'):\n                return held.reference(*args)\n    return args[1].mean()",
+        "            if hasattr(held, 'reference'):\n                return held.reference(*args)\n"
+        "    return args[1].mean()",
         "from dgm_course.teach.homework import observe, cases\nobserve.pack = cases.pack = lambda *a: {}\n"
         "import dgm_course.grading.worker as w\nw.pack = lambda *a: {}\n" + BAD,
         "import dgm_course.grading.worker as w\nw.observe = lambda *a: ()\n" + BAD,
         "import dgm_course.teach.homework.observe as o\no.named = lambda *a: {'loss': np.zeros(())}\n" + BAD,
         "from dgm_course.teach.homework import exercise\ncfm_loss = exercise('fm.cfm_loss').reference",
-        "from dgm_course.teach.homework.flow_matching import cfm_loss",
+        "from dgm_course.teach.homework.flow_matching.cfm_loss import cfm_loss",
         "from dgm_course.paths.model import PathModel\n" + GOOD,
         "import torch\nclass T(torch.Tensor):\n    pass\ndef cfm_loss(net, x1, x0, t): return T(x1.mean())",
         "import gc\ncfm_loss = next(o for o in gc.get_objects() if getattr(o, '__name__', '') == 'cfm_loss')",
@@ -291,9 +293,7 @@ tell("fds", lambda: os.listdir("/proc/self/fd"))
         and message["home"] == "[]"
     )
     assert message["root"] != "None" and message["write"] in ("OSError", "PermissionError")
-    assert (
-        message["modules"] == "['dgm_course', 'dgm_course.grading', 'dgm_course.teach', 'dgm_course.core.tensors']"
-    )
+    assert message["modules"] == "['dgm_course', 'dgm_course.core', 'dgm_course.grading', 'dgm_course.teach']"
     if "user" in outcome.held:
         assert int(message["user"]) not in (0, os.getuid())
     if "network" in outcome.held:
@@ -304,8 +304,8 @@ tell("fds", lambda: os.listdir("/proc/self/fd"))
 
 def test_without_walls_there_are_still_a_process_and_its_limits(desk):
     """A system that refuses every namespace: marks are the same, what is missing is said, nothing is left behind."""
-    poor = Workspace(exercise(ID).inputs(11))
-    pen = poor.package / "dgm_course" / "grade" / "pen.py"
+    poor = Workspace()
+    pen = poor.package / "dgm_course" / "grading" / "sandbox.py"
     pen.write_text(pen.read_text(encoding="utf-8") + "\n\ndef unshare():\n    return set()\n", encoding="utf-8")
     worker = Worker(poor)
 

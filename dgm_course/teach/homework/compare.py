@@ -1,9 +1,9 @@
 """What came beside what was expected: few enough numbers for a picture on the card.
 
-Two kinds.  A `ComparisonTable` is one array of the first wrong case that is small, for masks, tokens and square matrices, where the
-place of an entry says most.  `ComparisonPairs` are the numbers of all cases, (expected, given): on the diagonal where
-they are right, and a slip has a shape of its own: a sign is a line of slope −1, a factor another slope, a
-forgotten term a cloud.
+Two kinds. A `ComparisonTable` is one small array of the first wrong case, for masks, tokens and square matrices,
+where the place of an entry says most. `ComparisonPairs` are the numbers of all cases, (expected, given): right ones lie
+on the diagonal, and a mistake has a shape: a sign is a line of slope −1, a factor another slope, a forgotten
+term a cloud.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ def _table(name: str, pair: Pair) -> ComparisonTable | None:
     bad = next((k for k in range(len(right)) if not close(given[k], right[k])), 0)
     given, right = given[bad], right[bad]
     rows, columns = right.shape
-    marks = all(np.isfinite(a).all() and np.array_equal(a, np.round(a)) for a in (given, right)) and np.ptp(right) < 100
+    marks = (
+        all(np.isfinite(a).all() and np.array_equal(a, np.round(a)) for a in (given, right))
+        and np.ptp(right) < 100
+    )
     small = columns >= 2 and rows * columns >= FEWEST and max(rows, columns) <= WIDEST
     fits = small and np.isfinite(given).all() and np.isfinite(right).all() and (marks or rows == columns >= 3)
     return ComparisonTable(name, given, right) if fits else None
@@ -92,5 +95,7 @@ def _near(given: np.ndarray, right: np.ndarray) -> np.ndarray:
     if not finite.any():
         return finite
     low, high = np.quantile(both[:, finite], (0.04, 0.96))
-    near = (np.where(finite, both, np.inf) >= low - (high - low)) & (np.where(finite, both, np.inf) <= high + (high - low))
+    near = (np.where(finite, both, np.inf) >= low - (high - low)) & (
+        np.where(finite, both, np.inf) <= high + (high - low)
+    )
     return near.all(0)

@@ -99,19 +99,10 @@ FORMS: tuple[tuple[str, Form], ...] = (
         "Your value is the square root of the expected one: a root too many, or a square forgotten.",
         lambda r, B, D: np.sqrt(np.abs(r)),
     ),
-    (
-        "Your value is one over the expected one: numerator and denominator are exchanged.",
-        lambda r, B, D: 1 / r,
-    ),
+    ("Your value is one over the expected one: numerator and denominator are exchanged.", lambda r, B, D: 1 / r),
     ("Your value is the exponential of the expected one: a logarithm is missing.", lambda r, B, D: np.exp(r)),
-    (
-        "Your value is the logarithm of the expected one: a logarithm too many.",
-        lambda r, B, D: np.log(np.abs(r)),
-    ),
-    (
-        "Only the sign is lost: your value is the absolute value of the expected one.",
-        lambda r, B, D: np.abs(r),
-    ),
+    ("Your value is the logarithm of the expected one: a logarithm too many.", lambda r, B, D: np.log(np.abs(r))),
+    ("Only the sign is lost: your value is the absolute value of the expected one.", lambda r, B, D: np.abs(r)),
     (
         "Transposed: rows and columns are exchanged.",
         lambda r, B, D: np.swapaxes(r, -1, -2) if r.ndim > 1 else r * np.nan,
@@ -149,7 +140,9 @@ def _constant_answer(pairs: Sequence[Pair], everywhere: bool) -> str:
         return "Your result is zero everywhere: is something computed and then not used?"
     first = pairs[0].given
     same = (
-        everywhere and len(pairs) > 2 and all(p.given.ravel()[0] == first.ravel()[0] and np.ptp(p.given) == 0 for p in pairs)
+        everywhere
+        and len(pairs) > 2
+        and all(p.given.ravel()[0] == first.ravel()[0] and np.ptp(p.given) == 0 for p in pairs)
     )
     return "The same number comes out whatever goes in: is it computed from the arguments?" if same else ""
 
@@ -166,7 +159,9 @@ def _an_argument(pairs: Sequence[Pair]) -> str:
 
 
 def _a_form(pairs: Sequence[Pair]) -> str:
-    return next((hint for hint, form in FORMS if all(close(p.given, form(p.right, *p.case.sizes)) for p in pairs)), "")
+    return next(
+        (hint for hint, form in FORMS if all(close(p.given, form(p.right, *p.case.sizes)) for p in pairs)), ""
+    )
 
 
 def _any_factor(pairs: Sequence[Pair]) -> str:
@@ -212,10 +207,7 @@ def _nearly(pairs: Sequence[Pair]) -> str:
 
 
 def _flat(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        np.concatenate([p.given.ravel() for p in pairs]),
-        np.concatenate([p.right.ravel() for p in pairs]),
-    )
+    return (np.concatenate([p.given.ravel() for p in pairs]), np.concatenate([p.right.ravel() for p in pairs]))
 
 
 # --- shapes
@@ -223,7 +215,9 @@ def _flat(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
 
 def shape_hint(given: np.ndarray, right: np.ndarray, case: Case) -> str:
     """A sentence for a wrong shape: which right values are hidden in what came."""
-    batch_came = any(isinstance(v, np.ndarray) and v.ndim and len(v) == len(right) for v in case.args.values() if right.ndim)
+    batch_came = any(
+        isinstance(v, np.ndarray) and v.ndim and len(v) == len(right) for v in case.args.values() if right.ndim
+    )
     rules = (
         _scalar_asked,
         _no_column,
@@ -265,7 +259,9 @@ def _spread(given: np.ndarray, right: np.ndarray) -> str:
     if right.ndim != 2 or right.shape[1] != 1 or given.ndim != 2 or len(given) != len(right):
         return ""
     same = given.shape[1] > 1 and close(given, np.repeat(right, given.shape[1], axis=1))
-    return "The right numbers, repeated for every coordinate: one number a sample is asked, (B, 1)." if same else ""
+    return (
+        "The right numbers, repeated for every coordinate: one number a sample is asked, (B, 1)." if same else ""
+    )
 
 
 def _squeezed(given: np.ndarray, right: np.ndarray) -> str:

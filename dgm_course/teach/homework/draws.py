@@ -43,3 +43,6 @@ def in_float32(args: dict[str, object]) -> dict[str, object]:
         name: value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
         for name, value in args.items()
     }
+
+
+SIZE = "Right for small steps alone: is `step` used as it comes?"

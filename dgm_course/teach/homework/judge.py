@@ -4,7 +4,7 @@ Order of the questions, so that the first sentence is the most useful one: did a
 shape, without NaN, with the right value in every case (an error in a later case comes after a wrong value in
 an earlier one); does the gradient flow; and only then the manners (changed arguments, used the global random
 stream, ...).  Where a value is wrong it is compared with what each
-known slip of the exercise would have given, and after that with the slips that anybody makes (`_slips`).
+known mistake of the exercise would have given, and after that with the mistakes that anybody makes (`diagnose`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Expected:
-    """The judge's side: the cases, what the reference gives on them, and what each known slip would give."""
+    """The judge's side: the cases, what the reference gives on them, and what each known mistake would give."""
 
     cases: tuple[Case, ...]
     right: tuple[Observation, ...]
@@ -160,18 +160,22 @@ def _exchanged(seen: Observation, right: Observation) -> str:
 def _values(observed: Sequence[Observation], expected: Expected, law: SameValues) -> Verdict | None:
     came = [_fit(seen, right) for seen, right in zip(observed, expected.right, strict=False)]
     rows = list(zip(came, expected.right, expected.cases, strict=False))
-    broken = {k: found for k, (values, right, case) in enumerate(rows) if (found := law.broken(values, right.values, case))}
+    broken = {
+        k: found
+        for k, (values, right, case) in enumerate(rows)
+        if (found := law.broken(values, right.values, case))
+    }
     if not broken:
         return None
     first = next(iter(broken.values()))
     drew = MANNERS["random"][1] if any("random" in seen.side_effects for seen in observed) else ""
     overlooked = [expected.cases[k].hint for k in broken]
     hint = (
-        _known_slip(came, expected, law)
+        _known_mistake(came, expected, law)
         or drew
         or (all(overlooked) and overlooked[0])
         or first.hint
-        or _anybodys_slip(came, expected, list(broken))
+        or _general_mistake(came, expected, list(broken))
     )
     share = _share(expected.cases[: len(came)], broken)
     return replace(
@@ -182,11 +186,15 @@ def _values(observed: Sequence[Observation], expected: Expected, law: SameValues
     )
 
 
-def _beside(rows: Sequence[tuple[dict, Observation, Case]], law: SameValues) -> ComparisonTable | ComparisonPairs | None:
+def _beside(
+    rows: Sequence[tuple[dict, Observation, Case]], law: SameValues
+) -> ComparisonTable | ComparisonPairs | None:
     """The first output that is wrong, of every case that has it, in the form in which the law compares."""
     forms = [(law.canonical(came, case), law.canonical(right.values, case), case) for came, right, case in rows]
     for name in rows[0][1].values:
-        shown = beside(name, [diagnose.Pair(came[name], right[name], case) for came, right, case in forms if name in right])
+        shown = beside(
+            name, [diagnose.Pair(came[name], right[name], case) for came, right, case in forms if name in right]
+        )
         if shown:
             return shown
     return None
@@ -212,15 +220,15 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
 
 
-def _known_slip(came: Sequence[dict], expected: Expected, law: SameValues) -> str:
-    """The slip whose values came in every case in which it has any (k/(steps − 1) has none for one step)."""
-    for hint, slipped in expected.mistakes:
+def _known_mistake(came: Sequence[dict], expected: Expected, law: SameValues) -> str:
+    """The mistake whose values came in every case in which it has any (k/(steps − 1) has none for one step)."""
+    for hint, values_of_form in expected.mistakes:
         recognised = 0
-        for values, slip, case in zip(came, slipped, expected.cases, strict=False):
-            if slip.trouble:
+        for values, wrong, case in zip(came, values_of_form, expected.cases, strict=False):
+            if wrong.trouble:
                 continue
-            if not _alike(values, slip.values, law, case):
-                break  # the slip is not asked about the other cases
+            if not _alike(values, wrong.values, law, case):
+                break  # the mistake is not asked about the other cases
             recognised += 1
         else:
             if recognised:
@@ -228,12 +236,12 @@ def _known_slip(came: Sequence[dict], expected: Expected, law: SameValues) -> st
     return ""
 
 
-def _alike(came: dict[str, np.ndarray], slip: dict[str, np.ndarray], law: SameValues, case: Case) -> bool:
-    mine, other = law.canonical(came, case), law.canonical(slip, case)
+def _alike(came: dict[str, np.ndarray], wrong: dict[str, np.ndarray], law: SameValues, case: Case) -> bool:
+    mine, other = law.canonical(came, case), law.canonical(wrong, case)
     return all(close(mine[name], other[name], nan=True) for name in mine)
 
 
-def _anybodys_slip(came: Sequence[dict], expected: Expected, broken: list[int]) -> str:
+def _general_mistake(came: Sequence[dict], expected: Expected, broken: list[int]) -> str:
     """The generic diagnosis, on the outputs that are wrong in the cases that are wrong."""
     cases, right = expected.cases, expected.right
     names = [n for n in right[0].values if any(not close(came[k][n], right[k].values[n]) for k in broken)]
@@ -256,8 +264,10 @@ def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | 
                     WRONG,
                     f"The value is right, but its gradient with respect to {name} is not.",
                     f"Case: {case.name}.",
-                    hint=_known_cut(observed, expected) or generic,
-                    beside=beside(f"gradient by {name}", [diagnose.Pair(given, wanted, case)]) if readable else None,
+                    hint=_known_gradient_mistake(observed, expected) or generic,
+                    beside=beside(f"gradient by {name}", [diagnose.Pair(given, wanted, case)])
+                    if readable
+                    else None,
                 )
     return None
 
@@ -268,15 +278,20 @@ def _usual_slopes(right: Sequence[Observation]) -> dict[str, float]:
     Where a softmax is saturated, or a row sums to one, the terms of a gradient cancel: what is left is as large as the
     rounding of the terms, not of the sum.  At least half of the cases are held to their own size."""
     names = {name for seen in right for name in seen.gradients}
-    return {name: float(np.median([size_of(seen.gradients[name]) for seen in right if name in seen.gradients]))
-            for name in names}
+    return {
+        name: float(np.median([size_of(seen.gradients[name]) for seen in right if name in seen.gradients]))
+        for name in names
+    }
 
 
-def _known_cut(observed: Sequence[Observation], expected: Expected) -> str:
+def _known_gradient_mistake(observed: Sequence[Observation], expected: Expected) -> str:
     """The form of right values whose gradients came, all of them in every case."""
-    for hint, cut in expected.gradient_mistakes:
-        pairs = [(seen.gradients.get(name), slope)
-                 for seen, slip in zip(observed, cut, strict=False) for name, slope in slip.gradients.items()]
+    for hint, wrong in expected.gradient_mistakes:
+        pairs = [
+            (seen.gradients.get(name), slope)
+            for seen, form in zip(observed, wrong, strict=False)
+            for name, slope in form.gradients.items()
+        ]
         if pairs and all(type(given) is np.ndarray and close(given, slope) for given, slope in pairs):
             return hint
     return ""

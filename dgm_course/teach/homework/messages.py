@@ -17,11 +17,7 @@ TROUBLES = {
         "A loop that never ends, or far too many steps: does the loop's condition ever become false?",
     ),
     "raised": (WRONG, "Your function stopped with an error:", ""),
-    "type": (
-        WRONG,
-        "What your function returned is not plain numbers, but:",
-        "Return a torch tensor.",
-    ),
+    "type": (WRONG, "What your function returned is not plain numbers, but:", "Return a torch tensor."),
     "count": (WRONG, "Your function returned the wrong number of things:", "Look at what follows `return`."),
     "signature": (
         WRONG,
@@ -88,9 +84,7 @@ MANNERS = {
 }
 
 # Said on a passing card: the answer is right, and would be more useful still.
-NOTES = {
-    "device": "To run on a GPU as well, create tensors like the input, for example x.new_full(…).",
-}
+NOTES = {"device": "To run on a GPU as well, create tensors like the input, for example x.new_full(…)."}
 
 ERROR_HINTS = (
     (
@@ -107,10 +101,7 @@ ERROR_HINTS = (
         "The network takes points (B, D) and beside them their times: call net(xt, t), it joins them itself.",
     ),
     ("argument: 't'", "A field is asked at a point and a time: field(x, t)."),
-    (
-        "shapes cannot be multiplied",
-        "Inner sizes of a matrix product differ: is one factor to be transposed?",
-    ),
+    ("shapes cannot be multiplied", "Inner sizes of a matrix product differ: is one factor to be transposed?"),
     (
         "is out of bounds.",
         "A token is larger than the table it is looked up in: K clean tokens are 0 to K − 1, and the mask K is one more.",
@@ -140,15 +131,9 @@ ERROR_HINTS = (
         "float32 meets float64: created tensors should follow the input's dtype, dtype=x.dtype.",
     ),
     ("numpy() on tensor that requires grad", "numpy cuts the gradient: stay in torch here."),
-    (
-        "nameerror",
-        "A name that is not known inside the function: a typing slip, or a variable of another cell?",
-    ),
+    ("nameerror", "A name that is not known inside the function: a typing slip, or a variable of another cell?"),
     ("unboundlocalerror", "A variable is read before anything was put into it."),
-    (
-        "in-place operation",
-        "An in-place operation writes into a tensor that the gradient needs: write x = x + …",
-    ),
+    ("in-place operation", "An in-place operation writes into a tensor that the gradient needs: write x = x + …"),
     ("not callable", "Something is called like a function that is none: a missing `*` before a parenthesis?"),
     ("recursion", "The function calls itself without end."),
 )

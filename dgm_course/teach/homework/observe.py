@@ -206,7 +206,9 @@ def _gradients(answer: Callable, case: Case, watch: ObserveSpec) -> dict[str, np
         found = iter(torch.autograd.grad(total, flat, allow_unused=True))
     except RuntimeError as error:
         raise AnswerError("raised", f"RuntimeError in the backward pass: {text_of(error)}") from None
-    return {name: np.concatenate([_flat(next(found), leaf) for leaf in leaves]) for name, leaves in watched.items()}
+    return {
+        name: np.concatenate([_flat(next(found), leaf) for leaf in leaves]) for name, leaves in watched.items()
+    }
 
 
 def _ramp(part: torch.Tensor) -> torch.Tensor:
@@ -233,7 +235,9 @@ def _leaves_device(answer: Callable, case: Case) -> bool:
             answer(*_built(case, device="meta"))
     except (RuntimeError, ValueError, TypeError) as error:
         said = text_of(error).lower()
-        return any(words in said for words in ("on the same device, but", "not on the expected device", "one device"))
+        return any(
+            words in said for words in ("on the same device, but", "not on the expected device", "one device")
+        )
     except KeyboardInterrupt:
         raise
     except OutOfTime:

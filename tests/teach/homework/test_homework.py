@@ -24,9 +24,10 @@ MANY = tuple(range(100, 112))
 
 def test_every_exercise_has_answers_to_prove_it_and_every_answer_an_exercise():
     odd = sorted(set(BANKS) ^ set(TASKS))
-    assert not odd, f"an exercise without answers in tests/homework/, or answers without an exercise: {', '.join(odd)}"
+    assert not odd, f"an exercise without answers in answers/, or answers without an exercise: {', '.join(odd)}"
     for id, bank in BANKS.items():
-        assert len(bank.wrong) >= 3 and len(bank.correct) >= 2, id
+        assert len(bank.wrong) >= 1 and len(bank.correct) >= 2, id
+        assert len(bank.wrong) + len(exercise(id).mistakes) >= 3, id
 
 
 def test_ids_numbers_and_texts_are_in_order():
@@ -63,10 +64,14 @@ def test_wrong_answers_are_refused_each_with_its_hint_and_are_told_apart(id):
     for name, (answer, fragment) in BANKS[id].wrong.items():
         for seeds in (FEW[:1], SEEDS):
             verdict = exercise(id).verdict(answer, seeds)
-            assert verdict.status == WRONG and verdict.law and verdict.hint and verdict.more, (name, seeds, verdict)
+            assert verdict.status == WRONG and verdict.law and verdict.hint and verdict.more, (
+                name,
+                seeds,
+                verdict,
+            )
             assert fragment in verdict.hint, (name, seeds, verdict)
         hints.add(verdict.hint)
-    assert len(hints) >= max(3, len({fragment for _, fragment in BANKS[id].wrong.values()}) * 2 // 3)
+    assert len(hints) >= len({fragment for _, fragment in BANKS[id].wrong.values()}) * 2 // 3
 
 
 @pytest.mark.parametrize("id,name", cases(BANKS, "correct"))
@@ -77,7 +82,8 @@ def test_correct_form_passes(id, name):
 
 
 @pytest.mark.parametrize("id", TASKS)
-def test_every_slip_of_the_table_is_wrong_and_recognised_on_every_seed(id):
+def test_every_mistake_of_the_bank_earns_its_hint(id):
+    """On every seed."""
     task = exercise(id)
     for seed in FEW:
         for hint, form in task.mistakes:
@@ -85,11 +91,13 @@ def test_every_slip_of_the_table_is_wrong_and_recognised_on_every_seed(id):
             assert verdict.status == WRONG and verdict.hint == hint, (seed, hint, verdict)
 
 
-CUTS = [(task.id, hint, form) for task in exercises() for hint, form in task.gradient_mistakes]
+GRADIENT_MISTAKES = [(task.id, hint, form) for task in exercises() for hint, form in task.gradient_mistakes]
 
 
-@pytest.mark.parametrize("id, hint, form", CUTS, ids=[f"{id}-{hint[:40]}" for id, hint, _ in CUTS])
-def test_every_cut_has_the_right_value_and_is_known_by_its_gradient(id, hint, form):
+@pytest.mark.parametrize(
+    "id, hint, form", GRADIENT_MISTAKES, ids=[f"{id}-{hint[:40]}" for id, hint, _ in GRADIENT_MISTAKES]
+)
+def test_every_gradient_mistake_earns_its_hint(id, hint, form):
     for seed in FEW:
         verdict = exercise(id).verdict(form, (seed,))
         assert verdict.status == WRONG and verdict.law.startswith("The value is right, but its gradient"), verdict
@@ -130,9 +138,7 @@ def test_check_leaves_inputs_and_the_random_streams_alone(id):
         task.verdict(answer)
     task.observe(BANKS[id].solution, given)
     assert _flat(given) == before
-    assert torch.equal(torch.get_rng_state(), states[0]) and np.array_equal(
-        np.random.get_state()[1], states[1]
-    )
+    assert torch.equal(torch.get_rng_state(), states[0]) and np.array_equal(np.random.get_state()[1], states[1])
 
 
 @pytest.mark.parametrize("id", TASKS)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dgm_course.teach.homework import exercise
-from dgm_course.teach.homework._absorbing_diffusion_cases import Conditionals
+from dgm_course.teach.homework.recipes import Conditionals
 
 from .answers.absorbing_diffusion import BANKS
 
@@ -42,7 +42,11 @@ def test_corruption_leaves_each_token_with_probability_survive_on_its_own():
 
 def test_posterior_and_chance_by_bayes_rule_over_all_states():
     """q(x_{k−1} | x_k, x_0) ∝ Q_k[x_k, ·] Q_{1:k−1}[·, x_0] in float64, from matrices alone."""
-    before, now, size = torch.tensor([0.8, 1.0], dtype=torch.float64), torch.tensor([0.3, 0.45], dtype=torch.float64), 4
+    before, now, size = (
+        torch.tensor([0.8, 1.0], dtype=torch.float64),
+        torch.tensor([0.3, 0.45], dtype=torch.float64),
+        4,
+    )
     eye, absorb = torch.eye(size).double(), torch.eye(size).double()[3][:, None].expand(size, size)
     x = torch.tensor([[0, 1, 2, 2], [1, 0, 2, 1]])
     xk = torch.tensor([[0, 3, 3, 2], [3, 3, 2, 1]])
@@ -68,10 +72,15 @@ def test_the_weight_counts_every_token_once():
 def test_the_weighted_loss_of_independent_tokens_is_their_log_likelihood():
     """α = t, w = 1/(1 − t): Σ over times and over which of two tokens are hidden is −log p(x_1) − log p(x_2)."""
     log_p = torch.tensor([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]]).double().log()
-    x, xts = torch.tensor([1, 2]), torch.tensor([[3, 3], [3, 3], [3, 2], [1, 3], [1, 2]])  # the first twice, at half
+    x, xts = (
+        torch.tensor([1, 2]),
+        torch.tensor([[3, 3], [3, 3], [3, 2], [1, 3], [1, 2]]),
+    )  # the first twice, at half
     t = ((torch.arange(1000).double() + 0.5) / 1000)[:, None]
     hidden = (xts == 3).double().sum(1)
-    chance = t ** (2 - hidden) * (1 - t) ** hidden * torch.tensor([0.5, 0.5, 1, 1, 1])  # of each pattern, at each time
+    chance = (
+        t ** (2 - hidden) * (1 - t) ** hidden * torch.tensor([0.5, 0.5, 1, 1, 1])
+    )  # of each pattern, at each time
     weight = (5 * chance / (1 - t)).flatten()
     came = exercise("abs.masked_loss").reference(
         (log_p + 1.7).expand(5000, 2, 3), x.expand(5000, 2), xts.repeat(1000, 1), weight, 3

@@ -12,7 +12,7 @@ from scipy.special import rel_entr
 from torch.nn import functional as F
 
 from dgm_course.teach.homework import exercise
-from dgm_course.teach.homework._autoregressive_cases import CausalTokens, ImageNet
+from dgm_course.teach.homework.recipes import CausalTokens, ImageNet
 
 from .answers.autoregressive import BANKS
 
@@ -24,7 +24,9 @@ def reference(name: str):
 def model_of(places: int, symbols: int, seed: int = 4):
     """logits_of in float64, and all the sequences there are."""
     drawn = CausalTokens.random(np.random.default_rng(seed), places, symbols)
-    return drawn.build(torch.zeros(0).double()), torch.tensor(list(itertools.product(range(symbols), repeat=places)))
+    return drawn.build(torch.zeros(0).double()), torch.tensor(
+        list(itertools.product(range(symbols), repeat=places))
+    )
 
 
 def pair(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,8 +40,11 @@ def test_a_masked_convolution_sees_all_that_comes_before_and_nothing_else(kind, 
     """The Jacobian of a random kernel times the mask: lower triangular, and full wherever the kernel reaches."""
     height, width = 4, 6
     kernel = torch.rand(rows, columns).double() + 0.1
-    layer = lambda x: F.conv2d(x[None, None], (kernel * reference("mask")(kind, rows, columns))[None, None],
-                               padding=(rows // 2, columns // 2))[0, 0]
+    layer = lambda x: F.conv2d(
+        x[None, None],
+        (kernel * reference("mask")(kind, rows, columns))[None, None],
+        padding=(rows // 2, columns // 2),
+    )[0, 0]
     seen = torch.autograd.functional.jacobian(layer, torch.zeros(height, width).double()) != 0
     for r, c, i, j in itertools.product(range(height), range(width), range(height), range(width)):
         near = abs(i - r) <= rows // 2 and abs(j - c) <= columns // 2
@@ -80,7 +85,9 @@ def test_completions_come_as_often_as_the_exact_conditional_says(known):
 def test_temperature_is_the_power_of_the_probabilities():
     logits, temperature = torch.tensor([0.3, -1.0, 1.2, 0.0]).double(), 0.6
     u = ((torch.arange(40_000) + 0.5) / 40_000).double()[:, None]
-    found = reference("complete")(lambda x: logits.expand(len(x), 1, 4), torch.zeros(40_000, 1).long(), 0, u, temperature)
+    found = reference("complete")(
+        lambda x: logits.expand(len(x), 1, 4), torch.zeros(40_000, 1).long(), 0, u, temperature
+    )
     power = logits.softmax(0) ** (1 / temperature)
     share = torch.bincount(found[:, 0], minlength=4) / 40_000
     assert torch.allclose(share.double(), power / power.sum(), atol=1e-4)
@@ -116,9 +123,10 @@ def test_attention_is_an_average_of_the_past_and_hears_nothing_else():
     assert torch.allclose(attention(q, k, v)[0, 1], bare / total)
 
 
-@pytest.mark.parametrize("attention, step", [
-    ("reference", "reference"), ("solution", "solution"), ("reference", "solution"), ("solution", "reference"),
-])
+@pytest.mark.parametrize(
+    "attention, step",
+    [("reference", "reference"), ("solution", "solution"), ("reference", "solution"), ("solution", "reference")],
+)
 def test_steps_with_a_cache_are_the_whole_attention(attention, step):
     take = {"reference": reference, "solution": lambda name: BANKS[f"ar.{name}"].solution}
     q, k, v = torch.randn(3, 2, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -137,7 +145,11 @@ def test_the_kl_obeys_its_chain_rule_and_knows_its_limits():
     rows = sum(a.sum() * kl(a / a.sum(), b / b.sum()) for a, b in zip(p, q))
     assert torch.allclose(kl(p, q), kl(p.sum(1), q.sum(1)) + rows)
     half, whole = torch.tensor([0.5, 0.5]).double(), torch.tensor([1.0, 0.0]).double()
-    assert kl(whole, half).item() == pytest.approx(math.log(2)) and kl(half, whole) == math.inf and kl(whole, whole) == 0
+    assert (
+        kl(whole, half).item() == pytest.approx(math.log(2))
+        and kl(half, whole) == math.inf
+        and kl(whole, whole) == 0
+    )
 
 
 def test_no_f_divergence_grows_when_cells_are_merged():
@@ -152,7 +164,13 @@ def test_no_f_divergence_grows_when_cells_are_merged():
 def test_the_generators_give_the_divergences_as_they_are_defined():
     (p, q), kl = pair(4, 4, seed=3), lambda a, b: rel_entr(a.numpy(), b.numpy()).sum()
     m = (p + q) / 2
-    wanted = (kl(p, q), kl(q, p), float(((p - q) ** 2 / q).sum()), (kl(p, m) + kl(q, m)) / 2, float((p - q).abs().sum()) / 2)
+    wanted = (
+        kl(p, q),
+        kl(q, p),
+        float(((p - q) ** 2 / q).sum()),
+        (kl(p, m) + kl(q, m)) / 2,
+        float((p - q).abs().sum()) / 2,
+    )
     for answer in (reference("generators"), BANKS["ar.generators"].solution):
         came = [reference("f_divergence")(lambda t, n=n, f=answer: f(t)[n], p, q).item() for n in range(5)]
         assert came == pytest.approx(wanted, abs=1e-12)

@@ -160,7 +160,9 @@ def test_guided_scores_belong_to_powers_of_the_two_densities(answer):
 def test_langevin_settles_in_the_density_of_its_score(answer):
     """For N(1, ¼): mean' = A mean + b and variance' = A² variance + c², whose limits must be 1 and ¼ as the step shrinks."""
     for step, tolerance in ((0.01, 0.02), (0.001, 0.002)):
-        here, there, moved = answer(lambda x: 4 * (1 - x), column(0.0, 1.0, 0.0), step, column(0.0, 0.0, 1.0))[:, 0]
+        here, there, moved = answer(lambda x: 4 * (1 - x), column(0.0, 1.0, 0.0), step, column(0.0, 0.0, 1.0))[
+            :, 0
+        ]
         slope, noise = there - here, moved - here
         assert (here / (1 - slope)).item() == pytest.approx(1)
         assert (noise**2 / (1 - slope**2)).item() == pytest.approx(0.25, rel=2 * tolerance)

@@ -1,4 +1,5 @@
 """The references of the homework on flows, held to oracles of another kind."""
+
 from __future__ import annotations
 
 import pytest
@@ -11,8 +12,14 @@ def asked(id: str, seed: int = 4):
     """Each case's arguments as the answer gets them, in float64."""
     for case in exercise(id).inputs(seed):
         like = torch.zeros(0, dtype=torch.float64)
-        yield [value.build(like) if hasattr(value, "build") else torch.tensor(value).double()
-               if hasattr(value, "shape") else value for value in case.args.values()]
+        yield [
+            value.build(like)
+            if hasattr(value, "build")
+            else torch.tensor(value).double()
+            if hasattr(value, "shape")
+            else value
+            for value in case.args.values()
+        ]
 
 
 def jacobians(f, x: torch.Tensor) -> torch.Tensor:
@@ -32,7 +39,11 @@ def test_the_coupling_has_the_log_determinant_of_its_jacobian_and_goes_back():
 def test_the_log_density_integrates_to_one_after_a_stretch():
     """x = 3 z: f divides by 3, so ladj = −log 3."""
     x = torch.linspace(-40, 40, 8001, dtype=torch.float64)
-    p = exercise("flow.log_density").reference(x[:, None] / 3, torch.full_like(x, -torch.log(torch.tensor(3.0)))).exp()
+    p = (
+        exercise("flow.log_density")
+        .reference(x[:, None] / 3, torch.full_like(x, -torch.log(torch.tensor(3.0))))
+        .exp()
+    )
     assert float(torch.trapezoid(p, x)) == pytest.approx(1.0, abs=1e-6)
 
 

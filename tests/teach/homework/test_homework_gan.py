@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dgm_course.teach.homework import exercise
-from dgm_course.teach.homework._gan_cases import SmallCritic
+from dgm_course.teach.homework.recipes import SmallCritic
 
 
 def reference(name: str):
@@ -27,8 +27,9 @@ def test_the_best_least_squares_critic_by_search():
     pi, p = torch.rand(20).double() + 0.1, torch.rand(20).double() + 0.1
     tried = torch.linspace(-3, 3, 6001).double()[:, None]
     values = pi * (tried - 2.0) ** 2 + p * (tried + 1.0) ** 2
-    torch.testing.assert_close(reference("least_squares_critic")(pi, p, -1.0, 2.0), tried[values.argmin(0), 0], atol=6e-4,
-                               rtol=0)
+    torch.testing.assert_close(
+        reference("least_squares_critic")(pi, p, -1.0, 2.0), tried[values.argmin(0), 0], atol=6e-4, rtol=0
+    )
 
 
 def test_the_losses_have_the_slopes_of_the_lecture_by_differences():
@@ -36,11 +37,15 @@ def test_the_losses_have_the_slopes_of_the_lecture_by_differences():
     d = fake.sigmoid()
     for i in range(7):
         step = h * torch.eye(7).double()[i]
-        slope = [(a - b) / (2 * h) * 7 for a, b in zip(reference("generator_losses")(fake + step),
-                                                       reference("generator_losses")(fake - step))]
+        slope = [
+            (a - b) / (2 * h) * 7
+            for a, b in zip(reference("generator_losses")(fake + step), reference("generator_losses")(fake - step))
+        ]
         assert slope[0].item() == pytest.approx(-d[i].item(), abs=1e-6)
         assert slope[1].item() == pytest.approx(d[i].item() - 1, abs=1e-6)
-        real = reference("discriminator_loss")(fake + step, fake) - reference("discriminator_loss")(fake - step, fake)
+        real = reference("discriminator_loss")(fake + step, fake) - reference("discriminator_loss")(
+            fake - step, fake
+        )
         assert (real / (2 * h) * 7).item() == pytest.approx(d[i].item() - 1, abs=1e-6)
 
 
@@ -68,7 +73,11 @@ def test_the_penalty_by_differences_of_the_critic():
 
 
 def test_adain_gives_the_statistics_that_were_asked_for():
-    x, scale, bias = torch.randn(3, 2, 4, 5).double() * 3 + 1, torch.rand(3, 2).double() + 0.5, torch.randn(3, 2).double()
+    x, scale, bias = (
+        torch.randn(3, 2, 4, 5).double() * 3 + 1,
+        torch.rand(3, 2).double() + 0.5,
+        torch.randn(3, 2).double(),
+    )
     y = reference("adain")(x, scale, bias).numpy()
     np.testing.assert_allclose(y.mean((2, 3)), bias)
     np.testing.assert_allclose(y.std((2, 3)), scale)
@@ -80,5 +89,10 @@ def test_the_bound_touches_kl_at_its_best_critic_and_lies_below_elsewhere():
     x, y = torch.randn(400_000).double(), torch.randn(400_000).double() + 1
     bound = lambda critic: reference("kl_bound")(critic(x), critic(y)).item()
     assert bound(lambda x: 1.5 - x) == pytest.approx(0.5, abs=5 * math.sqrt(3 / 400_000))
-    for other in (lambda x: 1.2 - x, lambda x: 1.5 - 0.7 * x, lambda x: 0 * x + 1, lambda x: 1.5 - x + 0.5 * torch.sin(x)):
+    for other in (
+        lambda x: 1.2 - x,
+        lambda x: 1.5 - 0.7 * x,
+        lambda x: 0 * x + 1,
+        lambda x: 1.5 - x + 0.5 * torch.sin(x),
+    ):
         assert bound(other) < 0.49

@@ -69,16 +69,19 @@ def unfilled(q):
     raise NotImplementedError("your turn")
 
 
-@pytest.mark.parametrize("answer, status, words", [
-    (unfilled, NOT_YET, "Not yet"),
-    (lambda q: -torch.log(q), WRONG, "nats"),
-    (lambda q: -torch.log2(q), PASS, "Right on"),
-    (lambda q: torch.log(1 / q) / math.log(2), PASS, "Right on"),
-    (lambda q: -torch.log2(q + 1e-12), WRONG, "tiny"),
-    (lambda q: (-torch.log2(q)).sum(), WRONG, ""),
-    (lambda q: q, WRONG, ""),
-    (lambda q: 1 - q, WRONG, ""),
-])
+@pytest.mark.parametrize(
+    "answer, status, words",
+    [
+        (unfilled, NOT_YET, "Not yet"),
+        (lambda q: -torch.log(q), WRONG, "nats"),
+        (lambda q: -torch.log2(q), PASS, "Right on"),
+        (lambda q: torch.log(1 / q) / math.log(2), PASS, "Right on"),
+        (lambda q: -torch.log2(q + 1e-12), WRONG, "tiny"),
+        (lambda q: (-torch.log2(q)).sum(), WRONG, ""),
+        (lambda q: q, WRONG, ""),
+        (lambda q: 1 - q, WRONG, ""),
+    ],
+)
 def test_the_rehearsal_shows_every_kind_of_card_and_never_raises(monkeypatch, answer, status, words):
     monkeypatch.setenv("DGM_STRICT", "1")
     card = rehearse(answer)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from dgm_course.teach.homework import exercise, exercises
-from dgm_course.teach.homework._latent_space_cases import Layer, Patches
+from dgm_course.teach.homework.recipes import Layer, Patches
 
 
 def reference(name):
@@ -19,7 +19,9 @@ def test_no_exercise_writes_its_formula_out():
 
 
 def test_the_training_codes_themselves_come_out_at_unit_size():
-    codes = 7 + torch.randn(30, 3, 2, 2, dtype=torch.float64) * torch.tensor([0.2, 5.0, 40.0]).double().view(3, 1, 1)
+    codes = 7 + torch.randn(30, 3, 2, 2, dtype=torch.float64) * torch.tensor([0.2, 5.0, 40.0]).double().view(
+        3, 1, 1
+    )
     rows = reference("rescale")(codes, codes).movedim(1, 0).flatten(1)
     torch.testing.assert_close(rows.mean(1), torch.zeros(3).double(), atol=1e-12, rtol=0)
     torch.testing.assert_close(rows.square().mean(1), torch.ones(3).double())

@@ -1,4 +1,5 @@
 """The references of the homework on measures, held to oracles of another kind: transport, closed forms, large samples."""
+
 from __future__ import annotations
 
 import math
@@ -66,7 +67,10 @@ def test_in_one_dimension_precision_and_coverage_are_about_intervals():
 def test_real_against_real_the_expectations_are_near_those_of_the_paper():
     """For two samples of one law E density = 1 and E coverage = 1 − Π_i (N − i)/(2N − i), i = 1 ... k: about 1 − 2^(−k)."""
     generator, n, k = torch.Generator().manual_seed(0), 60, 3
-    draws = [reference("coverage")(*torch.randn(2, n, 3, generator=generator, dtype=torch.float64), k) for _ in range(80)]
+    draws = [
+        reference("coverage")(*torch.randn(2, n, 3, generator=generator, dtype=torch.float64), k)
+        for _ in range(80)
+    ]
     values = torch.tensor(draws, dtype=torch.float64)
     error = values.std(0) / 80**0.5
     expected = 1 - math.prod((n - i) / (2 * n - i) for i in range(1, k + 1))

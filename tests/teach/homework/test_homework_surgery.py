@@ -10,7 +10,7 @@ import torch
 
 from dgm_course.flows import ActNorm, Flow, couplings
 from dgm_course.teach.homework import exercise
-from dgm_course.teach.homework._elbo_surgery_cases import Encoder
+from dgm_course.teach.homework.recipes import Encoder
 
 LINE = torch.linspace(-14, 14, 14_001, dtype=torch.float64)
 STEP = float(LINE[1] - LINE[0])
@@ -75,7 +75,7 @@ def test_a_vamp_prior_integrates_to_one_and_its_inputs_learn():
     inputs = torch.randn(3, 4).double().requires_grad_()
     log_p = reference("vamp_log_prob")(LINE[:, None], inputs, encoder)
     assert float(log_p.detach().exp().sum() * STEP) == pytest.approx(1, abs=1e-6)
-    slope, = torch.autograd.grad(log_p[::100].sum(), inputs)
+    (slope,) = torch.autograd.grad(log_p[::100].sum(), inputs)
     moved = inputs.detach().clone()
     moved[1, 2] += 1e-6
     change = (reference("vamp_log_prob")(LINE[:, None], moved, encoder) - log_p)[::100].sum() / 1e-6

@@ -25,7 +25,9 @@ def mixture():
 @both("diff.forward_covariance")
 def test_the_covariance_is_that_of_noised_samples(answer):
     generator = torch.Generator().manual_seed(0)
-    data = torch.randn(3, 50_000, 2, generator=generator).double() @ torch.tensor([[1.0, 0.8], [0.0, 0.5]]).double()
+    data = (
+        torch.randn(3, 50_000, 2, generator=generator).double() @ torch.tensor([[1.0, 0.8], [0.0, 0.5]]).double()
+    )
     abar = torch.tensor([0.2, 0.5, 0.9]).double().view(3, 1, 1)
     noisy = abar.sqrt() * data + (1 - abar).sqrt() * torch.randn(data.shape, generator=generator).double()
     cov = torch.stack([part.T.cov() for part in data])
@@ -52,7 +54,9 @@ def test_implicit_and_explicit_score_matching_differ_by_a_constant(answer, mixtu
         trace = sum(torch.autograd.grad(net(x)[:, i].sum(), x)[0][:, i] for i in range(2))
         assert torch.allclose(parts, (trace + net(x).square().sum(1) / 2)[::641])
         implicit = (mass * (trace + net(grid).square().sum(1) / 2)).sum()
-        assert float(implicit + (mass * truth.square().sum(1)).sum() / 2) == pytest.approx(float(explicit), abs=1e-6)
+        assert float(implicit + (mass * truth.square().sum(1)).sum() / 2) == pytest.approx(
+            float(explicit), abs=1e-6
+        )
 
 
 @both("diff.implicit_score_matching")
@@ -73,7 +77,9 @@ def test_the_exact_marginal_of_the_vp_path_solves_the_equation(answer):
     def p(x, s):
         area = 0.1 * s + 19.9 * s**2 / 2
         shrink, variance = (-area / 2).exp(), 0.09 * (-area).exp() + 1 - (-area).exp()
-        bump = lambda mean: torch.exp(-((x - shrink * mean) ** 2) / (2 * variance)) / (2 * torch.pi * variance).sqrt()
+        bump = lambda mean: (
+            torch.exp(-((x - shrink * mean) ** 2) / (2 * variance)) / (2 * torch.pi * variance).sqrt()
+        )
         return 0.4 * bump(-1.0) + 0.6 * bump(0.8)
 
     x, s = torch.linspace(-2, 2, 30).double(), torch.full((30,), 0.2).double()

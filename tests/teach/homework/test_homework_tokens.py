@@ -29,14 +29,19 @@ def test_turned_pairs_keep_their_length_and_their_inner_products_know_difference
     speeds, turn = torch.tensor([1.0, 0.3, 0.1]).double(), reference("rotary_step")
     q, k = pair[:2], pair[2:]
     places = lambda m: torch.full((2,), float(m)).double()
-    product = lambda m, n: sum((a * b).sum() for a, b in zip(turn(q[0], q[1], places(m), speeds),
-                                                             turn(k[0], k[1], places(n), speeds)))
+    product = lambda m, n: sum(
+        (a * b).sum() for a, b in zip(turn(q[0], q[1], places(m), speeds), turn(k[0], k[1], places(n), speeds))
+    )
     assert product(2, 5).item() == pytest.approx(product(7, 10).item())
     assert product(2, 5).item() != pytest.approx(product(2, 6).item())
     x, y = turn(q[0], q[1], places(3), speeds)
     torch.testing.assert_close(torch.hypot(x, y), torch.hypot(q[0], q[1]))
-    assert [v.item() for v in turn(*torch.eye(2).double()[:, :, None][:, :1], torch.ones(1).double() * math.pi / 2,
-                                   torch.ones(1).double())] == pytest.approx([0, 1])
+    assert [
+        v.item()
+        for v in turn(
+            *torch.eye(2).double()[:, :, None][:, :1], torch.ones(1).double() * math.pi / 2, torch.ones(1).double()
+        )
+    ] == pytest.approx([0, 1])
 
 
 def test_the_mask_allows_what_can_be_written_before():
@@ -55,7 +60,7 @@ def test_one_scale_after_another_tells_the_residual():
     rest, book = torch.randn(3, 2, 5, 5, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
     codes, left = reference("one_scale")(rest, book, 2)
     for b, r, c in itertools.product(range(3), range(2), range(2)):
-        area = rest[b, :, r * 5 // 2:-(-(r + 1) * 5 // 2), c * 5 // 2:-(-(c + 1) * 5 // 2)]
+        area = rest[b, :, r * 5 // 2 : -(-(r + 1) * 5 // 2), c * 5 // 2 : -(-(c + 1) * 5 // 2)]
         away = [math.dist(area.mean((1, 2)).tolist(), e.tolist()) for e in book]
         assert away[codes[b, r, c]] == min(away)
     everything = rest.movedim(1, -1).reshape(-1, 2)

@@ -64,7 +64,7 @@ def test_the_importance_weighted_bound_tends_to_log_p_and_is_below_it():
     logs = [density(a, m, s).log() for a, m, s in ((x, z, 1.0), (z, 0.0, 1.0), (z, 0.2, 0.9))]
     wanted = density(x, 0.0, math.sqrt(2)).log()
     assert reference("iwae_bound")(*logs).item() == pytest.approx(wanted.item(), abs=0.01)
-    single = torch.stack([reference("iwae_bound")(*(log[i:i + 1] for log in logs)) for i in range(2000)])
+    single = torch.stack([reference("iwae_bound")(*(log[i : i + 1] for log in logs)) for i in range(2000)])
     assert single.mean() < wanted - 0.05
 
 

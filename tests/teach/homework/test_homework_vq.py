@@ -26,7 +26,7 @@ def test_the_nearest_vector_of_every_place_by_loops():
 def test_the_gradient_of_the_step_is_the_one_at_its_value():
     z_e, z_q = torch.randn(2, 4, 3, dtype=torch.float64)
     leaf = z_e.clone().requires_grad_()
-    found, = torch.autograd.grad(reference("straight_through")(leaf, z_q).pow(3).sum(), leaf)
+    (found,) = torch.autograd.grad(reference("straight_through")(leaf, z_q).pow(3).sum(), leaf)
     torch.testing.assert_close(found, 3 * z_q**2)
 
 
@@ -35,13 +35,18 @@ def test_the_loss_moves_each_side_by_its_own_term():
     x, x_hat, z, e = torch.randn(4, 5, 3, dtype=torch.float64)
     leaves = [part.clone().requires_grad_() for part in (x_hat, z, e)]
     slopes = torch.autograd.grad(reference("loss")(x, *leaves, 0.3), leaves)
-    terms = (lambda part: ((x - part) ** 2).sum() / 5, lambda part: 0.3 * ((part - e) ** 2).sum() / 5,
-             lambda part: ((z - part) ** 2).sum() / 5)
+    terms = (
+        lambda part: ((x - part) ** 2).sum() / 5,
+        lambda part: 0.3 * ((part - e) ** 2).sum() / 5,
+        lambda part: ((z - part) ** 2).sum() / 5,
+    )
     for slope, term, part in zip(slopes, terms, (x_hat, z, e), strict=True):
         for i, j in ((0, 0), (3, 2)):
             step = torch.zeros_like(part)
             step[i, j] = 1e-5
-            assert slope[i, j].item() == pytest.approx(((term(part + step) - term(part - step)) / 2e-5).item(), abs=1e-6)
+            assert slope[i, j].item() == pytest.approx(
+                ((term(part + step) - term(part - step)) / 2e-5).item(), abs=1e-6
+            )
 
 
 @pytest.mark.parametrize("counts, wanted", [((5, 5, 5, 5), 4.0), ((9, 0, 0, 0), 1.0), ((2, 2, 0, 0), 2.0)])

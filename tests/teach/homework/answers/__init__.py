@@ -47,8 +47,10 @@ def _(case: Case) -> Case:
 
 @rounded.register
 def _(seen: Observation) -> Observation:
-    values, gradients = ({name: rounded(value).astype(np.float64) for name, value in arrays.items()}
-                         for arrays in (seen.values, seen.gradients))
+    values, gradients = (
+        {name: rounded(value).astype(np.float64) for name, value in arrays.items()}
+        for arrays in (seen.values, seen.gradients)
+    )
     return replace(seen, values=values, gradients=gradients)
 
 

@@ -29,8 +29,12 @@ def transition_matrix_stub(beta, vocabulary):
 def transition_by_loop(beta, vocabulary):
     rows = []
     for to in range(vocabulary + 1):
-        rows.append([1.0 if to == source == vocabulary else (1 - beta) * (to == source) + beta * (to == vocabulary)
-                     for source in range(vocabulary + 1)])
+        rows.append(
+            [
+                1.0 if to == source == vocabulary else (1 - beta) * (to == source) + beta * (to == vocabulary)
+                for source in range(vocabulary + 1)
+            ]
+        )
     return torch.tensor(rows)
 
 
@@ -126,12 +130,6 @@ def corrupt_counted(x, hours, survive, mask_id):
     """The first survive · L tokens stay."""
     places = torch.arange(x.shape[1])
     return torch.where(places < (survive[:, None] * x.shape[1]).round(), x, mask_id)
-
-
-def corrupt_by_rank(x, hours, survive, mask_id):
-    """Exactly round(survive · L) tokens stay, those of the lowest hours."""
-    rank = hours.argsort(1).argsort(1)
-    return torch.where(rank < (survive[:, None] * x.shape[1]).round(), x, mask_id)
 
 
 def corrupt_mask_guessed(x, hours, survive, mask_id):
@@ -257,19 +255,8 @@ def posterior_written(xk, x, survive_before, survive_now, vocabulary):
     return q
 
 
-def posterior_undivided(xk, x, survive_before, survive_now, vocabulary):
-    b, n, seen = survive_before[:, None, None], survive_now[:, None, None], F.one_hot(xk, vocabulary + 1)
-    return torch.where((xk == vocabulary)[..., None], (b - n) * F.one_hot(x, vocabulary + 1) + (1 - b) * seen, seen)
-
-
 def posterior_of_tokens(xk, x, survive_before, survive_now, vocabulary):
     return posterior(xk, x, survive_before, survive_now, vocabulary)[..., :-1]
-
-
-def posterior_of_known(xk, x, survive_before, survive_now, vocabulary):
-    """Zero in the place of a mask, added once more."""
-    p = ((survive_before - survive_now) / (1 - survive_now))[:, None, None]
-    return p * F.one_hot(x, vocabulary + 1) + (1 - p) * F.one_hot(torch.full_like(x, vocabulary), vocabulary + 1)
 
 
 # --- 9.5 the loss
@@ -312,7 +299,9 @@ def loss_by_selection(logits, x, xt, weight, mask_id):
 
 def loss_by_one_hot(logits, x, xt, weight, mask_id):
     log_p = torch.log(torch.softmax(logits, -1))
-    return -torch.einsum("b,bl,blk,blk->", weight, (xt != x).to(logits), F.one_hot(x, mask_id).to(logits), log_p) / len(x)
+    return -torch.einsum(
+        "b,bl,blk,blk->", weight, (xt != x).to(logits), F.one_hot(x, mask_id).to(logits), log_p
+    ) / len(x)
 
 
 def loss_in_double(logits, x, xt, weight, mask_id):
@@ -329,11 +318,6 @@ def loss_own_weight(logits, x, xt, weight, mask_id):
     hidden = (xt == mask_id).to(logits)
     surprise = F.cross_entropy(logits.transpose(1, 2), x, reduction="none")
     return ((surprise * hidden).sum(1) / hidden.mean(1).clamp(min=1e-3)).mean()
-
-
-def loss_selected_mean(logits, x, xt, weight, mask_id):
-    hidden = xt == mask_id
-    return F.cross_entropy(logits[hidden], x[hidden])
 
 
 def loss_of_masks(logits, x, xt, weight, mask_id):
@@ -354,21 +338,10 @@ def loss_backward(logits, x, xt, weight, mask_id):
     return loss
 
 
-def loss_bare_weight(logits, x, xt, weight, mask_id):
-    surprise = F.cross_entropy(logits.transpose(1, 2), x, reduction="none")
-    return (weight * surprise * (xt == mask_id)).sum(1).mean()
-
-
 def loss_detached_probabilities(logits, x, xt, weight, mask_id):
     """The normaliser of the softmax is cut off."""
     nll = logits.logsumexp(-1).detach() - logits.gather(-1, x[..., None])[..., 0]
     return (weight * (nll * (xt == mask_id)).sum(1)).mean()
-
-
-def loss_reshaped(logits, x, xt, weight, mask_id):
-    """The logits are reshaped to (B, K, L), where they should be transposed."""
-    surprise = F.cross_entropy(logits.reshape(len(x), mask_id, -1), x, reduction="none")
-    return (weight * (surprise * (xt == mask_id)).sum(1)).mean()
 
 
 # --- 9.6 one step of sampling
@@ -387,7 +360,9 @@ def step_by_loop(xt, proposal, hours, survive_now, survive_next, mask_id):
     stay = (1 - survive_next) / (1 - survive_now)
     rows = []
     for tokens, proposed, times in zip(xt, proposal, hours):
-        rows.append([int(p) if c == mask_id and 1 - h > stay else int(c) for c, p, h in zip(tokens, proposed, times)])
+        rows.append(
+            [int(p) if c == mask_id and 1 - h > stay else int(c) for c, p, h in zip(tokens, proposed, times)]
+        )
     return torch.tensor(rows)
 
 
@@ -440,15 +415,6 @@ def step_beside_the_mask(xt, proposal, hours, survive_now, survive_next, mask_id
 def step_beyond_the_proposals(xt, proposal, hours, survive_now, survive_next, mask_id):
     """The mask is taken for one more than the greatest token proposed."""
     return unmask_step(xt, proposal, hours, survive_now, survive_next, int(proposal.max()) + 1)
-
-
-def step_visible_replaced(xt, proposal, hours, survive_now, survive_next, mask_id):
-    return torch.where(hours < (survive_next - survive_now) / (1 - survive_now), proposal, xt)
-
-
-def step_hidden_everywhere(xt, proposal, hours, survive_now, survive_next, mask_id):
-    revealed = (xt == mask_id) & (hours < (survive_next - survive_now) / (1 - survive_now))
-    return torch.where(revealed, proposal, mask_id)
 
 
 def _step(chance):
@@ -641,40 +607,6 @@ def orders_by_numpy(log_conditional, x):
     return np.log(np.mean(np.exp(_totals(log_conditional, x).numpy().astype(np.float64)), 0))
 
 
-def orders_never_cleared(log_conditional, x):
-    totals, visible = [], torch.zeros(x.shape[1], dtype=torch.bool)
-    for order in permutations(range(x.shape[1])):
-        total = 0
-        for place in order:
-            total = total + log_conditional(visible, x)[:, place]
-            visible[place] = True
-        totals.append(total)
-    return torch.stack(totals).logsumexp(0) - math.log(len(totals))
-
-
-def orders_surest_first(log_conditional, x):
-    rows = []
-    for row in x:
-        visible, total = torch.zeros(len(row), dtype=torch.bool), 0
-        while not visible.all():
-            log_p = log_conditional(visible, row[None])[0].masked_fill(visible, -math.inf)
-            total, place = total + log_p.max(), log_p.argmax()
-            visible[place] = True
-        rows.append(total)
-    return torch.stack(rows)
-
-
-def orders_out_of_step(log_conditional, x):
-    totals = []
-    for order in permutations(range(x.shape[1])):
-        visible, total = torch.zeros(x.shape[1], dtype=torch.bool), 0
-        for k, place in enumerate(order):
-            total = total + log_conditional(visible, x)[:, k]
-            visible[place] = True
-        totals.append(total)
-    return torch.stack(totals).logsumexp(0) - math.log(len(totals))
-
-
 def _both_ways(x):
     places = tuple(range(x.shape[1]))
     return [places, places[::-1]]
@@ -699,49 +631,15 @@ def orders_of_all_tokens(log_conditional, x):
     return (_totals(log_conditional, x) / x.shape[1]).logsumexp(0) - math.log(math.factorial(x.shape[1]))
 
 
-def orders_means_of_probabilities(log_conditional, x):
-    """Probabilities are averaged at each step, and not along an order."""
-    terms = []
-    for size in range(x.shape[1]):
-        steps = []
-        for order in permutations(range(x.shape[1])):
-            visible = torch.zeros(x.shape[1], dtype=torch.bool)
-            visible[list(order[:size])] = True
-            steps.append(log_conditional(visible, x)[:, order[size]])
-        terms.append(torch.stack(steps).exp().mean(0).log())
-    return torch.stack(terms).sum(0)
-
-
-def orders_all_at_once(log_conditional, x):
-    return log_conditional(torch.zeros(x.shape[1], dtype=torch.bool), x).sum(1)
-
-
 BANKS = {
     "abs.transition_matrix": Bank(
         transition_matrix,
         transition_matrix_stub,
         {
-            "rows": (lambda beta, k: transition_matrix(beta, k).T, "each row sums to one"),
-            "exchanged": (lambda beta, k: transition_matrix(1 - beta, k), "exchanged"),
-            "first": (lambda beta, k: transition_matrix(beta, k).flip(0, 1), "at token 0"),
-            "not scaled": (
-                lambda beta, k: transition_matrix(beta, k) + beta * torch.eye(k + 1),
-                "identity is not scaled",
-            ),
-            "corner": (
-                lambda beta, k: (1 - beta) * torch.eye(k + 1) + beta * torch.diag(F.one_hot(torch.tensor(k), k + 1)),
-                "corner alone",
-            ),
-            "uniform": (lambda beta, k: (1 - beta) * torch.eye(k + 1) + beta / (k + 1), "uniform diffusion"),
-            "everywhere": (lambda beta, k: (1 - beta) * torch.eye(k + 1) + beta, "every entry"),
-            "no mask column": (
-                lambda beta, k: transition_matrix(beta, k).index_fill(1, torch.tensor(k), 0),
-                "column is empty",
-            ),
+            "rows": (lambda beta, k: transition_matrix(beta, k).T, "Transposed: rows and columns are exchanged"),
             "no mask state": (transition_without_mask, "should have the shape"),
             "K columns": (transition_missing_row, "should have the shape"),
             "clamped": (transition_of_small_steps, "0 or 1"),
-            "two steps": (lambda beta, k: torch.linalg.matrix_power(transition_matrix(beta, k), 2), "Two steps"),
         },
         {
             "loop": transition_by_loop,
@@ -757,20 +655,13 @@ BANKS = {
         corrupt,
         corrupt_stub,
         {
-            "inverted": (lambda x, h, a, m: torch.where(h < a[:, None], m, x), "Inverted"),
-            "one hour": (lambda x, h, a, m: torch.where(h[:, :1] < a[:, None], x, m), "One hour for a whole sequence"),
-            "wrong axis": (lambda x, h, a, m: torch.where(h < a, x, m), "wrong axis"),
-            "mask 0": (lambda x, h, a, m: x * (h < a[:, None]), "clean token"),
-            "mask −1": (lambda x, h, a, m: torch.where(h < a[:, None], x, -1), "−1"),
             "mask guessed": (corrupt_mask_guessed, "not read off"),
-            "visible or not": (lambda x, h, a, m: h < a[:, None], "True and False"),
             "in place": (corrupt_in_place, "in-place"),
             "floats": (corrupt_in_floats, "torch.where keeps"),
             "numpy": (lambda *args: corrupt(*args).numpy(), ".long()"),
             "list": (lambda *args: corrupt(*args).tolist(), ".long()"),
             "own hours": (lambda x, h, a, m: corrupt(x, torch.rand_like(h), a, m), "comes in as an argument"),
             "counted": (corrupt_counted, ""),
-            "rank": (corrupt_by_rank, "lowest hours"),
             "clamped": (corrupt_clamped, "0 or 1"),
             "squeezed": (corrupt_squeezed, "squeeze()"),
             "both": (lambda x, h, a, m: (corrupt(x, h, a, m), h), ""),
@@ -791,16 +682,6 @@ BANKS = {
         unmask_probability,
         unmask_probability_stub,
         {
-            "β": (lambda b, n: 1 - n / b, "β_k, the chance of the forward step"),
-            "β by b": (lambda b, n: (b - n) / b, "forward step"),
-            "joint": (lambda b, n: b - n, "of those that are masked by then"),
-            "1 − b": (lambda b, n: (b - n) / (1 - b), "masked at k − 1"),
-            "complement": (lambda b, n: (1 - b) / (1 - n), "complement"),
-            "no b": (lambda b, n: (b - n) / b / (1 - n), "survive_before is missing"),
-            "exchanged": (lambda b, n: unmask_probability(n, b), "exchanged"),
-            "squares": (lambda b, n: unmask_probability(b**2, n**2), "Squares"),
-            "parentheses": (lambda b, n: b - n / (1 - n), "Parentheses"),
-            "no parentheses at all": (lambda b, n: b - n / 1 - n, "Parentheses"),
             "epsilon": (unmask_with_epsilon, ""),
             "averaged": (unmask_averaged, ""),
             "pairs": (unmask_all_pairs, "(B, B) table"),
@@ -821,26 +702,11 @@ BANKS = {
         posterior,
         posterior_stub,
         {
-            "exchanged": (lambda xk, x, b, n, k: posterior(xk, x, 1 - b + n, n, k), "exchanged"),
-            "case 1 forgotten": (posterior_of_known, "case 1"),
-            "marginal": (lambda xk, x, b, n, k: posterior(torch.full_like(x, k), x, b, 0 * n, k), "forward marginal"),
-            "marginal at masks": (lambda xk, x, b, n, k: posterior(xk, x, b, 0 * n, k), "makes it smaller"),
-            "β": (lambda xk, x, b, n, k: posterior(xk, x, 1 - n / b, 0 * n, k), "β_k alone"),
-            "not divided": (lambda xk, x, b, n, k: posterior(xk, x, b - n, 0 * n, k), "is not divided"),
-            "not divided at all": (posterior_undivided, "the division is missing"),
-            "forward": (lambda xk, x, b, n, k: posterior(torch.full_like(x, k), x, n, 0 * n, k), "at step k"),
-            "stays": (lambda xk, x, b, n, k: F.one_hot(xk, k + 1).to(b), "the whole mask"),
-            "clean": (lambda xk, x, b, n, k: F.one_hot(x, k + 1).to(b), "for certain"),
-            "mask first": (lambda *args: posterior(*args).roll(1, -1), "mask stands first"),
             "tokens alone": (posterior_of_tokens, "should have the shape"),
-            "wrong axis": (
-                lambda xk, x, b, n, k: torch.lerp(
-                    *(F.one_hot(y, k + 1).to(b) for y in (xk, x)), ((b - n) / (1 - n))[:, None].expand(-1, k + 1)
-                ),
-                "wrong axis",
+            "clamped": (
+                lambda xk, x, b, n, k: posterior(xk, x, b.clamp(max=0.985), n.clamp(min=0.08), k),
+                "0 or 1",
             ),
-            "survive exchanged": (lambda xk, x, b, n, k: posterior(xk, x, n, b, k), "the larger"),
-            "clamped": (lambda xk, x, b, n, k: posterior(xk, x, b.clamp(max=0.985), n.clamp(min=0.08), k), "0 or 1"),
             "squeezed": (lambda *args: posterior(*args).squeeze(), "squeeze()"),
         },
         {
@@ -855,32 +721,18 @@ BANKS = {
         masked_loss,
         masked_loss_stub,
         {
-            "all places": (lambda lo, x, xt, w, m: masked_loss(lo, x, torch.full_like(xt, m), w, m), "All places"),
-            "visible": (
-                lambda lo, x, xt, w, m: masked_loss(lo, x, torch.where(xt == m, 0, m), w, m),
-                "visible places are counted",
+            "mean": (
+                lambda lo, x, xt, w, m: masked_loss(lo, x, xt, w, m) / x.shape[1],
+                "Your value is the expected one divided by D",
             ),
-            "mean": (lambda lo, x, xt, w, m: masked_loss(lo, x, xt, w, m) / x.shape[1], "a sum over its places"),
-            "mean of the masked": (loss_selected_mean, "without the weights"),
             "per mask": (loss_per_mask, ""),
-            "no weight": (lambda lo, x, xt, w, m: masked_loss(lo, x, xt, torch.ones_like(w), m), "weight is missing"),
             "own weight": (loss_own_weight, ""),
-            "sum over the batch": (lambda lo, x, xt, w, m: masked_loss(lo, x, xt, w, m) * len(x), "sum over the batch"),
-            "sign": (lambda *args: -masked_loss(*args), "sign is missing"),
-            "log of logits": (
-                lambda lo, x, xt, w, m: -(w * (lo.gather(-1, x[..., None])[..., 0] * (xt == m)).sum(1)).mean(),
-                "logits themselves",
+            "sum over the batch": (
+                lambda lo, x, xt, w, m: masked_loss(lo, x, xt, w, m) * len(x),
+                "sum over the batch",
             ),
-            "softmax twice": (lambda lo, *rest: masked_loss(lo.softmax(-1), *rest), "taken twice"),
-            "softmax over places": (
-                lambda lo, x, xt, w, m: (
-                    -(w * (lo.log_softmax(1).gather(-1, x[..., None])[..., 0] * (xt == m)).sum(1)).mean()
-                ),
-                "over the places",
-            ),
+            "sign": (lambda *args: -masked_loss(*args), "The sign is reversed"),
             "of the mask": (loss_of_masks, "the mask K is one more"),
-            "reshaped": (loss_reshaped, "to be transposed"),
-            "wrong axis": (loss_bare_weight, "wrong axis"),
             "no gradient": (lambda *args: masked_loss(*args).item(), "cut the graph"),
             "detached": (lambda lo, *rest: masked_loss(lo.detach(), *rest), "cut the graph"),
             "half detached": (loss_detached_probabilities, "Part of the graph is cut"),
@@ -891,18 +743,6 @@ BANKS = {
                 ),
                 "mean is missing",
             ),
-            "binary": (
-                lambda lo, x, xt, w, m: (
-                    F.binary_cross_entropy_with_logits(lo, F.one_hot(x, m).to(lo), reduction="none")
-                    .sum(-1)
-                    .mul(xt == m)
-                    .sum(1)
-                    .mul(w)
-                    .mean()
-                ),
-                "yes or no",
-            ),
-            "mean times mean": (lambda lo, x, xt, w, m: loss_selected_mean(lo, x, xt, w, m) * w.mean(), "its own sum"),
             "bits": (lambda *args: masked_loss(*args) / math.log(2), "base 2"),
         },
         {
@@ -922,32 +762,9 @@ BANKS = {
         unmask_step,
         unmask_step_stub,
         {
-            "all at once": (lambda xt, p, h, n, a, m: torch.where(xt == m, p, xt), "at once"),
-            "visible too": (step_visible_replaced, "Visible tokens are replaced"),
             "inverted": (lambda xt, p, h, *rest: unmask_step(xt, p, 1 - h, *rest), ""),
-            "above": (
-                lambda xt, p, h, n, a, m: torch.where((xt == m) & (h > (a - n) / (1 - n)), p, xt),
-                "Inverted",
-            ),
-            "next": (_step(lambda n, a: a), "as if nothing were known"),
-            "difference": (_step(lambda n, a: a - n), "part of the masked ones"),
-            "β": (_step(lambda n, a: 1 - n / a), "which is β"),
-            "after": (_step(lambda n, a: (a - n) / max(1 - a, 1e-9)), "masked after the step"),
-            "after, divided by zero": (_step(lambda n, a: (a - n) / (1 - a)), "masked after the step"),
-            "stay": (_step(lambda n, a: (1 - a) / (1 - n)), "staying masked"),
-            "swapped": (_step(lambda n, a: (n - a) / (1 - n)), "Nothing ever appears"),
-            "hidden again": (step_hidden_everywhere, "the visible tokens too"),
+            "swapped": (_step(lambda n, a: (n - a) / (1 - n)), "Your result is the argument xt itself, unchanged"),
             "mask guessed": (step_beyond_the_proposals, "not read off"),
-            "hours kept": (
-                lambda xt, p, h, n, a, m: torch.where((xt == m) & (h >= n) & (h < a), p, xt),
-                "kept from step to step",
-            ),
-            "filled and masked": (
-                lambda xt, p, h, n, a, m: torch.where(xt == m, p, xt).masked_fill(h >= a, m),
-                "All masks were filled",
-            ),
-            "parentheses": (_step(lambda n, a: a - n / (1 - n)), "Parentheses"),
-            "masked afresh": (lambda xt, p, h, n, a, m: torch.where(h < a, p, m), "masked afresh"),
             "counted": (step_counted, ""),
             "greatest token": (step_beside_the_mask, "not read off"),
             "in place": (step_in_place, "in-place"),
@@ -966,18 +783,10 @@ BANKS = {
         elbo_weight,
         elbo_weight_stub,
         {
-            "linear alone": (lambda survive, t: 1 / (1 - t), "linear schedule alone"),
-            "no slope": (_weight(lambda a, da, t: 1 / (1 - a)), "derivative is missing"),
-            "linear below": (_weight(lambda a, da, t: da / (1 - t)), "denominator is that of the linear"),
-            "alpha": (_weight(lambda a, da, t: a / (1 - a)), "α itself"),
-            "over alpha": (_weight(lambda a, da, t: da / a), "Divided by α"),
-            "slope": (_weight(lambda a, da, t: da), "derivative alone"),
-            "sign": (_weight(lambda a, da, t: -da / (1 - a)), "slides' time"),
-            "clock": (lambda survive, t: elbo_weight(survive, 1 - t), "asked at 1 − t"),
-            "squares": (_weight(lambda a, da, t: da / (1 - a**2)), "1 − α²"),
-            "upside down": (_weight(lambda a, da, t: (1 - a) / da), "Upside down"),
+            "sign": (_weight(lambda a, da, t: -da / (1 - a)), "The sign is reversed"),
+            "upside down": (_weight(lambda a, da, t: (1 - a) / da), "Your value is one over the expected one"),
             "coarse difference": (weight_by_coarse_difference, ""),
-            "slope of the mean": (weight_of_mean, "B times too small"),
+            "slope of the mean": (weight_of_mean, "Your value is the expected one divided by B"),
             "clamped": (weight_clamped, "0 or 1"),
             "epsilon": (weight_with_epsilon, ""),
             "input on the graph": (weight_of_leaf, "requires_grad_()"),
@@ -992,7 +801,9 @@ BANKS = {
             "central difference": weight_by_central_difference,
             "small step": weight_by_small_step,
             "logarithm": weight_by_logarithm,
-            "jacobian": lambda survive, t: torch.autograd.functional.jacobian(survive, t).diagonal() / (1 - survive(t)),
+            "jacobian": lambda survive, t: (
+                torch.autograd.functional.jacobian(survive, t).diagonal() / (1 - survive(t))
+            ),
             "on the graph": weight_on_the_graph,
             "left on the graph": weight_left_on_the_graph,
             "rows": weight_by_rows,
@@ -1004,27 +815,11 @@ BANKS = {
         any_order_stub,
         {
             "ELBO": (lambda f, x: _totals(f, x).mean(0), "bound that training maximises"),
-            "left to right": (lambda f, x: _totals(f, x)[0], "left to right"),
-            "right to left": (lambda f, x: _totals(f, x)[-1], "right to left"),
-            "best": (lambda f, x: _totals(f, x).max(0).values, "best order"),
-            "sum": (lambda f, x: _totals(f, x).logsumexp(0), "number of orders"),
-            "by L": (lambda f, x: _totals(f, x).logsumexp(0) - math.log(x.shape[1]), "not by the number of orders"),
-            "too early": (
-                lambda f, x: _totals(f, x, lambda o, k: o[: k + 1]).logsumexp(0)
-                - math.log(math.factorial(x.shape[1])),
-                "visible already",
-            ),
-            "all at once": (orders_all_at_once, "independent"),
-            "pseudo-likelihood": (
-                lambda f, x: _totals(f, x, lambda o, k: o[:k] + o[k + 1 :])[0],
-                "pseudo-likelihood",
-            ),
-            "surest first": (orders_surest_first, "surest token first"),
-            "out of step": (orders_out_of_step, "revealed next"),
             "left to right and back": (lambda f, x: _totals(f, x, orders=_both_ways(x)).exp().mean(0).log(), ""),
-            "never cleared": (orders_never_cleared, "stays visible"),
-            "means at each step": (orders_means_of_probabilities, "at every step"),
-            "per token": (lambda f, x: any_order_log_likelihood(f, x) / x.shape[1], "per token"),
+            "per token": (
+                lambda f, x: any_order_log_likelihood(f, x) / x.shape[1],
+                "Your value is the expected one divided by D",
+            ),
             "tempered": (orders_of_all_tokens, ""),
             "six": (orders_of_six, "their number 6"),
             "three tokens": (
@@ -1034,7 +829,10 @@ BANKS = {
             "masked input": (orders_masked_input, "always the clean tokens"),
             "floats": (orders_in_floats, "True and False"),
             "mean over the batch": (lambda f, x: any_order_log_likelihood(f, x).mean(), ""),
-            "probability": (lambda f, x: any_order_log_likelihood(f, x).exp(), "logarithm is asked"),
+            "probability": (
+                lambda f, x: any_order_log_likelihood(f, x).exp(),
+                "Your value is the exponential of the expected one",
+            ),
             "squeezed": (lambda f, x: any_order_log_likelihood(f, x).squeeze(), "squeeze()"),
         },
         {

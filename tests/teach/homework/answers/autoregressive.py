@@ -91,7 +91,9 @@ def mask_lower_rows_open(kind, rows, columns):
 
 
 def mask_one_too_far(rows, columns):
-    return torch.tensor([[float((r, c) <= (rows // 2, columns // 2 + 1)) for c in range(columns)] for r in range(rows)])
+    return torch.tensor(
+        [[float((r, c) <= (rows // 2, columns // 2 + 1)) for c in range(columns)] for r in range(rows)]
+    )
 
 
 def mask_one_hot(rows, columns):
@@ -316,28 +318,6 @@ def complete_with_zeros_ahead(logits_of, x, known, u, temperature):
     return out
 
 
-def complete_at_once(logits_of, x, known, u, temperature):
-    cdf = (logits_of(x) / temperature).softmax(-1).cumsum(-1)
-    out = (u[..., None] >= cdf).sum(-1)
-    out[:, :known] = x[:, :known]
-    return out
-
-
-def complete_stale(logits_of, x, known, u, temperature):
-    logits, out = logits_of(x), x.clone()
-    for i in range(known, x.shape[1]):
-        out[:, i] = (u[:, i, None] >= (logits[:, i] / temperature).softmax(-1).cumsum(-1)).sum(-1)
-    return out
-
-
-def complete_from_the_given(logits_of, x, known, u, temperature):
-    """The model is asked about x, and what is drawn is written elsewhere."""
-    out = x.clone()
-    for i in range(known, x.shape[1]):
-        out[:, i] = (u[:, i, None] >= (logits_of(x)[:, i] / temperature).softmax(-1).cumsum(-1)).sum(-1)
-    return out
-
-
 def complete_in_place(logits_of, x, known, u, temperature):
     for i in range(known, x.shape[1]):
         x[:, i] = (u[:, i, None] >= (logits_of(x)[:, i] / temperature).softmax(-1).cumsum(-1)).sum(-1)
@@ -360,7 +340,9 @@ def complete_from_logarithms(logits_of, x, known, u, temperature):
 
 def _completed(draw=None, start=lambda known: known, logits_at=lambda i: i, u_at=lambda i, known: i, stop=0):
     """The usual loop, one piece exchanged."""
-    draw = draw or (lambda l, u, t: (u[:, None] >= (l / t).softmax(-1).cumsum(-1)).sum(-1).clamp(max=l.shape[-1] - 1))
+    draw = draw or (
+        lambda l, u, t: (u[:, None] >= (l / t).softmax(-1).cumsum(-1)).sum(-1).clamp(max=l.shape[-1] - 1)
+    )
 
     def answer(logits_of, x, known, u, temperature):
         x = x.clone()
@@ -369,13 +351,6 @@ def _completed(draw=None, start=lambda known: known, logits_at=lambda i: i, u_at
         return x
 
     return answer
-
-
-def _right_to_left(logits_of, x, known, u, temperature):
-    x = x.clone()
-    for i in reversed(range(known, x.shape[1])):
-        x[:, i] = (u[:, i, None] >= (logits_of(x)[:, i] / temperature).softmax(-1).cumsum(-1)).sum(-1)
-    return x
 
 
 # --- 1.5 the receptive field
@@ -456,26 +431,6 @@ def field_untracked(net, x, row, column):
     return torch.autograd.grad(net(x)[row, column], x)[0] != 0
 
 
-def field_by_setting(value):
-    def answer(net, x, row, column):
-        out = torch.zeros(x.shape, dtype=torch.bool)
-        for i in range(x.shape[0]):
-            for j in range(x.shape[1]):
-                other = x.clone()
-                other[i, j] = value
-                out[i, j] = net(other)[row, column] != net(x)[row, column]
-        return out
-
-    return answer
-
-
-def field_by_setting_everywhere(net, x, row, column):
-    """Which outputs change when the pixel at (row, column) does."""
-    other = x.clone()
-    other[row, column] += 0.5
-    return net(other) != net(x)
-
-
 def _field(seen):
     return lambda net, x, row, column: seen(torch.func.grad(lambda y: net(y)[row, column])(x), x, row, column)
 
@@ -519,19 +474,14 @@ def attention_by_a_large_number(q, k, v):
     return torch.bmm(scores.masked_fill(mask == 0, -1e9).softmax(-1), v)
 
 
-def attention_renormalised(q, k, v):
-    scores = q @ k.mT / math.sqrt(q.shape[-1])
-    scores = scores - scores.masked_fill(torch.ones_like(scores).triu(1).bool(), -math.inf).amax(-1, keepdim=True)
-    weights = scores.clamp(max=0).exp().tril()
-    return weights / weights.sum(-1, keepdim=True) @ v
-
-
 def attention_by_rows(q, k, v):
     """Everything for one sequence after the other, queries scaled first."""
     out = []
     for a, b, c in zip(q / q.shape[-1] ** 0.5, k, v):
         s = a @ b.T
-        out.append(s.where(torch.arange(len(s))[:, None] >= torch.arange(len(s)), s.new_tensor(-math.inf)).softmax(1) @ c)
+        out.append(
+            s.where(torch.arange(len(s))[:, None] >= torch.arange(len(s)), s.new_tensor(-math.inf)).softmax(1) @ c
+        )
     return torch.stack(out)
 
 
@@ -639,14 +589,6 @@ def cache_allotted(q, k, v, keys, values):
     all_keys[:, :i], all_keys[:, i], all_values[:, :i], all_values[:, i] = keys, k, values, v
     weights = (all_keys @ q[..., None] / d**0.5).softmax(1)
     return (weights * all_values).sum(1), all_keys, all_values
-
-
-def cache_masked_step(q, k, v, keys, values):
-    """The mask of 1.6 for a row of its own: it hides all but the first."""
-    keys, values = torch.cat([keys, k[:, None]], 1), torch.cat([values, v[:, None]], 1)
-    scores = q[:, None] @ keys.mT / math.sqrt(q.shape[-1])
-    scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), -math.inf)
-    return (scores.softmax(-1) @ values)[:, 0], keys, values
 
 
 def _cached(out=None, grown=None):
@@ -816,7 +758,13 @@ def generators_touching(t):
 
 
 def generators_sloping(t):
-    return [t.log() * t + 3 * (t - 1), 5 - 5 * t - t.log(), t**2 - 1, generators(t)[3] - 2 * (t - 1), (t - 1).clamp(min=0)]
+    return [
+        t.log() * t + 3 * (t - 1),
+        5 - 5 * t - t.log(),
+        t**2 - 1,
+        generators(t)[3] - 2 * (t - 1),
+        (t - 1).clamp(min=0),
+    ]
 
 
 def generators_stacked(t):
@@ -843,7 +791,13 @@ def generators_by_logaddexp(t):
 
 def generators_by_maximum(t):
     kl, reverse_kl, chi2, js, _ = generators(t)
-    return kl, reverse_kl, chi2, js, (torch.maximum(t, torch.ones_like(t)) - torch.minimum(t, torch.ones_like(t))) / 2
+    return (
+        kl,
+        reverse_kl,
+        chi2,
+        js,
+        (torch.maximum(t, torch.ones_like(t)) - torch.minimum(t, torch.ones_like(t))) / 2,
+    )
 
 
 def generators_in_double(t):
@@ -873,59 +827,41 @@ def _five(**others):
     return answer
 
 
-def _js(t):
-    return generators(t)[3]
-
-
 BANKS = {
     "ar.mask": Bank(
         causal_mask,
         causal_mask_stub,
         {
-            "exchanged": (lambda kind, r, c: causal_mask("AB"[kind == "A"], r, c), "exchanged"),
-            "always A": (lambda kind, r, c: causal_mask("A", r, c), "as A"),
-            "lower-case": (lambda kind, r, c: causal_mask(kind.lower(), r, c), "is `kind` used"),
-            "always B": (lambda kind, r, c: causal_mask("B", r, c), "as B"),
-            "whole row": (mask_whole_row, "whole centre row"),
+            "exchanged": (lambda kind, r, c: causal_mask("AB"[kind == "A"], r, c), "Not as they should be"),
+            "always A": (lambda kind, r, c: causal_mask("A", r, c), "Not as they should be"),
+            "lower-case": (lambda kind, r, c: causal_mask(kind.lower(), r, c), "Not as they should be"),
+            "always B": (lambda kind, r, c: causal_mask("B", r, c), "Not as they should be"),
             "rows above": (lambda kind, r, c: mask_whole_row(kind, r - 1, c), "should have the shape"),
             "rows above, padded": (
                 lambda kind, r, c: (torch.arange(r) < r // 2).float()[:, None].repeat(1, c),
-                "as a whole",
+                "Not as they should be",
             ),
-            "transposed": (lambda kind, r, c: torch.tensor(mask_by_loop(kind, c, r)).T, "Column by column"),
-            "tril": (lambda kind, r, c: torch.ones(r, c).tril(0 if kind == "B" else -1), "Lower triangle"),
-            "tril of all": (lambda kind, r, c: torch.tril(torch.ones(r, c)), "whatever the kind"),
             "one column off": (
                 lambda kind, r, c: causal_mask("B", r, c) if kind == "A" else mask_one_too_far(r, c),
-                "too far",
+                "Not as they should be",
             ),
-            "one too many": (lambda kind, r, c: (torch.arange(r * c) <= r * c // 2 + (kind == "B")).view(r, c), "too many"),
-            "flipped": (lambda kind, r, c: causal_mask(kind, r, c).flip(0, 1), "Flipped"),
-            "inverted": (lambda kind, r, c: 1 - causal_mask(kind, r, c), "Open and closed"),
-            "right to left": (lambda kind, r, c: causal_mask(kind, r, c).flip(-1), "right to left"),
-            "corner": (mask_row_and_corner, "In the rows above only"),
-            "next row": (mask_slices_forgotten, "only the next is closed"),
-            "lower rows open": (mask_lower_rows_open, "The rows below the centre are open"),
+            "one too many": (
+                lambda kind, r, c: (torch.arange(r * c) <= r * c // 2 + (kind == "B")).view(r, c),
+                "Not as they should be",
+            ),
+            "corner": (mask_row_and_corner, "Not as they should be"),
+            "next row": (mask_slices_forgotten, "Not as they should be"),
+            "lower rows open": (mask_lower_rows_open, "Not as they should be"),
             "rows of columns": (lambda kind, r, c: causal_mask(kind, c, r), "Rows and columns are exchanged"),
             "square": (lambda kind, r, c: causal_mask(kind, r, r), "should have the shape"),
             "rows // 2 twice": (
                 lambda kind, r, c: torch.tensor(
                     [[float((i, j) < (r // 2, r // 2 + (kind == "B"))) for j in range(c)] for i in range(r)]
                 ),
-                "column is taken from",
-            ),
-            "−inf": (lambda kind, r, c: causal_mask(kind, r, c).log(), "added to scores"),
-            "nothing": (lambda kind, r, c: torch.zeros(r, c), "zero everywhere"),
-            "weighted": (
-                lambda kind, r, c: F.normalize(causal_mask(kind, r, c).flatten(), p=1, dim=0).view(r, c),
-                "divided by their number",
+                "Not as they should be",
             ),
             "a kernel of channels": (lambda kind, r, c: causal_mask(kind, r, c)[None, None], ""),
             "random": (lambda kind, r, c: torch.rand(r, c), "comes in as an argument"),
-            "centre alone": (
-                lambda kind, r, c: torch.ones(r * c).index_fill(0, torch.tensor(r * c // 2), float(kind == "B")).view(r, c),
-                "Only the centre",
-            ),
             "thin": (lambda kind, r, c: causal_mask(kind, r, c) * (min(r, c) > 1), "single row or column"),
         },
         {
@@ -942,7 +878,9 @@ BANKS = {
                 [torch.ones(r * c // 2), torch.tensor([float(kind == "B")]), torch.zeros(r * c // 2)]
             ).view(r, c),
             "cumsum": lambda kind, r, c: (
-                (mask_one_hot(r, c).flatten().cumsum(0) - (kind == "B") * mask_one_hot(r, c).flatten()).eq(0).view(r, c)
+                (mask_one_hot(r, c).flatten().cumsum(0) - (kind == "B") * mask_one_hot(r, c).flatten())
+                .eq(0)
+                .view(r, c)
             ),
         },
     ),
@@ -952,54 +890,43 @@ BANKS = {
         {
             "mean": (
                 lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).mean(1),
-                "A mean over",
+                "Your value is the expected one divided by D",
             ),
-            "loss": (lambda l, x: F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).sum(1), "sign"),
-            "mean loss": (
-                lambda l, x: F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).mean(1),
-                "usual loss",
+            "loss": (
+                lambda l, x: F.binary_cross_entropy_with_logits(l, x, reduction="none").flatten(1).sum(1),
+                "sign",
             ),
             "scalar": (lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="sum"), ""),
             "scalar mean": (lambda l, x: -F.binary_cross_entropy_with_logits(l, x), ""),
-            "exchanged": (lambda l, x: log_likelihood(x, l), "exchanged in the cross-entropy"),
-            "sigmoid twice": (lambda l, x: log_likelihood(l.sigmoid(), x), "taken twice"),
-            "always one": (lambda l, x: F.logsigmoid(l).flatten(1).sum(1), "log p(x = 1)"),
-            "ones alone": (lambda l, x: (x * F.logsigmoid(l)).flatten(1).sum(1), "Only the pixels that are 1"),
-            "inverted": (lambda l, x: log_likelihood(-l, x), "Black and white"),
-            "no normaliser": (lambda l, x: (x * l).flatten(1).sum(1), "normaliser"),
-            "no sigmoid": (lambda l, x: ((2 * x - 1) * l).flatten(1).sum(1), "sigmoid is missing"),
             "no sigmoid, logarithms": (
                 lambda l, x: (x * l.log() + (1 - x) * (1 - l).log()).flatten(1).sum(1),
                 "NaN",
             ),
-            "probability": (lambda l, x: log_likelihood(l, x).exp(), "probability came"),
+            "probability": (
+                lambda l, x: log_likelihood(l, x).exp(),
+                "Your value is the exponential of the expected one",
+            ),
             "bits": (lambda l, x: log_likelihood(l, x) / math.log(2), "base 2"),
-            "squares": (lambda l, x: -((x - l.sigmoid()) ** 2).flatten(1).sum(1), "Gaussian"),
-            "squares of logits": (lambda l, x: -F.mse_loss(l, x, reduction="none").flatten(1).sum(1), "no pixels"),
-            "the whole batch": (lambda l, x: log_likelihood(l, x).sum().expand(len(x)), "whole batch"),
             "last axis": (
                 lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").sum(-1),
                 "their sum over",
             ),
-            "over the batch": (lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").sum(0), ""),
+            "over the batch": (
+                lambda l, x: -F.binary_cross_entropy_with_logits(l, x, reduction="none").sum(0),
+                "",
+            ),
             "probabilities": (likelihood_by_probabilities, "logits are large"),
             "epsilon": (likelihood_with_epsilon, "logits are large"),
             "clamped": (likelihood_clamped, "logits are large"),
             "distribution of probabilities": (likelihood_of_distribution, "logits are large"),
-            "softmax of places": (lambda l, x: (x * F.log_softmax(l.flatten(1), 1).view_as(x)).flatten(1).sum(1), "compete"),
-            "rounded": (lambda l, x: log_likelihood(l, (l.sigmoid() > 0.5).to(x)), "x itself is not used"),
-            "pixels are right": (lambda l, x: ((l > 0) == (x > 0.5)).flatten(1).sum(1), "guessed right"),
             "detached": (lambda l, x: log_likelihood(l.detach(), x), "cut the graph"),
             "numbers": (lambda l, x: torch.tensor(log_likelihood(l, x).tolist()), "cut the graph"),
-            "half detached": (lambda l, x: (x * l - F.softplus(l.detach())).flatten(1).sum(1), "Part of the graph"),
+            "half detached": (
+                lambda l, x: (x * l - F.softplus(l.detach())).flatten(1).sum(1),
+                "Part of the graph",
+            ),
             "backward": (likelihood_backward, ""),
             "squeezed": (lambda l, x: log_likelihood(l, x).squeeze(), "squeeze()"),
-            "not the last pixel": (lambda l, x: log_likelihood(l.flatten(1)[:, :-1], x.flatten(1)[:, :-1]), "last pixel"),
-            "shifted": (lambda l, x: log_likelihood(l.flatten(1)[:, :-1], x.flatten(1)[:, 1:]), "Shifted"),
-            "one minus sigmoid": (
-                lambda l, x: (x + l.sigmoid() - 2 * x * l.sigmoid()).log().flatten(1).sum(1),
-                "Black and white",
-            ),
         },
         {
             "logsigmoid": likelihood_by_logsigmoid,
@@ -1020,55 +947,21 @@ BANKS = {
         bits_per_dimension,
         bits_per_dimension_stub,
         {
-            "nats": (lambda l, x: bits_per_dimension(l, x) * math.log(2), "In nats"),
-            "nats, wrong way": (lambda l, x: bits_per_dimension(l, x) * math.log(2) ** 2, "exchanged"),
-            "sum": (lambda l, x: bits_per_dimension(l, x) * x.shape[1], "A sum over the places, in bits"),
-            "sum of nats": (lambda l, x: -Categorical(logits=l).log_prob(x).sum(1), "A sum over the places, in nats"),
+            "nats": (lambda l, x: bits_per_dimension(l, x) * math.log(2), "A factor ln 2"),
+            "sum": (lambda l, x: bits_per_dimension(l, x) * x.shape[1], "Your value is D times the expected one"),
             "sign": (lambda l, x: -bits_per_dimension(l, x), "sign"),
-            "shifted": (lambda l, x: bits_per_dimension(l[:, :-1], x[:, 1:]), "token of the next"),
-            "shifted back": (lambda l, x: bits_per_dimension(l[:, 1:], x[:, :-1]), "token before it"),
-            "reshaped": (
-                lambda l, x: F.cross_entropy(l.view(len(x), -1, x.shape[1]), x, reduction="none").mean(1) / math.log(2),
-                "reshaped",
-            ),
-            "not transposed": (
-                lambda l, x: F.cross_entropy(l, x, reduction="none").mean(1) / math.log(2),
-                "should be exchanged",
-            ),
-            "over places": (
-                lambda l, x: -l.log_softmax(1).gather(-1, x[..., None])[..., 0].mean(1) / math.log(2),
-                "over the places",
-            ),
-            "softmax twice": (lambda l, x: bits_per_dimension(l.softmax(-1), x), "taken twice"),
-            "logits": (lambda l, x: -l.gather(-1, x[..., None])[..., 0].mean(1) / math.log(2), "softmax is missing"),
-            "logits, in nats": (lambda l, x: -l.gather(-1, x[..., None])[..., 0].mean(1), "softmax is missing"),
-            "perplexity": (lambda l, x: 2 ** bits_per_dimension(l, x), "Perplexity"),
-            "mean of probabilities": (
-                lambda l, x: -l.softmax(-1).gather(-1, x[..., None])[..., 0].mean(1).log2(),
-                "mean probability",
-            ),
-            "entropy": (lambda l, x: Categorical(logits=l).entropy().mean(1) / math.log(2), "entropy of the prediction"),
-            "by K": (lambda l, x: bits_per_dimension(l, x) / l.shape[-1], "as well"),
-            "base K": (lambda l, x: bits_per_dimension(l, x) / math.log2(l.shape[-1]), "log K"),
             "256": (lambda l, x: bits_per_dimension(l, x) / 8, ""),
-            "binary": (
-                lambda l, x: (
-                    F.binary_cross_entropy_with_logits(l, F.one_hot(x, l.shape[-1]).to(l), reduction="none").sum(-1).mean(1)
-                    / math.log(2)
-                ),
-                "yes or no",
-            ),
-            "accuracy": (lambda l, x: (l.argmax(-1) != x).double().mean(1), "wrong guesses"),
             "probabilities": (bits_by_probabilities, "logits are large"),
             "epsilon": (bits_with_epsilon, "logits are large"),
             "by hand": (bits_by_hand, "logits are large"),
-            "the whole batch": (lambda l, x: bits_per_dimension(l, x).mean().expand(len(x)), "mean of the batch"),
             "one number": (lambda l, x: F.cross_entropy(l.flatten(0, 1), x.flatten()) / math.log(2), ""),
             "each token": (lambda l, x: -Categorical(logits=l).log_prob(x) / math.log(2), "their mean over"),
             "detached": (lambda l, x: bits_per_dimension(l.detach(), x), "cut the graph"),
-            "two symbols": (lambda l, x: bits_per_dimension(F.pad(l, (0, 3 - min(3, l.shape[-1]))), x), "two symbols alone"),
+            "two symbols": (
+                lambda l, x: bits_per_dimension(F.pad(l, (0, 3 - min(3, l.shape[-1]))), x),
+                "two symbols alone",
+            ),
             "squeezed": (lambda l, x: bits_per_dimension(l, x).squeeze(), "squeeze()"),
-            "log10": (lambda l, x: -l.log_softmax(-1).gather(-1, x[..., None])[..., 0].mean(1) / math.log(10), "base 10"),
             "one less": (lambda l, x: bits_per_dimension(l, x) * x.shape[1] / max(1, x.shape[1] - 1), ""),
         },
         {
@@ -1091,63 +984,18 @@ BANKS = {
         complete,
         complete_stub,
         {
-            "at once": (complete_at_once, "before the model had seen"),
-            "stale": (complete_stale, "before the model had seen"),
-            "of the given": (complete_from_the_given, "before the model had seen"),
-            "overwritten": (_completed(start=lambda known: 0), "overwritten"),
-            "pasted": (
-                lambda f, x, n, u, t: torch.cat([x[:, :n], _completed(start=lambda known: 0)(f, x, n, u, t)[:, n:]], 1),
-                "put back at the end",
-            ),
-            "forgotten": (lambda f, x, n, u, t: complete(f, torch.zeros_like(x), n, u, t), "are lost"),
-            "multiplied": (lambda f, x, n, u, t: complete(f, x, n, u, 1 / t), "temperature multiplies"),
-            "no temperature": (lambda f, x, n, u, t: complete(f, x, n, u, 1.0), "not used"),
-            "temperature of probabilities": (
-                _completed(lambda l, u, t: (u[:, None] >= (l.softmax(-1) / t).cumsum(-1)[:, :-1]).sum(-1)),
-                "divides the probabilities",
-            ),
-            "argmax": (_completed(lambda l, u, t: l.argmax(-1)), "likeliest"),
-            "one too far": (
-                _completed(
-                    lambda l, u, t: ((u[:, None] >= (l / t).softmax(-1).cumsum(-1)).sum(-1) + 1).clamp(max=l.shape[-1] - 1)
-                ),
-                "too far",
-            ),
-            "other end": (
-                _completed(lambda l, u, t: ((1 - u[:, None]) >= (l / t).softmax(-1).cumsum(-1)).sum(-1)),
-                "other end",
-            ),
-            "one by one": (_completed(lambda l, u, t: (u[:, None] < (l / t).softmax(-1)).long().argmax(-1)), "one by one"),
-            "above": (_completed(lambda l, u, t: (u[:, None] < (l / t).softmax(-1).cumsum(-1)).sum(-1) - 1), "sums above u"),
-            "above, clamped": (
-                _completed(lambda l, u, t: (u[:, None] < (l / t).softmax(-1).cumsum(-1)).sum(-1).clamp(max=l.shape[-1] - 1)),
-                "sums above u",
-            ),
             "cumsum of logits": (complete_from_logarithms, ""),
-            "u counted anew": (_completed(u_at=lambda i, known: i - known), "counted from the first unknown"),
-            "u before": (_completed(u_at=lambda i, known: i - 1), "place before is used"),
-            "one u": (_completed(u_at=lambda i, known: 0), "One number u"),
-            "one late": (_completed(start=lambda known: known + 1), "one place late"),
-            "one early": (_completed(start=lambda known: max(0, known - 1)), "one place early"),
-            "stops early": (_completed(stop=1), "stops one place early"),
-            "logits before": (_completed(logits_at=lambda i: max(i - 1, 0)), "logits of the place before"),
-            "last logits": (_completed(logits_at=lambda i: -1), "logits of the last place"),
-            "nothing": (lambda f, x, n, u, t: x.clone(), "Nothing was filled in"),
+            "nothing": (lambda f, x, n, u, t: x.clone(), "Your result is the argument x itself, unchanged"),
             "the rest alone": (lambda f, x, n, u, t: complete(f, x, n, u, t)[:, n:], ""),
             "in place": (complete_in_place, "in-place"),
             "own numbers": (complete_own_numbers, "comes in as an argument"),
             "floats": (lambda *args: complete(*args).double(), ".long()"),
             "prefix alone": (lambda f, x, n, u, t: complete(lambda y: f(y[:, :n]), x, n, u, t), ""),
             "one-hot": (lambda f, x, n, u, t: complete(lambda y: f(F.one_hot(y)), x, n, u, t), ""),
-            "right to left": (
-                lambda f, x, n, u, t: _right_to_left(f, x, n, u, t),
-                "from right to left",
+            "first row's tokens": (
+                lambda f, x, n, u, t: complete(f, x, n, u[:1].expand_as(u), t),
+                "Only the first row of the batch is right",
             ),
-            "known from the end": (
-                lambda f, x, n, u, t: torch.cat([complete(f, x, 0, u, t)[:, : x.shape[1] - n], x[:, x.shape[1] - n :]], 1),
-                "known are the first",
-            ),
-            "first row's tokens": (lambda f, x, n, u, t: complete(f, x, n, u[:1].expand_as(u), t), "share the numbers u"),
             "squeezed": (lambda *args: complete(*args).squeeze(), "squeeze()"),
             "blank of −1": (
                 lambda f, x, n, u, t: complete(f, torch.where(torch.arange(x.shape[1]) < n, x, -1), n, u, t),
@@ -1167,7 +1015,9 @@ BANKS = {
             ),
             "log probabilities": lambda f, x, n, u, t: complete(lambda y: f(y).log_softmax(-1), x, n, u, t),
             "double": lambda f, x, n, u, t: complete(lambda y: f(y).double(), x, n, u.double(), t),
-            "other blanks": lambda f, x, n, u, t: complete(f, torch.where(torch.arange(x.shape[1]) < n, x, 1), n, u, t),
+            "other blanks": lambda f, x, n, u, t: complete(
+                f, torch.where(torch.arange(x.shape[1]) < n, x, 1), n, u, t
+            ),
             "logarithm of u": _completed(
                 lambda l, u, t: (u.log()[:, None] >= (l / t).log_softmax(-1).logcumsumexp(-1)).sum(-1)
             ),
@@ -1177,37 +1027,17 @@ BANKS = {
         receptive_field,
         receptive_field_stub,
         {
-            "positive": (_field(lambda g, x, r, c: g > 0), "Only positive"),
-            "derivative": (_field(lambda g, x, r, c: g), "derivatives themselves"),
-            "absolute": (_field(lambda g, x, r, c: g.abs()), "sizes of the derivatives"),
-            "normalised": (_field(lambda g, x, r, c: g.abs() / g.abs().max()), "made smaller"),
-            "inverted": (_field(lambda g, x, r, c: g == 0), "exchanged"),
-            "heard by": (lambda f, x, r, c: torch.func.jacrev(f)(x)[:, :, r, c] != 0, "other way round"),
-            "heard by, perturbed": (field_by_setting_everywhere, "other way round"),
-            "of the sum": (lambda f, x, r, c: torch.func.grad(lambda y: f(y).sum())(x) != 0, "sum of all outputs"),
-            "of the row": (lambda f, x, r, c: torch.func.grad(lambda y: f(y)[r].sum())(x) != 0, "whole row of outputs"),
-            "turned": (lambda f, x, r, c: receptive_field(f, x, c, r), ""),
-            "before": (_field(lambda g, x, r, c: torch.arange(x.numel()).view_as(x) < r * x.shape[1] + c), "reading order"),
-            "itself out": (
-                _field(lambda g, x, r, c: (g != 0).index_put((torch.tensor(r), torch.tensor(c)), torch.tensor(False))),
-                "taken out",
+            "derivative": (_field(lambda g, x, r, c: g), "For each pixel True or False is asked"),
+            "absolute": (_field(lambda g, x, r, c: g.abs()), "For each pixel True or False is asked"),
+            "normalised": (
+                _field(lambda g, x, r, c: g.abs() / g.abs().max()),
+                "For each pixel True or False is asked",
             ),
-            "itself in": (
-                _field(lambda g, x, r, c: (g != 0).index_put((torch.tensor(r), torch.tensor(c)), torch.tensor(True))),
-                "put in",
-            ),
-            "times x": (_field(lambda g, x, r, c: g * x != 0), "Pixels that are 0"),
-            "set to one": (field_by_setting(1.0), "Pixels that are 1"),
-            "set to zero": (field_by_setting(0.0), "Pixels that are 0"),
             "threshold": (field_by_threshold, "small"),
             "isclose": (field_by_closeness, "small"),
             "relative threshold": (field_by_relative_threshold, "is there a threshold"),
-            "output": (lambda f, x, r, c: f(x) != 0, "output is not 0"),
             "no graph": (field_untracked, "requires_grad_()"),
             "on the graph": (field_on_the_graph, "requires_grad"),
-            "first": (lambda f, x, r, c: receptive_field(f, x, 0, 0), "first output"),
-            "last": (lambda f, x, r, c: receptive_field(f, x, -1, -1), "last output"),
-            "from one": (lambda f, x, r, c: receptive_field(f, x, max(0, r - 1), max(0, c - 1)), "counted from 0"),
             "a batch": (lambda f, x, r, c: receptive_field(f, x[None, None], r, c), ""),
             "indices": (lambda f, x, r, c: receptive_field(f, x, r, c).nonzero(), ""),
             "count": (lambda f, x, r, c: receptive_field(f, x, r, c).sum(), ""),
@@ -1233,7 +1063,8 @@ BANKS = {
             "floats": lambda *args: receptive_field(*args).float(),
             "list": lambda *args: receptive_field(*args).tolist(),
             "mask of an output": lambda f, x, r, c: (
-                torch.func.vjp(f, x)[1](F.one_hot(torch.tensor(r * x.shape[1] + c), x.numel()).view_as(x).to(x))[0] != 0
+                torch.func.vjp(f, x)[1](F.one_hot(torch.tensor(r * x.shape[1] + c), x.numel()).view_as(x).to(x))[0]
+                != 0
             ),
         },
     ),
@@ -1241,66 +1072,18 @@ BANKS = {
         causal_attention,
         causal_attention_stub,
         {
-            "future": (
-                _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).tril(-1).bool(), -math.inf)),
-                "shows the future",
+            "weights": (
+                lambda q, k, v: _attention()(q, k, torch.eye(q.shape[1]).to(q).expand(len(q), -1, -1)),
+                "",
             ),
-            "future alone": (
-                _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).tril().bool(), -math.inf)),
-                "and the place itself",
-            ),
-            "strict": (
-                _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu().bool(), -math.inf)),
-                "attends to itself",
-            ),
-            "no mask": (_attention(mask=lambda s: s), "Nothing is hidden"),
-            "zeros": (_attention(mask=torch.tril), "exp(0)"),
-            "mask after": (_attention(mask=lambda s: s, weights=lambda s: s.softmax(-1).tril()), "after the softmax"),
-            "no scale": (_attention(lambda q, k: q @ k.mT), "scale is missing"),
-            "1/d": (_attention(lambda q, k: q @ k.mT / q.shape[-1]), "1/d"),
-            "√L": (_attention(lambda q, k: q @ k.mT / q.shape[1] ** 0.5), "√L"),
-            "upside down": (_attention(lambda q, k: q @ k.mT * q.shape[-1] ** 0.5), "multiplies"),
-            "columns": (_attention(weights=lambda s: s.softmax(1)), "over the queries"),
-            "k qᵀ": (_attention(lambda q, k: k @ q.mT / q.shape[-1] ** 0.5), "q and k are exchanged"),
-            "k and v": (lambda q, k, v: causal_attention(q, v, k), "k and v"),
-            "weights turned": (
-                lambda q, k, v: _attention()(q, k, torch.eye(q.shape[1]).to(q).expand(len(q), -1, -1)).mT @ v,
-                "turned round",
-            ),
-            "linear": (lambda q, k, v: (q @ k.mT / q.shape[-1] ** 0.5).tril() @ v, "no softmax"),
-            "uniform": (lambda q, k, v: v.cumsum(1) / torch.arange(1, v.shape[1] + 1)[:, None], "count alike"),
-            "itself": (lambda q, k, v: v, "itself alone"),
-            "hard": (_attention(weights=lambda s: F.one_hot(s.argmax(-1), s.shape[-1]).to(s)), "Only the best key"),
-            "weights": (lambda q, k, v: _attention()(q, k, torch.eye(q.shape[1]).to(q).expand(len(q), -1, -1)), ""),
             "by hand": (attention_by_hand, "scores q·k are large"),
             "−100": (attention_weakly_masked, "scores q·k are large"),
-            "−10": (_attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu(1).bool(), -10.0)), "a little weight"),
             "numpy": (attention_by_numpy, "cut the graph"),
             "weights cut": (
                 lambda q, k, v: _attention(weights=lambda s: s.softmax(-1).detach())(q, k, v),
                 "cut the graph",
             ),
             "q cut": (lambda q, k, v: causal_attention(q.detach(), k, v), "cut the graph"),
-            "one too far": (
-                _attention(mask=lambda s: s.masked_fill(torch.ones_like(s).triu(2).bool(), -math.inf)),
-                "too far",
-            ),
-            "additive ones": (_attention(mask=lambda s: s + torch.ones_like(s).tril()), "is added"),
-            "sigmoid": (_attention(weights=torch.sigmoid), "A sigmoid"),
-            "no transpose": (lambda q, k, v: (q * k / q.shape[-1] ** 0.5).softmax(-1) * v, "Products without a sum"),
-            "window": (
-                _attention(
-                    mask=lambda s: s.masked_fill(
-                        (torch.ones_like(s).triu(1) + torch.ones_like(s).tril(-2)).bool(), -math.inf
-                    )
-                ),
-                "one before it",
-            ),
-            "residual": (lambda q, k, v: q + causal_attention(q, k, v), "input was added"),
-            "mask of the batch": (
-                lambda q, k, v: causal_attention(q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)).transpose(0, 1),
-                "attend to each other",
-            ),
             "last place": (lambda q, k, v: causal_attention(q, k, v)[:, -1], ""),
             "squeezed": (lambda q, k, v: causal_attention(q, k, v).squeeze(), "squeeze()"),
         },
@@ -1313,10 +1096,12 @@ BANKS = {
             "shared root": attention_shared_root,
             "online": attention_online,
             "double": attention_in_double,
-            "heads of one": lambda q, k, v: F.scaled_dot_product_attention(*(h[:, None] for h in (q, k, v)), is_causal=True)[
-                :, 0
-            ],
-            "vmap": lambda q, k, v: torch.vmap(lambda a, b, c: attention_by_adding(a[None], b[None], c[None])[0])(q, k, v),
+            "heads of one": lambda q, k, v: F.scaled_dot_product_attention(
+                *(h[:, None] for h in (q, k, v)), is_causal=True
+            )[:, 0],
+            "vmap": lambda q, k, v: torch.vmap(lambda a, b, c: attention_by_adding(a[None], b[None], c[None])[0])(
+                q, k, v
+            ),
             "log softmax": _attention(weights=lambda s: s.log_softmax(-1).exp()),
         },
     ),
@@ -1324,79 +1109,21 @@ BANKS = {
         cache_step,
         cache_step_stub,
         {
-            "not itself": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, ks, vs)), "does not attend to itself"),
-            "itself alone": (_cached(lambda q, k, v, *rest: v), "itself alone"),
-            "no scale": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new, 1.0)), "scale is missing"),
-            "1/d": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new, q.shape[-1])), "1/d"),
-            "by length": (
-                _cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new, new[0].shape[1] ** 0.5)),
-                "length of the cache",
-            ),
-            "asked with k": (lambda q, k, v, ks, vs: cache_step(k, k, v, ks, vs), "Asked is with k"),
-            "q joins": (lambda q, k, v, ks, vs: cache_step(q, q, v, ks, vs), "query joins the keys"),
-            "k and v": (lambda q, k, v, ks, vs: cache_step(q, v, k, ks, vs), "k and v of the new place"),
-            "keys averaged": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, new[0], new[0])), "averaged are the keys"),
-            "keys and values": (
-                _cached(lambda q, k, v, ks, vs, *new: _weighed(q, new[1], new[0])),
-                "Keys and values are exchanged",
-            ),
-            "mean": (_cached(lambda q, k, v, ks, vs, *new: new[1].mean(1)), "count alike"),
-            "newest first": (
-                _cached(grown=lambda q, k, v, ks, vs: (torch.cat([k[:, None], ks], 1), torch.cat([v[:, None], vs], 1))),
-                "newest stands first",
-            ),
             "not grown": (_cached(grown=lambda q, k, v, ks, vs: (ks, vs)), ""),
             "slid": (
-                _cached(grown=lambda q, k, v, ks, vs: tuple(new[:, 1:] for new in cache_step(q, k, v, ks, vs)[1:])),
+                _cached(
+                    grown=lambda q, k, v, ks, vs: tuple(new[:, 1:] for new in cache_step(q, k, v, ks, vs)[1:])
+                ),
                 "",
             ),
-            "caches exchanged": (_cached(grown=lambda *args: cache_step(*args)[:0:-1]), "caches are exchanged"),
             "out alone": (lambda *args: cache_step(*args)[0], ""),
             "out last": (lambda *args: (*cache_step(*args)[1:], cache_step(*args)[0]), ""),
-            "masked": (cache_masked_step, "Only the first place"),
-            "over the batch": (
-                _cached(
-                    lambda q, k, v, ks, vs, *new: torch.einsum(
-                        "bj,bjd->bd", torch.einsum("bd,bjd->bj", q, new[0]).div(q.shape[-1] ** 0.5).softmax(0), new[1]
-                    )
-                ),
-                "over the batch",
-            ),
-            "linear": (
-                _cached(lambda q, k, v, ks, vs, *new: torch.einsum("bd,bjd,bje->be", q, *new) / q.shape[-1] ** 0.5),
-                "no softmax",
-            ),
-            "sum": (
-                _cached(
-                    lambda q, k, v, ks, vs, *new: torch.einsum(
-                        "bj,bjd->bd", torch.einsum("bd,bjd->bj", q, new[0]).div(q.shape[-1] ** 0.5).exp(), new[1]
-                    )
-                ),
-                "divided by their sum",
-            ),
-            "twice": (
-                lambda q, k, v, ks, vs: (
-                    cache_step(q, k, v, *cache_step(q, k, v, ks, vs)[1:])[0],
-                    *cache_step(q, k, v, ks, vs)[1:],
-                ),
-                "counted twice",
-            ),
             "kept out": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new)[:, None]), ""),
-            "all queries": (_cached(lambda q, k, v, ks, vs, *new: causal_attention(q[:, None].expand_as(new[0]), *new)), ""),
-            "first answer": (
-                _cached(lambda q, k, v, ks, vs, *new: causal_attention(q[:, None].expand_as(new[0]), *new)[:, 0]),
-                "Only the first place",
+            "all queries": (
+                _cached(lambda q, k, v, ks, vs, *new: causal_attention(q[:, None].expand_as(new[0]), *new)),
+                "",
             ),
-            "own value twice": (_cached(lambda q, k, v, ks, vs, *new: _weighed(q, *new) + v), "on top"),
             "squeezed": (lambda *args: tuple(part.squeeze() for part in cache_step(*args)), "squeeze()"),
-            "hard": (
-                _cached(
-                    lambda q, k, v, ks, vs, *new: new[1][
-                        torch.arange(len(q)), torch.einsum("bd,bjd->bj", q, new[0]).argmax(1)
-                    ]
-                ),
-                "best key",
-            ),
         },
         {
             "matrix products": cache_by_matrix_products,
@@ -1419,21 +1146,6 @@ BANKS = {
         forward_kl,
         forward_kl_stub,
         {
-            "reverse": (lambda p, q: forward_kl(q, p), "The reverse KL"),
-            "reverse, naive": (lambda p, q: kl_naive(q, p), "The reverse KL"),
-            "weights of q": (lambda p, q: (q * (p.log() - q.log())).sum(), "sign reversed"),
-            "sign": (lambda p, q: (p * (q.log() - p.log())).sum(), "sign is reversed"),
-            "bits": (lambda p, q: forward_kl(p, q) / math.log(2), "base 2"),
-            "log2, naive": (lambda p, q: (p * (p / q).log2()).sum(), "base 2"),
-            "mean": (lambda p, q: (p * (p / q).log()).mean(), "mean over the cells"),
-            "mean, safe": (lambda p, q: forward_kl(p, q) / p.numel(), "mean over the cells"),
-            "batchmean": (lambda p, q: F.kl_div(q.log(), p, reduction="batchmean"), "first axis"),
-            "no weights": (lambda p, q: (p / q).log().sum(), "weights are missing"),
-            "cross-entropy": (lambda p, q: -(p * q.log()).sum(), "cross-entropy"),
-            "kl_div without log": (lambda p, q: F.kl_div(p, q, reduction="sum"), "these are exchanged"),
-            "kl_div without log, turned": (lambda p, q: F.kl_div(q, p, reduction="sum"), "came without"),
-            "kl_div turned": (lambda p, q: F.kl_div(p.log(), q, reduction="sum"), "The reverse KL"),
-            "kl_div mean": (lambda p, q: F.kl_div(q.log(), p), "mean over the cells"),
             "kl_div": (kl_by_library, "p is 0"),
             "naive": (kl_naive, "p is 0"),
             "epsilon": (kl_with_epsilon, "q is 0 and p is not"),
@@ -1441,16 +1153,8 @@ BANKS = {
             "finite": (kl_finite, "q is 0 and p is not"),
             "clamped q": (lambda p, q: forward_kl(p, q.clamp(min=1e-6)), "q is 0 and p is not"),
             "large epsilon": (lambda p, q: forward_kl(p + 1e-3, q + 1e-3), ""),
-            "jeffreys": (lambda p, q: ((p - q) * (p.log() - q.log())).sum(), "Jeffreys"),
-            "js": (lambda p, q: (forward_kl(p, (p + q) / 2) + forward_kl(q, (p + q) / 2)) / 2, "Jensen"),
-            "tv": (lambda p, q: (p - q).abs().sum() / 2, "total variation"),
-            "absolute": (lambda p, q: (p * (p.log() - q.log())).abs().sum(), "absolute values"),
             "each cell": (lambda p, q: torch.where(p > 0, p * (p.log() - q.log()), 0), ""),
             "last axis": (lambda p, q: torch.where(p > 0, p * (p.log() - q.log()), 0).sum(-1), ""),
-            "entropy": (lambda p, q: torch.special.entr(p).sum(), "entropy of p"),
-            "softmax": (lambda p, q: forward_kl(p.flatten().softmax(0), q.flatten().softmax(0)), "softmax"),
-            "chi2": (lambda p, q: ((p - q) ** 2 / q).sum(), "χ²"),
-            "log of sums": (lambda p, q: (p * p / q).sum().log(), "of the whole"),
         },
         {
             "selection": kl_by_selection,
@@ -1471,23 +1175,11 @@ BANKS = {
         f_divergence,
         f_divergence_stub,
         {
-            "over p": (lambda f, p, q: (p * f(p / q)).sum(), "taken over p"),
-            "exchanged": (lambda f, p, q: (p * f(q / p)).sum(), "altogether"),
-            "upside down": (lambda f, p, q: (q * f(q / p)).sum(), "upside down"),
-            "no weights": (lambda f, p, q: f(p / q).sum(), "weights are missing"),
-            "mean": (lambda f, p, q: f(p / q).mean(), "without the weights"),
-            "weighted mean": (lambda f, p, q: (q * f(p / q)).mean(), "weighs the terms already"),
-            "logarithm": (lambda f, p, q: (q * f(torch.log(p / q))).sum(), "logarithm of the ratio"),
-            "difference": (lambda f, p, q: (q * f(p - q)).sum(), "difference p − q"),
-            "one by one": (lambda f, p, q: (f(p) - f(q)).sum(), "one by one"),
-            "product": (lambda f, p, q: f(q * (p / q)).sum(), "outside of f"),
-            "of the average": (lambda f, p, q: f((q * (p / q)).sum()), "not f of the average"),
-            "of the sum": (lambda f, p, q: f((p / q).sum()), "applied to the sum"),
+            "weighted mean": (
+                lambda f, p, q: (q * f(p / q)).mean(),
+                "Your value is the expected one divided by B·D",
+            ),
             "sign": (lambda f, p, q: -f_divergence(f, p, q), "sign"),
-            "symmetric": (lambda f, p, q: (f_divergence(f, p, q) + f_divergence(f, q, p)) / 2, "need not be symmetric"),
-            "absolute": (lambda f, p, q: (q * f(p / q)).abs().sum(), "absolute values"),
-            "KL": (lambda f, p, q: torch.xlogy(p, p / q).sum(), "whatever f is"),
-            "no f": (lambda f, p, q: (q * (p / q)).sum(), "f is not used"),
             "each": (lambda f, p, q: q * f(p / q), ""),
             "last axis": (lambda f, p, q: (q * f(p / q)).sum(-1), ""),
             "half": (lambda f, p, q: f_divergence(f, p, q) / 2, ""),
@@ -1498,8 +1190,6 @@ BANKS = {
             "square": (lambda f, p, q: f_divergence(f, p, q) ** 2, ""),
             "mixed": (lambda f, p, q: f_divergence(f, p, (p + q) / 2), ""),
             "plus f(1)": (lambda f, p, q: f_divergence(f, p, q) + 0.1, ""),
-            "f of one": (lambda f, p, q: f(torch.ones_like(p)).sum(), ""),
-            "both weigh": (lambda f, p, q: (p * q * f(p / q)).sum(), "q alone does"),
             "normalised ratio": (lambda f, p, q: (q * f((p / q) / (p / q).sum())).sum(), ""),
         },
         {
@@ -1519,32 +1209,9 @@ BANKS = {
         generators,
         generators_stub,
         {
-            "exchanged": (_five(kl=lambda t: -t.log(), reverse_kl=lambda t: t * t.log()), "kl and reverse_kl are exchanged"),
-            "q/p": (lambda t: generators(1 / t), "t is taken for q/p"),
-            "backwards": (lambda t: tuple(t * f for f in generators(1 / t)), "exchanged throughout"),
-            "log t": (_five(kl=lambda t: t.log()), "weights of q"),
-            "log t, and another slope": (_five(kl=lambda t: t.log(), chi2=lambda t: t**2 - 1), "weights of q"),
-            "reverse sign": (_five(reverse_kl=lambda t: t.log()), "−log is convex"),
-            "reverse by exchange": (_five(reverse_kl=lambda t: (1 / t) * (1 / t).log()), "becomes t f(1/t)"),
-            "χ² + 1": (_five(chi2=lambda t: t**2), "Σ p²/q is χ² + 1"),
-            "Neyman": (_five(chi2=lambda t: (1 - t) ** 2 / t), "Neyman"),
-            "χ² unsquared": (_five(chi2=lambda t: (t - 1).abs()), "square is missing"),
-            "χ² without q": (_five(chi2=lambda t: (t - 1) ** 2 * 0.5), "half of it"),
-            "f-GAN": (_five(js=lambda t: t * t.log() - (t + 1) * ((t + 1) / 2).log()), "twice Jensen"),
-            "JS of the sum": (_five(js=lambda t: (t * (t / (1 + t)).log() - (1 + t).log()) / 2), "not their sum"),
-            "f-GAN of the sum": (_five(js=lambda t: t * t.log() - (t + 1) * (t + 1).log()), "not their sum"),
-            "JS half": (_five(js=lambda t: t * torch.log(2 * t / (1 + t)) / 2), "second half"),
-            "Jeffreys": (_five(js=lambda t: (t - 1) * t.log() / 2), "Jeffreys"),
-            "TV twice": (_five(tv=lambda t: (t - 1).abs()), "factor ½ is missing"),
-            "TV signed": (_five(tv=lambda t: (t - 1) / 2), "absolute values"),
             "TV squared": (_five(tv=lambda t: (t - 1) ** 2), "generator of chi2"),
-            "bits": (lambda t: (t * t.log2(), -t.log2(), (t - 1) ** 2, _js(t) / math.log(2), (t - 1).abs() / 2), "In bits"),
-            "negative": (lambda t: tuple(-f for f in generators(t)), "Concave"),
-            "terms": (lambda t: tuple(f / t for f in generators(t)), "outside of it"),
-            "t log t − t": (_five(kl=lambda t: t * t.log() - t), "adding c t does"),
             "constant": (_five(tv=lambda t: (t - 1).abs() / 2 + 0.25), "f(1) = 0"),
             "factor": (_five(tv=lambda t: (t - 1).abs() / 3), "constant factor"),
-            "two wrong": (_five(kl=lambda t: t.log(), tv=lambda t: (t - 1).abs()), "weights of q"),
             "log of t − 1": (_five(kl=lambda t: t * (t - 1).log()), "NaN"),
             "four": (lambda t: generators(t)[:4], ""),
             "order": (lambda t: tuple(generators(t)[k] for k in (0, 1, 2, 4, 3)), "generator of tv"),

@@ -7,8 +7,6 @@ import math
 import numpy as np
 import torch
 
-from dgm_course.teach.homework import _course_overview_slips as slips
-
 from . import Bank
 
 # --- 11.1 precision
@@ -69,8 +67,7 @@ def frechet(mean_a, cov_a, mean_b, cov_b):
     return (mean_a - mean_b).square().sum(1) + traces - 2 * cross
 
 
-def frechet_stub(mean_a, cov_a, mean_b, cov_b):
-    ...
+def frechet_stub(mean_a, cov_a, mean_b, cov_b): ...
 
 
 def frechet_by_eigenvalues_of_the_product(mean_a, cov_a, mean_b, cov_b):
@@ -163,73 +160,43 @@ def coverage_alone(real, fake, k):
     return coverage(real, fake, k)[1]
 
 
-def slip(table, fragment):
-    """The form in the table of slips whose hint holds these words, and the words."""
-    (found,) = [(form, fragment) for hint, form in table if fragment in hint]
-    return found
-
-
 BANKS = {
     "over.precision": Bank(
         precision,
         precision_stub,
         {
-            "itself counted": slip(slips.PRECISION, "its own nearest neighbour"),
-            "one too many": slip(slips.PRECISION, "One neighbour too many"),
-            "recall": slip(slips.PRECISION, "That is recall"),
-            "coverage": slip(slips.PRECISION, "That is coverage"),
-            "radii of the fakes": slip(slips.PRECISION, "the fakes' radii"),
-            "pairs": slip(slips.PRECISION, "share of all pairs"),
-            "density": slip(slips.PRECISION, "That is the density"),
-            "the nearest ball": slip(slips.PRECISION, "Only the ball of the nearest"),
-            "one radius": slip(slips.PRECISION, "One radius for all"),
-            "squares": slip(slips.PRECISION, "Squared distances"),
-            "pooled": slip(slips.PRECISION, "in the two sets together"),
-            "outside": slip(slips.PRECISION, "The share outside"),
             "counted": (precision_counted, "a sum over the batch where the mean is asked"),
             "each fake": (precision_each, "their mean is missing"),
         },
-        {"loops": precision_by_loops, "topk": precision_by_topk, "diagonal": precision_by_masking_the_diagonal,
-         "numpy": precision_by_numpy},
+        {
+            "loops": precision_by_loops,
+            "topk": precision_by_topk,
+            "diagonal": precision_by_masking_the_diagonal,
+            "numpy": precision_by_numpy,
+        },
     ),
     "over.frechet": Bank(
         frechet,
         frechet_stub,
         {
-            "not squared": slip(slips.FRECHET, "is not squared"),
-            "product of roots": slip(slips.FRECHET, "right only where the two covariances commute"),
-            "no 2": slip(slips.FRECHET, "The 2 of the last term"),
-            "sign": slip(slips.FRECHET, "the wrong sign"),
-            "nothing shared": slip(slips.FRECHET, "share, is missing"),
-            "no means": slip(slips.FRECHET, "The means do not occur"),
-            "root of all": slip(slips.FRECHET, "The square root of the whole"),
-            "diagonals": slip(slips.FRECHET, "Only the diagonals"),
-            "root of the trace": slip(slips.FRECHET, "The root of the trace"),
-            "entries": slip(slips.FRECHET, "The root of each entry"),
-            "one triangle": slip(slips.FRECHET, "is not symmetric"),
             "Cholesky": (frechet_without_a_floor, ""),
             "summed": (frechet_summed, "A sum too many"),
             "halved": (frechet_halved, "exactly half"),
         },
-        {"eigenvalues of the product": frechet_by_eigenvalues_of_the_product, "singular values": frechet_by_singular_values,
-         "numpy": frechet_by_numpy},
+        {
+            "eigenvalues of the product": frechet_by_eigenvalues_of_the_product,
+            "singular values": frechet_by_singular_values,
+            "numpy": frechet_by_numpy,
+        },
     ),
     "over.coverage": Bank(
         coverage,
         coverage_stub,
+        {"one each": (coverage_of_each, "mean is missing"), "coverage alone": (coverage_alone, "density")},
         {
-            "exchanged": slip(slips.COVERAGE, "Density and coverage are exchanged"),
-            "not over k": slip(slips.COVERAGE, "is not divided by k"),
-            "over the reals": slip(slips.COVERAGE, "divided by k alone"),
-            "cut off": slip(slips.COVERAGE, "cut off at 1"),
-            "precision first": slip(slips.COVERAGE, "The first number is precision:"),
-            "precision second": slip(slips.COVERAGE, "The second number is precision"),
-            "recall second": slip(slips.COVERAGE, "The second number is recall"),
-            "itself counted": slip(slips.COVERAGE, "its own nearest neighbour"),
-            "roles": slip(slips.COVERAGE, "The roles are exchanged"),
-            "one each": (coverage_of_each, "mean is missing"),
-            "coverage alone": (coverage_alone, "density"),
+            "loops": coverage_by_loops,
+            "nearest fake": coverage_by_the_nearest_fake,
+            "counting": coverage_by_counting,
         },
-        {"loops": coverage_by_loops, "nearest fake": coverage_by_the_nearest_fake, "counting": coverage_by_counting},
     ),
 }

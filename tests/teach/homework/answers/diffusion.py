@@ -113,11 +113,6 @@ def ve_of_library(x, s, sigma_min, sigma_max):
     return x, VE(sigma_min, sigma_max).sigma(1 - s)
 
 
-def ve_shrinking(x, s, sigma_min, sigma_max):
-    std = ve_kernel(x, s, sigma_min, sigma_max)[1]
-    return (1 - std**2).sqrt() * x, std
-
-
 def _ve(level=lambda s, a, b: a * (b / a) ** s, std=lambda now, a: (now**2 - a**2).sqrt()):
     return lambda x, s, sigma_min, sigma_max: (x, std(level(s, sigma_min, sigma_max), sigma_min))
 
@@ -229,11 +224,6 @@ def posterior_from_second(xk, x_data, k, betas):
     return mean, ddpm_posterior(xk, x_data, k.clamp(min=2), betas)[1]
 
 
-def posterior_zero_based(xk, x_data, k, betas):
-    """k taken as if it counted from 0, the last step cut off."""
-    return ddpm_posterior(xk, x_data, (k + 1).clamp(max=len(betas)), betas)
-
-
 def posterior_with_epsilon(xk, x_data, k, betas):
     abar = torch.cat([torch.ones_like(betas[:1]), (1 - betas).cumprod(0)])
     beta, now, before = betas[k - 1][:, None], abar[k][:, None], abar[k - 1][:, None]
@@ -251,26 +241,6 @@ def _posterior(mean=None, variance=None):
         return mean(xk, x_data, *found) if mean else right[0], variance(*found) if variance else right[1]
 
     return answer
-
-
-def _posterior_of(product):
-    """The posterior with another reading of alpha-bar."""
-
-    def answer(xk, x_data, k, betas):
-        bars = torch.cat([torch.ones_like(betas[:1]), product(betas)])
-        beta, now, before = betas[k - 1][:, None], bars[k][:, None], bars[k - 1][:, None]
-        mean = (before.sqrt() * beta * x_data + (1 - beta).sqrt() * (1 - before) * xk) / (1 - now)
-        return mean, beta * (1 - before) / (1 - now)
-
-    return answer
-
-
-def posterior_wrapped(xk, x_data, k, betas):
-    """alpha-bars from the first on, and an index of −1 at k = 1."""
-    bars = (1 - betas).cumprod(0)
-    beta, now, before = betas[k - 1][:, None], bars[k - 1][:, None], bars[k - 2][:, None]
-    mean = (before.sqrt() * beta * x_data + (1 - beta).sqrt() * (1 - before) * xk) / (1 - now)
-    return mean, beta * (1 - before) / (1 - now)
 
 
 # --- 7.4 denoising score matching
@@ -471,7 +441,11 @@ def ancestral_in_numbers(eps_hat, xk, k, betas, z):
     for beta in betas.tolist():
         bars.append(bars[-1] * (1 - beta))
     beta = float(betas[k - 1])
-    a, b, c = 1 / math.sqrt(1 - beta), beta / math.sqrt(1 - bars[k]), math.sqrt(beta * (1 - bars[k - 1]) / (1 - bars[k]))
+    a, b, c = (
+        1 / math.sqrt(1 - beta),
+        beta / math.sqrt(1 - bars[k]),
+        math.sqrt(beta * (1 - bars[k - 1]) / (1 - bars[k])),
+    )
     return torch.stack([a * (x - b * e) + c * n for x, e, n in zip(xk, eps_hat, z, strict=True)])
 
 
@@ -498,13 +472,6 @@ def ancestral_noisy_end(eps_hat, xk, k, betas, z):
     return mean + ancestral_step(0 * xk, 0 * xk, max(k, 2), betas, z)
 
 
-def ancestral_wrapped(eps_hat, xk, k, betas, z):
-    """alpha-bars from the first on, and an index of −1 at k = 1."""
-    bars = (1 - betas).cumprod(0)
-    tilde = betas[k - 1] * (1 - bars[k - 2]) / (1 - bars[k - 1])
-    return ancestral_step(eps_hat, xk, k, betas, 0 * z) + tilde.sqrt() * z
-
-
 def ancestral_in_place(eps_hat, xk, k, betas, z):
     found = ancestral_step(eps_hat, xk, k, betas, z)
     xk.copy_(found)
@@ -521,18 +488,6 @@ def ancestral_clipped(eps_hat, xk, k, betas, z):
     data = ((xk - (1 - now).sqrt() * eps_hat) / now.sqrt()).clamp(-1, 1)
     mean, variance = ddpm_posterior(xk, data, torch.full((len(xk),), k), betas)
     return mean + variance.sqrt() * z
-
-
-def _ancestral(mean=None, noise=None):
-    """The step with another mean or noise, in (eps, x, beta, now, before) and (z, beta, now, before)."""
-
-    def answer(eps_hat, xk, k, betas, z):
-        abar = torch.cat([torch.ones_like(betas[:1]), (1 - betas).cumprod(0)])
-        found = betas[k - 1], abar[k], abar[k - 1]
-        middle = mean(eps_hat, xk, *found) if mean else ancestral_step(eps_hat, xk, k, betas, 0 * z)
-        return middle + (noise(z, *found) if noise else (found[0] * (1 - found[2]) / (1 - found[1])).sqrt() * z)
-
-    return answer
 
 
 # --- 7.7 DDIM's step
@@ -659,8 +614,7 @@ def guidance(free, given, weight):
     return free + weight * (given - free)
 
 
-def guidance_stub(free, given, weight):
-    ...
+def guidance_stub(free, given, weight): ...
 
 
 def guidance_as_blend(free, given, weight):
@@ -717,7 +671,9 @@ def langevin_by_euler(score, x, step, z):
 
 
 def langevin_by_rows(score, x, step, z):
-    return torch.cat([x[i : i + 1] + step * score(x[i : i + 1]) + z[i : i + 1] * math.sqrt(step * 2) for i in range(len(x))])
+    return torch.cat(
+        [x[i : i + 1] + step * score(x[i : i + 1]) + z[i : i + 1] * math.sqrt(step * 2) for i in range(len(x))]
+    )
 
 
 def langevin_without_gradient(score, x, step, z):
@@ -743,25 +699,12 @@ def langevin_rejected(score, x, step, z):
     return langevin_step(score, x, min(step, 1.0), z)
 
 
-def _langevin(drift, noise):
-    return lambda score, x, step, z: x + drift(step) * score(x) + noise(step) * z
-
 BANKS = {
     "diff.vp_kernel": Bank(
         vp_kernel,
         vp_kernel_stub,
         {
-            "β(s)·s": (_vp(lambda s, a, b: (a + (b - a) * s) * s), "integrate it"),
-            "β(s)": (_vp(lambda s, a, b: a + (b - a) * s), "where its integral"),
-            "slope": (_vp(lambda s, a, b: a * s + b * s**2 / 2), "slope of β"),
-            "no ½": (_vp(lambda s, a, b: 2 * a * s + (b - a) * s**2), "the deviation inherits"),
-            "no ½ in the mean": (_vp(mean=lambda a: (-a).exp()), "alpha² instead of alpha"),
-            "½ in the variance": (_vp(std=lambda a: (1 - (-a / 2).exp()).sqrt()), "alpha is not squared"),
-            "variance": (_vp(std=lambda a: 1 - (-a).exp()), "variance came"),
-            "1 − α": (_vp(std=lambda a: 1 - (-a / 2).exp()), "add up to one"),
-            "reversed": (lambda x, s, *beta: vp_kernel(x, 1 - s, *beta), "the other way"),
-            "ends exchanged": (lambda x, s, low, high: vp_kernel(x, s, high, low), "ends of β"),
-            "VE's mean": (lambda x, s, *beta: (x, vp_kernel(x, s, *beta)[1]), "does not shrink"),
+            "variance": (_vp(std=lambda a: 1 - (-a).exp()), "Your value is the square of the expected one"),
             "known β": (
                 lambda x, s, low, high: vp_kernel(x, s, low, {0.1: 20.0, 0.5: 4.0, 0.2: 10.0}.get(low, 20.0)),
                 "as they come",
@@ -775,10 +718,7 @@ BANKS = {
                 "for every coordinate",
             ),
             "mean alone": (lambda *args: vp_kernel(*args)[0], "(mean, std)"),
-            "alpha": (lambda x, *rest: vp_kernel(torch.ones_like(x), *rest), "without x"),
             "a draw": (vp_drawn, "as an argument"),
-            "quarter": (_vp(mean=lambda a: (-a / 4).exp()), "one ½ too many"),
-            "constant β": (_vp(lambda s, a, b: (a + b) / 2 * s), "as constant"),
             "first row": (lambda x, s, *beta: vp_kernel(x, s[:1].expand_as(s), *beta), "first row"),
             "small steps": (vp_by_small_steps, ""),
         },
@@ -794,19 +734,7 @@ BANKS = {
         ve_kernel,
         ve_kernel_stub,
         {
-            "σ(s)": (_ve(std=lambda now, a: now), "σ(0) is not yet 0"),
-            "variance": (_ve(std=lambda now, a: now**2 - a**2), "variance came"),
-            "deviations": (_ve(std=lambda now, a: now - a), "variances that add"),
-            "plus": (_ve(std=lambda now, a: (now**2 + a**2).sqrt()), "are added"),
-            "reversed": (lambda x, s, *sigma: ve_kernel(x, 1 - s, *sigma), "the other way"),
-            "linear": (_ve(lambda s, a, b: a + (b - a) * s), "straight line"),
-            "no factor": (_ve(lambda s, a, b: (b / a) ** s), "factor σ_min"),
-            "upside down": (_ve(lambda s, a, b: a * (a / b) ** s), "upside down"),
-            "twice": (_ve(lambda s, a, b: a * (b / a) ** (2 * s)), "twice too large"),
-            "mean scaled": (lambda x, s, *v: (x * ve_kernel(x, s, *v)[1], ve_kernel(x, s, *v)[1]), "as they are"),
-            "VP's mean": (ve_shrinking, "as they are"),
-            "straight variance": (lambda x, s, a, b: (x, (s * (b**2 - a**2)).sqrt()), "straight line"),
-            "g(s)": (lambda x, s, a, b: (x, a * (b / a) ** s * math.sqrt(2 * math.log(b / a))), "coefficient of the SDE"),
+            "variance": (_ve(std=lambda now, a: now**2 - a**2), "Your value is the square of the expected one"),
             "known σ": (
                 lambda x, s, a, b: ve_kernel(x, s, a, {0.5: 4.0, 0.01: 10.0, 0.3: 5.0}.get(a, 4.0)),
                 "as they come",
@@ -830,61 +758,17 @@ BANKS = {
         ddpm_posterior,
         ddpm_posterior_stub,
         {
-            "β": (_posterior(variance=lambda b, now, before: b), "the other choice"),
             "deviation": (
                 _posterior(variance=lambda b, now, before: (b * (1 - before) / (1 - now)).sqrt()),
-                "deviation came",
+                "Your value is the square root of the expected one",
             ),
-            "not divided": (_posterior(variance=lambda b, now, before: b * (1 - before)), "lacks its division"),
-            "upside down": (_posterior(variance=lambda b, now, before: b * (1 - now) / (1 - before)), "upside down"),
-            "points exchanged": (lambda xk, x_data, *rest: ddpm_posterior(x_data, xk, *rest), "each other's"),
-            "no roots": (
-                _posterior(lambda x, d, b, now, before: (before * b * d + (1 - b) * (1 - before) * x) / (1 - now)),
-                "Both roots",
-            ),
-            "later alpha-bar": (
-                _posterior(lambda x, d, b, now, before: (now**0.5 * b * d + (1 - b) ** 0.5 * (1 - before) * x) / (1 - now)),
-                "later alpha-bar",
-            ),
-            "alpha-bar for 1 − β": (
-                _posterior(lambda x, d, b, now, before: (before**0.5 * b * d + now**0.5 * (1 - before) * x) / (1 - now)),
-                "whole alpha-bar",
-            ),
-            "one late": (lambda xk, x_data, k, betas: ddpm_posterior(xk, x_data, k + 1, betas), "One step late"),
-            "one late, cut": (posterior_zero_based, "One step late"),
             "one early": (lambda xk, x_data, k, betas: ddpm_posterior(xk, x_data, k - 1, betas), ""),
-            "from the noise": (
-                lambda xk, x_data, k, betas: ddpm_posterior(xk, x_data, len(betas) + 1 - k, betas),
-                "counted from the noise",
-            ),
-            "forward": (
-                _posterior(lambda x, d, b, now, before: (1 - b) ** 0.5 * x, lambda b, now, before: b),
-                "the way to noise",
-            ),
-            "data alone": (
-                _posterior(lambda x, d, b, now, before: before**0.5 * d, lambda b, now, before: 1 - before),
-                "the later point does not enter",
-            ),
-            "later 1 − abar": (
-                _posterior(lambda x, d, b, now, before: before**0.5 * b / (1 - now) * d + (1 - b) ** 0.5 * x),
-                "cancels",
-            ),
-            "last entry": (posterior_wrapped, "index of −1"),
             "first entry": (posterior_from_first, "k = 1"),
-            "no product": (_posterior_of(lambda betas: 1 - betas), "product over all"),
-            "product of β": (_posterior_of(lambda betas: betas.cumprod(0)), "product of the betas"),
-            "roots in the product": (_posterior_of(lambda betas: (1 - betas).sqrt().cumprod(0)), "product of the roots"),
             "second": (posterior_from_second, "k = 1"),
             "clipped": (posterior_clipped, ""),
             "epsilon": (posterior_with_epsilon, ""),
             "a thousand": (posterior_of_thousand, ""),
             "sorted": (posterior_sorted, "need not rise"),
-            "DDIM": (
-                _posterior(
-                    lambda x, d, b, now, before: before**0.5 * d + ((1 - before) / (1 - now)) ** 0.5 * (x - now**0.5 * d)
-                ),
-                "DDIM's",
-            ),
             "(B,)": (lambda *args: (ddpm_posterior(*args)[0], ddpm_posterior(*args)[1].squeeze(1)), "as a column"),
             "variance of points": (
                 lambda xk, *rest: (ddpm_posterior(xk, *rest)[0], ddpm_posterior(xk, *rest)[1].expand_as(xk)),
@@ -914,32 +798,20 @@ BANKS = {
         dsm_loss,
         dsm_loss_stub,
         {
-            "sign": (_dsm(lambda score, eps, sigma: sigma * score - eps), "sign of the target"),
-            "no weight": (_dsm(lambda score, eps, sigma: score + eps / sigma), "weight is missing"),
-            "weight σ": (_dsm(lambda score, eps, sigma: sigma**0.5 * (score + eps / sigma)), "squares is sigma,"),
-            "weight σ⁴": (_dsm(lambda score, eps, sigma: sigma**2 * (score + eps / sigma)), "sigma⁴"),
-            "target eps": (_dsm(lambda score, eps, sigma: sigma * (score + eps)), "lacks its division"),
-            "target eps/σ²": (_dsm(lambda score, eps, sigma: sigma * (score + eps / sigma**2)), "divided by sigma²"),
-            "noise prediction": (_dsm(lambda score, eps, sigma: score - eps), "predicted the noise"),
-            "σ² eps": (_dsm(_compared, lambda x, eps, sigma: x + sigma**2 * eps), "multiplied by sigma²"),
-            "eps": (_dsm(_compared, lambda x, eps, sigma: x + eps), "full size"),
-            "clean": (_dsm(_compared, lambda x, eps, sigma: x), "shown the clean data"),
-            "untold": (lambda net, x, eps, sigma: ((sigma * net(x + sigma * eps) + eps) ** 2).mean(), "never learns"),
-            "told σ²": (_dsm(_compared, weight=lambda sigma: sigma**2), "told sigma²"),
-            "sum": (_reduced(lambda e: (e**2).sum()), "over batch and coordinates"),
+            "sum": (_reduced(lambda e: (e**2).sum()), "Your value is B·D times the expected one"),
             "sum of coordinates": (_reduced(lambda e: (e**2).sum(1).mean()), "sum over the coordinates"),
             "per sample": (_reduced(lambda e: (e**2).mean(1)), "their mean is missing"),
             "half": (_reduced(lambda e: (e**2).mean() / 2), "½ too many"),
-            "no square": (_reduced(lambda e: e.mean()), "square is missing"),
-            "norm": (_reduced(lambda e: e.norm()), "norm of the whole batch"),
             "square of the mean": (_reduced(lambda e: e.mean() ** 2), ""),
             "one level": (dsm_one_level, ""),
             "told the mean level": (_dsm(_compared, weight=lambda sigma: sigma.mean()), ""),
-            "eps and data exchanged": (lambda net, x, eps, sigma: dsm_loss(net, eps, x, sigma), "are exchanged"),
             "root": (lambda *args: dsm_loss(*args).sqrt(), "root too many"),
             "without ‖eps‖²": (lambda net, x, eps, sigma: dsm_loss(net, x, eps, sigma) - (eps**2).mean(), ""),
             "counted twice": (lambda *args: 2 * dsm_loss(*args) - dsm_loss(*args).detach(), "counted twice"),
-            "clamped": (lambda net, x, eps, sigma: dsm_loss(net, x, eps, sigma.clamp(0.1, 3)), "ordinary noise levels"),
+            "clamped": (
+                lambda net, x, eps, sigma: dsm_loss(net, x, eps, sigma.clamp(0.1, 3)),
+                "ordinary noise levels",
+            ),
             "no gradient": (dsm_without_gradient, "cut the graph"),
             "half a gradient": (dsm_half_detached, "Part of the graph is cut"),
             "item": (lambda *args: dsm_loss(*args).item(), "cut the graph"),
@@ -963,23 +835,7 @@ BANKS = {
         tweedie,
         tweedie_stub,
         {
-            "sign": (lambda score, x, a, s: (x - s**2 * score) / a, "sign is lost"),
-            "σ": (lambda score, x, a, s: (x + s * score) / a, "multiplied by sigma once"),
-            "no α": (lambda score, x, a, s: x + s**2 * score, "division by alpha is missing"),
-            "only x": (lambda score, x, a, s: x / a + s**2 * score, "Only x is divided"),
-            "only the score": (lambda score, x, a, s: x + s**2 * score / a, "Only the term of the score"),
-            "times α": (lambda score, x, a, s: (x + s**2 * score) * a, "is to be undone"),
-            "root of α": (lambda score, x, a, s: (x + s**2 * score) / a**0.5, "root of alpha"),
-            "alpha-bar": (lambda score, x, a, s: (x + (1 - a) * score) / a**0.5, "alpha-bar; here"),
-            "VP": (lambda score, x, a, s: (x + (1 - a**2) * score) / a, "variance-preserving paths alone"),
-            "noise": (lambda score, x, a, s: -s * score, "noise behind x"),
-            "noise for score": (lambda score, x, a, s: (x - s * score) / a, "as if it were the noise"),
-            "no σ": (lambda score, x, a, s: (x + score) / a, "noise level"),
-            "σ² below": (lambda score, x, a, s: (x + score / s**2) / a, "divided by sigma²"),
-            "scales exchanged": (lambda score, x, a, s: tweedie(score, x, s, a), "are exchanged"),
-            "exchanged": (lambda score, x, *scales: tweedie(x, score, *scales), "are exchanged"),
             "x": (lambda score, x, a, s: x, "itself, unchanged"),
-            "conical": (lambda score, x, a, s: (x + (1 - a) ** 2 * score) / a, "conical path alone"),
             "known paths": (tweedie_of_known_paths, "lecture's paths alone"),
             "clipped": (lambda *args: tweedie(*args).clamp(-1, 1), ""),
             "squeezed": (lambda *args: tweedie(*args).squeeze(), "squeeze()"),
@@ -998,69 +854,12 @@ BANKS = {
         ancestral_step,
         ancestral_step_stub,
         {
-            "β": (_ancestral(noise=lambda z, b, now, before: b**0.5 * z), "variance β"),
-            "β, silent end": (
-                lambda eps, xk, k, betas, z: ancestral_step(eps, xk, k, betas, 0 * z) + betas[k - 1] ** 0.5 * z * (k > 1),
-                "save at k = 1",
-            ),
-            "reverse SDE": (
-                _ancestral(
-                    lambda eps, x, b, now, before: x + b * (x / 2 - eps / (1 - now) ** 0.5),
-                    lambda z, b, now, before: b**0.5 * z,
-                ),
-                "reverse SDE",
-            ),
-            "from the noise": (
-                lambda eps, xk, k, betas, z: ancestral_step(eps, xk, len(betas) + 1 - k, betas, z),
-                "counted from the noise",
-            ),
-            "variance": (_ancestral(noise=lambda z, b, now, before: b * (1 - before) / (1 - now) * z), "by the variance"),
-            "no noise": (_ancestral(noise=lambda z, *v: 0 * z), "noise is missing"),
-            "full noise": (_ancestral(noise=lambda z, *v: z), "full size"),
-            "minus noise": (lambda eps, xk, k, betas, z: ancestral_step(eps, xk, k, betas, -z), "subtracted"),
-            "noise divided": (
-                _ancestral(noise=lambda z, b, now, before: (b * (1 - before) / (1 - now) / (1 - b)) ** 0.5 * z),
-                "parenthesis closes too late",
-            ),
-            "sign": (lambda eps, *rest: ancestral_step(-eps, *rest), "to be taken out"),
-            "no root": (
-                _ancestral(lambda eps, x, b, now, before: (x - b / (1 - now) * eps) / (1 - b) ** 0.5),
-                "lacks the root",
-            ),
-            "root of β": (
-                _ancestral(lambda eps, x, b, now, before: (x - (b / (1 - now)) ** 0.5 * eps) / (1 - b) ** 0.5),
-                "root over β",
-            ),
-            "all of it": (
-                _ancestral(lambda eps, x, b, now, before: (x - (1 - now) ** 0.5 * eps) / (1 - b) ** 0.5),
-                "at once",
-            ),
-            "data": (
-                _ancestral(lambda eps, x, b, now, before: (x - (1 - now) ** 0.5 * eps) / now**0.5),
-                "guess of the data",
-            ),
-            "1 − β": (
-                _ancestral(lambda eps, x, b, now, before: (x - b / (1 - now) ** 0.5 * eps) / (1 - b)),
-                "a root is missing",
-            ),
-            "alpha-bar below": (
-                _ancestral(lambda eps, x, b, now, before: (x - b / (1 - now) ** 0.5 * eps) / now**0.5),
-                "whole alpha-bar",
-            ),
-            "not divided": (
-                _ancestral(lambda eps, x, b, now, before: x - b / (1 - now) ** 0.5 * eps),
-                "lacks its division by the root of 1 − β",
-            ),
-            "one late": (lambda eps, xk, k, betas, z: ancestral_step(eps, xk, k + 1, betas, z), "One step late"),
             "one early": (lambda eps, xk, k, betas, z: ancestral_step(eps, xk, k - 1, betas, z), ""),
-            "last entry": (ancestral_wrapped, "index of −1"),
             "noise at the end": (ancestral_noisy_end, "k = 1"),
             "clipped": (ancestral_clipped, ""),
             "own noise": (ancestral_own_noise, "comes in as an argument"),
             "in place": (ancestral_in_place, "in-place"),
             "a thousand": (ancestral_of_thousand, ""),
-            "noises exchanged": (lambda eps, xk, k, betas, z: ancestral_step(z, xk, k, betas, eps), "are exchanged"),
-            "exchanged": (lambda eps, xk, *rest: ancestral_step(xk, eps, *rest), "are exchanged"),
             "squeezed": (lambda *args: ancestral_step(*args).squeeze(), "squeeze()"),
         },
         {
@@ -1076,42 +875,6 @@ BANKS = {
         ddim_step,
         ddim_step_stub,
         {
-            "exchanged": (lambda eps, x, now, then: ddim_step(eps, x, then, now), "are exchanged"),
-            "data": (lambda eps, x, now, then: (x - (1 - now) ** 0.5 * eps) / now**0.5, "guess of the data: it"),
-            "no noise": (
-                lambda eps, x, now, then: (then / now) ** 0.5 * (x - (1 - now) ** 0.5 * eps),
-                "no noise of that level",
-            ),
-            "sign": (
-                lambda eps, x, now, then: (then / now) ** 0.5 * (x + (1 - now) ** 0.5 * eps) + (1 - then) ** 0.5 * eps,
-                "noise is added; it is to be taken out",
-            ),
-            "old noise": (
-                lambda eps, x, now, then: (then / now) ** 0.5 * (x - (1 - now) ** 0.5 * eps) + (1 - now) ** 0.5 * eps,
-                "size of abar_now",
-            ),
-            "not divided": (
-                lambda eps, x, now, then: then**0.5 * (x - (1 - now) ** 0.5 * eps) + (1 - then) ** 0.5 * eps,
-                "lacks its division",
-            ),
-            "no roots": (
-                lambda eps, x, now, then: then * (x - (1 - now) * eps) / now + (1 - then) * eps,
-                "All four roots",
-            ),
-            "alpha": (lambda eps, x, now, then: ddim_step(eps, x, now**2, then**2), "square of that scale"),
-            "upside down": (
-                lambda eps, x, now, then: (now / then) ** 0.5 * (x - (1 - now) ** 0.5 * eps) + (1 - then) ** 0.5 * eps,
-                "upside down",
-            ),
-            "rescaled": (lambda eps, x, now, then: (then / now) ** 0.5 * x, "Only x is rescaled"),
-            "parenthesis": (
-                lambda eps, x, now, then: ddim_step(eps, x + (1 - now) ** 0.5 * (1 - now**0.5) * eps, now, then),
-                "only x is divided",
-            ),
-            "ratio without root": (
-                lambda eps, x, now, then: then / now * (x - (1 - now) ** 0.5 * eps) + (1 - then) ** 0.5 * eps,
-                "lacks its root",
-            ),
             "flow matching": (
                 lambda eps, x, now, then: x + (then - now) * ((x - (1 - now) ** 0.5 * eps) / now**0.5 - eps),
                 "",
@@ -1122,13 +885,8 @@ BANKS = {
                 ),
                 "",
             ),
-            "posterior": (
-                lambda eps, x, now, then: strided_posterior(x, (x - (1 - now) ** 0.5 * eps) / now**0.5, now, then)[0],
-                "posterior's mean",
-            ),
             "fresh noise": (ddim_with_noise, "comes in as an argument"),
             "clamped": (ddim_clamped, "abar_next = 1"),
-            "arguments": (lambda eps, x, *bars: ddim_step(x, eps, *bars), "eps_hat and x"),
             "rows of scales": (ddim_transposed_scales, "one number a sample"),
             "squeezed": (lambda *args: ddim_step(*args).squeeze(), "squeeze()"),
         },
@@ -1145,45 +903,28 @@ BANKS = {
         strided_posterior,
         strided_posterior_stub,
         {
-            "upside down": (_strided_of(lambda now, then: 1 - then / now), "upside down"),
-            "exchanged": (lambda x, d, now, then: strided_posterior(x, d, then, now), "are exchanged"),
-            "from the data on": (_strided_of(lambda now, then: 1 - now), "from the data on"),
-            "difference": (_strided_of(lambda now, then: then - now), "difference of the two"),
-            "roots": (_strided_of(lambda now, then: 1 - (now / then) ** 0.5), "from the roots"),
-            "β": (_strided(variance=lambda b, now, then: b), "the other choice"),
-            "deviation": (_strided(variance=lambda b, now, then: (b * (1 - then) / (1 - now)) ** 0.5), "deviation came"),
-            "fraction": (_strided(variance=lambda b, now, then: b * (1 - now) / (1 - then)), "upside down"),
-            "no variance": (_strided(variance=lambda b, now, then: 0 * now), "variance is 0"),
-            "DDIM": (
-                lambda x, d, now, then: (
-                    ddim_step((x - now**0.5 * d) / (1 - now) ** 0.5, x, now, then),
-                    strided_posterior(x, d, now, then)[1],
-                ),
-                "DDIM's",
+            "deviation": (
+                _strided(variance=lambda b, now, then: (b * (1 - then) / (1 - now)) ** 0.5),
+                "Your value is the square root of the expected one",
             ),
             "all of DDIM": (
                 lambda x, d, now, then: (ddim_step((x - now**0.5 * d) / (1 - now) ** 0.5, x, now, then), 0 * now),
                 "",
             ),
-            "points exchanged": (lambda x, d, *bars: strided_posterior(d, x, *bars), "each other's"),
-            "no roots": (
-                _strided(lambda x, d, b, now, then: (then * b * d + (1 - b) * (1 - then) * x) / (1 - now)),
-                "Both roots",
-            ),
-            "data alone": (lambda x, d, now, then: (then**0.5 * d, 1 - then), "the later point does not enter"),
-            "not divided": (_strided(variance=lambda b, now, then: b * (1 - then)), "lacks its division"),
             "interpolated": (
                 _strided(lambda x, d, b, now, then: ((1 - then) * x + (then - now) * d) / (1 - now)),
                 "",
             ),
-            "before x": (_strided(lambda x, d, b, now, then: then**0.5 * d), "only the data enter"),
             "clamped": (
                 lambda x, d, now, then: strided_posterior(x, d, now, then.clamp(max=0.999)),
                 "abar_next = 1",
             ),
             "β at least 0.1": (_strided_of(lambda now, then: (1 - now / then).clamp(min=0.05)), "close together"),
             "results exchanged": (lambda *args: strided_posterior(*args)[::-1], "in the other order"),
-            "(B,)": (lambda *args: (strided_posterior(*args)[0], strided_posterior(*args)[1][:, 0]), "as a column"),
+            "(B,)": (
+                lambda *args: (strided_posterior(*args)[0], strided_posterior(*args)[1][:, 0]),
+                "as a column",
+            ),
         },
         {
             "gain": strided_by_gain,
@@ -1197,20 +938,8 @@ BANKS = {
         guidance,
         guidance_stub,
         {
-            "paper": (lambda free, given, w: (1 + w) * given - w * free, "paper's convention"),
-            "beyond given": (lambda free, given, w: given + w * (given - free), "paper's convention"),
-            "exchanged": (lambda free, given, w: guidance(given, free, w), "are exchanged"),
-            "blend exchanged": (lambda free, given, w: w * free + (1 - w) * given, "are exchanged"),
-            "sign": (lambda free, given, w: free + w * (free - given), "the wrong way"),
-            "added": (lambda free, given, w: free + w * given, "their difference"),
-            "given alone": (lambda free, given, w: w * given, "does not enter"),
-            "difference": (lambda free, given, w: w * (given - free), "lead on"),
-            "average": (lambda free, given, w: (free + w * given) / (1 + w), "guidance goes beyond"),
             "given": (lambda free, given, w: given, "argument given itself"),
-            "subtracted": (lambda free, given, w: given - w * free, "add up to one"),
-            "clamped": (lambda free, given, w: guidance(free, given, min(max(w, 0.0), 1.0)), "cut to [0, 1]"),
             "never below 0": (lambda free, given, w: guidance(free, given, abs(w)), "any number"),
-            "one less": (lambda free, given, w: guidance(free, given, w - 1), "one less"),
             "whole weights": (lambda free, given, w: guidance(free, given, int(w)), ""),
             "rescaled": (guidance_rescaled, ""),
             "never below 1": (lambda free, given, w: guidance(free, given, max(w, 1.0)), ""),
@@ -1230,26 +959,9 @@ BANKS = {
         langevin_step,
         langevin_step_stub,
         {
-            "root of one step": (_langevin(lambda h: h, lambda h: h**0.5), "factor 2 under the root"),
-            "half step": (_langevin(lambda h: h / 2, lambda h: h**0.5), "other convention"),
-            "half drift": (_langevin(lambda h: h / 2, lambda h: (2 * h) ** 0.5), "only half a step"),
-            "double drift": (_langevin(lambda h: 2 * h, lambda h: (2 * h) ** 0.5), "doubled"),
-            "variance": (_langevin(lambda h: h, lambda h: 2 * h), "lacks its root"),
-            "step of noise": (_langevin(lambda h: h, lambda h: h), "by the step itself"),
-            "2 outside": (_langevin(lambda h: h, lambda h: 2 * h**0.5), "outside the root"),
-            "2 under the root": (_langevin(lambda h: h, lambda h: 2**0.5 * h), "reaches only the 2"),
-            "no noise": (_langevin(lambda h: h, lambda h: 0.0), "noise is missing"),
-            "full noise": (_langevin(lambda h: h, lambda h: 1.0), "full size"),
-            "downhill": (_langevin(lambda h: -h, lambda h: (2 * h) ** 0.5), "against the score"),
-            "no step": (_langevin(lambda h: 1.0, lambda h: (2 * h) ** 0.5), "without the step"),
             "midpoint": (lambda score, x, h, z: x + h * score(x + h / 2 * score(x)) + (2 * h) ** 0.5 * z, ""),
             "score clipped": (lambda score, x, h, z: x + h * score(x).clamp(-1, 1) + (2 * h) ** 0.5 * z, ""),
             "known score": (lambda score, x, h, z: langevin_step(lambda y: -y, x, h, z), ""),
-            "after the noise": (
-                lambda score, x, step, z: langevin_step(score, x + (2 * step) ** 0.5 * z, step, 0 * z),
-                "already moved",
-            ),
-            "increment": (lambda score, x, step, z: langevin_step(score, x, step, z) - x, "x, which is missing"),
             "own noise": (langevin_of_library, "comes in as an argument"),
             "in place": (langevin_in_place, "in-place"),
             "cut": (langevin_rejected, "small steps"),

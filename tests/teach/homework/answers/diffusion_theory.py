@@ -42,10 +42,6 @@ def covariance_drawn(cov, abar):
     return x @ x.mT / 4000
 
 
-def _covariance(data, noise, of=lambda eye: eye):
-    return lambda cov, abar: data(abar) * cov + noise(abar) * of(torch.eye(cov.shape[-1]).to(cov))
-
-
 # --- 7.12 implicit score matching
 
 
@@ -193,29 +189,11 @@ def step_back_twice(score, x, beta, z):
     return half + (half / 2 + score(half)) * beta / 2 + beta**0.5 * z
 
 
-def _back(form):
-    return lambda score, x, beta, z: form(x, score(x), beta, z)
-
-
 BANKS = {
     "diff.forward_covariance": Bank(
         covariance,
         covariance_stub,
         {
-            "root on the data": (_covariance(lambda a: a.sqrt(), lambda a: 1 - a), "The data's covariance has the factor"),
-            "root on the noise": (_covariance(lambda a: a, lambda a: (1 - a).sqrt()), "The noise has the factor"),
-            "both roots": (_covariance(lambda a: a.sqrt(), lambda a: (1 - a).sqrt()), "Both factors are those"),
-            "squares": (_covariance(lambda a: a**2, lambda a: (1 - a) ** 2), "squared once too often"),
-            "alpha squared": (_covariance(lambda a: a**2, lambda a: 1 - a**2), "abar is squared once too often"),
-            "exchanged": (_covariance(lambda a: 1 - a, lambda a: a), "exchanged"),
-            "no noise": (_covariance(lambda a: a, lambda a: 0 * a), "noise is missing"),
-            "exploding": (_covariance(lambda a: 1.0, lambda a: 1 - a), "not shrunk"),
-            "everywhere": (_covariance(lambda a: a, lambda a: 1 - a, torch.ones_like), "every entry"),
-            "the data's own": (lambda cov, abar: cov, "the data's covariance"),
-            "diagonal": (
-                lambda cov, abar: torch.diag_embed(covariance(cov, abar).diagonal(dim1=1, dim2=2)), "off the diagonal"),
-            "full noise": (_covariance(lambda a: a, lambda a: 1.0), "full size"),
-            "subtracted": (_covariance(lambda a: a, lambda a: a - 1), "subtracted"),
             "clamped": (lambda cov, abar: covariance(cov, abar.clamp(0.05, 0.95)), "ends"),
             "inverse": (lambda cov, abar: torch.linalg.inv(covariance(cov, abar)), ""),
             "sampled": (covariance_drawn, ""),
@@ -224,32 +202,20 @@ BANKS = {
             "diagonal": covariance_on_the_diagonal,
             "rows": covariance_by_rows,
             "eigenvalues": covariance_by_eigenvalues,
-            "from the identity": lambda cov, abar: torch.lerp(torch.eye(cov.shape[-1]).to(cov).expand_as(cov), cov, abar),
+            "from the identity": lambda cov, abar: torch.lerp(
+                torch.eye(cov.shape[-1]).to(cov).expand_as(cov), cov, abar
+            ),
         },
     ),
     "diff.implicit_score_matching": Bank(
         implicit,
         implicit_stub,
         {
-            "whole square": (_implicit(lambda s, j: (_tr(j) + (s**2).sum(1)).mean()), "half of it"),
-            "minus trace": (_implicit(lambda s, j: (-_tr(j) + (s**2).sum(1) / 2).mean()), "trace has the wrong sign"),
-            "minus length": (_implicit(lambda s, j: (_tr(j) - (s**2).sum(1) / 2).mean()), "length has the wrong sign"),
-            "no trace": (_implicit(lambda s, j: ((s**2).sum(1) / 2).mean()), "trace is missing"),
-            "no length": (_implicit(lambda s, j: _tr(j).mean()), "length is missing"),
-            "half of all": (_implicit(lambda s, j: (_tr(j) + (s**2).sum(1)).mean() / 2), "halved"),
-            "half the trace": (_implicit(lambda s, j: (_tr(j) / 2 + (s**2).sum(1)).mean()), "stands with the trace"),
-            "all entries": (_implicit(lambda s, j: (j.sum((1, 2)) + (s**2).sum(1) / 2).mean()), "All entries"),
-            "first coordinate": (_implicit(lambda s, j: (j[:, 0, 0] + (s**2).sum(1) / 2).mean()), "first coordinate"),
-            "norm": (_implicit(lambda s, j: (_tr(j) + s.norm(dim=1) / 2).mean()), "not squared"),
-            "mean of squares": (_implicit(lambda s, j: (_tr(j) + (s**2).mean(1) / 2).mean()), "averaged in the squared"),
             "mean of coordinates": (
-                _implicit(lambda s, j: (_tr(j) + (s**2).sum(1) / 2).mean() / s.shape[1]), "only the batch"),
+                _implicit(lambda s, j: (_tr(j) + (s**2).sum(1) / 2).mean() / s.shape[1]),
+                "Your value is the expected one divided by D",
+            ),
             "sum": (_implicit(lambda s, j: (_tr(j) + (s**2).sum(1) / 2).sum()), "sum over the batch"),
-            "squared slopes": (
-                _implicit(lambda s, j: ((j.diagonal(dim1=1, dim2=2) ** 2).sum(1) + (s**2).sum(1) / 2).mean()),
-                "squared before"),
-            "no graph": (_implicit(lambda s, j: (_tr(j) + (s**2).sum(1) / 2).mean(), keep=False), "create_graph"),
-            "length cut off": (_implicit(lambda s, j: (_tr(j) + (s.detach() ** 2).sum(1) / 2).mean()), "cut off"),
             "differences": (implicit_by_differences, ""),
             "a number": (lambda score_net, x: float(implicit(score_net, x)), ""),
         },
@@ -259,21 +225,7 @@ BANKS = {
         kfp,
         kfp_stub,
         {
-            "drift's sign": (_kfp(lambda r, c, b, g, f, d, p: r - c - g**2 / 2 * b), "drift term is lost"),
-            "noise's sign": (_kfp(lambda r, c, b, g, f, d, p: r + c + g**2 / 2 * b), "diffusion term is lost"),
-            "both signs": (_kfp(lambda r, c, b, g, f, d, p: r - c + g**2 / 2 * b), "Both signs"),
-            "no half": (_kfp(lambda r, c, b, g, f, d, p: r + c - g**2 * b), "lacks its ½"),
-            "g": (_kfp(lambda r, c, b, g, f, d, p: r + c - g / 2 * b), "its square counts"),
-            "no diffusion": (_kfp(lambda r, c, b, g, f, d, p: r + c), "continuity"),
-            "no drift": (_kfp(lambda r, c, b, g, f, d, p: r - g**2 / 2 * b), "heat equation"),
-            "right side": (_kfp(lambda r, c, b, g, f, d, p: g**2 / 2 * b - c), "right side alone"),
-            "left out": (_kfp(lambda r, c, b, g, f, d, p: c - g**2 / 2 * b), "rate of change is missing"),
-            "f outside": (_kfp(lambda r, c, b, g, f, d, p: r + f * d - g**2 / 2 * b), "outside of the derivative"),
-            "f alone": (_kfp(lambda r, c, b, g, f, d, p: r + c - f * d - g**2 / 2 * b), "Only f"),
-            "once": (_kfp(lambda r, c, b, g, f, d, p: r + c - g**2 / 2 * d), "once in the diffusion"),
-            "of the log": (_kfp(lambda r, c, b, g, f, d, p: r + c - g**2 / 2 * (b / p - (d / p) ** 2)), "logarithm"),
-            "per p": (_kfp(lambda r, c, b, g, f, d, p: (r + c - g**2 / 2 * b) / p), "divided by p"),
-            "turned": (_kfp(lambda r, c, b, g, f, d, p: g**2 / 2 * b - c - r), "turned round"),
+            "turned": (_kfp(lambda r, c, b, g, f, d, p: g**2 / 2 * b - c - r), "The sign is reversed"),
             "always OU": (kfp_of_the_ou_process, ""),
             "always g = 1": (kfp_with_g_of_one, "one diffusion alone"),
             "mean": (lambda *args: kfp(*args).mean(), ""),
@@ -283,26 +235,7 @@ BANKS = {
     "diff.reverse_sde_step": Bank(
         step_back,
         step_back_stub,
-        {
-            "DDPM": (_back(lambda x, s, b, z: (x + b * s) / (1 - b) ** 0.5 + b**0.5 * z), "DDPM's own"),
-            "ODE and noise": (_back(lambda x, s, b, z: x + (x + s) * b / 2 + b**0.5 * z), "with noise added"),
-            "ODE": (_back(lambda x, s, b, z: x + (x + s) * b / 2), "step of the probability-flow ODE;"),
-            "no noise": (_back(lambda x, s, b, z: x + (x / 2 + s) * b), "noise is missing"),
-            "forwards": (_back(lambda x, s, b, z: x + (s - x / 2) * b + b**0.5 * z), "gone through forwards: going"),
-            "score's sign": (_back(lambda x, s, b, z: x + (x / 2 - s) * b + b**0.5 * z), "climbs the density"),
-            "both signs": (_back(lambda x, s, b, z: x - (x / 2 + s) * b + b**0.5 * z), "Both signs"),
-            "no half": (_back(lambda x, s, b, z: x + (x + s) * b + b**0.5 * z), "no ½"),
-            "score alone": (_back(lambda x, s, b, z: x + s * b + b**0.5 * z), "without a score"),
-            "no score": (_back(lambda x, s, b, z: x + x * b / 2 + b**0.5 * z), "score is missing"),
-            "variance": (_back(lambda x, s, b, z: x + (x / 2 + s) * b + b * z), "lacks its root"),
-            "Langevin": (_back(lambda x, s, b, z: x + (x / 2 + s) * b + (2 * b) ** 0.5 * z), "variance 2β"),
-            "full noise": (_back(lambda x, s, b, z: x + (x / 2 + s) * b + z), "full size"),
-            "no step": (_back(lambda x, s, b, z: x + x / 2 + s + b**0.5 * z), "without the step"),
-            "root step": (_back(lambda x, s, b, z: x + (x / 2 + s) * b**0.5 + b**0.5 * z), "root of β, which"),
-            "change": (_back(lambda x, s, b, z: (x / 2 + s) * b + b**0.5 * z), "x, which is missing"),
-            "two halves": (step_back_twice, ""),
-            "squeezed": (lambda *args: step_back(*args).squeeze(), "squeeze()"),
-        },
+        {"two halves": (step_back_twice, ""), "squeezed": (lambda *args: step_back(*args).squeeze(), "squeeze()")},
         {"by the drift": step_back_by_drift, "rows": step_back_by_rows, "float64": step_back_in_double},
     ),
 }

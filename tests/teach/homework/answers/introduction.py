@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-
-from dgm_course.teach.homework import _introduction_slips as slips
 
 from . import Bank
 
@@ -62,11 +59,6 @@ def through_densities(x, mean, std):
     return density.prod(1).log().mean()
 
 
-def one_product(x, mean, std):
-    density = torch.exp(-0.5 * ((x - mean) / std) ** 2) / (std * math.sqrt(2 * math.pi))
-    return density.prod().log() / len(x)
-
-
 def base_two(x, mean, std):
     return log_likelihood(x, mean, std) / math.log(2)
 
@@ -79,16 +71,8 @@ def likelihood_cut(x, mean, std):
     return log_likelihood(x, mean, std).detach()
 
 
-def likelihood_from_its_own_data(x, mean, std):
-    return log_likelihood(x, x.mean(0), std)
-
-
 def mean_over_batch_first(x, mean, std):
     return torch.distributions.Normal(mean, std).log_prob(x).mean(0)
-
-
-def exchanged(x, mean, std):
-    return log_likelihood(mean.expand_as(x) * 1.0, x, std) - std.log().sum()
 
 
 # --- 0.2 a classifier out of densities
@@ -159,11 +143,6 @@ def best_probability(log_p, prior):
     return posterior(log_p, prior).amax(1)
 
 
-def densities_normalised(log_p, prior):
-    joint = log_p * prior
-    return joint / joint.sum(1, keepdim=True)
-
-
 def prior_of_the_rows(log_p, prior):
     return torch.softmax(log_p + prior.log()[:, None], 1)
 
@@ -227,48 +206,36 @@ def whole_table(u, eps, weights, means, stds):
     return means + stds[:, None] * eps[:, None]
 
 
-def nearest_weight(u, eps, weights, means, stds):
-    k = (u[:, None] - weights).abs().argmin(1)
-    return means[k] + stds[k, None] * eps
-
-
 def crossed(u, eps, weights, means, stds):
     k = (u[:, None] >= weights.cumsum(0)[:-1]).sum(1)
     return means[k] + stds[k] * eps
 
 
-def _with_slips(table, more):
-    """Every form of the table under its own hint, numbered, and the further ones."""
-    count = Counter()
-    named = {}
-    for hint, form in table:
-        count["slip"] += 1
-        named[f"slip {count['slip']}"] = (form, hint)
-    return named | more
-
-
-BANKS: dict[str, Bank] = {
+BANKS = {
     "intro.log_likelihood": Bank(
-        log_likelihood, log_likelihood_stub,
-        _with_slips(slips.LOG_LIKELIHOOD, {
+        log_likelihood,
+        log_likelihood_stub,
+        {
             "one number a sample": (no_reduction, "their mean is missing"),
             "a table": (per_coordinate, "One number is asked"),
             "through densities": (through_densities, "round"),
-            "one product": (one_product, "rounds to 0"),
             "bits": (base_two, "base 2"),
             "the density": (density_itself, "exponential of the expected one"),
             "cut": (likelihood_cut, "cut the graph"),
             "one number a coordinate": (mean_over_batch_first, "One number is asked"),
-            "its own mean": (likelihood_from_its_own_data, "which is given"),
-            "minus log std twice": (exchanged, "half of it"),
-        }),
-        {"torch": log_likelihood_by_torch, "determinant": log_likelihood_by_determinant, "loops": log_likelihood_by_loops,
-         "(1,)": log_likelihood_in_a_vector,
-         "double": lambda x, mean, std: log_likelihood(x.double(), mean.double(), std.double()).to(x.dtype)},
+        },
+        {
+            "torch": log_likelihood_by_torch,
+            "determinant": log_likelihood_by_determinant,
+            "loops": log_likelihood_by_loops,
+            "(1,)": log_likelihood_in_a_vector,
+            "double": lambda x, mean, std: log_likelihood(x.double(), mean.double(), std.double()).to(x.dtype),
+        },
     ),
     "intro.posterior": Bank(
-        posterior, posterior_stub,
-        _with_slips(slips.POSTERIOR, {
+        posterior,
+        posterior_stub,
+        {
             "plain": (plain_bayes, "0 divided by 0"),
             "an epsilon": (by_epsilon, "very negative"),
             "one constant for all points": (one_constant_for_all, "very negative"),
@@ -276,25 +243,38 @@ BANKS: dict[str, Bank] = {
             "turned": (turned, "exchanged"),
             "a class": (most_probable, "Too few numbers"),
             "its probability": (best_probability, "Too few numbers"),
-            "logs over their sum": (densities_normalised, "go back to probabilities"),
             "prior by rows": (prior_of_the_rows, "Shapes do not fit"),
-        }),
-        {"logsumexp": posterior_by_logsumexp, "shifted": posterior_shifted, "loops": posterior_by_loops,
-         "ratios": posterior_by_ratios, "functional": lambda log_p, prior: F.softmax(prior.log() + log_p, -1)},
+        },
+        {
+            "logsumexp": posterior_by_logsumexp,
+            "shifted": posterior_shifted,
+            "loops": posterior_by_loops,
+            "ratios": posterior_by_ratios,
+            "functional": lambda log_p, prior: F.softmax(prior.log() + log_p, -1),
+        },
     ),
     "intro.sample_mixture": Bank(
-        sample_mixture, sample_mixture_stub,
-        _with_slips(slips.SAMPLE_MIXTURE, {
+        sample_mixture,
+        sample_mixture_stub,
+        {
             "a choice of its own": (fresh_choice, "argument"),
             "noise of its own": (fresh_noise, "argument"),
             "numbers of components": (only_components, "Too few numbers"),
             "all components": (whole_table, "should have the shape"),
-            "the nearest weight": (nearest_weight, "as *often*"),
             "deviations along the wrong axis": (crossed, "last axis"),
-        }),
-        {"searchsorted": sample_mixture_by_search, "loops": sample_mixture_by_loops, "one-hot": sample_mixture_one_hot,
-         "pick": sample_mixture_all_then_pick,
-         "numpy choice": lambda u, eps, weights, means, stds: sample_mixture(
-             u, eps, torch.as_tensor(np.asarray(weights)) if weights.device.type == "cpu" else weights, means, stds)},
+        },
+        {
+            "searchsorted": sample_mixture_by_search,
+            "loops": sample_mixture_by_loops,
+            "one-hot": sample_mixture_one_hot,
+            "pick": sample_mixture_all_then_pick,
+            "numpy choice": lambda u, eps, weights, means, stds: sample_mixture(
+                u,
+                eps,
+                torch.as_tensor(np.asarray(weights)) if weights.device.type == "cpu" else weights,
+                means,
+                stds,
+            ),
+        },
     ),
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dgm_course.teach.homework import _latent_space_slips as slips
-
 from . import Bank
 
 # --- 10.1 codes of unit size
@@ -44,20 +42,14 @@ def rescale_by_batch_norm(codes, fresh):
 
 
 def rescale_with_epsilon(codes, fresh):
-    return (fresh - codes.mean((0, 2, 3), keepdim=True)) / (codes.std((0, 2, 3), correction=0, keepdim=True) + 1e-5)
-
-
-def rescale_for_the_batch(codes, fresh):
-    return (fresh - fresh.mean((0, 2, 3), keepdim=True)) / fresh.std((0, 2, 3), correction=0, keepdim=True)
+    return (fresh - codes.mean((0, 2, 3), keepdim=True)) / (
+        codes.std((0, 2, 3), correction=0, keepdim=True) + 1e-5
+    )
 
 
 def rescale_in_place(codes, fresh):
     fresh -= codes.mean((0, 2, 3), keepdim=True)
     return fresh / codes.std((0, 2, 3), correction=0, keepdim=True)
-
-
-def rescale_and_all(codes, fresh):
-    return rescale(codes, fresh), codes.mean((0, 2, 3)), codes.std((0, 2, 3), correction=0)
 
 
 # --- 10.2 the balance
@@ -80,8 +72,11 @@ def balanced_by_hand(x, h, last, critic, strength, delta):
     """The first gradient written out: ∇_W mean ‖x − h W‖² = 2/B hᵀ (h W − x)."""
     x_hat = last(h)
     slope = 2 / len(x) * h.T @ (x_hat - x)
-    own, adversarial = torch.nn.functional.mse_loss(x_hat, x, reduction="sum") / len(x), critic(x_hat).mean().neg()
-    there, = torch.autograd.grad(adversarial, last.weight, retain_graph=True)
+    own, adversarial = (
+        torch.nn.functional.mse_loss(x_hat, x, reduction="sum") / len(x),
+        critic(x_hat).mean().neg(),
+    )
+    (there,) = torch.autograd.grad(adversarial, last.weight, retain_graph=True)
     weight = (slope.square().sum().sqrt() / (there.square().sum().sqrt() + delta)).detach()
     return torch.add(own, strength * weight * adversarial)
 
@@ -165,56 +160,21 @@ def preview_by_hand(zt, t, free, conditional, weight, mean, std):
     return torch.as_tensor(out, dtype=zt.dtype)
 
 
-def preview_time_along_the_columns(zt, t, free, conditional, weight, mean, std):
-    arrow = free + weight * (conditional - free)
-    return mean[:, None, None] + std[:, None, None] * (zt + (1 - t) * arrow)
-
-
 def preview_one_time(zt, t, free, conditional, weight, mean, std):
     return preview(zt, t[:1].expand_as(t), free, conditional, weight, mean, std)
-
-
-def slip(table, fragment):
-    """The form in the table of slips whose hint holds these words, and the words."""
-    (found,) = [(form, fragment) for hint, form in table if fragment in hint]
-    return found
 
 
 BANKS = {
     "lat.rescale": Bank(
         rescale,
         rescale_stub,
-        {
-            "the batch's own": (rescale_for_the_batch, "measured on the fresh codes"),
-            "one for all": slip(slips.RESCALE, "all channels together"),
-            "each place": slip(slips.RESCALE, "Every place of the grid"),
-            "layer norm": slip(slips.RESCALE, "a normalisation layer"),
-            "variance": slip(slips.RESCALE, "Divided by the variance"),
-            "uncentred": slip(slips.RESCALE, "The mean is not taken off"),
-            "back": slip(slips.RESCALE, "the way back"),
-            "N − 1": slip(slips.RESCALE, "N − 1"),
-            "wrong order": slip(slips.RESCALE, "Divided first"),
-            "epsilon": (rescale_with_epsilon, "small"),
-            "in place": (rescale_in_place, "writes into the caller's"),
-        },
+        {"epsilon": (rescale_with_epsilon, "small"), "in place": (rescale_in_place, "writes into the caller's")},
         {"channels": rescale_by_channels, "rows": rescale_by_rows, "batch norm": rescale_by_batch_norm},
     ),
     "lat.balanced_loss": Bank(
         balanced_loss,
         balanced_loss_stub,
         {
-            "upside down": slip(slips.BALANCE, "upside down"),
-            "no λ": slip(slips.BALANCE, "λ is missing"),
-            "squares": slip(slips.BALANCE, "Squared norms"),
-            "values": slip(slips.BALANCE, "compares the values"),
-            "at the picture": slip(slips.BALANCE, "taken at the picture"),
-            "strength inside": slip(slips.BALANCE, "cancels itself"),
-            "sign": slip(slips.BALANCE, "wrong sign"),
-            "δ": slip(slips.BALANCE, "δ is not used"),
-            "real": slip(slips.BALANCE, "judged the real"),
-            "λ moves": slip(slips.BALANCE_CUTS, "a gradient of its own"),
-            "adversarial cut": slip(slips.BALANCE_CUTS, "moves nothing"),
-            "own cut": slip(slips.BALANCE_CUTS, "nothing holds the picture"),
             "backward": (balanced_by_backward, "Do not call backward"),
             "not retained": (balanced_without_retaining, "Read the error"),
             "cut": (balanced_detached, "cut the graph"),
@@ -225,20 +185,12 @@ BANKS = {
     "lat.preview": Bank(
         preview,
         preview_stub,
+        {"one time": (preview_one_time, "first row")},
         {
-            "t": slip(slips.PREVIEW, "The time left is 1 − t"),
-            "backwards": slip(slips.PREVIEW, "against the arrow"),
-            "noise": slip(slips.PREVIEW, "the other end"),
-            "1 + w": slip(slips.PREVIEW, "another paper's convention"),
-            "turned": slip(slips.PREVIEW, "the other way round"),
-            "unscaled": slip(slips.PREVIEW, "size of codes is missing"),
-            "scaled twice": slip(slips.PREVIEW, "Scaled the other way"),
-            "scaled too soon": slip(slips.PREVIEW, "walk first"),
-            "mean scaled": slip(slips.PREVIEW, "multiplied by std as well"),
-            "columns": slip(slips.PREVIEW, "mean and std are laid along the last axis"),
-            "one time": (preview_one_time, "first row"),
+            "einsum": preview_by_einsum,
+            "channels": preview_by_channels,
+            "axes": preview_by_moving_axes,
+            "loops": preview_by_hand,
         },
-        {"einsum": preview_by_einsum, "channels": preview_by_channels, "axes": preview_by_moving_axes,
-         "loops": preview_by_hand},
     ),
 }

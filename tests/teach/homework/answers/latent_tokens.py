@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch.nn import functional as F
 
-from dgm_course.teach.homework import _latent_tokens_slips as slips
-
 from . import Bank
-from .vector_quantization import slip
 
 # --- 10.4 RMSNorm
 
@@ -37,16 +32,6 @@ def rms_by_rows(h, gain, epsilon):
     return torch.stack([gain * row / (row @ row / len(row) + epsilon) ** 0.5 for row in h])
 
 
-def rms_without_keepdim(h, gain, epsilon):
-    return h / torch.sqrt((h**2).mean(1) + epsilon) * gain
-
-
-def rms_without_graph(h, gain, epsilon):
-    with torch.no_grad():
-        size = torch.sqrt((h**2).mean(1, keepdim=True) + epsilon)
-    return h / size * gain
-
-
 def rms_negative(h, gain, epsilon):
     return -rms_norm(h, gain, epsilon)
 
@@ -67,8 +52,7 @@ def rotary_step(x, y, places, speeds):
     return x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()
 
 
-def rotary_step_stub(x, y, places, speeds):
-    ...
+def rotary_step_stub(x, y, places, speeds): ...
 
 
 def rotary_complex(x, y, places, speeds):
@@ -79,7 +63,9 @@ def rotary_complex(x, y, places, speeds):
 
 def rotary_matrices(x, y, places, speeds):
     angle = torch.einsum("b,p->bp", places, speeds)
-    turn = torch.stack([torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)], -2)
+    turn = torch.stack(
+        [torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)], -2
+    )
     out = (turn @ torch.stack([x, y], -1)[..., None]).squeeze(-1)
     return out[..., 0], out[..., 1]
 
@@ -140,7 +126,7 @@ def mask_by_blocks(sides):
     allowed = torch.zeros(sum(counts), sum(counts))
     start = 0
     for count in counts:
-        allowed[start:start + count, :start + count] = 1
+        allowed[start : start + count, : start + count] = 1
         start += count
     return allowed
 
@@ -162,10 +148,6 @@ def mask_of_sides(sides):
 
 def mask_of_scales_alone(sides):
     return torch.ones(len(sides), len(sides)).tril()
-
-
-def mask_additive(sides):
-    return torch.zeros(int((sides**2).sum()), int((sides**2).sum())).masked_fill(~block_causal(sides), -math.inf)
 
 
 def mask_of_lengths(sides):
@@ -213,7 +195,9 @@ def scale_by_loops(rest, vectors, side):
                 mean = picture[:, rows, columns].mean((1, 2))
                 codes[r, c] = int(((vectors - mean) ** 2).sum(1).argmin())
         numbers.append(codes)
-        out.append(picture - F.interpolate(vectors[codes].permute(2, 0, 1)[None], size=(size, size), mode="bilinear")[0])
+        out.append(
+            picture - F.interpolate(vectors[codes].permute(2, 0, 1)[None], size=(size, size), mode="bilinear")[0]
+        )
     return torch.stack(numbers), torch.stack(out)
 
 
@@ -250,18 +234,6 @@ BANKS = {
         rms_norm,
         rms_norm_stub,
         {
-            "LayerNorm": slip(slips.RMS_NORM, "as in a LayerNorm"),
-            "deviation": slip(slips.RMS_NORM, "standard deviation"),
-            "sum": slip(slips.RMS_NORM, "squares are summed: their"),
-            "no root": slip(slips.RMS_NORM, "The root is missing"),
-            "epsilon outside": slip(slips.RMS_NORM, "after the root"),
-            "no epsilon": slip(slips.RMS_NORM, "Epsilon is not used"),
-            "batch": slip(slips.RMS_NORM, "runs over the batch"),
-            "everything": slip(slips.RMS_NORM, "One size for the whole batch"),
-            "no gain": slip(slips.RMS_NORM, "gain is not used"),
-            "gain first": slip(slips.RMS_NORM, "before the mean square is measured"),
-            "column lost": (rms_without_keepdim, "lost their column"),
-            "size detached": (rms_without_graph, "size of a row depends on h as well"),
             "minus": (rms_negative, "The sign is reversed"),
             "twice": (rms_twice, "exactly twice"),
             "unchanged": (rms_unchanged, "argument h itself"),
@@ -272,16 +244,6 @@ BANKS = {
         rotary_step,
         rotary_step_stub,
         {
-            "clockwise": slip(slips.ROTARY, "Turned clockwise"),
-            "one after the other": slip(slips.ROTARY, "first one's new value"),
-            "no place": slip(slips.ROTARY, "The place is not used"),
-            "no speed": slip(slips.ROTARY, "The speed is not used"),
-            "sum": slip(slips.ROTARY, "are added"),
-            "columns": slip(slips.ROTARY, "takes the place of a row's"),
-            "mirror": slip(slips.ROTARY, "a reflection"),
-            "sine for cosine": slip(slips.ROTARY, "Sine and cosine are exchanged"),
-            "exchanged": slip(slips.ROTARY, "right and exchanged"),
-            "degrees": slip(slips.ROTARY, "for degrees"),
             "one result": (rotary_first_only, "x_turned, y_turned"),
             "joined": (rotary_joined, "x_turned, y_turned"),
             "second kept": (rotary_second_kept, "y"),
@@ -294,17 +256,8 @@ BANKS = {
         block_causal,
         block_causal_stub,
         {
-            "transposed": slip(slips.MASK, "The mask is transposed"),
-            "strict": slip(slips.MASK, "does not see its own scale"),
-            "place by place": slip(slips.MASK, "as in LlamaGen"),
-            "everything": slip(slips.MASK, "Everything sees everything"),
-            "own alone": slip(slips.MASK, "its own scale and no other"),
-            "exchanged": slip(slips.MASK, "True and False are exchanged"),
-            "one before": slip(slips.MASK, "just before"),
-            "sizes": slip(slips.MASK, "Sizes of grids are compared"),
             "sides": (mask_of_sides, "should have the shape"),
             "scales": (mask_of_scales_alone, "should have the shape"),
-            "additive": (mask_additive, "0 and −∞"),
             "lengths": (mask_of_lengths, "Too few numbers"),
         },
         {"blocks": mask_by_blocks, "loops": mask_by_loops, "of scales": mask_of_scales},
@@ -313,17 +266,6 @@ BANKS = {
         one_scale,
         one_scale_stub,
         {
-            "told": slip(slips.SCALE, "what it leaves is asked"),
-            "reversed": slip(slips.SCALE, "sign of what is left"),
-            "added": slip(slips.SCALE, "What was told is added"),
-            "unquantized": slip(slips.SCALE, "The shrunk residual itself"),
-            "single places": slip(slips.SCALE, "picking single places"),
-            "interpolated down": slip(slips.SCALE, "looks at a few places"),
-            "nearest up": slip(slips.SCALE, "repeating the nearest vector"),
-            "corners": slip(slips.SCALE, "align_corners"),
-            "inner product": slip(slips.SCALE, "largest inner product"),
-            "reshaped": slip(slips.SCALE, "reshaped as they lie"),
-            "quantized first": slip(slips.SCALE, "Quantized on the full grid"),
             "left small": (scale_left_small, "should have the shape"),
             "exchanged": (scale_exchanged, "in the other order"),
             "codes alone": (scale_codes_alone, "codes, left"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -50,25 +49,6 @@ def coupling_ladj_as_column(x, mask, log_scale, shift):
     return [z, ladj[:, None]]
 
 
-def coupling_mask_turned(x, mask, log_scale, shift):
-    return coupling_forward(x, 1 - mask, log_scale, shift)
-
-
-def coupling_sees_all(x, mask, log_scale, shift):
-    s, t = log_scale(x), shift(x)
-    return mask * x + (1 - mask) * (x * torch.exp(s) + t), ((1 - mask) * s).sum(1)
-
-
-def coupling_sum_of_all(x, mask, log_scale, shift):
-    s = log_scale(mask * x)
-    return coupling_forward(x, mask, log_scale, shift)[0], s.sum(1)
-
-
-def coupling_no_exp(x, mask, log_scale, shift):
-    s, t = log_scale(mask * x), shift(mask * x)
-    return mask * x + (1 - mask) * (x * s + t), ((1 - mask) * s).sum(1)
-
-
 def coupling_minus(x, mask, log_scale, shift):
     z, ladj = coupling_forward(x, mask, log_scale, shift)
     return z, -ladj
@@ -82,12 +62,6 @@ def coupling_determinant(x, mask, log_scale, shift):
 def coupling_swapped(x, mask, log_scale, shift):
     z, ladj = coupling_forward(x, mask, log_scale, shift)
     return ladj, z
-
-
-def coupling_half(x, mask, log_scale, shift):
-    """The first half is kept whatever the mask says."""
-    half = (torch.arange(x.shape[1]) < x.shape[1] // 2).to(x)
-    return coupling_forward(x, half, log_scale, shift)
 
 
 def coupling_cut(x, mask, log_scale, shift):
@@ -122,33 +96,6 @@ def inverse_by_places(z, mask, log_scale, shift):
     return x
 
 
-def inverse_forward(z, mask, log_scale, shift):
-    return coupling_forward(z, mask, log_scale, shift)[0]
-
-
-def inverse_wrong_order(z, mask, log_scale, shift):
-    s, t = log_scale(mask * z), shift(mask * z)
-    return mask * z + (1 - mask) * (z * torch.exp(-s) - t)
-
-
-def inverse_sees_all(z, mask, log_scale, shift):
-    return mask * z + (1 - mask) * (z - shift(z)) * torch.exp(-log_scale(z))
-
-
-def inverse_divides_by_s(z, mask, log_scale, shift):
-    s, t = log_scale(mask * z), shift(mask * z)
-    return mask * z + (1 - mask) * (z - t) / s
-
-
-def inverse_adds(z, mask, log_scale, shift):
-    s, t = log_scale(mask * z), shift(mask * z)
-    return mask * z + (1 - mask) * (z + t) * torch.exp(-s)
-
-
-def inverse_loses_kept(z, mask, log_scale, shift):
-    return (1 - mask) * coupling_inverse(z, mask, log_scale, shift)
-
-
 def inverse_in_place(z, mask, log_scale, shift):
     s, t = log_scale(mask * z), shift(mask * z)
     z -= (1 - mask) * t
@@ -179,26 +126,6 @@ def log_density_by_matrix(z, ladj):
 
 def log_density_as_column(z, ladj):
     return log_density(z, ladj)[:, None]
-
-
-def density_minus(z, ladj):
-    return -0.5 * (z**2).sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi) - ladj
-
-
-def density_of_z(z, ladj):
-    return log_density(z, 0 * ladj)
-
-
-def density_one_constant(z, ladj):
-    return -0.5 * (z**2).sum(1) - 0.5 * math.log(2 * math.pi) + ladj
-
-
-def density_no_constant(z, ladj):
-    return -0.5 * (z**2).sum(1) + ladj
-
-
-def density_no_half(z, ladj):
-    return -(z**2).sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi) + ladj
 
 
 def density_all_pairs(z, ladj):
@@ -245,45 +172,9 @@ def logits_by_autograd(k, u, levels, margin):
     return z.detach(), slope.log().sum(1)
 
 
-def logits_no_levels(k, u, levels, margin):
-    z, ladj = pixels_to_logits(k, u, levels, margin)
-    return z, ladj + k.shape[1] * math.log(levels)
-
-
-def logits_no_margin_slope(k, u, levels, margin):
-    z, ladj = pixels_to_logits(k, u, levels, margin)
-    return z, ladj - k.shape[1] * math.log(1 - 2 * margin)
-
-
 def logits_minus(k, u, levels, margin):
     z, ladj = pixels_to_logits(k, u, levels, margin)
     return z, -ladj
-
-
-def logits_by_255(k, u, levels, margin):
-    return pixels_to_logits(k, u, 256, margin)
-
-
-def logits_no_noise(k, u, levels, margin):
-    return pixels_to_logits(k, 0 * u, levels, margin)
-
-
-def logits_sigmoid_slope(k, u, levels, margin):
-    s = margin + (1 - 2 * margin) * (k + u) / levels
-    z, _ = pixels_to_logits(k, u, levels, margin)
-    return z, (math.log((1 - 2 * margin) / levels) + torch.log(s) + torch.log(1 - s)).sum(1)
-
-
-def logits_one_constant(k, u, levels, margin):
-    s = margin + (1 - 2 * margin) * (k + u) / levels
-    z, _ = pixels_to_logits(k, u, levels, margin)
-    return z, (-torch.log(s) - torch.log(1 - s)).sum(1) + math.log((1 - 2 * margin) / levels)
-
-
-def logits_clamped(k, u, levels, margin):
-    s = (margin + (1 - 2 * margin) * (k + u) / levels).clamp(0.05, 0.95)
-    slopes = math.log((1 - 2 * margin) / levels) - torch.log(s) - torch.log(1 - s)
-    return torch.logit(s), slopes.sum(1)
 
 
 # --- 6.5 the sequential way back
@@ -317,45 +208,6 @@ def inverse_growing(z, conditions):
         m, a = conditions(x)
         done.append(m[:, i] + z[:, i] * a[:, i].exp())
     return torch.stack(done, 1)
-
-
-def inverse_at_once(z, conditions):
-    m, a = conditions(z)
-    return z * torch.exp(a) + m
-
-
-def inverse_of_nothing(z, conditions):
-    m, a = conditions(torch.zeros_like(z))
-    return z * torch.exp(a) + m
-
-
-def inverse_is_forward(z, conditions):
-    m, a = conditions(z)
-    return (z - m) * torch.exp(-a)
-
-
-def inverse_minus_a(z, conditions):
-    x = torch.zeros_like(z)
-    for i in range(z.shape[1]):
-        m, a = conditions(x)
-        x[:, i] = z[:, i] * torch.exp(-a[:, i]) + m[:, i]
-    return x
-
-
-def inverse_backwards(z, conditions):
-    x = torch.zeros_like(z)
-    for i in reversed(range(z.shape[1])):
-        m, a = conditions(x)
-        x[:, i] = z[:, i] * torch.exp(a[:, i]) + m[:, i]
-    return x
-
-
-def inverse_pass_too_few(z, conditions):
-    x = torch.zeros_like(z)
-    for _ in range(1, z.shape[1]):
-        m, a = conditions(x)
-        x = z * torch.exp(a) + m
-    return x
 
 
 def inverse_into_z(z, conditions):
@@ -394,28 +246,12 @@ def planar_of_psi(x, w, u, b):
     return (1 + psi @ u).abs().log()
 
 
-def planar_tanh(x, w, u, b):
-    return torch.log(torch.abs(1 + torch.tanh(x @ w + b) * (u @ w)))
-
-
-def planar_no_one(x, w, u, b):
-    return torch.log(torch.abs((1 - torch.tanh(x @ w + b) ** 2) * (u @ w)))
-
-
 def planar_no_abs(x, w, u, b):
     return torch.log(1 + (1 - torch.tanh(x @ w + b) ** 2) * (u @ w))
 
 
 def planar_no_log(x, w, u, b):
     return torch.abs(1 + (1 - torch.tanh(x @ w + b) ** 2) * (u @ w))
-
-
-def planar_no_bias(x, w, u, b):
-    return planar_log_det(x, w, u, 0.0)
-
-
-def planar_w_squared(x, w, u, b):
-    return torch.log(torch.abs(1 + (1 - torch.tanh(x @ w + b) ** 2) * (w @ w)))
 
 
 def planar_sum(x, w, u, b):
@@ -454,25 +290,6 @@ def trace_by_matrices(field, x, probes):
     return torch.einsum("kbi,bij,kbj->kb", probes, jacobian, probes).mean(0).detach()
 
 
-def trace_summed(field, x, probes):
-    return hutchinson_trace(field, x, probes) * len(probes)
-
-
-def trace_first(field, x, probes):
-    return hutchinson_trace(field, x, probes[:1])
-
-
-def trace_exact(field, x, probes):
-    jacobian = torch.func.vmap(torch.func.jacrev(lambda point: field(point[None])[0]))(x)
-    return jacobian.diagonal(dim1=1, dim2=2).sum(1).detach()
-
-
-def trace_one_probe_short(field, x, probes):
-    x = x.detach().clone().requires_grad_()
-    rows = [torch.autograd.grad((field(x) * probe).sum(), x)[0].sum(1) for probe in probes]
-    return torch.stack(rows).mean(0)
-
-
 def trace_normalised(field, x, probes):
     """As if the probes had length one: right for signs only."""
     scale = (probes**2).sum(-1, keepdim=True) / x.shape[1]
@@ -493,25 +310,14 @@ def trace_sets_a_flag(field, x, probes):
     return (product * probes[0]).sum(1)
 
 
-def by_numpy(k, u, levels, margin):
-    s = margin + (1 - 2 * margin) * (np.asarray(k) + np.asarray(u)) / levels
-    z = np.log(s / (1 - s))
-    return torch.as_tensor(z), torch.as_tensor((np.log((1 - 2 * margin) / levels) - np.log(s * (1 - s))).sum(1))
-
-
 BANKS = {
     "flow.coupling_forward": Bank(
         coupling_forward,
         coupling_forward_stub,
         {
-            "mask turned": (coupling_mask_turned, "mask is turned around"),
-            "networks see all": (coupling_sees_all, "The networks see the whole point"),
-            "all of s summed": (coupling_sum_of_all, "sums over all coordinates"),
-            "no exp": (coupling_no_exp, "the network gives its logarithm"),
-            "ladj negative": (coupling_minus, "sign of the log-determinant"),
-            "determinant": (coupling_determinant, "its logarithm is asked"),
+            "ladj negative": (coupling_minus, "The sign is reversed"),
+            "determinant": (coupling_determinant, "Your value is the exponential of the expected one"),
             "outputs exchanged": (coupling_swapped, "in the other order"),
-            "always the first half": (coupling_half, "The first half is kept"),
             "gradient cut": (coupling_cut, "cut the graph"),
         },
         {"where": coupling_by_where, "loop": coupling_by_loop, "column": coupling_ladj_as_column},
@@ -519,71 +325,38 @@ BANKS = {
     "flow.coupling_inverse": Bank(
         coupling_inverse,
         coupling_inverse_stub,
-        {
-            "forward": (inverse_forward, "the way forth once more"),
-            "wrong order": (inverse_wrong_order, "In the wrong order"),
-            "networks see all": (inverse_sees_all, "The networks see the whole of z"),
-            "divided by s": (inverse_divides_by_s, "Divided by s itself"),
-            "shift added": (inverse_adds, "The shift is added"),
-            "kept lost": (inverse_loses_kept, "The kept coordinates are lost"),
-            "in place": (inverse_in_place, "in-place operation"),
-        },
+        {"in place": (inverse_in_place, "in-place operation")},
         {"division": inverse_by_division, "places": inverse_by_places},
     ),
     "flow.log_density": Bank(
         log_density,
         log_density_stub,
         {
-            "minus ladj": (density_minus, "The sign of the log-determinant"),
-            "no ladj": (density_of_z, "the density of z, not of x"),
-            "one constant": (density_one_constant, "for one coordinate only"),
-            "no constant": (density_no_constant, "of each coordinate is missing"),
-            "no half": (density_no_half, "½ in front of the square"),
             "all pairs": (density_all_pairs, "(B, B) table"),
             "through exp": (density_through_exp, "Wrong only for large numbers"),
             "ladj detached": (density_without_gradient, "cut the graph"),
-            "loss": (density_nll, "That is −log p"),
+            "loss": (density_nll, "The sign is reversed"),
         },
         {"torch": log_density_by_torch, "matrix": log_density_by_matrix, "column": log_density_as_column},
     ),
     "flow.pixels_to_logits": Bank(
         pixels_to_logits,
         pixels_to_logits_stub,
-        {
-            "no levels": (logits_no_levels, "lacks −log levels"),
-            "no margin in the slope": (logits_no_margin_slope, "lacks log(1 − 2 margin)"),
-            "ladj negative": (logits_minus, "sign of the log-determinant"),
-            "256 always": (logits_by_255, "256 grey values are taken for granted"),
-            "no noise": (logits_no_noise, "The noise is missing"),
-            "slope of the sigmoid": (logits_sigmoid_slope, "The slope of the sigmoid"),
-            "constants once": (logits_one_constant, "The constants are counted once"),
-        },
+        {"ladj negative": (logits_minus, "The sign is reversed")},
         {"torch": logits_by_torch, "autograd": logits_by_autograd},
     ),
     "flow.autoregressive_inverse": Bank(
         autoregressive_inverse,
         autoregressive_inverse_stub,
-        {
-            "one pass over z": (inverse_at_once, "One pass over z"),
-            "one pass over nothing": (inverse_of_nothing, "One pass over an empty x"),
-            "forward": (inverse_is_forward, "That is f, the way to the noise"),
-            "sign of a": (inverse_minus_a, "The sign of a"),
-            "from the end": (inverse_backwards, "from the last to the first"),
-            "a pass too few": (inverse_pass_too_few, "A pass too few"),
-            "into z": (inverse_into_z, "in-place operation"),
-        },
+        {"into z": (inverse_into_z, "in-place operation")},
         {"all places again and again": inverse_of_all_places, "growing": inverse_growing},
     ),
     "flow.planar_log_det": Bank(
         planar_log_det,
         planar_log_det_stub,
         {
-            "tanh for its slope": (planar_tanh, "tanh where its slope belongs"),
-            "no identity": (planar_no_one, "The 1 of the identity is missing"),
             "no absolute value": (planar_no_abs, "Wrong only where the determinant is negative"),
-            "no logarithm": (planar_no_log, "its logarithm is asked"),
-            "no bias": (planar_no_bias, "b is forgotten"),
-            "w twice": (planar_w_squared, "w·w where u·w belongs"),
+            "no logarithm": (planar_no_log, "Your value is the exponential of the expected one"),
             "summed": (planar_sum, "over the batch"),
         },
         {"matrices": planar_by_matrices, "autograd": planar_by_autograd, "psi": planar_of_psi},
@@ -592,10 +365,6 @@ BANKS = {
         hutchinson_trace,
         hutchinson_trace_stub,
         {
-            "summed": (trace_summed, "A sum over the probes"),
-            "first probe": (trace_first, "Only the first probe"),
-            "exact": (trace_exact, "That is the exact trace"),
-            "second probe forgotten": (trace_one_probe_short, "without the second ε"),
             "normalised": (trace_normalised, "whatever ε is"),
             "minus": (trace_minus, "The sign"),
             "whole batch": (trace_of_the_batch, "over the batch"),

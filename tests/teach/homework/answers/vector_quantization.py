@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from dgm_course.teach.homework import _vector_quantization_slips as slips
-
 from . import Bank
 
 # --- 4.1 the nearest vector
@@ -76,8 +74,7 @@ def straight_through(z_e, z_q):
     return z_e + (z_q - z_e).detach()
 
 
-def straight_through_stub(z_e, z_q):
-    ...
+def straight_through_stub(z_e, z_q): ...
 
 
 def straight_through_turned(z_e, z_q):
@@ -104,20 +101,8 @@ def straight_through_frozen(z_e, z_q):
     return z_e + step
 
 
-def only_z_q(z_e, z_q):
-    return z_q
-
-
-def no_stop(z_e, z_q):
-    return z_e + (z_q - z_e)
-
-
 def both_cut(z_e, z_q):
     return (z_e + (z_q - z_e)).detach()
-
-
-def both_move(z_e, z_q):
-    return z_q + (z_e - z_e.detach())
 
 
 # --- 4.3 the loss
@@ -164,16 +149,6 @@ def loss_summed(x, x_hat, z_e, e, commitment):
 def loss_each(x, x_hat, z_e, e, commitment):
     latent = ((z_e.detach() - e) ** 2).sum(1) + commitment * ((z_e - e.detach()) ** 2).sum(1)
     return ((x - x_hat) ** 2).sum(1) + latent
-
-
-def loss_without_stops(x, x_hat, z_e, e, commitment):
-    return (((x - x_hat) ** 2).sum(1) + ((z_e - e) ** 2).sum(1) + commitment * ((z_e - e) ** 2).sum(1)).mean()
-
-
-def loss_swapped(x, x_hat, z_e, e, commitment):
-    codebook = ((z_e - e.detach()) ** 2).sum(1)
-    commit = ((z_e.detach() - e) ** 2).sum(1)
-    return (((x - x_hat) ** 2).sum(1) + codebook + commitment * commit).mean()
 
 
 # --- 4.4 perplexity
@@ -338,58 +313,37 @@ def minus_elbo(log_p_x, codes, logits):
     return -elbo(log_p_x, codes, logits)
 
 
-def slip(table, fragment):
-    """The form in the table of slips whose hint holds these words, and the words."""
-    (found,) = [(form, fragment) for hint, form in table if fragment in hint]
-    return found
-
-
 BANKS = {
     "vq.nearest": Bank(
         nearest,
         nearest_stub,
         {
-            "farthest": slip(slips.NEAREST, "The farthest vector"),
-            "reshaped as it lies": slip(slips.NEAREST, "reshaped as they lie"),
-            "inner product": slip(slips.NEAREST, "largest inner product"),
-            "cosine": slip(slips.NEAREST, "smallest angle"),
-            "from one": slip(slips.NEAREST, "numbered from 0"),
             "vectors": (nearest_vectors, "should have the shape"),
             "flat": (nearest_flat, "reshape them"),
             "distances": (nearest_distances, "compare term by term"),
             "turned": (nearest_turned, "in another shape"),
         },
-        {"cdist": nearest_by_cdist, "loops": nearest_by_loops, "expanded": nearest_expanded,
-         "channels": nearest_by_channels},
+        {
+            "cdist": nearest_by_cdist,
+            "loops": nearest_by_loops,
+            "expanded": nearest_expanded,
+            "channels": nearest_by_channels,
+        },
     ),
     "vq.straight_through": Bank(
         straight_through,
         straight_through_stub,
+        {"cut": (both_cut, "cut the graph")},
         {
-            "z_q alone": (only_z_q, "none of it to z_e"),
-            "no stop": (no_stop, "none of it to z_e"),
-            "both": (both_move, "and z_q as well"),
-            "turned round": slip(slips.STRAIGHT_THROUGH, "The value is that of z_e"),
-            "cut": (both_cut, "cut the graph"),
-            "half": slip(slips.STRAIGHT_THROUGH, "Half of each"),
-            "downhill": slip(slips.STRAIGHT_THROUGH_CUTS, "wrong sign"),
+            "turned": straight_through_turned,
+            "function": straight_through_by_function,
+            "frozen": straight_through_frozen,
         },
-        {"turned": straight_through_turned, "function": straight_through_by_function, "frozen": straight_through_frozen},
     ),
     "vq.loss": Bank(
         loss,
         loss_stub,
         {
-            "no stops": (loss_without_stops, "No gradient is stopped"),
-            "swapped": (loss_swapped, "have changed places"),
-            "commitment moves e": slip(slips.LOSS_CUTS, "In the commitment e is not stopped"),
-            "codebook moves z": slip(slips.LOSS_CUTS, "z_e is not stopped"),
-            "no pull on z": slip(slips.LOSS_CUTS, "z_e is stopped in both"),
-            "no pull on e": slip(slips.LOSS_CUTS, "the vectors never move"),
-            "β forgotten": slip(slips.LOSS, "commitment is not used"),
-            "means": slip(slips.LOSS, "averaged over their coordinates"),
-            "no commitment": slip(slips.LOSS, "missing: the commitment"),
-            "no codebook term": slip(slips.LOSS, "which has no weight"),
             "sum over the batch": (loss_summed, "a sum over the batch"),
             "one a sample": (loss_each, "their mean is missing"),
         },
@@ -398,29 +352,18 @@ BANKS = {
     "vq.perplexity": Bank(
         perplexity,
         perplexity_stub,
+        {"NaN": (perplexity_nan, "NaN")},
         {
-            "entropy": slip(slips.PERPLEXITY, "This is the entropy in nats"),
-            "2 to nats": slip(slips.PERPLEXITY, "an entropy in nats takes e"),
-            "used at all": slip(slips.PERPLEXITY, "used at all"),
-            "row by row": slip(slips.PERPLEXITY, "every row by itself"),
-            "share": slip(slips.PERPLEXITY, "share of the codebook"),
-            "squares": slip(slips.PERPLEXITY, "sum of squares"),
-            "NaN": (perplexity_nan, "NaN"),
+            "counter": perplexity_by_counter,
+            "epsilon": perplexity_with_epsilon,
+            "distribution": perplexity_by_distribution,
+            "bits": perplexity_in_bits,
         },
-        {"counter": perplexity_by_counter, "epsilon": perplexity_with_epsilon, "distribution": perplexity_by_distribution,
-         "bits": perplexity_in_bits},
     ),
     "vq.gumbel_softmax": Bank(
         gumbel_softmax,
         gumbel_softmax_stub,
         {
-            "minus": slip(slips.GUMBEL, "The noise enters with the wrong sign"),
-            "τ on the logits": slip(slips.GUMBEL, "divides the logits alone"),
-            "τ multiplies": slip(slips.GUMBEL, "The temperature multiplies"),
-            "over the batch": slip(slips.GUMBEL, "runs over the batch"),
-            "exponential": slip(slips.GUMBEL, "an exponential"),
-            "u itself": slip(slips.GUMBEL, "The uniform numbers themselves"),
-            "hard": slip(slips.GUMBEL, "A hard draw"),
             "overflow": (gumbel_overflowing, "overflows"),
             "own noise": (gumbel_own_noise, "Every random number the exercise needs"),
             "no graph": (gumbel_detached, "cut the graph"),
@@ -431,13 +374,6 @@ BANKS = {
         ema_update,
         ema_update_stub,
         {
-            "exchanged": slip(slips.EMA, "The weights are exchanged"),
-            "whole batch": slip(slips.EMA, "The batch is added whole"),
-            "means in the sums": slip(slips.EMA, "take up the mean"),
-            "shares": slip(slips.EMA, "take up shares"),
-            "undivided": slip(slips.EMA, "the sums themselves"),
-            "no memory": slip(slips.EMA, "means of this batch alone"),
-            "dead ones kept": slip(slips.EMA, "keep their averages"),
             "in place": (ema_in_place, "writes into the caller's"),
             "one output": (ema_vectors_alone, "Return 3 tensors"),
         },
@@ -447,12 +383,6 @@ BANKS = {
         elbo,
         elbo_stub,
         {
-            "subtracted": slip(slips.ELBO, "logarithm is subtracted"),
-            "mean": slip(slips.ELBO, "are averaged"),
-            "logits": slip(slips.ELBO, "not normalised"),
-            "log K too": slip(slips.ELBO, "charged for every place beside"),
-            "uniform": slip(slips.ELBO, "under a uniform prior"),
-            "over places": slip(slips.ELBO, "runs over the places"),
             "underflow": (elbo_of_probabilities, "log_softmax"),
             "negative": (minus_elbo, "The sign is reversed"),
             "one number": (elbo_of_the_batch, "A mean too many"),
