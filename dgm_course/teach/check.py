@@ -24,9 +24,10 @@ from ..core.tensors import strict
 from .homework import NOT_YET, PASS, WRONG, Exercise, OutOfTime, Verdict, exercise, exercises
 from .homework.side_effects import quiet
 from .plots.cards import picture
+from .plots.style import GREEN, GREY, VERMILION
 
 SECONDS = 10.0
-MARKS = {PASS: ("✓", "#009E73"), NOT_YET: ("○", "#8a8a8a"), WRONG: ("✗", "#D55E00")}
+MARKS = {PASS: ("✓", GREEN), NOT_YET: ("○", GREY), WRONG: ("✗", VERMILION)}
 passed: dict[str, bool] = {}
 
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..homework import ComparisonPairs, ComparisonTable
+from .style import BLUE, PINK, VERMILION
 
-RIGHT, WRONG, BELOW = "#0072B2", "#D55E00", "#CC79A7"
+RIGHT, WRONG, BELOW = BLUE, VERMILION, PINK
 SIDE, RIM, LEFT, TOP = 150, 7, 68, 8  # of the square in which pairs are drawn, and what lies around it
 CELL = 18
 

@@ -15,16 +15,16 @@ from ...comparison.measure import milliseconds
 from ...comparison.table import AGREES, DISAGREES, LEFT_OPEN
 from ..import_graph import floors
 from .base import BLUE, GREEN, GREY, VERMILION
-from .style import INK, picture
+from .style import INK, ORANGE, PALE, PINK, SKY, picture
 
 FAMILY = {
-    "autoregressive": "#E69F00",
+    "autoregressive": ORANGE,
     "VAE": GREEN,
-    "vector quantization": "#CC79A7",
+    "vector quantization": PINK,
     "GAN": VERMILION,
     "flow": "#7a4fbf",
     "diffusion": BLUE,
-    "flow matching": "#56B4E9",
+    "flow matching": SKY,
     "diffusion of tokens": "#4d4d4d",
 }
 OTHER = "#8c564b"  # a family that the list does not know
@@ -155,12 +155,7 @@ def library(graph: Mapping[str, set[str]], ax: Axes, marked: Sequence[str] = ())
             (x, y), (u, v) = place[name], place[other]
             ax.plot([x, u], [y, v], color=BLUE if own else GREY, lw=0.7, alpha=0.45 if own else 0.22, zorder=1)
     for name, (x, y) in place.items():
-        box = {
-            "boxstyle": "round,pad=0.32",
-            "fc": BLUE if name in marked else "#f2f2f2",
-            "ec": "#d0d0d0",
-            "lw": 0.6,
-        }
+        box = {"boxstyle": "round,pad=0.32", "fc": BLUE if name in marked else "#f2f2f2", "ec": PALE, "lw": 0.6}
         between = "\n" if len(rows[height[name]]) > 8 else " "  # a crowded floor has names of two lines
         ax.text(
             x,

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from .base import GREY, VERMILION
-from .style import FOG, INK, picture
+from .style import FOG, INK, PALE, picture
 
 
 @picture(2.0, 2.1)
@@ -55,7 +55,7 @@ def framed(ax: Axes, place: Sequence[int]) -> Axes:
     row, column = place
     ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=VERMILION, lw=2))
     ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_color("#d0d0d0")
+    ax.spines[:].set_color(PALE)
     return ax
 
 

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from . import base, style
 from .base import BLUE, DPI, GREY, VERMILION
-from .style import FRAME, INK, Picture
+from .style import FRAME, INK, ORANGE, PALE, Picture
 
-CLASSES = (BLUE, "#E69F00")  # points of class 0 and of class 1
+CLASSES = (BLUE, ORANGE)  # points of class 0 and of class 1
 
 # --- the years
 
@@ -267,10 +267,10 @@ def moments(trajectories: Mapping[str, Tensor], done: float, shown: int = 500, l
         ax.scatter(x[:, 0] + place * side, x[:, 1], s=2.5, c=BLUE if k else GREY, alpha=0.45, linewidths=0)
         said = f"{name}\n{k} of {len(road) - 1}"
         ax.text(place * side, limit * 1.08, said, ha="center", va="bottom", fontsize=8, color=INK)
-        ax.axvline((place + 0.5) * side, color="#d0d0d0", lw=0.8)
+        ax.axvline((place + 0.5) * side, color=PALE, lw=0.8)
     ax.set(xlim=(-limit, (len(trajectories) - 0.5) * side), ylim=(-limit, limit), xticks=[], yticks=[])
     for edge in ax.spines.values():
-        edge.set_color("#d0d0d0")
+        edge.set_color(PALE)
     return ax
 
 

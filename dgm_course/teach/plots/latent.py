@@ -10,20 +10,9 @@ from torch import Tensor
 
 from ...core.distributions import Mixture
 from .base import GREY
-from .style import INK, SERIES, picture
+from .style import BLUE, GREEN, INK, ORANGE, PINK, SERIES, SKY, VERMILION, picture
 
-TEN = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#7A5195",
-    "#8a8a8a",
-    "#8C6D31",
-    "#1a1a1a",
-)
+TEN = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, "#7A5195", GREY, "#8C6D31", INK)
 
 
 @picture(3.6, 3.6)

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 from .png import small
 
-INK, GREY, BLUE, VERMILION, GREEN = "#1a1a1a", "#8a8a8a", "#0072B2", "#D55E00", "#009E73"
-SERIES = (BLUE, VERMILION, "#CC79A7", "#E69F00", INK, GREEN)  # green comes last: it means exact
+INK, GREY, PALE, BLUE, VERMILION, GREEN = "#1a1a1a", "#8a8a8a", "#d0d0d0", "#0072B2", "#D55E00", "#009E73"
+PINK, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
+SERIES = (BLUE, VERMILION, PINK, ORANGE, INK, GREEN)  # green comes last: it means exact
 TIME = LinearSegmentedColormap.from_list("time", ["#c9c9c9", "#7d8ea3", INK])
 FOG = LinearSegmentedColormap.from_list("fog", ["#ffffff", "#cfe3f1", "#8fbfe0", "#3d8fc4", "#0b4f80"])
 FRAME, DPI, PANEL, TITLE = 4.0, 110, 2.4, 0.28  # the last two in inches
@@ -84,7 +85,7 @@ def frame(ax: Axes, limit: float = FRAME) -> Axes:
     """The plane that all toy worlds share."""
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
     for side in ax.spines.values():
-        side.set_color("#d0d0d0")
+        side.set_color(PALE)
     return ax
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .base import BLUE, GREY, VERMILION
-from .style import INK, Picture, panels, picture, shown
+from .style import INK, PALE, Picture, panels, picture, shown
 
 
 @picture(6.6, 3.4)
@@ -24,7 +24,7 @@ def dials(angles: Tensor, ax: Axes, names: Sequence[str] = ()) -> Axes:
     length, pairs = angles.shape
     across, up = np.meshgrid(np.arange(length), np.arange(pairs)[::-1])
     for center in zip(across.ravel(), up.ravel()):
-        ax.add_patch(Circle(center, 0.4, facecolor="none", edgecolor="#d0d0d0", lw=0.8))
+        ax.add_patch(Circle(center, 0.4, facecolor="none", edgecolor=PALE, lw=0.8))
     ax.quiver(
         across,
         up,
@@ -66,7 +66,7 @@ def hands(queries: Tensor, keys: Tensor, names: Sequence[str], alt: str) -> Pict
         ax.axvline(0, color="#e4e4e4", lw=0.7, zorder=0)
         ax.set(xlim=(-size, size), ylim=(-size, size), xticks=[], yticks=[], aspect="equal")
         ax.set_title(name, fontsize=9, color=INK)
-        ax.spines[:].set_color("#d0d0d0")
+        ax.spines[:].set_color(PALE)
     return shown(axes, alt)
 
 

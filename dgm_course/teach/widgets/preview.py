@@ -10,9 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..plots.png import png, small
+from ..plots.style import BLUE, GREY, INK, PALE
 from .serialize import Array
-
-GREY, BLUE, GREEN, INK = "#8a8a8a", "#0072B2", "#009E73", "#1a1a1a"
 
 
 def some(count: int, most: int) -> list[int]:
@@ -57,7 +56,7 @@ def images(pictures: Sequence[Array], captions: Sequence[str], width: float = 1.
         ax.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation=smooth)
         ax.set_title(caption, fontsize=9, color=INK, pad=4)
         ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_color("#d0d0d0")
+        ax.spines[:].set_color(PALE)
     return small(png(figure))
 
 

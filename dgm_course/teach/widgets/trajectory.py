@@ -24,22 +24,12 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from ..plots import png
+from ..plots.style import BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION
 from . import preview
 from .serialize import Array, BufferBuilder, array, quantise, sample_density, sample_field, script, style
 
 SOLVERS = ("euler", "heun", "rk4")
-CYCLE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#5D3A9B",
-    "#9A8B00",
-    "#8C4A2F",
-    "#1B998B",
-    "#D55E00",
-)
+CYCLE = (BLUE, ORANGE, GREEN, PINK, SKY, "#5D3A9B", "#9A8B00", "#8C4A2F", "#1B998B", VERMILION)
 
 
 @dataclass(frozen=True)
@@ -368,11 +358,11 @@ def draw_moment(ax: Axes, panel: Panel, t: float, limit: float) -> None:
     u = (t - panel.times[0]) / (panel.times[-1] - panel.times[0])
     if panel.density is not None:
         frame = panel.density[int(round(u * (len(panel.density) - 1)))]
-        fog = np.full((*frame.shape, 4), to_rgba(preview.GREEN)) * np.append(np.ones(3), 0.5)
+        fog = np.full((*frame.shape, 4), to_rgba(GREEN)) * np.append(np.ones(3), 0.5)
         fog[..., 3] *= np.sqrt(frame)
         ax.imshow(fog, extent=(-limit, limit) * 2, origin="lower")
     if panel.data is not None:
-        ax.plot(*panel.data.T, ".", color=preview.INK, ms=1.2, alpha=0.3, mew=0)
+        ax.plot(*panel.data.T, ".", color=INK, ms=1.2, alpha=0.3, mew=0)
     index = np.clip(np.searchsorted(panel.times, t), 1, len(panel.times) - 1)
     a, b = panel.times[index - 1 : index + 1]
     x = panel.x[index - 1] + (panel.x[index] - panel.x[index - 1]) * (t - a) / (b - a)
