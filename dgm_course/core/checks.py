@@ -1,4 +1,7 @@
-"""Guards: wrong input becomes a sentence that names what came and what was expected."""
+"""Guards: each raises an error that names what came and what was expected.
+
+Values are checked on the CPU only: on a GPU each check would force a sync.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .tensors import _expect_near, expand_time
+from .tensors import expand_time, time_like
 
 
 def expect_batch(
     x: Tensor, event: Sequence[int] | None = None, name: str = "x", on: torch.device | None = None
 ) -> Tensor:
-    """x itself where it is a floating batch (B, *event) without NaN, on the device ``on``; otherwise a sentence.
-
-    Values are looked at on a CPU only: each look at a GPU's would hold up what is under way there.  An empty
-    batch passes: what has no mean of nothing says so itself (``expect_some``)."""
+    """x itself, if it is a floating batch (B, *event) without NaN, on the device ``on``.  It may be empty."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} is a {type(x).__name__}: expected a torch tensor (torch.as_tensor converts).")
     if not x.is_floating_point():
-        raise TypeError(
-            f"{name} has dtype {x.dtype}: expected floating point, such as torch.float32 "
-            "(for pixels 0-255 divide first; for tokens use a discrete path)."
-        )
+        advice = "for pixels 0-255 divide first; for tokens use a discrete path"
+        raise TypeError(f"{name} has dtype {x.dtype}: expected floating point, such as torch.float32 ({advice}).")
     if event is not None and tuple(x.shape[1:]) != tuple(event) or x.ndim < 1:
-        sizes = ["B", *map(str, ["..."] if event is None else event)]
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)}: expected ({', '.join(sizes)}{',' * (len(sizes) == 1)})."
-        )
+        sizes = ", ".join(map(str, ["..."] if event is None else event))
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B,{sizes and ' ' + sizes}).")
     if on is not None and x.device != on:
         raise ValueError(f"{name} is on the device {x.device}: expected {on}.")
     if x.device.type == "cpu" and torch.isnan(x).any():
@@ -37,14 +33,14 @@ def expect_batch(
 
 
 def expect_some(x: Tensor, name: str = "x") -> Tensor:
-    """x where it holds at least one sample; a mean over an empty batch would silently be NaN."""
+    """x itself, if it holds at least one sample: a mean over an empty batch would be NaN."""
     if len(x) == 0:
         raise ValueError(f"{name} is an empty batch of shape {tuple(x.shape)}: a mean needs at least one sample.")
     return x
 
 
 def expect_alike(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> None:
-    """x and y of one shape, dtype and device, or a sentence that says which of them differs."""
+    """Raise unless x and y have the same device, dtype and shape."""
     for value, name in zip((x, y), names, strict=True):
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} is a {type(value).__name__}: expected a torch tensor.")
@@ -58,9 +54,9 @@ def expect_alike(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> N
 def expect_labels(
     y: Tensor | int | None, classes: int, n: int, device: torch.device, optional: bool = False
 ) -> Tensor:
-    """Class numbers 0 ... classes - 1, one a sample: y () or (n,) integers -> (n,), or a ValueError.
+    """Class numbers 0 ... classes - 1, one a sample.  y () or (n,) integers -> (n,)
 
-    None becomes the number `classes` where y is optional or classes is 0; elsewhere it is refused."""
+    None becomes the number `classes` if y is optional or classes is 0."""
     if y is None and (optional or not classes):
         return torch.full((n,), classes, device=device)
     if y is None:
@@ -69,10 +65,8 @@ def expect_labels(
         raise ValueError("y was given, but this network knows no classes: build it with classes=10.")
     y = torch.as_tensor(y, device=device)
     if y.is_floating_point() or y.dtype == torch.bool or tuple(y.shape) not in ((), (n,)):
-        raise ValueError(
-            f"y has shape {tuple(y.shape)} and dtype {y.dtype}: expected class numbers, integers of shape "
-            f"() or ({n},)."
-        )
+        came = f"y has shape {tuple(y.shape)} and dtype {y.dtype}"
+        raise ValueError(f"{came}: expected class numbers, integers of shape () or ({n},).")
     low, high = (int(end) for end in torch.aminmax(y)) if y.numel() and y.device.type == "cpu" else (0, 0)
     if low < 0 or high >= classes:
         raise ValueError(f"y runs from {low} to {high}: expected class numbers 0 to {classes - 1}.")
@@ -80,7 +74,7 @@ def expect_labels(
 
 
 def expect_heads(width: int, heads: int | tuple[int, int]) -> tuple[int, int]:
-    """(heads, kv_heads) of an attention of that width, both the same where one number is given; or a sentence."""
+    """(heads, kv_heads) of an attention of that width; one number gives both."""
     heads, kv_heads = (heads, heads) if isinstance(heads, int) else heads
     if heads < 1 or width % heads:
         raise ValueError(f"{heads} heads do not divide the width {width}: expected width / heads to be whole.")
@@ -89,26 +83,32 @@ def expect_heads(width: int, heads: int | tuple[int, int]) -> tuple[int, int]:
     return heads, kv_heads
 
 
-def expect_time(t: Tensor | float, x: Tensor | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
-    """t as a tensor () or (B,) within [span], or a sentence; the library's clock has noise at 0 and data at 1.
+def expect_network_input(
+    x: Tensor, event: Sequence[int | str], who: str, name: str = "x", what: str = "", multiple: int = 1
+) -> None:
+    """Raise unless x is (B, *event).  A str in ``event`` is a free size, which must be a multiple of ``multiple``."""
+    sizes = tuple(x.shape[1:])
+    if sizes == event:
+        return
+    fits = (size % multiple == 0 if isinstance(want, str) else size == want for size, want in zip(sizes, event))
+    if len(sizes) != len(event) or not all(fits):
+        expected = f"{what} ({', '.join(map(str, ('B', *event)))})".strip()
+        rest = f", H and W multiples of {multiple}" if multiple > 1 else ""
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: this {who} expects {expected}{rest}.")
 
-    On a GPU the values are not looked at."""
-    if x is not None:
-        _expect_near(t, x)
-    t = torch.as_tensor(
-        t,
-        dtype=x.dtype if x is not None and x.is_floating_point() else None,
-        device=None if x is None else x.device,
-    )
+
+def expect_time(t: Tensor | float, x: Tensor | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+    """t as a tensor () or (B,) within ``span``, in the dtype of x.  Noise is at 0, data at 1."""
+    t = torch.as_tensor(t) if x is None else time_like(t, x)
     if not t.is_floating_point():
         t = t.to(torch.get_default_dtype())
     low, high = (float(end) for end in torch.aminmax(t.detach())) if t.numel() and t.device.type == "cpu" else span
     slack = 1e-6
     if not (span[0] - slack <= low and high <= span[1] + slack):
-        raise ValueError(
-            f"t runs from {low:.4g} to {high:.4g}: expected times in [{span[0]:g}, {span[1]:g}] "
-            "(0 is noise, 1 is data; diffusion slides use 1 - t)."
+        expected = (
+            f"expected times in [{span[0]:g}, {span[1]:g}] (0 is noise, 1 is data; diffusion slides use 1 - t)"
         )
+        raise ValueError(f"t runs from {low:.4g} to {high:.4g}: {expected}.")
     if x is not None:
         expand_time(t, x)
     return t

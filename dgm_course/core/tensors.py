@@ -1,14 +1,7 @@
-"""Where every other file stands: time over data, the seed, the device, the budget, and the guards.
+"""Broadcasting of time, the seed, the device and the budget.
 
-Three habits of the whole course begin here.
-
-*Time is broadcast in one place.*  A time t is a scalar () or one value a sample (B,); a batch of data is
-(B, *event) with any event.  ``expand_time(t, x)`` gives t the trailing ones it needs, and nobody else reshapes it.
-
-*Tensors follow their inputs.*  Nothing in the library moves data to a device by itself: what it creates has the
-dtype and device of what it was given.  ``device()`` is for the notebook's set-up cell.
-
-*Wrong input is a sentence.*  The guards name what came and what was expected.
+A time t is a scalar () or one value a sample (B,); ``expand_time(t, x)`` broadcasts it over x (B, *event).  The library
+moves no data between devices: what it creates has the dtype and device of its input.
 """
 
 from __future__ import annotations
@@ -17,7 +10,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -27,19 +20,21 @@ Choice = TypeVar("Choice")
 
 
 def expand_time(t: Tensor | float, x: Tensor) -> Tensor:
-    """t laid over x: (B,) -> (B, 1, ..., 1), a scalar stays (); dtype and device of a floating x.
-
-    x (B, *event).  ValueError where t is neither a scalar nor one value a sample, or lies on another device."""
-    _expect_near(t, x)
-    t = torch.as_tensor(t, dtype=x.dtype if x.is_floating_point() else None, device=x.device)
+    """t, broadcastable over x (B, *event): (B,) -> (B, 1, ..., 1); a scalar stays ().  ValueError for another shape."""
+    t = time_like(t, x)
     if t.ndim == 0:
         return t
     if t.shape[:1] != x.shape[:1] or t.numel() != t.shape[0]:
-        raise ValueError(
-            f"t of shape {tuple(t.shape)} does not fit x of shape {tuple(x.shape)}: "
-            f"expected a scalar or one time a sample, {tuple(x.shape[:1])}."
-        )
+        came = f"t of shape {tuple(t.shape)} does not fit x of shape {tuple(x.shape)}"
+        raise ValueError(f"{came}: expected a scalar or one time a sample, {tuple(x.shape[:1])}.")
     return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def time_like(t: Tensor | float, x: Tensor) -> Tensor:
+    """t as a tensor in the dtype of a floating x, on its device.  ValueError for a non-scalar t on another device."""
+    if isinstance(t, Tensor) and t.device != x.device and (t.ndim or t.device.type == "meta"):
+        raise ValueError(f"t is on the device {t.device} and x on {x.device}: expected one device.")
+    return torch.as_tensor(t, dtype=x.dtype if x.is_floating_point() else None, device=x.device)
 
 
 def flat(x: Tensor) -> Tensor:
@@ -55,13 +50,9 @@ def seed(value: int = 0) -> torch.Generator:
 
 
 def device() -> torch.device:
-    """The best device present: cuda, else mps, else cpu; the variable DGM_DEVICE decides otherwise.
-
-    Of several processes that torchrun started on this machine each has the GPU of its own number."""
-    wanted = os.environ.get("DGM_DEVICE", "")
-    found = torch.device(
-        wanted or ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
-    )
+    """DGM_DEVICE if it is set, else cuda, else mps, else cpu.  Each process of torchrun gets the GPU of its LOCAL_RANK."""
+    wanted = os.environ.get("DGM_DEVICE") or ("cuda" if torch.cuda.is_available() else "")
+    found = torch.device(wanted or ("mps" if torch.backends.mps.is_available() else "cpu"))
     number = os.environ.get("LOCAL_RANK", "") if "TORCHELASTIC_RUN_ID" in os.environ else ""
     if found.type != "cuda" or found.index is not None or not number:
         return found
@@ -74,14 +65,14 @@ def device() -> torch.device:
 
 
 def budget(*, quick: Choice, full: Choice) -> Choice:
-    """``quick`` on a CPU, ``full`` on a GPU; the variable DGM_BUDGET ('quick', 'full' or 'brief') decides otherwise.
+    """``quick`` on a CPU, ``full`` on a GPU; DGM_BUDGET ('quick', 'full' or 'brief') overrides it.
 
-    'brief' is a tenth of a quick number of steps: enough to see that everything runs, and nothing more."""
+    'brief' is a tenth of a quick number of steps: enough to see that everything runs."""
     wanted = os.environ.get("DGM_BUDGET") or ("full" if device().type == "cuda" else "quick")
     if wanted not in ("quick", "full", "brief"):
         raise ValueError(f"DGM_BUDGET is {wanted!r}: expected 'quick', 'full' or 'brief'.")
     if wanted == "brief" and isinstance(quick, int):
-        return max(1, quick // 10)
+        return cast(Choice, max(1, quick // 10))
     return full if wanted == "full" else quick
 
 
@@ -91,26 +82,23 @@ def strict() -> bool:
 
 
 def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:
-    """bfloat16 where the processor computes in it (about twice as fast for convolutions), else None: float32."""
+    """bfloat16 if the processor computes in it (about twice as fast for convolutions), else None: float32."""
     kind = (on or device()).type
     if kind == "cuda":
         able = torch.cuda.is_bf16_supported()
     else:
-        able = kind == "cpu" and any(_cpu_capabilities().get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+        known = getattr(
+            torch.cpu, "get_capabilities", dict
+        )()  # an older torch has no such list; Arm calls it bf16
+        able = kind == "cpu" and any(known.get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
     return torch.bfloat16 if able else None
-
-
-def _cpu_capabilities() -> dict[str, bool | str]:
-    """What torch knows of the processor (Arm calls it bf16); nothing where an older torch has no such list."""
-    return getattr(torch.cpu, "get_capabilities", dict)()
 
 
 @contextmanager
 def threads_for(module: Any) -> Iterator[None]:
-    """One thread while a small network (fewer than 50,000 weights) works, every core for a large one, then as before.
+    """One thread for a small network (fewer than 50,000 weights), all cores for a large one, afterwards as before.
 
-    Handing a 64-wide layer to two cores costs more than it saves, and very much more on a busy machine.  OMP_NUM_THREADS,
-    where it is set, is the most that is taken."""
+    For a 64-wide layer, splitting the work costs more than it saves.  OMP_NUM_THREADS is the upper limit."""
     before = torch.get_num_threads()
     count = parameter_count(module) if isinstance(module, nn.Module) else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -124,11 +112,5 @@ def threads_for(module: Any) -> Iterator[None]:
 
 
 def parameter_count(module: nn.Module, trained: bool = False) -> int:
-    """How many parameters a module has; only those that are ``trained``, if asked."""
+    """The number of parameters of a module, or of its trainable ones."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad or not trained)
-
-
-def _expect_near(t: Tensor | float, x: Tensor) -> None:
-    """A scalar t goes anywhere; times one a sample, and whatever holds no value at all, must be where x is."""
-    if isinstance(t, Tensor) and t.device != x.device and (t.ndim or t.device.type == "meta"):
-        raise ValueError(f"t is on the device {t.device} and x on {x.device}: expected one device.")

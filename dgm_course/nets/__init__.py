@@ -1,8 +1,10 @@
-"""Networks, and nothing but networks: no loss, no sampling, no training loop."""
+"""Networks: no loss, no sampling, no training loop.  Their layers are in the modules of the same name.
 
-from .classifier import DigitClassifier
-from .conv import GridDecoder, GridEncoder, Residual, TwoLevels
-from .dense import DenseNet
+* mlp, unet, conv: fields net(x, t, y), dense networks, encoders and decoders of grids, the digit classifier
+* gan: generators and discriminators;  masked, transformer: the layers of autoregressive models
+"""
+
+from .conv import DigitClassifier, GridDecoder, GridEncoder, GridField, PatchCritic, TwoLevels
 from .gan import (
     DCCritic,
     DCGenerator,
@@ -11,107 +13,26 @@ from .gan import (
     MLPGenerator,
     PacDiscriminator,
     StyleGenerator,
-    StyleLayer,
     adain,
 )
-from .grid import GridField, PatchCritic
 from .masked import (
-    CachedConv2d,
-    CachedRowConv,
     CausalAttention,
     CausalBlock,
     GatedLayer,
-    KVCache,
     MaskedConv2d,
     MaskedLinear,
     RowLSTM,
-    fast_layer_norm,
-    fast_linear,
-    gate,
     lstm,
-    pointwise,
     raster_mask,
-    rows_mask,
 )
-from .mlp import MLP, TimeFeatures, TokenMLP
-from .transformer import (
-    EPSILON,
-    Llama,
-    LlamaBlock,
-    RotaryAttention,
-    SwiGLU,
-    angles,
-    grid_positions,
-    rotary,
-    turned,
-)
-from .unet import (
-    AdditiveSkipUNet,
-    Block,
-    DeepUNet,
-    LayerNorm2d,
-    LightUNet,
-    PlaceBlock,
-    SelfAttention,
-    TokenUNet,
-    UNet,
-    Upsample2x,
-)
+from .mlp import MLP, DenseNet, TimeFeatures, TokenMLP
+from .transformer import Llama, RotaryAttention, SwiGLU, angles, grid_positions, rotary
+from .unet import DeepUNet, LightUNet, TokenUNet, UNet
 
-__all__ = [
-    "Block",
-    "CausalAttention",
-    "CausalBlock",
-    "MixtureLatent",
-    "MLPDiscriminator",
-    "DCCritic",
-    "DCGenerator",
-    "DeepUNet",
-    "DenseNet",
-    "DigitClassifier",
-    "Upsample2x",
-    "EPSILON",
-    "GatedLayer",
-    "GridDecoder",
-    "GridEncoder",
-    "GridField",
-    "LightUNet",
-    "Llama",
-    "LlamaBlock",
-    "MLP",
-    "MaskedConv2d",
-    "MaskedLinear",
-    "KVCache",
-    "AdditiveSkipUNet",
-    "PacDiscriminator",
-    "PatchCritic",
-    "PlaceBlock",
-    "LayerNorm2d",
-    "Residual",
-    "RotaryAttention",
-    "RowLSTM",
-    "CachedRowConv",
-    "MLPGenerator",
-    "SelfAttention",
-    "StyleGenerator",
-    "StyleLayer",
-    "SwiGLU",
-    "TimeFeatures",
-    "TokenMLP",
-    "TokenUNet",
-    "TwoLevels",
-    "UNet",
-    "CachedConv2d",
-    "adain",
-    "angles",
-    "gate",
-    "grid_positions",
-    "lstm",
-    "fast_layer_norm",
-    "pointwise",
-    "fast_linear",
-    "raster_mask",
-    "rotary",
-    "rows_mask",
-    "turned",
-]
+__all__ = ["DigitClassifier", "GridDecoder", "GridEncoder", "GridField", "PatchCritic", "TwoLevels"]
+__all__ += ["DCCritic", "DCGenerator", "MixtureLatent", "MLPDiscriminator", "MLPGenerator", "PacDiscriminator"]
+__all__ += ["StyleGenerator", "adain"]
+__all__ += ["CausalAttention", "CausalBlock", "GatedLayer", "MaskedConv2d", "MaskedLinear", "RowLSTM", "lstm"]
+__all__ += ["raster_mask", "MLP", "DenseNet", "TimeFeatures", "TokenMLP"]
+__all__ += ["Llama", "RotaryAttention", "SwiGLU", "angles", "grid_positions", "rotary"]
+__all__ += ["DeepUNet", "LightUNet", "TokenUNet", "UNet"]

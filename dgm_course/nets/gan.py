@@ -1,17 +1,12 @@
-"""Networks for games: generators that turn noise into data, and critics that answer with one number a sample.
+"""Generators and discriminators.
 
     G: z (B, latent) -> x (B, *event),        D: x (B, *event) -> (B,), a logit (or, for Wasserstein, any real number)
 
-* `MLPGenerator` and `MLPDiscriminator` for points of the plane, plain MLPs.
-* `DCGenerator` and `DCCritic` for 28 x 28 digits: strides in place of pooling, batch normalisation, no dense layers but the
-  ends (Radford, Metz, Chintala 2016).
-* `StyleGenerator`: z becomes a style w first, and w sets mean and deviation of every channel (``adain``) in every layer; a
-  picture's place comes from one learned constant, its accidents from noise on every pixel (intro lecture, StyleGAN).
-* `MixtureLatent` lets the noise choose a starting point first: many clouds in place of one.
-* `PacDiscriminator` shows a critic several samples at once, so that it sees how alike they are.
+* `MLPGenerator` and `MLPDiscriminator` for points of the plane; `MixtureLatent` and `PacDiscriminator` wrap them.
+* `DCGenerator` and `DCCritic` for 28 x 28 digits (Radford, Metz, Chintala 2016).
+* `StyleGenerator`: a style w sets mean and deviation of every channel in every layer (``adain``; StyleGAN).
 
-No critic here ends in a sigmoid: a game takes logits, since log(1 − sigmoid) of a sure critic is minus infinity in floating
-point long before it is so on paper.
+No discriminator ends in a sigmoid: log(1 − sigmoid) overflows in floating point, so the losses take logits.
 """
 
 from __future__ import annotations
@@ -23,29 +18,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.checks import expect_network_input
 from ..core.tensors import parameter_count
+from .mlp import hidden_layers
 
 
 def adain(x: Tensor, scale: Tensor, bias: Tensor, eps: float = 1e-8) -> Tensor:
     """AdaIN(x_i, y) = y_s,i (x_i − μ(x_i)) / σ(x_i) + y_b,i for every sample and channel i.      (intro lecture, StyleGAN)
 
-    x (B, C, H, W); scale, bias (B, C).  μ and σ over the H·W pixels of a channel (σ with 1/HW), each picture by itself."""
+    x (B, C, H, W); scale, bias (B, C).  μ and σ over the H·W pixels of a channel (σ with 1/HW)."""
     if x.ndim != 4 or scale.shape != x.shape[:2] or bias.shape != x.shape[:2]:
-        raise ValueError(
-            f"x has shape {tuple(x.shape)}, scale {tuple(scale.shape)}, bias {tuple(bias.shape)}: expected "
-            "(B, C, H, W), (B, C) and (B, C)."
-        )
+        shapes = f"x has shape {tuple(x.shape)}, scale {tuple(scale.shape)}, bias {tuple(bias.shape)}"
+        raise ValueError(f"{shapes}: expected (B, C, H, W), (B, C) and (B, C).")
     variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
     return scale[..., None, None] * (x - mean) / (variance + eps).sqrt() + bias[..., None, None]
 
 
-def _expect_noise(z: Tensor, latent: int, who: str) -> None:
-    if z.ndim != 2 or z.shape[1] != latent:
-        raise ValueError(f"z has shape {tuple(z.shape)}: this {who} expects noise (B, {latent}).")
-
-
-def _expect_two(z: Tensor, training: bool) -> None:
-    if training and len(z) < 2:
+def _expect_noise(z: Tensor, latent: int, who: str, batch_norm: bool = False) -> None:
+    expect_network_input(z, (latent,), who, name="z", what="noise")
+    if batch_norm and len(z) < 2:
         raise ValueError(
             f"z is a batch of {len(z)}: batch normalisation in training mode compares the samples of a "
             "batch, so it needs at least 2; for one sample call generator.eval() first."
@@ -53,9 +44,9 @@ def _expect_two(z: Tensor, training: bool) -> None:
 
 
 class MLPGenerator(nn.Module):
-    """z -> depth hidden layers of `width` ReLU units -> x: noise bent into shape.  z (B, latent) -> (B, dim)
+    """z -> depth hidden layers of `width` ReLU units -> x.  z (B, latent) -> (B, dim)
 
-    norm: what stands before each ReLU, such as ``nn.BatchNorm1d``, which keeps the samples of a batch apart; or nothing."""
+    norm: a layer before each ReLU, such as ``nn.BatchNorm1d``, called with the width; or None."""
 
     def __init__(
         self,
@@ -67,15 +58,13 @@ class MLPGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.latent, self.dim, self.normed = latent, dim, norm is not None
-        sizes = [latent] + [width] * depth
-        hidden = [
-            m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), *([norm(o)] if norm else ()), nn.ReLU())
-        ]
-        self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], dim))
+        hidden: list[nn.Module] = []
+        for i, o in pairwise([latent] + [width] * depth):
+            hidden += [nn.Linear(i, o), *([norm(o)] if norm else ()), nn.ReLU()]
+        self.layers = nn.Sequential(*hidden, nn.Linear(width if depth else latent, dim))
 
     def forward(self, z: Tensor) -> Tensor:
-        _expect_noise(z, self.latent, "MLPGenerator")
-        _expect_two(z, self.training and self.normed)
+        _expect_noise(z, self.latent, "MLPGenerator", self.training and self.normed)
         return self.layers(z)
 
     def extra_repr(self) -> str:
@@ -85,9 +74,8 @@ class MLPGenerator(nn.Module):
 class MixtureLatent(nn.Module):
     """G(z) = net(strength · one-hot(k), the rest of z), where k is the largest of the first `choices` numbers of z.
 
-    Noise is one cloud and G is continuous, so what it draws hangs together: islands get bridges, or are given up.  A choice
-    comes first here, each of the `choices` equally likely, and is moved to its place by the first layer; several may share
-    an island.   z (B, net.latent) -> net's x.               (noise that is a mixture: DeLiGAN, Gurumurthy et al. 2017)"""
+    A continuous G maps one Gaussian to a connected set, with bridges between modes; here each of `choices` equally likely
+    components has its own starting point.  z (B, net.latent) -> net's x.                (DeLiGAN, Gurumurthy et al. 2017)"""
 
     def __init__(self, net: nn.Module, choices: int, strength: float = 4.0) -> None:
         super().__init__()
@@ -107,24 +95,22 @@ class MixtureLatent(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """x -> depth hidden layers of `width` units -> one real number, no sigmoid.  x (B, dim) -> (B,)
+    """x -> depth hidden layers of `width` SiLU units -> one real number, no sigmoid.  x (B, dim) -> (B,)
 
-    dim: 2 for the plane, 2m for `PacDiscriminator(..., m)`.  The units bend smoothly (SiLU), so that penalties on the slope make sense
-    everywhere.  Weights start as N(0, 2/inputs): with torch's smaller ones the critic is nearly a plane at first, and what
-    is finer than the whole picture it learns late."""
+    dim: 2 for the plane, 2m for `PacDiscriminator(..., m)`.  SiLU is smooth, as gradient penalties need.  Weights start as
+    N(0, 2/inputs): with torch's smaller ones D is nearly linear at first and learns fine detail late."""
 
     def __init__(self, dim: int = 2, width: int = 64, depth: int = 2) -> None:
         super().__init__()
         self.dim = dim
         sizes = [dim] + [width] * depth
-        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.SiLU())]
-        self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
-        for layer in self.layers[::2]:
-            nn.init.kaiming_normal_(layer.weight)
+        self.layers = nn.Sequential(*hidden_layers(sizes), nn.Linear(sizes[-1], 1))
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            raise ValueError(f"x has shape {tuple(x.shape)}: this MLPDiscriminator expects (B, {self.dim}).")
+        expect_network_input(x, (self.dim,), "MLPDiscriminator")
         return self.layers(x)[:, 0]
 
     def extra_repr(self) -> str:
@@ -132,10 +118,9 @@ class MLPDiscriminator(nn.Module):
 
 
 class PacDiscriminator(nn.Module):
-    """A critic that is shown m samples side by side and gives one number for all of them (PacGAN, Lin et al. 2018).
+    """A discriminator of m samples at once: one number for each pack (PacGAN, Lin et al. 2018).
 
-    x (B, C, ...) -> net((B/m, m·C, ...)) -> (B/m,).  A generator that says one thing over and over gives packs of equal
-    samples, which true data hardly ever do: what one sample cannot show, two can."""
+    x (B, C, ...) -> net((B/m, m·C, ...)) -> (B/m,).  A collapsed generator makes packs of equal samples."""
 
     def __init__(self, net: nn.Module, m: int = 2) -> None:
         super().__init__()
@@ -165,8 +150,7 @@ class DCGenerator(nn.Module):
         self.norm2, self.out_proj = nn.BatchNorm2d(channels), nn.ConvTranspose2d(channels, 1, 4, 2, 1)
 
     def forward(self, z: Tensor) -> Tensor:
-        _expect_noise(z, self.latent, "DCGenerator")
-        _expect_two(z, self.training)
+        _expect_noise(z, self.latent, "DCGenerator", self.training)
         h = F.relu(self.norm(self.in_proj(z).view(len(z), -1, 7, 7)))
         return torch.tanh(self.out_proj(F.relu(self.norm2(self.grow(h)))))
 
@@ -175,34 +159,27 @@ class DCGenerator(nn.Module):
 
 
 class DCCritic(nn.Module):
-    """28 x 28 -> 14 x 14 -> 7 x 7 -> one number: convolutions of stride two and leaky ReLU.  (B, C, 28, 28) -> (B,)
+    """28 x 28 -> 14 x 14 -> 7 x 7 -> one number: convolutions of stride two and leaky ReLU.  (B, inputs, 28, 28) -> (B,)
 
-    No batch normalisation here: a penalty on the critic's slope is a matter of one sample, not of its batch.
-    inputs: channels of a picture, or m of a pack."""
+    No batch normalisation: a gradient penalty concerns one sample.  inputs: channels of a picture, or m of a pack."""
 
     def __init__(self, channels: int = 32, inputs: int = 1) -> None:
         super().__init__()
         self.inputs = inputs
-        self.layers = nn.Sequential(
-            nn.Conv2d(inputs, channels, 4, 2, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(channels, 2 * channels, 4, 2, 1),
-            nn.LeakyReLU(0.2),
-            nn.Flatten(),
-            nn.Linear(2 * channels * 49, 1),
-        )
+        first, second = nn.Conv2d(inputs, channels, 4, 2, 1), nn.Conv2d(channels, 2 * channels, 4, 2, 1)
+        last = nn.Linear(2 * channels * 49, 1)
+        self.layers = nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), nn.Flatten(), last)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or tuple(x.shape[1:]) != (self.inputs, 28, 28):
-            raise ValueError(f"x has shape {tuple(x.shape)}: DCCritic expects images, (B, {self.inputs}, 28, 28).")
+        expect_network_input(x, (self.inputs, 28, 28), "DCCritic", what="images")
         return self.layers(x)[:, 0]
 
     def extra_repr(self) -> str:
         return f"{self.inputs}x28x28 -> one number, {parameter_count(self):,} parameters"
 
 
-def _keeping(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer whose answers vary as much as what it is given: weights N(0, 1/inputs), no bias at first."""
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that keeps the variance: weights N(0, 1/inputs), no bias at first."""
     layer = nn.Linear(inputs, outputs)
     nn.init.normal_(layer.weight, std=inputs**-0.5)
     nn.init.zeros_(layer.bias)
@@ -212,15 +189,15 @@ def _keeping(inputs: int, outputs: int) -> nn.Linear:
 class StyleLayer(nn.Module):
     """h -> conv(h), noise on every pixel, leaky ReLU, AdaIN with (y_s, y_b) = A w.   (B, i, H, W), w (B, W) -> (B, o, ...)
 
-    The strength of the noise is learned, one number a channel.  y_s = 1 + ..., with an affine A that starts large: a style
-    that hardly matters at first never comes to matter, and one picture is all that is made."""
+    Each channel learns the strength of its noise.  y_s = 1 + ..., with a large initial A: from a small one the generator
+    does not learn to use the style."""
 
     def __init__(self, inputs: int, outputs: int, styles: int, size: int) -> None:
         super().__init__()
         self.size = size
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1) if inputs else nn.Identity()
         self.strength = nn.Parameter(torch.zeros(outputs, 1, 1))
-        self.affine = _keeping(styles, 2 * outputs)
+        self.affine = _linear(styles, 2 * outputs)
 
     def forward(self, h: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         h = self.conv(h)
@@ -230,16 +207,12 @@ class StyleLayer(nn.Module):
         scale, bias = self.affine(w).chunk(2, 1)
         return adain(h, 1 + scale, bias)
 
-    def extra_repr(self) -> str:
-        return f"{self.size} x {self.size}"
-
 
 class StyleGenerator(nn.Module):
-    """z -> w by a mapping network; a learned 7 x 7 constant, styled by w in five layers, becomes a digit of 28 x 28.
+    """z -> w by a mapping network; five layers with style w turn a learned 7 x 7 constant into a digit of 28 x 28.
 
-    z (B, latent) -> x (B, 1, 28, 28) in (-1, 1).  ``mapping`` and ``synthesis`` are its halves: a style may be given to each
-    layer separately, which is *style mixing* (in training a share `mixing` of the pictures has two styles, the second from a
-    random layer on, so that neighbouring layers do not learn to rely on each other)."""
+    z (B, latent) -> x (B, 1, 28, 28) in (-1, 1).  ``mapping`` and ``synthesis`` are its halves.  *Style mixing*: in
+    training a share `mixing` of the pictures takes a second style from a random layer on."""
 
     mixing = 0.5
     sizes = (7, 7, 14, 14, 28)
@@ -247,27 +220,16 @@ class StyleGenerator(nn.Module):
     def __init__(self, latent: int = 32, styles: int = 32, channels: int = 16) -> None:
         super().__init__()
         self.latent, self.styles = latent, styles
-        self.map = nn.Sequential(
-            _keeping(latent, styles),
-            nn.LeakyReLU(0.2),
-            _keeping(styles, styles),
-            nn.LeakyReLU(0.2),
-            _keeping(styles, styles),
-        )
-        wide = 4 * channels
+        first, second, third = _linear(latent, styles), _linear(styles, styles), _linear(styles, styles)
+        self.map = nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), third)
+        wide, half = 4 * channels, 2 * channels
         self.constant = nn.Parameter(torch.randn(wide, 7, 7))
-        widths = (
-            (0, wide),
-            (wide, wide),
-            (wide, 2 * channels),
-            (2 * channels, 2 * channels),
-            (2 * channels, channels),
-        )
+        widths = pairwise((0, wide, wide, half, half, channels))
         self.layers = nn.ModuleList(StyleLayer(i, o, styles, size) for (i, o), size in zip(widths, self.sizes))
         self.out_proj = nn.Conv2d(channels, 1, 3, padding=1)
 
     def mapping(self, z: Tensor) -> Tensor:
-        """w of each z, after z was brought to length √latent.  (B, latent) -> (B, styles)"""
+        """w of each z, after z is scaled to length √latent.  (B, latent) -> (B, styles)"""
         _expect_noise(z, self.latent, "StyleGenerator")
         return self.map(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt())
 
@@ -280,15 +242,13 @@ class StyleGenerator(nn.Module):
         """A picture from its styles: w (B, styles), or (B, 5, styles) for a style a layer; noises as ``noises(B)`` gives."""
         w = w[:, None].expand(-1, len(self.layers), -1) if w.ndim == 2 else w
         if tuple(w.shape[1:]) != (len(self.layers), self.styles):
-            raise ValueError(
-                f"w has shape {tuple(w.shape)}: expected styles (B, {self.styles}) or "
-                f"(B, {len(self.layers)}, {self.styles}), one for each layer."
-            )
+            wanted = f"styles (B, {self.styles}) or (B, {len(self.layers)}, {self.styles}), one for each layer"
+            raise ValueError(f"w has shape {tuple(w.shape)}: expected {wanted}.")
         h = self.constant.expand(len(w), -1, -1, -1)
-        for number, (layer, noise) in enumerate(
-            zip(self.layers, self.noises(len(w)) if noises is None else noises)
+        for layer, style, noise in zip(
+            self.layers, w.unbind(1), self.noises(len(w)) if noises is None else noises
         ):
-            h = layer(h, w[:, number], noise)
+            h = layer(h, style, noise)
         return torch.tanh(self.out_proj(h))
 
     def mix_styles(self, first: Tensor, second: Tensor, layer: int | Tensor) -> Tensor:
@@ -306,4 +266,5 @@ class StyleGenerator(nn.Module):
         return self.synthesis(w, noises)
 
     def extra_repr(self) -> str:
-        return f"z in R^{self.latent} -> w in R^{self.styles} -> 1x28x28 in (-1, 1), {parameter_count(self):,} parameters"
+        sizes = f"z in R^{self.latent} -> w in R^{self.styles} -> 1x28x28 in (-1, 1)"
+        return f"{sizes}, {parameter_count(self):,} parameters"

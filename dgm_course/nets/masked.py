@@ -1,14 +1,10 @@
-"""Layers that cannot see the future: what autoregressive networks are made of.  No loss, no sampling.
+"""Causal layers, of which autoregressive networks are made: the output at place i depends on the places before i alone.
 
-    p(x) = Π_i p(x_i | x_<i)          so the answer at place i may depend on the places before i, and on nothing else
+    p(x) = Π_i p(x_i | x_<i)
 
-An ordinary layer mixes everything.  Each layer here forbids itself something, and always by the same means: a mask of
-zeros and ones on what is multiplied.  `MaskedConv2d` masks the taps of its kernel, `MaskedLinear` the entries of its
-matrix, `CausalAttention` the pairs of places; `RowLSTM` needs no mask between rows, since a recurrence has a direction.
-
-The same masks make sampling cheap.  What a layer said about earlier places cannot change when later ones are filled in,
-so it is kept, and a new pixel costs the arithmetic of one pixel.  `CachedConv2d` and `CachedRowConv` do it for a convolution, `step` for
-attention; they give the numbers of ``forward``, a few places at a time.
+`MaskedConv2d` masks the weights of its kernel, `MaskedLinear` those of its matrix, `CausalAttention` pairs of places;
+`RowLSTM` reads rows in order.  The caches compute the numbers of ``forward`` a few places at a time, each once:
+`CachedConv2d` and `CachedRowConv` for a convolution, `KVCache` for a `CausalBlock`.
 """
 
 from __future__ import annotations
@@ -23,9 +19,9 @@ from ..core.checks import expect_heads
 
 
 def raster_mask(kind: str, rows: int, columns: int) -> Tensor:
-    """1 on the taps before the centre, row by row, 0 after it; the centre itself: 0 for kind A, 1 for B.  (rows, columns)
+    """1 before the centre, row by row, 0 after it; the centre itself: 0 for kind A, 1 for B.  (rows, columns)
 
-    The first layer is an A: it looks at pixels.  All others are B: they look at features that have forgotten their pixel."""
+    The first layer is an A, which excludes the pixel itself.  All others are B: their inputs already exclude it."""
     mask = torch.zeros(rows * columns)
     mask[: rows * columns // 2 + (kind == "B")] = 1
     return mask.view(rows, columns)
@@ -38,10 +34,12 @@ def rows_mask(kind: str, rows: int, columns: int) -> Tensor:
 
 
 class MaskedConv2d(nn.Conv2d):
-    """conv(h; w ⊙ mask): a convolution that sees only what comes before.  (B, i, H, W) -> (B, o, H, W)
+    """conv(h; w ⊙ mask), a causal convolution.  (B, i, H, W) -> (B, o, H, W)
 
-    kernel: odd, a number or (rows, columns).  kind: "A" without the pixel itself, "B" with it.  mask: which taps.
-    The rows below the centre would be all zeros, so w and the mask end with the centre's: (o, i, rows // 2 + 1, columns)."""
+    kernel: odd, a number or (rows, columns).  kind: "A" without the pixel itself, "B" with it.  mask: `raster_mask` or
+    `rows_mask`.  w and the mask leave out the rows below the centre, which are zero: (o, i, rows // 2 + 1, columns)."""
+
+    padding: tuple[int, int]
 
     def __init__(
         self,
@@ -76,56 +74,48 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class CachedConv2d:
-    """A masked convolution front by front: the numbers of ``forward``, each computed once.
+    """The numbers of a `MaskedConv2d`'s ``forward``, wavefront by wavefront, each computed once.
 
-    A front is a few places that are taken together, as numbers r · W + c that rise: all that one of them sees came in an
-    earlier front, or comes along with this one.  The answer is one product: the inputs at the taps, side by side, times
-    their weights.  seen (n, kept rows · W + 1, i): the inputs that are still wanted; the last one is nobody's, zero, and
-    stands for all places outside the image."""
+    A wavefront is a set of places r · W + c, ascending, that are computed together: their inputs lie in earlier wavefronts
+    or in the same one.  seen (n, kept rows · W + 1, i) holds the inputs still needed; its last entry is zero and stands
+    for all places outside the image."""
 
     def __init__(self, conv: MaskedConv2d, n: int, width: int, wavefronts: Sequence[Tensor]) -> None:
         mask, places = conv.mask.bool(), torch.cat(tuple(wavefronts))
         self.bias, self.weight = conv.bias, conv.weight[:, :, mask].permute(2, 1, 0).flatten(0, 1)  # (taps · i, o)
         self.sizes = [len(front) for front in wavefronts]
         here = torch.stack([places // width, places % width], -1)  # row and column
-        taps = mask.nonzero() - torch.tensor(
-            conv.padding, device=mask.device
-        )  # how far up and aside each tap looks
-        rows = conv.padding[0] + self._height(here[:, 0])
+        offsets = mask.nonzero() - torch.tensor(conv.padding, device=mask.device)  # of each unmasked weight
+        sizes = torch.tensor(self.sizes, device=mask.device)
+        last = sizes.cumsum(0) - 1  # the last place of each wavefront
+        rows = conv.padding[0] + int((here[last, 0] - here[last - sizes + 1, 0]).max()) + 1
         self.seen = self.weight.new_zeros(n, rows * width + 1, conv.in_channels)
-        self.own = self._cells(here, rows, width).split(self.sizes)
-        there = self._cells(here[:, None] + taps, rows, width)
-        self.looked_at = there.flatten().split([size * len(taps) for size in self.sizes])
-
-    def _height(self, rows: Tensor) -> int:
-        """The most rows that a front runs through."""
-        ends = torch.tensor(self.sizes, device=rows.device).cumsum(0) - 1
-        starts = torch.cat([ends.new_zeros(1), ends[:-1] + 1])
-        return int((rows[ends] - rows[starts]).max()) + 1
+        self.own = self._slots(here, rows, width).split(self.sizes)
+        inputs = self._slots(here[:, None] + offsets, rows, width)
+        self.inputs = inputs.flatten().split([size * len(offsets) for size in self.sizes])
 
     @staticmethod
-    def _cells(places: Tensor, rows: int, width: int) -> Tensor:
-        """Where in ``seen`` a place is kept: a row takes the room of the one that is forgotten.  (..., 2) -> (...)"""
+    def _slots(places: Tensor, rows: int, width: int) -> Tensor:
+        """Where ``seen`` keeps a place: a new row overwrites the oldest one.  (..., 2) -> (...)"""
         row, column = places.unbind(-1)
         inside = (row >= 0) & (column >= 0) & (column < width)
         return torch.where(inside, row % rows * width + column, rows * width)
 
     def put(self, front: int, h: Tensor) -> None:
-        """The inputs at a front become known.  h (n · m, i), its m places varying fastest"""
+        """Store the inputs of a wavefront.  h (n · m, i), its m places varying fastest"""
         self.seen.index_copy_(1, self.own[front], h.view(len(self.seen), self.sizes[front], h.shape[-1]))
 
     def at(self, front: int) -> Tensor:
-        """The answers at a front, once all that it may see was put.  (n · m, o)"""
-        patches = self.seen.index_select(1, self.looked_at[front])
-        return torch.addmm(
-            self.bias, patches.view(len(self.seen) * self.sizes[front], len(self.weight)), self.weight
-        )
+        """The outputs at a wavefront, once all its inputs are stored.  (n · m, o)"""
+        patches = self.seen.index_select(1, self.inputs[front])
+        patches = patches.view(len(self.seen) * self.sizes[front], len(self.weight))
+        return torch.addmm(self.bias, patches, self.weight)
 
 
 class CachedRowConv:
-    """A masked convolution of whole rows (`rows_mask`), row by row: the numbers of ``forward``, each computed once.
+    """The numbers of a `MaskedConv2d`'s ``forward`` with a `rows_mask`, row by row, each computed once.
 
-    rows (n, rows // 2 + 1, W + columns - 1, i): the inputs that are still wanted, the last row under way."""
+    rows (n, rows // 2 + 1, W + columns - 1, i) holds the inputs still needed, the current row last."""
 
     def __init__(self, conv: MaskedConv2d, n: int, width: int) -> None:
         (p, margin), self.masked_weight, self.bias = conv.padding, conv.masked_weight, conv.bias
@@ -133,35 +123,34 @@ class CachedRowConv:
         self.row = self.rows[:, -1, margin : margin + width]
 
     def next_row(self, row: Tensor | float = 0.0) -> Tensor:
-        """The answers of the next row; its inputs are given where it sees them (kind B).  (n, W, i) -> (n, W, o)"""
+        """The outputs of the next row; kind B needs its inputs.  (n, W, i) -> (n, W, o)"""
         self.rows[:, :-1] = self.rows[:, 1:].clone()
         self.row[:] = row
         return F.conv2d(self.rows.permute(0, 3, 1, 2), self.masked_weight, self.bias)[:, :, 0].transpose(1, 2)
 
     def put(self, column: int, h: Tensor) -> None:
-        """The input at a pixel of the row under way becomes known.  h (n, i)"""
+        """Store the input at a pixel of the current row.  h (n, i)"""
         self.row[:, column] = h
 
 
 def pointwise(conv: nn.Conv2d, h: Tensor) -> Tensor:
-    """A 1 x 1 convolution where the channels come last.  h (..., i) -> (..., o)"""
+    """A 1 x 1 convolution on channels that come last.  h (..., i) -> (..., o)"""
     return F.linear(h, conv.weight.flatten(1), conv.bias)
 
 
 def gate(h: Tensor, dim: int = 1) -> Tensor:
-    """tanh(a) σ(b), where a and b are the halves of h: what to say, and how loudly."""
+    """tanh(a) σ(b), where a and b are the halves of h."""
     a, b = h.chunk(2, dim)
     return torch.tanh(a) * torch.sigmoid(b)
 
 
 class GatedLayer(nn.Module):
-    """Two stacks that together see every pixel before, and no other.           (van den Oord et al. 2016, Gated PixelCNN)
+    """Two stacks that together depend on every earlier pixel.           (van den Oord et al. 2016, Gated PixelCNN)
 
-        a = down(v)              v + gate(a)                   v knows the rows above, whole
-        b = along(h) + link(a)   h + out(gate(b))              h knows them through v, and its own row up to the pixel
+        a = down(v)              v + gate(a)                   v: the rows above
+        b = along(h) + link(a)   h + out(gate(b))              h: the rows above, by v, and its own row up to the pixel
 
-    One masked stack alone has a blind spot: its paths go to the right only while they go up, half a kernel a row, and
-    what stands further right is never seen."""
+    One masked stack alone has a blind spot to the upper right of the pixel."""
 
     def __init__(self, width: int, kernel: int = 3) -> None:
         super().__init__()
@@ -182,10 +171,9 @@ def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class RowLSTM(nn.Module):
-    """An LSTM that reads an image row by row; a state is a whole row.          (van den Oord et al. 2016, Pixel RNN)
+    """An LSTM over the rows of an image; a state is a whole row.          (van den Oord et al. 2016, Pixel RNN)
 
-    gates_r = within(x_r) + between(h_(r-1)): `within` is masked, since pixels of one row must not see the next ones;
-    `between` is not, since all of the row above is known.  (B, C, H, W) -> (B, C, H, W)"""
+    gates_r = within(x_r) + between(h_(r-1)), with a masked `within`.  (B, C, H, W) -> (B, C, H, W)"""
 
     def __init__(self, width: int, kernel: int = 3) -> None:
         super().__init__()
@@ -204,9 +192,8 @@ class RowLSTM(nn.Module):
 class CausalAttention(nn.Module):
     """softmax(q kᵀ / √d + mask) v in several heads; place i attends to places 0 ... i.  (B, L, C) -> (B, L, C)
 
-    heads: how many, or (heads, kv_heads), where a place has kv_heads keys and values and the heads share them evenly.
-    Keys and values are all that a sampler keeps, and reading them again at each step is most of its time: with kv_heads = 1
-    they are ``heads`` times less.                                           (multi-query attention, Shazeer 2019)"""
+    heads: a number, or (heads, kv_heads) with keys and values that the heads share evenly.  Fewer of them make a smaller
+    cache, whose reads dominate sampling time.                               (multi-query attention, Shazeer 2019)"""
 
     def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
         super().__init__()
@@ -228,20 +215,20 @@ class CausalAttention(nn.Module):
         k, v = (part[:, :, None].expand(-1, -1, self.heads // self.kv_heads, -1, -1).flatten(1, 2) for part in kv)
         return self.join(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
-    def step(self, h: Tensor, memory: KVCache, i: int) -> Tensor:
-        """The formula written out for the query of place i alone; its key and value are remembered.  h (n, C) -> (n, C)"""
-        q, k, v = memory.qkv(h).split(self.parts, -1)
-        memory.key_at[i].copy_(k.reshape(-1, self.size))
-        memory.value_at[i].copy_(v.reshape(-1, self.size))
-        q = q.reshape(len(memory.keys), self.heads // self.kv_heads, self.size)
-        share = torch.bmm(q / self.size**0.5, memory.keys[..., : i + 1]).softmax(-1)
-        return memory.proj(torch.bmm(share, memory.values[:, : i + 1]).view(h.shape))
+    def step(self, h: Tensor, cache: KVCache, i: int) -> Tensor:
+        """The output at place i; the cache keeps its key and value.  h (n, C) -> (n, C)"""
+        q, k, v = cache.qkv(h).split(self.parts, -1)
+        cache.key_at[i].copy_(k.reshape(-1, self.size))
+        cache.value_at[i].copy_(v.reshape(-1, self.size))
+        q = q.reshape(len(cache.keys), self.heads // self.kv_heads, self.size)
+        share = torch.bmm(q / self.size**0.5, cache.keys[..., : i + 1]).softmax(-1)
+        return cache.proj(torch.bmm(share, cache.values[:, : i + 1]).view(h.shape))
 
 
 class CausalBlock(nn.Module):
     """h + attention(norm(h)), then h + MLP(norm(h)): one layer of a GPT.  (B, L, C) -> (B, L, C)
 
-    The norms have no gain and no shift of their own: the linear layer behind each has both."""
+    The norms have no gain and no shift, since the linear layer behind each has both."""
 
     def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
         super().__init__()
@@ -253,17 +240,16 @@ class CausalBlock(nn.Module):
         h = h + self.attention(self.first(h))
         return h + self.mlp(self.second(h))
 
-    def step(self, h: Tensor, memory: KVCache, i: int) -> Tensor:
-        """``forward`` at place i alone, given the memory of those before.  h (n, C) -> (n, C)"""
-        h = h + self.attention.step(memory.first(h), memory, i)
-        return h + memory.mlp(memory.second(h))
+    def step(self, h: Tensor, cache: KVCache, i: int) -> Tensor:
+        """``forward`` at place i, given the cache of the earlier places.  h (n, C) -> (n, C)"""
+        h = h + self.attention.step(cache.first(h), cache, i)
+        return h + cache.mlp(cache.second(h))
 
 
 class KVCache:
-    """What a `CausalBlock` keeps of n sequences while they grow to a length: keys and values, (n · kv_heads) each.
+    """Keys kᵀ (n · kv_heads, d, L) and values (n · kv_heads, L, d) of a `CausalBlock` for n sequences of length L.
 
-    keys kᵀ (n · kv_heads, d, L) and values (n · kv_heads, L, d) lie as the two products read them.  The block's layers are
-    kept as well, as bare functions: a step is many products of few numbers, and what surrounds them would cost as much."""
+    It also holds the block's layers as bare functions: in a step of few numbers the module calls would cost as much."""
 
     def __init__(self, block: CausalBlock, n: int, length: int) -> None:
         attention = block.attention
@@ -277,7 +263,7 @@ class KVCache:
 
 
 def fast_linear(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
-    """h Wᵀ + b as one operation, Wᵀ laid out for few rows h.  (n, i) -> (n, o)"""
+    """h Wᵀ + b as one operation, with a contiguous Wᵀ, which is fast for few rows h.  (n, i) -> (n, o)"""
     bias, weight = layer.bias, layer.weight.mT.contiguous()
     return lambda h: torch.addmm(bias, h, weight)
 
@@ -289,7 +275,7 @@ def fast_layer_norm(layer: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
 
 
 class MaskedLinear(nn.Linear):
-    """(W ⊙ mask) h + b: a linear layer without some of its connections.  mask (outputs, inputs)"""
+    """(W ⊙ mask) h + b.  mask (outputs, inputs)"""
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__(mask.shape[1], mask.shape[0])

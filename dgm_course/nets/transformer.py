@@ -1,13 +1,10 @@
-"""The layers of a Llama: the transformer of notebook 01 with four of its parts exchanged.  No loss, no sampling.
+"""The layers of a Llama: RMSNorm, rotary embedding, SwiGLU, grouped-query attention with a key-value cache.
 
-    RMSNorm   h / √(mean h² + ε) · g            a norm that only rescales
-    rotary    (q_2j + i q_2j+1) e^(i m θ_j)     places are told by turning queries and keys: q·k knows differences alone
-    SwiGLU    W₃ (SiLU(W₁ h) ⊙ W₂ h)            one half says what, the other how much
-    cache     keys and values of the past       a new place costs the arithmetic of one place
+    rotary    (q_2j + i q_2j+1) e^(i m θ_j)     q·k depends on differences of positions alone
+    SwiGLU    W₃ (SiLU(W₁ h) ⊙ W₂ h)
 
-A `Llama` is told its places once, as coordinates: whole numbers for a text, (row, column) for a grid, the middles of cells
-of several sizes for a pyramid of grids.  Who may attend to whom is a mask of booleans that comes with the call; a sampler
-takes `step` instead, which adds a few places at a time to what is remembered.
+A `Llama` has fixed positions: integers for a text, (row, column) for a grid, real numbers for a pyramid of grids.  The
+call takes a boolean attention mask; ``step`` extends a cache by a few places at a time.
 """
 
 from __future__ import annotations
@@ -16,23 +13,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.checks import expect_heads
+from ..core.checks import expect_heads, expect_network_input
 from ..core.tensors import parameter_count
 
-Memory = list[tuple[Tensor, Tensor]]  # keys and values of each block, (n, kv_heads, L, d) both
+Memory = list[tuple[Tensor, Tensor]]  # keys and values of each block, both (n, kv_heads, L, d)
 EPSILON = 1e-6  # of every RMSNorm
 
 
 def angles(positions: Tensor, size: int, base: float = 100.0) -> Tensor:
-    """m θ_j, θ_j = base^(−2j/d): how far pair j of the numbers is turned at place m.  positions (L,) or (L, A) -> (L, d / 2)
+    """m θ_j, θ_j = base^(−2j/d): the angle of pair j at position m.  positions (L,) or (L, A) -> (L, d / 2)
 
-    With A coordinates the pairs are shared out: the first part turns by the first coordinate, and so on; in θ_j, d is
-    then size / A."""
+    With A coordinates each gets an equal part of the pairs, in order; then d is size / A in θ_j."""
     positions = positions[:, None] if positions.ndim == 1 else positions
     if positions.ndim != 2 or not positions.shape[1] or size % (2 * positions.shape[1]):
         raise ValueError(
             f"positions have shape {tuple(positions.shape)} and a head {size} numbers: expected (L,) or "
-            "(L, A), and a pair of numbers, or several, for each of the A coordinates."
+            "(L, A), and one or more pairs of numbers for each of the A coordinates."
         )
     if not base > 1:
         raise ValueError(f"base is {base}: expected more than 1, so that the pairs turn at different speeds.")
@@ -42,13 +38,13 @@ def angles(positions: Tensor, size: int, base: float = 100.0) -> Tensor:
 
 
 def turned(q: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Every pair (q_2j, q_2j+1) turned by its angle.  q (..., L, d), cosine and sine (L, d / 2) -> (..., L, d)"""
+    """Rotate each pair (q_2j, q_2j+1) by its angle.  q (..., L, d), cosine and sine (L, d / 2) -> (..., L, d)"""
     a, b = q.unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack([a * cosine - b * sine, a * sine + b * cosine], -1).flatten(-2)
 
 
 def rotary(q: Tensor, positions: Tensor, base: float = 100.0) -> Tensor:
-    """Queries or keys, turned by their places.  q (..., L, d), positions (L,) or (L, A) -> (..., L, d)   (Su et al. 2021)"""
+    """Queries or keys, rotated.  q (..., L, d), positions (L,) or (L, A) -> (..., L, d)          (Su et al. 2021)"""
     if q.ndim < 2 or q.shape[-2] != len(positions):
         raise ValueError(
             f"q has shape {tuple(q.shape)}: expected (..., {len(positions)}, d), a row for each position."
@@ -72,7 +68,7 @@ class SwiGLU(nn.Module):
 class RotaryAttention(nn.Module):
     """softmax(turned(q) turned(k)ᵀ / √d + mask) v in several heads, without biases.  (B, L, C) -> (B, L, C)
 
-    heads: how many, or (heads, kv_heads), where heads share kv_heads keys and values evenly (grouped queries)."""
+    heads: a number, or (heads, kv_heads) with keys and values that the heads share evenly (grouped queries)."""
 
     def __init__(self, width: int, heads: int | tuple[int, int]) -> None:
         super().__init__()
@@ -82,10 +78,9 @@ class RotaryAttention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, sum(self.parts), bias=False), nn.Linear(width, width, bias=False)
 
     def split(self, h: Tensor, turn: tuple[Tensor, Tensor]) -> list[Tensor]:
-        """q (B, heads, L, d) and k (B, kv_heads, L, d), both turned, and v (B, kv_heads, L, d)"""
-        q, k, v = (
-            part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in self.qkv(h).split(self.parts, -1)
-        )
+        """q (B, heads, L, d) and k (B, kv_heads, L, d), both rotated, and v (B, kv_heads, L, d)"""
+        parts = self.qkv(h).split(self.parts, -1)
+        q, k, v = (part.unflatten(-1, (-1, self.size)).transpose(1, 2) for part in parts)
         return [turned(q, *turn), turned(k, *turn), v]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
@@ -93,16 +88,17 @@ class RotaryAttention(nn.Module):
         return self.proj(out.transpose(1, 2).flatten(2))
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor) -> Tensor:
-        return self.attend(*self.split(h, turn), allowed)
+        q, k, v = self.split(h, turn)
+        return self.attend(q, k, v, allowed)
 
     def step(self, h: Tensor, turn: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor], start: int) -> Tensor:
-        """The places start ... start + m − 1 alone, which attend to each other and to all that is remembered; they are
-        remembered, too.  h (n, m, C) -> (n, m, C)"""
-        q, *new = self.split(h, turn)
-        stop = start + h.shape[1]
-        for kept, part in zip(memory, new):
-            kept[:, :, start:stop] = part
-        return self.attend(q, *(kept[:, :, :stop] for kept in memory), None)
+        """Store the keys and values of places start ... start + m − 1; they attend to all places before start + m.
+
+        h (n, m, C) -> (n, m, C)"""
+        q, k, v = self.split(h, turn)
+        stop, (keys, values) = start + h.shape[1], memory
+        keys[:, :, start:stop], values[:, :, start:stop] = k, v
+        return self.attend(q, keys[:, :, :stop], values[:, :, :stop], None)
 
 
 class LlamaBlock(nn.Module):
@@ -125,8 +121,10 @@ class LlamaBlock(nn.Module):
 class Llama(nn.Module):
     """`depth` blocks and a last norm over L places.  h (B, L, width) -> (B, L, width)          (Touvron et al. 2023)
 
-    positions (L,) or (L, A): the coordinates of the places.  heads: their number, or (heads, kv_heads).
-    hidden: units of each SwiGLU, twice the width if not given.  base: how much slower the slowest pair turns."""
+    positions (L,) or (L, A): the coordinates of the places.  heads: a number, or (heads, kv_heads).
+    hidden: units of each SwiGLU, by default twice the width.  base: of the angles."""
+
+    past: Tensor
 
     def __init__(
         self,
@@ -151,36 +149,32 @@ class Llama(nn.Module):
         self.register_buffer("past", torch.ones(self.length, self.length).tril().bool(), persistent=False)
 
     def forward(self, h: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """All places at once.  allowed (L, L): True where the row's place attends to the column's; None: to the past."""
-        wanted = (self.length, self.width)
-        if h.ndim != 3 or tuple(h.shape[1:]) != wanted:
-            raise ValueError(f"h has shape {tuple(h.shape)}: this Llama expects (B, {self.length}, {self.width}).")
+        """All places at once.  allowed (L, L): True where the row attends to the column; None: to the past and itself."""
+        expect_network_input(h, (self.length, self.width), "Llama", name="h")
         allowed = self.past if allowed is None else allowed
         if allowed.dtype != torch.bool or allowed.shape != self.past.shape:
-            raise ValueError(
-                f"allowed has shape {tuple(allowed.shape)} and dtype {allowed.dtype}: expected booleans of "
-                f"shape {tuple(self.past.shape)}."
-            )
+            came = f"allowed has shape {tuple(allowed.shape)} and dtype {allowed.dtype}"
+            raise ValueError(f"{came}: expected booleans of shape {tuple(self.past.shape)}.")
         for block in self.blocks:
             h = block(h, (self.cosine, self.sine), allowed)
         return self.last(h)
 
     def memory(self, n: int) -> Memory:
-        """Room for the keys and values of n sequences, none of them known yet."""
+        """An empty cache for n sequences."""
         shape = (n, self.blocks[0].attention.kv_heads, self.length, self.blocks[0].attention.size)
         like = self.last.weight
         return [(like.new_zeros(shape), like.new_zeros(shape)) for _ in self.blocks]
 
     def step(self, h: Tensor, memory: Memory, start: int) -> Tensor:
-        """What ``forward`` says at the places start ... start + m − 1, if all before and all of these may be attended to.
+        """``forward`` at places start ... start + m − 1, which attend to each other and to all earlier places.
 
-        h (n, m, width) -> (n, m, width).  memory: what earlier calls left; these places are added to it."""
+        h (n, m, width) -> (n, m, width).  memory: the cache of the earlier places; it is extended."""
         stop = start + h.shape[1]
         if not 0 <= start < stop <= self.length:
-            raise ValueError(f"places {start} to {stop - 1} were asked: expected some of 0 to {self.length - 1}.")
+            raise ValueError(f"the places are {start} to {stop - 1}: expected some of 0 to {self.length - 1}.")
         turn = self.cosine[start:stop], self.sine[start:stop]
-        for block, kept in zip(self.blocks, memory, strict=True):
-            h = block.step(h, turn, kept, start)
+        for block, cache in zip(self.blocks, memory, strict=True):
+            h = block.step(h, turn, cache, start)
         return self.last(h)
 
     def extra_repr(self) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import data
 from ..core import metrics
 from ..core.tensors import fast_dtype, seed
-from ..nets.classifier import DigitClassifier
+from ..nets.conv import DigitClassifier
 from ..training.config import Recipe, linear
 from ..training.loop import fit
 from .files import Entry, read_into

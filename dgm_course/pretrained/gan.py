@@ -10,7 +10,7 @@ from torch import nn
 from .. import data
 from ..core.tensors import device, seed
 from ..gan import GAN, R1, non_saturating
-from ..nets.classifier import DigitClassifier
+from ..nets.conv import DigitClassifier
 from ..nets.gan import DCCritic, DCGenerator, PacDiscriminator, StyleGenerator
 from ..training.config import Recipe, constant_then_linear
 from .evaluation import judged

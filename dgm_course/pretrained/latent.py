@@ -24,9 +24,7 @@ from ..latent import (
     sharpness,
     vqgan,
 )
-from ..nets.classifier import DigitClassifier
-from ..nets.conv import GridEncoder
-from ..nets.grid import GridField, PatchCritic
+from ..nets.conv import DigitClassifier, GridEncoder, GridField, PatchCritic
 from ..paths import ancestral
 from ..paths.model import ddpm, flow_matching, heun_euler_last, logit_normal
 from ..training.config import Recipe, constant_then_linear, linear

@@ -16,8 +16,7 @@ from .. import data
 from ..autoregressive import LlamaGen, guided
 from ..core.tensors import device, seed
 from ..latent import VAR, MultiScaleQuantizer, Smooth, centres
-from ..nets.classifier import DigitClassifier
-from ..nets.conv import GridEncoder
+from ..nets.conv import DigitClassifier, GridEncoder
 from ..nets.transformer import Llama, grid_positions
 from ..training.config import Recipe, constant_then_linear, linear
 from ..vq import VQVAE

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import data
 from ..core.tensors import device
-from ..nets.dense import DenseNet
+from ..nets.mlp import DenseNet
 from ..training.config import Recipe, linear
 from ..vae import VAE, BernoulliHead, GaussianHead, StandardNormal
 from .evaluation import nats_of_bits

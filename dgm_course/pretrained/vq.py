@@ -15,8 +15,7 @@ from .. import data
 from ..autoregressive import GatedPixelCNN
 from ..core import metrics
 from ..core.tensors import device, seed
-from ..nets.classifier import DigitClassifier
-from ..nets.conv import GridDecoder, GridEncoder, TwoLevels
+from ..nets.conv import DigitClassifier, GridDecoder, GridEncoder, TwoLevels
 from ..training.config import Recipe, linear
 from ..vae import FixedGaussianHead
 from ..vq import VQVAE, VQVAE2, Codebook, DeadCodeReset, EMAUpdate, UniformCodes

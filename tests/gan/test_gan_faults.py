@@ -85,7 +85,7 @@ REAL = torch.zeros(4, 2)
             "batch of 1: batch normalisation",
         ),
         (lambda: nets.DCGenerator(4, 8)(torch.zeros(2, 5)), ValueError, r"expects noise \(B, 4\)"),
-        (lambda: nets.DCCritic(8)(torch.zeros(2, 28, 28)), ValueError, r"expects images, \(B, 1, 28, 28\)"),
+        (lambda: nets.DCCritic(8)(torch.zeros(2, 28, 28)), ValueError, r"expects images \(B, 1, 28, 28\)"),
         (
             lambda: nets.StyleGenerator(4, 8, 4).synthesis(torch.zeros(2, 7)),
             ValueError,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dgm_course.nets import (
+from dgm_course.nets.masked import (
     CachedConv2d,
     CachedRowConv,
     CausalAttention,

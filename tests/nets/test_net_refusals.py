@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgm_course.nets import MLP, DigitClassifier, SelfAttention, TimeFeatures, TokenMLP, TokenUNet, UNet
+from dgm_course.nets import MLP, DigitClassifier, TimeFeatures, TokenMLP, TokenUNet, UNet
+from dgm_course.nets.unet import SelfAttention
 
 from .models import images, tokens
 
@@ -46,7 +47,7 @@ WRONG = {
     "attention heads": (lambda: SelfAttention(16, 3), "3 heads do not divide the width 16"),
     "unet of three channels": (
         lambda: UNet(8, inputs=3)(images(2), 0.5),
-        r"\(2, 1, 28, 28\).*images, \(B, 3, 28, 28\)",
+        r"\(2, 1, 28, 28\).*images \(B, 3, 28, 28\)",
     ),
     "token mlp length": (lambda: TokenMLP(3, 4)(tokens(3, 2, 5), 0.5), r"\(2, 5\).*TokenMLP expects \(B, 4\)"),
     "token mlp images": (lambda: TokenMLP(3, 4)(tokens(3, 2, 4, 1), 0.5), r"\(2, 4, 1\).*expects \(B, 4\)"),
@@ -58,7 +59,7 @@ WRONG = {
     "token below 0": (lambda: TokenUNet(2, 8)(tokens(2, 2, 1, 28, 28) - 1, 0.5), "x runs from -1 to 1: expected"),
     "token unet size": (
         lambda: TokenUNet(2, 8)(tokens(2, 2, 28, 28), 0.5),
-        r"\(2, 28, 28\).*TokenUNet expects grey images",
+        r"\(2, 28, 28\).*TokenUNet expects images",
     ),
     "token unet y": (
         lambda: TokenUNet(2, 8)(tokens(2, 2, 1, 28, 28), 0.5, torch.tensor([1, 2])),

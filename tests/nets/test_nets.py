@@ -13,21 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.nets import (
-    MLP,
-    Block,
-    DeepUNet,
-    DigitClassifier,
-    LayerNorm2d,
-    LightUNet,
-    PlaceBlock,
-    SelfAttention,
-    TimeFeatures,
-    TokenMLP,
-    TokenUNet,
-    UNet,
-    Upsample2x,
-)
+from dgm_course.nets import MLP, DeepUNet, DigitClassifier, LightUNet, TimeFeatures, TokenMLP, TokenUNet, UNet
+from dgm_course.nets.unet import Block, LayerNorm2d, PixelNormBlock, SelfAttention, Upsample2x
 
 from .models import images, stirred
 
@@ -85,7 +72,9 @@ def test_a_norm_of_places_is_its_formula_and_looks_nowhere_else():
 
 def test_a_light_unet_norms_by_place_everywhere_and_a_deep_one_nowhere():
     light, deep = ([m for m in net(channels=8).modules() if isinstance(m, Block)] for net in (LightUNet, DeepUNet))
-    assert len(light) == 4 and all(isinstance(m, PlaceBlock) and isinstance(m.norm, LayerNorm2d) for m in light)
+    assert len(light) == 4 and all(
+        isinstance(m, PixelNormBlock) and isinstance(m.norm, LayerNorm2d) for m in light
+    )
     assert len(deep) == 5 and all(isinstance(m.norm, nn.GroupNorm) for m in deep)
 
 

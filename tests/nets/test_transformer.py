@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from dgm_course.nets import Llama, LlamaBlock, RotaryAttention, SwiGLU, angles, grid_positions, rotary
+from dgm_course.nets.transformer import Llama, LlamaBlock, RotaryAttention, SwiGLU, angles, grid_positions, rotary
 
 
 def normal(*shape: int) -> torch.Tensor:
@@ -149,7 +149,7 @@ def test_shared_keys_and_values_are_fewer_weights_and_less_memory():
     "wrong, said",
     [
         (lambda: angles(torch.arange(3), 7), r"positions have shape \(3, 1\) and a head 7 numbers"),
-        (lambda: angles(torch.zeros(3, 2), 6), r"a pair of numbers, or several, for each of the A coordinates"),
+        (lambda: angles(torch.zeros(3, 2), 6), r"one or more pairs of numbers for each of the A coordinates"),
         (lambda: angles(torch.arange(3), 4, 1.0), "base is 1.0: expected more than 1"),
         (
             lambda: rotary(torch.zeros(2, 4, 8), torch.arange(5)),
@@ -164,7 +164,7 @@ def test_shared_keys_and_values_are_fewer_weights_and_less_memory():
         (lambda: llama()(torch.zeros(1, 6, 8), torch.ones(5, 6).bool()), r"allowed has shape \(5, 6\)"),
         (
             lambda: llama().step(torch.zeros(1, 2, 8), llama().memory(1), 5),
-            "places 5 to 6 were asked: expected some of 0",
+            "the places are 5 to 6: expected some of 0",
         ),
     ],
 )
