@@ -1,12 +1,9 @@
-"""LlamaGen: an image is a text of codes, and a language model writes it.                       (lecture 14, LlamaGen)
+"""LlamaGen: an image is a sequence of codes, and a language model generates it.              (lecture 14, LlamaGen)
 
-    p(c | y) = Π_i softmax(f(y, c_<i))[c_i]          f: a Llama, told the class in place of a first symbol
+    p(c | y) = Π_i softmax(f(y, c_<i))[c_i]                            f: a Llama whose first input is the class
+    logits = free + w (conditional − free)                             (classifier-free guidance, on logits)
 
-Nothing in it knows that the symbols are pieces of a picture, except for the coordinates by which its network turns queries
-and keys.  For a share of the training samples the class is kept back; so one network is p(c | y) and p(c), and sampling may
-exaggerate their difference:
-
-    logits = free + w (told − free)                                    (classifier-free guidance, on logits)
+Part of the training samples come without their class, so one network is p(c | y) and p(c).
 """
 
 from __future__ import annotations
@@ -19,16 +16,16 @@ from torch.nn import functional as F
 
 from ..core.checks import expect_labels, expect_some
 from ..nets.transformer import Llama
-from .model import Autoregressive, Logits, LogitsIterator
+from .model import Autoregressive, Labels, Logits, LogitsIterator, at_least_float32
 
 
 class LlamaGen(Autoregressive):
-    """Codes, one after the other, by a Llama.  event: shape of the codes, such as (7, 7).         (Sun et al. 2024)
+    """Codes of the shape event, such as (7, 7), one after the other by a Llama.                   (Sun et al. 2024)
 
-    net: over as many places as the event has.  classes: labels; without a label it is the model of all of them together.
-    drop: share of the training samples whose label is kept back, so that it learns to do without."""
+    net: over as many places as the event has.  classes: labels; without a label it models all of them together.
+    drop: share of the training samples whose label is dropped."""
 
-    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # a training step is the same operations each time
 
     def __init__(
         self, vocabulary: int, event: Sequence[int], net: Llama, classes: int = 0, drop: float = 0.1
@@ -41,7 +38,7 @@ class LlamaGen(Autoregressive):
         if not 0 <= drop < 1:
             raise ValueError(f"drop is {drop}: expected a share, at least 0 and below 1.")
         self.net, self.drop = net, drop
-        self.label_embedding = nn.Embedding(classes + 1, net.width)  # the last row: no class is told
+        self.label_embedding = nn.Embedding(classes + 1, net.width)  # the last row: no class
         self.symbol = nn.Parameter(0.02 * torch.randn(vocabulary, net.width))
         self.out_proj = nn.Linear(net.width, vocabulary, bias=False)
         nn.init.normal_(self.label_embedding.weight, std=0.02)
@@ -52,34 +49,32 @@ class LlamaGen(Autoregressive):
         return self.out_proj(h).view(len(h), *self.event, self.vocabulary)
 
     def iter_logits(self, n: int, label: Tensor) -> Logits:
-        memory, before = self.net.memory(n), self.label_embedding(label)
+        cache, before = self.net.memory(n), self.label_embedding(label)
         for i in range(self.length):
-            token = yield self.out_proj(self.net.step(before[:, None], memory, i)[:, 0])
+            token = yield self.out_proj(self.net.step(before[:, None], cache, i)[:, 0])
             before = self.symbol[token]
 
-    def loss(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
-        """−mean log p(x | y), in training mode with the label of a share of the samples kept back."""
+    def loss(self, x: Tensor, y: Labels = None) -> Tensor:
+        """−mean log p(x | y), in training mode with the label of a share of the samples dropped."""
         label = self._labels(y, len(self._symbols(expect_some(x))))
         if self.training and self.drop:
-            kept_back = torch.rand(len(x), device=label.device) < self.drop
-            label = torch.where(kept_back, self.classes, label)
-        logits = self.read(self.one_hot(x), label).flatten(0, -2)
-        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-        return F.cross_entropy(logits, x.flatten().long()) * self.length
+            label = torch.where(torch.rand(len(x), device=label.device) < self.drop, self.classes, label)
+        logits = at_least_float32(self.read(self.one_hot(x), label))
+        return F.cross_entropy(logits.flatten(0, -2), x.flatten().long()) * self.length
 
-    def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
-        """Rows of ``told``; without labels the last one, which tells no class.  (n,)"""
+    def _labels(self, y: Labels, n: int) -> Tensor:
+        """Rows of ``label_embedding``; without labels the last one.  (n,)"""
         return expect_labels(y, self.classes, n, self.order.device, optional=True)
 
 
 def guided(weight: float) -> LogitsIterator:
-    """A stream for ``sample``: logits = free + weight · (told − free), each sample followed with its class and without.
+    """The ``iter_logits`` of ``sample`` with logits = free + weight · (conditional − free).
 
-    weight 0: no class; 1: the conditional itself; more exaggerates what makes the class.  It follows no stated density."""
+    weight 0: no class; 1: the conditional; above 1 exaggerates what makes the class, and follows no stated density."""
 
     def iter_logits(model: Autoregressive, n: int, label: Tensor) -> Logits:
         if not model.classes:
-            raise ValueError("guidance needs a model that is told classes: build it with classes=10.")
+            raise ValueError("guidance needs a model with classes: build it with classes=10.")
         both, token = model.iter_logits(2 * n, torch.cat([label, torch.full_like(label, model.classes)])), None
         for _ in range(model.length):
             conditional, free = both.send(token).chunk(2)

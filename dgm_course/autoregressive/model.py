@@ -1,9 +1,7 @@
-"""The chain rule as a model: exact log-probabilities, and samples place by place.  What the network is, a family says.
+"""The chain rule as a model: exact log-probabilities, and samples place by place.  A family defines the network f.
 
-Training sees all places at once; sampling must go one by one, and would pay for a whole pass at each.  It need not: what a
-network has computed about the past stays true.  So a model has a ``iter_logits``: a generator that yields the logits of one
-place after the other and is told each time which symbol was put there.  It keeps what it will need again.  Where some
-places do not listen to each other, it may take them together (`wavefronts`).
+Training sees all places at once; sampling goes one by one.  What a network has computed about the past stays valid, so
+``iter_logits`` caches it: a generator that yields the logits of one place after the other and is sent the symbols drawn.
 """
 
 from __future__ import annotations
@@ -18,26 +16,30 @@ from torch.nn import functional as F
 from ..core.checks import expect_labels, expect_some
 from ..core.tensors import parameter_count, threads_for
 
-Logits = Generator[
-    Tensor, Tensor, None
-]  # yields the logits (n · m, K) of m places, is sent the symbols (n · m,) put there
+Labels = Tensor | int | None
+Logits = Generator[Tensor, Tensor, None]  # yields logits (n · m, K) of m places, is sent their symbols (n · m,)
 
 
 def check_min(least: int, **numbers: int) -> None:
-    """Each of the numbers is ``least`` or more, or a sentence."""
+    """ValueError where one of the numbers is below ``least``."""
     for name, number in numbers.items():
         if number < least:
             raise ValueError(f"{name.replace('_', ' ')} is {number}: expected at least {least}.")
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """x, with bfloat16 and float16 made float32: a sum of many terms needs the digits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class Autoregressive(nn.Module):
-    """p(x) = Π_i softmax(f(x_<i))[x_i] over symbols 0 ... K − 1, K = ``vocabulary``.  A family says what f is (``read``).
+    """p(x) = Π_i softmax(f(x_<i))[x_i] over symbols 0 ... K − 1, K = ``vocabulary``.  A family defines f in ``read``.
 
-    event: shape of one sample, such as (1, 28, 28) or (L,).  classes: how many labels it is told, 0 for none.
-    order: places in the order of generation, a permutation of 0 ... L − 1; None: row by row.
-    told: what a label (or, without labels, a bias) adds to the first features, (classes, width)."""
+    event: shape of one sample, such as (1, 28, 28) or (L,).  classes: number of labels, 0 for none.
+    order: places in the order of generation, a permutation of 0 ... L − 1; None: row-major.
+    label_embedding: what a label (without labels, a bias) adds to the first features."""
 
-    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # a training step is the same operations each time
 
     def __init__(
         self,
@@ -66,41 +68,40 @@ class Autoregressive(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what f is: expected it to define read.")
 
     def wavefronts(self) -> Sequence[Tensor]:
-        """The steps of ``iter_logits``: which places each one takes, counted in the order of generation.  Here: one at a time.
+        """The places that each step of ``iter_logits`` draws, counted in the order of generation.  Here: one at a time.
 
-        A family may take places together that do not listen to each other, if all that they listen to came before."""
+        Places that do not depend on each other may share a step, if all that they depend on came before."""
         return torch.arange(self.length, device=self.order.device).split(1)
 
     def iter_logits(self, n: int, label: Tensor) -> Logits:
-        """The same logits, for n samples at once, step by step: (n · m, K) for the m places of a front."""
+        """The logits of ``read`` for n samples, step by step: (n · m, K) for the m places of a wavefront."""
         return uncached(self, n, label)
 
-    def forward(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+    def forward(self, x: Tensor, y: Labels = None) -> Tensor:
         """x (B, *event) symbols, y () or (B,) labels -> logits (B, *event, K)"""
         return self.read(self.one_hot(self._symbols(x)), self._labels(y, len(x)))
 
-    def log_prob(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Labels = None) -> Tensor:
         """log p(x | y) = Σ_i log softmax(f(x_<i))[x_i], in nats.  x (B, *event) -> (B,)    (intro lecture, Chain Rule)"""
-        logits = self(x, y)
-        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-        surprise = F.cross_entropy(logits.flatten(0, -2), x.flatten().long(), reduction="none")
-        return -surprise.view(len(x), self.length).sum(1)
+        logits = at_least_float32(self(x, y))
+        nll = F.cross_entropy(logits.flatten(0, -2), x.flatten().long(), reduction="none")
+        return -nll.view(len(x), self.length).sum(1)
 
-    def loss(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+    def loss(self, x: Tensor, y: Labels = None) -> Tensor:
         """−mean log p(x | y): nats a sample; for two symbols, the binary cross-entropy.     (intro lecture, How to train)"""
         return -self.log_prob(expect_some(x), y).mean()
 
     def sample(
         self,
         n: int,
-        y: Tensor | int | None = None,
+        y: Labels = None,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         iter_logits: LogitsIterator | None = None,
     ) -> Tensor:
         """x_i ~ softmax(f(x_<i) / temperature), place by place.  y () or (n,) labels -> (n, *event)
 
-        iter_logits: how the logits are computed, one place at a time; `uncached` for the plain way, a whole pass for each."""
+        iter_logits: another source of the logits, one place at a time: `uncached`, `guided`."""
         check_min(0, n=n)
         blank = torch.zeros(n, *self.event, dtype=torch.long, device=self.order.device)
         return self.inpaint(blank, blank[:1].bool(), y, temperature, generator, iter_logits)
@@ -109,79 +110,70 @@ class Autoregressive(nn.Module):
         self,
         x: Tensor,
         known: Tensor,
-        y: Tensor | int | None = None,
+        y: Labels = None,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         iter_logits: LogitsIterator | None = None,
     ) -> Tensor:
-        """A sample of p(the rest | the known part), where that part comes first in the order of generation.
+        """A sample of p(the rest | the known part), which must come first in the order of generation.  -> (n, *event)
 
         x (n, *event) symbols, of which only the known count; known (*event) or (n, *event), True where x is given"""
         if not 0 < temperature < math.inf:
             raise ValueError(f"temperature is {temperature}: expected a finite number above 0 (1: as learned).")
         shape, n = x.shape, len(self._symbols(x))
         given, x = self._prefix(known, n), x.long().view(n, self.length)[:, self.order]
-        u = torch.rand(
-            self.length,
-            n,
-            generator=generator,
-            dtype=torch.promote_types(self.label_embedding.weight.dtype, torch.float32),
-            device=x.device,
-        )  # a number belongs to its place, whenever that is drawn
+        dtype = torch.promote_types(self.label_embedding.weight.dtype, torch.float32)
+        u = torch.rand(self.length, n, generator=generator, dtype=dtype, device=x.device)  # one for each place
         wavefronts = self.wavefronts() if iter_logits is None else Autoregressive.wavefronts(self)
-        # what is kept makes the operations too small to share between cores, a whole pass does not
+        # cached operations are too small to share between cores, a whole pass is not
         with torch.inference_mode(), threads_for(None if iter_logits is None else self):
             label = self._labels(y, n)
             steps = self.iter_logits(n, label) if iter_logits is None else iter_logits(self, n, label)
             x = _fill(steps, wavefronts, x, given, u.mT, temperature)
-        return x[:, self.rank()].view(shape)  # a copy made out here, which may take part in gradients
+        return x[:, self.rank()].view(shape)  # a copy made outside inference mode may take part in gradients
 
     def one_hot(self, x: Tensor) -> Tensor:
         """Symbols as unit vectors in the dtype of the weights.  (...) -> (..., K)"""
         return F.one_hot(x.long(), self.vocabulary).to(self.label_embedding.weight.dtype)
 
     def rank(self) -> Tensor:
-        """When each place has its turn, the inverse of ``order``.  (L,)"""
-        return torch.empty_like(self.order).scatter_(
-            0, self.order, torch.arange(self.length, device=self.order.device)
-        )
+        """The step at which each place is generated, the inverse of ``order``.  (L,)"""
+        return self.order.argsort()
 
     def _symbols(self, x: Tensor) -> Tensor:
-        """x where it is a batch of symbols, or a sentence."""
-        wanted, top = f"(B, {', '.join(map(str, self.event))})", self.vocabulary - 1
+        """x where it is a batch (B, *event) of symbols, or an error."""
         if not isinstance(x, Tensor) or x.is_floating_point() or x.dtype == torch.bool:
-            came = f"dtype {x.dtype}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
             raise TypeError(
-                f"x has {came}: expected symbols, a tensor of integers 0 to {top}; grey values have to be "
-                "made symbols first (data.binarise(images).long())."
+                f"x has {_kind(x)}: expected symbols, a tensor of integers 0 to {self.vocabulary - 1}; grey values "
+                "have to be made symbols first (data.binarise(images).long())."
             )
         if tuple(x.shape[1:]) != self.event:
-            raise ValueError(f"x has shape {tuple(x.shape)}: this {type(self).__name__} expects {wanted}.")
+            expected = f"(B, {', '.join(map(str, self.event))})"
+            raise ValueError(f"x has shape {tuple(x.shape)}: this {type(self).__name__} expects {expected}.")
         if x.device != self.order.device:
             raise ValueError(f"x is on the device {x.device}: expected {self.order.device}, where the model is.")
         low, high = (int(end) for end in torch.aminmax(x)) if x.numel() and x.device.type == "cpu" else (0, 0)
-        if low < 0 or high > top:
-            raise ValueError(f"x runs from {low} to {high}: expected symbols 0 to {top}.")
+        if low < 0 or high >= self.vocabulary:
+            raise ValueError(f"x runs from {low} to {high}: expected symbols 0 to {self.vocabulary - 1}.")
         return x
 
-    def _labels(self, y: Tensor | int | None, n: int) -> Tensor:
-        """Rows of ``told``, one a sample, or a sentence.  (n,)"""
+    def _labels(self, y: Labels, n: int) -> Tensor:
+        """Rows of ``label_embedding``, one a sample.  (n,)"""
         return expect_labels(y, self.classes, n, self.order.device)
 
     def _prefix(self, known: Tensor, n: int) -> Tensor:
-        """known in the order of generation, (n, L), where it is a beginning of that order, or a sentence."""
+        """known in the order of generation, (n, L), where it is a prefix of that order, or an error."""
         if not isinstance(known, Tensor) or known.dtype != torch.bool:
-            came = f"dtype {known.dtype}" if isinstance(known, Tensor) else f"type {type(known).__name__}"
-            raise TypeError(f"known has {came}: expected a tensor of booleans, True where x is given.")
+            raise TypeError(f"known has {_kind(known)}: expected a tensor of booleans, True where x is given.")
         if tuple(known.shape) not in (self.event, (1, *self.event), (n, *self.event)):
             raise ValueError(f"known has shape {tuple(known.shape)}: expected {self.event} or {(n, *self.event)}.")
         given = known.to(self.order.device).reshape(-1, self.length)[:, self.order]
         late = (given[:, 1:] & ~given[:, :-1]).any(0).nonzero()
         if len(late):
-            i = int(late[0])
+            before, place = self.order[int(late[0]) :][:2].tolist()
             raise ValueError(
-                "known is no beginning of the order of generation: place "
-                f"{int(self.order[i + 1])} is known, and place {int(self.order[i])}, just before it, is not."
+                f"known is no beginning of the order of generation: place {place} is known, and place {before}, just "
+                "before it, is not."
             )
         return given.expand(n, self.length)
 
@@ -197,7 +189,7 @@ LogitsIterator = Callable[[Autoregressive, int, Tensor], Logits]
 
 
 def uncached(model: Autoregressive, n: int, label: Tensor) -> Logits:
-    """The plain way to sample: a whole pass for every place, of which one place is used.  L times too much work."""
+    """The logits by a whole pass for every place, of which one place is used: L times too much work."""
     x = torch.zeros(n, model.length, dtype=torch.long, device=label.device)
     for place in model.order.tolist():
         logits = model.read(model.one_hot(x).view(n, *model.event, model.vocabulary), label)
@@ -207,16 +199,16 @@ def uncached(model: Autoregressive, n: int, label: Tensor) -> Logits:
 def sample_categorical(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     """The smallest k with u < Σ_(j≤k) softmax(logits / temperature)_j.  logits (n, K), u (n,) in [0, 1) -> (n,)"""
     logits = logits.to(u)
-    if temperature != 1:  # at most zero, however small the temperature; at 1 the softmax does the same by itself
+    if temperature != 1:  # at most zero, so that no temperature overflows
         logits = (logits - logits.amax(-1, keepdim=True)) / temperature
     cdf = logits.softmax(-1).cumsum(-1)
-    return (u[:, None] * cdf[:, -1:] >= cdf).sum(-1)  # a last sum of 0.9999999 is a 1
+    return (u[:, None] * cdf[:, -1:] >= cdf).sum(-1)  # a last sum of 0.9999999 counts as 1
 
 
 def _fill(
     steps: Logits, wavefronts: Sequence[Tensor], x: Tensor, given: Tensor, u: Tensor, temperature: float
 ) -> Tensor:
-    """x with the places that are not given drawn, front by front.  x, given, u (n, L), in the order of generation"""
+    """x with the places that are not given drawn step by step.  x, given, u (n, L), in the order of generation"""
     by_step, sizes = torch.cat(tuple(wavefronts)), [len(front) for front in wavefronts]
     known = [bool(part.any()) for part in given.any(0)[by_step].split(sizes)]
     numbers, wanted, fixed = (part[:, by_step].split(sizes, 1) for part in (u, x, given))
@@ -232,7 +224,7 @@ def _fill(
 
 
 def receptive_field(model: Autoregressive, place: Sequence[int], samples: int = 16) -> Tensor:
-    """mean |∂ logits[place] / ∂ x_j|: how much each place j is listened to; exactly 0 where no path leads.  (*event)
+    """mean |∂ logits[place] / ∂ x_j|: how much each place j matters; exactly 0 where no path leads.  (*event)
 
     A gradient with respect to unit vectors, at random symbols: place (0, 14, 14) is the middle of (1, 28, 28)."""
     if len(place) != len(model.event) or any(not 0 <= i < size for i, size in zip(place, model.event)):
@@ -241,6 +233,10 @@ def receptive_field(model: Autoregressive, place: Sequence[int], samples: int = 
     x = torch.randint(model.vocabulary, (samples, *model.event), generator=source).to(device)
     seen = model.one_hot(x).requires_grad_()
     logits = model.read(seen, torch.arange(samples, device=device) % max(1, model.classes))
-    mix = torch.randn(samples, model.vocabulary, generator=source).to(logits)  # of all logits, so that none cancel
-    (slope,) = torch.autograd.grad((logits[(slice(None), *place)] * mix).sum(), seen)
-    return slope.abs().sum(-1).mean(0)
+    weight = torch.randn(samples, model.vocabulary, generator=source).to(logits)  # random, so that none cancel
+    (grad,) = torch.autograd.grad((logits[(slice(None), *place)] * weight).sum(), seen)
+    return grad.abs().sum(-1).mean(0)
+
+
+def _kind(x: object) -> str:
+    return f"dtype {x.dtype}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
