@@ -1,8 +1,7 @@
 """Worlds in which everything about a latent variable is known: one with a continuous z, one with a discrete one.
 
-*Linear-Gaussian* (probabilistic PCA):  z ~ N(0, I),  x = W z + b + σ ε.  Then p(x) = N(b, W Wᵀ + σ² I) and the posterior
-p(z | x) is Gaussian: log p, the ELBO of any q and the gap between them are numbers one can write down.  Its three parts
-are made to be passed to a VAE as encoder, decoder and prior, and then the bound touches.
+*Linear-Gaussian* (probabilistic PCA):  z ~ N(0, I),  x = W z + b + σ ε.  log p, the posterior, the ELBO of any q and the gap
+between them have closed forms.  Its parts fit a VAE as encoder, decoder and prior; the bound is then tight.
 
 *Mixture of Gaussians*:  z is a component k, the exact E-step is Bayes' rule, the M-step a weighted mean.
 """
@@ -29,7 +28,7 @@ def _kl_to_full(q: DiagNormal, p: MultivariateNormal) -> Tensor:
 class LinearGaussian(nn.Module):
     """z ~ N(0, I), x = W z + b + σ ε: probabilistic PCA.  weight (D, d), bias (D,), std a number above 0
 
-    ``VAE(world.posterior, world.likelihood, world.prior)`` is a VAE without any gap; its parameters can be trained."""
+    ``VAE(world.posterior, world.likelihood, world.prior)`` is a VAE without a gap; its parameters can be trained."""
 
     def __init__(self, weight: Tensor, bias: Tensor, std: float) -> None:
         super().__init__()
@@ -49,7 +48,7 @@ class LinearGaussian(nn.Module):
     def fitted(cls, x: Tensor, dim: int) -> LinearGaussian:
         """The maximum-likelihood model of data (N, D): W = U (Λ − σ² I)^½, σ² the mean of the variances left over.
 
-        (Tipping & Bishop 1999.)  The columns of W are orthogonal, and so the exact posterior is diagonal."""
+        The columns of W are orthogonal, so the exact posterior is diagonal.                 (Tipping & Bishop 1999)"""
         expect_batch(x, name="x")
         if not 1 <= dim < x.shape[1] or len(x) < 2:
             raise ValueError(
@@ -103,24 +102,22 @@ class LinearGaussian(nn.Module):
         return log_like - gaussian_kl(q, self.prior)
 
     def __repr__(self) -> str:
-        d, k = self.weight.shape
-        return (
-            f"linear-Gaussian world: {k} latent and {d} visible dimensions, noise {float(self.std.detach()):.3g}"
-        )
+        (d, k), noise = self.weight.shape, float(self.std.detach())
+        return f"linear-Gaussian world: {k} latent and {d} visible dimensions, noise {noise:.3g}"
 
 
-# --- a discrete latent variable: EM for a mixture of Gaussians --------------------------------------------------------
+# --- a discrete latent variable: EM for a mixture of Gaussians
 
 
 def e_step(mixture: Mixture, x: Tensor) -> Tensor:
-    """q*(k) = p(k | x): the q that makes the bound touch.  x (B, D) -> (B, K), rows sum to one  (lecture 5, EM-algorithm)"""
+    """q*(k) = p(k | x), for which the bound is tight.  x (B, D) -> (B, K), rows sum to one  (lecture 5, EM-algorithm)"""
     return mixture.responsibilities(x)
 
 
 def m_step(x: Tensor, q: Tensor, least: float = 0.0) -> Mixture:
     """The mixture that maximises the bound for this q: weighted shares, means and deviations.  x (B, D), q (B, K)
 
-    least: the smallest deviation allowed; with 0, a component that shrinks onto a point is refused."""
+    least: the smallest deviation allowed; with 0, a component that shrinks onto a point is an error."""
     if q.ndim != 2 or len(q) != len(expect_some(expect_batch(x))):
         raise ValueError(
             f"q is {tuple(q.shape)} for x of shape {tuple(x.shape)}: expected (B, K), a row for each point."
@@ -133,12 +130,9 @@ def m_step(x: Tensor, q: Tensor, least: float = 0.0) -> Mixture:
     means = q.T @ x / mass
     variance = torch.stack([(w[:, None] * (x - m) ** 2).sum(0) for w, m in zip(q.T, means, strict=True)]) / mass
     stds = variance.sqrt().clamp(min=least)
-    if not bool((stds > 1e-9 * x.std()).all()):
-        bad = (
-            int((stds.min(1).values <= 1e-9 * x.std()).nonzero()[0])
-            if not stds.isnan().any()
-            else int(mass.argmin())
-        )
+    broken = ~(stds > 1e-9 * x.std()).all(1)  # NaN where a component owns no data
+    if broken.any():
+        bad = int(broken.nonzero()[0])
         raise ValueError(
             f"component {bad} has shrunk onto a point or owns no data (mass {float(mass[bad]):.3g} of {len(x)})"
             ": its covariance is singular, and the likelihood has no maximum there. Give least=0.1 or so."

@@ -4,8 +4,7 @@
     Bernoulli head:             −log p(x|z) = −Σ x log p + (1 − x) log(1 − p)      the cross-entropy, for bits only
 
 (Intro lecture, "VAE loss function": the slide pairs Bernoulli with the squared error; it belongs to the Gaussian.)
-
-A batch of B conditions gives a batch of B distributions: sample(n) is (n, B, *event), log_prob takes (..., B, *event).
+A batch of B conditions gives B distributions: sample(n) is (n, B, *event), log_prob takes (..., B, *event).
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from torch import Tensor, nn
 
 from ..core.distributions import Count, DiagNormal, IndependentEvent, StandardNormal
 
-LOG_STD = 8.0  # e^±8: a guard against overflow, far from anything a trained model wants
+LOG_STD = 8.0  # e^±8: against overflow, far from any trained model
+Event = Sequence[int] | int
+Labels = Tensor | int | None
 
 
 class IndependentBernoulli(IndependentEvent):
@@ -34,7 +35,7 @@ class IndependentBernoulli(IndependentEvent):
 
     @torch.no_grad()
     def sample(self, n: Count = ()) -> Tensor:
-        """Bits.  -> (n, *batch, *event) of integers 0 and 1"""
+        """-> (n, *batch, *event) of integers 0 and 1"""
         return torch.bernoulli(self.mean.expand(self._extended_shape(n))).long()
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ class IndependentBernoulli(IndependentEvent):
 
 
 class CausalBernoulli(IndependentBernoulli):
-    """Bits that depend on earlier bits: logit_i = logits_i + history(x_<i), places row by row.  (a strong decoder)
+    """Bits that depend on earlier bits: logit_i = logits_i + history(x_<i), in row-major order.
 
     logits (B, *event); history: a causal network x (B, *event) -> (B, *event), such as masked convolutions."""
 
@@ -58,7 +59,7 @@ class CausalBernoulli(IndependentBernoulli):
 
     @torch.no_grad()
     def sample(self, n: Count = ()) -> Tensor:
-        """Bit by bit, as many passes as places.  -> (n, B, *event)"""
+        """Bit by bit, one pass for each place.  -> (n, B, *event)"""
         logits = self.logits.expand(self._extended_shape(n))
         rows = logits.reshape(-1, *self.event_shape)
         x = torch.zeros_like(rows)
@@ -69,16 +70,16 @@ class CausalBernoulli(IndependentBernoulli):
 
 
 class Head(nn.Module):
-    """A module called on a condition, and on a label where its network knows labels, that returns a distribution.
+    """A module that returns a distribution for a condition, and a label where its network takes labels.
 
     net: condition (B, ...) -> parameters; event: shape of one sample of the distribution."""
 
-    def __init__(self, net: nn.Module, event: Sequence[int] | int) -> None:
+    def __init__(self, net: nn.Module, event: Event) -> None:
         super().__init__()
         self.net, self.event = net, torch.Size((event,) if isinstance(event, int) else event)
 
-    def numbers(self, condition: Tensor, y: Tensor | int | None, each: int = 1) -> Tensor:
-        """What the network says, `each` numbers for a coordinate of the event.  -> (B, each, *event)"""
+    def numbers(self, condition: Tensor, y: Labels, each: int = 1) -> Tensor:
+        """The network's output, `each` numbers for a coordinate of the event.  -> (B, each, *event)"""
         out = self.net(condition) if y is None else self.net(condition, y)
         wanted = each * math.prod(self.event)
         if out.numel() != len(condition) * wanted:
@@ -92,28 +93,28 @@ class Head(nn.Module):
 class GaussianHead(Head):
     """N(mean, diag std²), both from the network, which gives twice the event: means first, then log-deviations."""
 
-    def forward(self, condition: Tensor, y: Tensor | int | None = None) -> DiagNormal:
+    def forward(self, condition: Tensor, y: Labels = None) -> DiagNormal:
         mean, log_std = self.numbers(condition, y, 2).unbind(1)
         return DiagNormal(mean, log_std.clamp(-LOG_STD, LOG_STD).exp(), len(self.event))
 
 
 class FixedGaussianHead(Head):
-    """N(mean, std² I), the mean from the network, the deviation a given number: the squared error in disguise."""
+    """N(mean, std² I), the mean from the network, the deviation given: the squared error."""
 
-    def __init__(self, net: nn.Module, event: Sequence[int] | int, std: float = 1.0) -> None:
+    def __init__(self, net: nn.Module, event: Event, std: float = 1.0) -> None:
         super().__init__(net, event)
         if not 0 < std < math.inf:
             raise ValueError(f"std is {std}: expected a number above 0.")
         self.register_buffer("log_std", torch.tensor(float(std)).log())
 
-    def forward(self, condition: Tensor, y: Tensor | int | None = None) -> DiagNormal:
+    def forward(self, condition: Tensor, y: Labels = None) -> DiagNormal:
         return DiagNormal(self.numbers(condition, y)[:, 0], self.log_std.exp(), len(self.event))
 
 
 class SharedGaussianHead(FixedGaussianHead):
-    """As the fixed one, but its one deviation is learned; at the optimum its square is the mean squared error a pixel."""
+    """As the fixed one, with its one deviation learned; at the optimum its square is the mean squared error a pixel."""
 
-    def __init__(self, net: nn.Module, event: Sequence[int] | int, std: float = 1.0) -> None:
+    def __init__(self, net: nn.Module, event: Event, std: float = 1.0) -> None:
         super().__init__(net, event, std)
         log_std = self.log_std
         del self.log_std
@@ -123,25 +124,25 @@ class SharedGaussianHead(FixedGaussianHead):
 class BernoulliHead(Head):
     """Bits with logits from the network."""
 
-    def forward(self, condition: Tensor, y: Tensor | int | None = None) -> IndependentBernoulli:
+    def forward(self, condition: Tensor, y: Labels = None) -> IndependentBernoulli:
         return IndependentBernoulli(self.numbers(condition, y)[:, 0], len(self.event))
 
 
 class CausalHead(Head):
-    """Bits with logits from the network *and* from the bits before: a decoder so strong that it may do without z.
+    """Bits with logits from the network *and* from the bits before: a decoder so strong that it may ignore z.
 
     history: a causal network x (B, *event) -> (B, *event), passed in."""
 
-    def __init__(self, net: nn.Module, event: Sequence[int] | int, history: nn.Module) -> None:
+    def __init__(self, net: nn.Module, event: Event, history: nn.Module) -> None:
         super().__init__(net, event)
         self.history = history
 
-    def forward(self, condition: Tensor, y: Tensor | int | None = None) -> CausalBernoulli:
+    def forward(self, condition: Tensor, y: Labels = None) -> CausalBernoulli:
         return CausalBernoulli(self.numbers(condition, y)[:, 0], self.history)
 
 
 def is_diagonal(distribution: Any) -> bool:
-    """Whether mean and stddev say everything about it, so that a KL has a closed form."""
+    """Whether it is a Gaussian with independent coordinates, for which a KL has a closed form."""
     return isinstance(distribution, (DiagNormal, StandardNormal))
 
 
@@ -152,7 +153,7 @@ def gaussian_kl(q: DiagNormal, p: DiagNormal | StandardNormal) -> Tensor:
 
 
 def expect_bits(x: Tensor) -> Tensor:
-    """x where it holds nothing but 0 and 1, or a sentence: on grey values the cross-entropy is no log-likelihood."""
+    """x where it holds nothing but 0 and 1, or an error: on grey values the cross-entropy is no log-likelihood."""
     if x.device.type != "cpu":  # a check would sync a GPU
         return x
     grey = x[~((x == 0) | (x == 1))]

@@ -1,10 +1,10 @@
-"""The autoencoder, and the VAE: what it costs to turn a code into a distribution.
+"""The autoencoder and the VAE.
 
     log p(x) ≥ E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z))                      (intro lecture, "How to train VAE?"; lecture 5)
 
-Three parts, each passed in: an encoder q(z|x) and a decoder p(x|z), called on a condition and returning a torch
-Distribution (see ``heads``), and a prior with ``log_prob`` and ``sample``, or a head called on labels (see ``priors``).
-All figures are in nats, summed over the event.  Labels, where given, go to the encoder, the decoder and such a prior.
+An encoder q(z|x) and a decoder p(x|z), called on a condition, return a torch Distribution (see ``heads``); a prior has
+``log_prob`` and ``sample``, or is a head called on labels (see ``priors``).  Labels, where given, go to all three.
+All numbers are in nats, summed over the event.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from ..core.checks import expect_some
 from ..core.tensors import parameter_count
 from ..training.diagnostics import Diagnostic, posterior_collapse
-from .heads import gaussian_kl, is_diagonal
+from .heads import Labels, gaussian_kl, is_diagonal
 from .priors import AggregatedPosterior
-
-Labels = Tensor | int | None
 
 
 class Autoencoder(nn.Module):
@@ -61,26 +59,25 @@ class ELBOTerms(NamedTuple):
 class VAE(nn.Module):
     """log p(x) ≥ E_q log p(x|z) − KL(q(z|x) ‖ p(z)); `loss` maximises it over encoder, decoder and, if a module, prior.
 
-    kl_weight multiplies the KL in `loss` alone: 1 is the bound; `elbo` never knows of it."""
+    kl_weight multiplies the KL in `loss`, never in `elbo`."""
 
-    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # a training step is the same operations each time
 
     def __init__(
         self, encoder: Callable[..., Any], decoder: Callable[..., Any], prior: Any, kl_weight: float = 1.0
     ) -> None:
         super().__init__()
-        sides = [getattr(part, "event", None) for part in (encoder, prior)]
-        if None not in sides and tuple(sides[0]) != tuple(sides[1]):
+        latent, wanted = (getattr(part, "event", None) for part in (encoder, prior))
+        if None not in (latent, wanted) and tuple(latent) != tuple(wanted):
             raise ValueError(
-                f"the prior lives in {tuple(sides[1])} and the encoder answers in {tuple(sides[0])}: expected "
-                "one and the same latent space."
+                f"the prior is over {tuple(wanted)} and the encoder over {tuple(latent)}: expected one latent space."
             )
         if not 0 <= kl_weight < math.inf:
             raise ValueError(f"kl_weight is {kl_weight}: expected a finite number, 0 or more.")
         self.encoder, self.decoder, self.prior, self.kl_weight = encoder, decoder, prior, kl_weight
 
     def with_prior(self, prior: Any) -> VAE:
-        """The same encoder and decoder, shared and not copied, under another prior."""
+        """The same encoder and decoder, shared, under another prior."""
         return VAE(self.encoder, self.decoder, prior, self.kl_weight).train(self.training)
 
     def encode(self, x: Tensor, y: Labels = None) -> Any:
@@ -89,7 +86,7 @@ class VAE(nn.Module):
         return self.encoder(x) if y is None else self.encoder(x, y)
 
     def decode(self, z: Tensor, y: Labels = None) -> Any:
-        """p(x | z), one distribution a latent; its ``mean`` is the picture usually shown.  z (B, d)"""
+        """p(x | z), one distribution a latent; its ``mean`` is the image usually shown.  z (B, d)"""
         return self.decoder(z) if y is None else self.decoder(z, y)
 
     def log_likelihood(self, x: Tensor, z: Tensor, y: Labels = None) -> Tensor:
@@ -112,7 +109,7 @@ class VAE(nn.Module):
     def terms(self, x: Tensor, n: int = 1, y: Labels = None) -> ELBOTerms:
         """E_q log p(x|z), by n samples z = mean + std ε, and KL(q ‖ p).  x (B, *event) -> two of (B,)"""
         q = self.encode(x, y)
-        z = q.rsample((_at_least_one(n, "n"),))
+        z = q.rsample((_check_count(n, "n"),))
         return ELBOTerms(self.log_likelihood(x, z, y).mean(0), self.kl(q, z, y))
 
     def elbo(self, x: Tensor, n: int = 1, y: Labels = None) -> Tensor:
@@ -121,12 +118,12 @@ class VAE(nn.Module):
         return reconstruction - kl
 
     def loss(self, x: Tensor, y: Labels = None) -> Tensor:
-        """mean of −E_q log p(x|z) + kl_weight · KL(q ‖ p), one sample each: minus the ELBO where kl_weight is 1."""
+        """mean of −E_q log p(x|z) + kl_weight · KL(q ‖ p), one z each: minus the ELBO where kl_weight is 1."""
         reconstruction, kl = self.terms(expect_some(x), 1, y)
         return (self.kl_weight * kl - reconstruction).mean()
 
     def symptoms(self, x: Tensor, y: Labels = None) -> list[Diagnostic]:
-        """Posterior collapse, where KL(q(z|x) ‖ p(z)) has gone to 0.  x (B, *event)"""
+        """Posterior collapse, where KL(q(z|x) ‖ p(z)) is near 0.  x (B, *event)"""
         q = self.encode(x, y)
         return posterior_collapse(self.kl(q, q.rsample((8,)), y))
 
@@ -140,7 +137,7 @@ class VAE(nn.Module):
         """log 1/k Σ_j w_j: the importance-weighted bound, tighter the larger k.  x (B, *event) -> (B,)   (Burda et al. 2016)
 
         block: how many (sample, latent) pairs are decoded at once."""
-        size, left, parts = max(1, block // max(1, len(x))), _at_least_one(k, "k"), []
+        size, left, parts = max(1, block // max(1, len(x))), _check_count(k, "k"), []
         while left:
             parts.append(self.log_weights(x, min(size, left), y).logsumexp(0))
             left -= min(size, left)
@@ -173,20 +170,20 @@ class VAE(nn.Module):
         return self.prior(y.expand(n))
 
     def _expect(self, x: Tensor) -> None:
-        """x is a batch of what the decoder makes, without NaN and where the weights are, or a sentence."""
+        """An error unless x is a batch of the decoder's event, without NaN, on the device of the weights."""
         if not isinstance(x, Tensor):
             raise TypeError(f"x is a {type(x).__name__}: expected a torch tensor.")
         event = getattr(self.decoder, "event", None)
         if event is not None and tuple(x.shape[1:]) != tuple(event):
             raise ValueError(f"x has shape {tuple(x.shape)}: this VAE expects (B, {', '.join(map(str, event))}).")
-        home = next((p.device for p in self.parameters()), x.device)
-        if x.device != home:
-            raise ValueError(f"x is on the device {x.device}: expected {home}, where the model is.")
+        device = next((p.device for p in self.parameters()), x.device)
+        if x.device != device:
+            raise ValueError(f"x is on the device {x.device}: expected {device}, where the model is.")
         if x.is_floating_point() and x.device.type == "cpu" and bool(x.isnan().any()):
             raise ValueError(f"x contains NaN in {int(x.isnan().sum())} of {x.numel()} places.")
 
     def __repr__(self) -> str:
-        weight = "" if self.kl_weight == 1 else f", KL weighed {self.kl_weight:g}"
+        weight = "" if self.kl_weight == 1 else f", KL weight {self.kl_weight:g}"
         return f"VAE: {parameter_count(self):,} parameters, prior: {self.prior}{weight}"
 
 
@@ -195,6 +192,9 @@ class MeanWithError(NamedTuple):
 
     mean: float
     error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.error:.2g}"
 
 
 @dataclass(frozen=True)
@@ -215,41 +215,29 @@ class Surgery:
         return self.reconstruction.mean - self.mutual_information.mean - self.marginal_kl.mean
 
     def __repr__(self) -> str:
-        message = ", ".join(
-            f"{name} {share.mean:.2f} ± {share.error:.2g}"
-            for name, share in (
-                ("reconstruction", self.reconstruction),
-                ("mutual information", self.mutual_information),
-                ("marginal KL", self.marginal_kl),
-                ("mean KL", self.kl),
-            )
-        )
-        return f"{message}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
+        names = "reconstruction", "mutual_information", "marginal_kl", "kl"
+        parts = [f"{name.replace('_', ' ')} {getattr(self, name)}" for name in names]
+        return f"{', '.join(parts)}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
 
 
 @torch.no_grad()
 def surgery(vae: VAE, x: Tensor, n: int = 8, y: Labels = None) -> Surgery:
-    """The ELBO over the data x (N, *event) cut in three, by n samples z ~ q(z|x_i) of each.      (lecture 5, ELBO Surgery)
+    """The ELBO over the data x (N, *event) split in three, by n samples z ~ q(z|x_i) of each.    (lecture 5, ELBO Surgery)
 
-    q_agg is the exact mixture over these N data, so this costs n N² Gaussians.  I = mean KL(q_i ‖ q_agg)"""
+    q_agg is the exact mixture over these N data, at a cost of n N² Gaussians.  I = mean KL(q_i ‖ q_agg)"""
     if n < 2:
         raise ValueError(f"n is {n}: a standard error needs 2 samples of each datum or more.")
-    q = vae.encode(expect_some(x), y)
+    q, p = vae.encode(expect_some(x), y), vae._prior(y, len(x))
     z = q.sample((n,))
     log_q, log_p = q.log_prob(z), vae.log_prior(z, y)
     log_agg = AggregatedPosterior(q).log_prob(z.flatten(0, 1)).view(z.shape[:2])
-    p = vae._prior(y, len(x))
-    kl = (
-        MeanWithError(float(gaussian_kl(q, p).mean()), 0.0)
-        if is_diagonal(q) and is_diagonal(p)
-        else _share(log_q - log_p)
-    )
-    return Surgery(
-        _share(vae.log_likelihood(x, z, y)), _share(log_q - log_agg), _share(log_agg - log_p), kl, math.log(len(x))
-    )
+    closed = is_diagonal(q) and is_diagonal(p)
+    kl = MeanWithError(float(gaussian_kl(q, p).mean()), 0.0) if closed else _mean(log_q - log_p)
+    reconstruction = _mean(vae.log_likelihood(x, z, y))
+    return Surgery(reconstruction, _mean(log_q - log_agg), _mean(log_agg - log_p), kl, math.log(len(x)))
 
 
-def _share(values: Tensor) -> MeanWithError:
+def _mean(values: Tensor) -> MeanWithError:
     """Mean and standard error of n draws for each of N fixed data: √(Σ_i s_i² / n) / N.  values (n, N)"""
     values = values.double()
     return MeanWithError(float(values.mean()), float((values.var(0).sum() / len(values)).sqrt() / values.shape[1]))
@@ -259,7 +247,7 @@ def _repeated(y: Labels, n: int) -> Labels:
     return y.repeat(n) if isinstance(y, Tensor) and y.ndim else y
 
 
-def _at_least_one(number: int, name: str) -> int:
+def _check_count(number: int, name: str) -> int:
     if number < 1:
         raise ValueError(f"{name} is {number}: a mean over samples of z needs at least 1.")
     return number

@@ -1,7 +1,7 @@
 """Priors p(z): an object with ``log_prob(z) -> (B,)`` and ``sample(n) -> (n, D)``, or a head called on labels.
 
-A VAE takes those below, a distribution of the library, a flow or another model, and trains it where it is a module.  The
-best prior for a given encoder is known, the encoder's own average over the data:
+A VAE takes those below, a distribution, a flow or another model, and trains it where it is a module.  The best prior for a
+given encoder is the encoder's own average over the data:
 
     q_agg(z) = 1/n Σ_i q(z | x_i)                                                  (lecture 5, Optimal VAE Prior)
 """
@@ -21,16 +21,14 @@ Encoder = Callable[..., DiagNormal]
 
 
 class LearnedPrior(nn.Module):
-    """A prior p(z | λ) that can be fitted to codes while all else rests: ``fit(prior, AggregatedPosterior(q), recipe)``.
+    """A prior p(z | λ) that can be fitted to codes alone: ``fit(prior, AggregatedPosterior(q), recipe)``.
 
-    Only the marginal KL knows λ, and KL(q_agg ‖ p(z|λ)) = −E_q_agg log p(z|λ) − H(q_agg): maximum likelihood on codes."""
+    Only the marginal KL depends on λ: KL(q_agg ‖ p(z|λ)) = −E_q_agg log p(z|λ) − H(q_agg), maximum likelihood on codes."""
 
-    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # a training step is the same operations each time
 
     def log_prob(self, z: Tensor) -> Tensor:
-        raise NotImplementedError(
-            f"{type(self).__name__} does not say how likely z is: expected it to define log_prob."
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no log_prob: expected a subclass to define it.")
 
     def loss(self, z: Tensor) -> Tensor:
         """−mean log p(z | λ): the forward KL up to the entropy of q_agg.  z (B, D) -> ()   (lecture 5, ELBO Revisiting)"""
@@ -59,9 +57,7 @@ class ClassPrior(nn.Module):
 
 
 class MixturePrior(LearnedPrior):
-    """p(z) = Σ_k w_k N(z; m_k, diag s_k²) with everything learned.
-
-    means start at random with deviation `spread`, so that the components differ and can part."""
+    """p(z) = Σ_k w_k N(z; m_k, diag s_k²), all of it learned; the means start at random with deviation `spread`."""
 
     def __init__(self, components: int, dim: int, spread: float = 1.0) -> None:
         super().__init__()
@@ -77,10 +73,9 @@ class MixturePrior(LearnedPrior):
 
     @property
     def mixture(self) -> Mixture:
-        """The same as an exact mixture, which knows its score and moments."""
-        return Mixture(
-            self.logits.detach().softmax(0), self.means.detach(), self.log_stds.detach().exp(), "mixture prior"
-        )
+        """The same as a `Mixture`, which has a score and moments."""
+        weights, means, log_stds = self.logits.detach().softmax(0), self.means.detach(), self.log_stds.detach()
+        return Mixture(weights, means, log_stds.exp(), "mixture prior")
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log Σ_k w_k N(z; m_k, s_k²).  z (B, D) -> (B,)"""
@@ -97,20 +92,18 @@ class MixturePrior(LearnedPrior):
 
 
 class VampPrior(LearnedPrior):
-    """p(z) = 1/K Σ_k q(z | u_k): the encoder's answer to K invented inputs u_k, which are learned.  (Tomczak & Welling 2018)
+    """p(z) = 1/K Σ_k q(z | u_k): the encoder's posteriors of K learned pseudo-inputs u_k.     (Tomczak & Welling 2018)
 
-    encoder: the VAE's own, shared and not copied; inputs (K, *event): where the u_k start, such as K images."""
+    encoder: the VAE's own, shared; inputs (K, *event): where the u_k start, such as K images."""
 
     def __init__(self, encoder: Encoder, inputs: Tensor) -> None:
         super().__init__()
         expect_some(inputs, "inputs")
-        self.inputs = nn.Parameter(
-            inputs.detach().clone().float() if not inputs.is_floating_point() else inputs.detach().clone()
-        )
+        self.inputs = nn.Parameter((inputs if inputs.is_floating_point() else inputs.float()).detach().clone())
         self._shared = (encoder,)  # in a tuple, so that its weights are not counted as the prior's
 
     def _apply(self, change: Callable[[Tensor], Tensor], recurse: bool = True) -> VampPrior:
-        """The encoder goes where the inputs go, to another device or dtype."""
+        """The encoder follows the inputs to another device or dtype."""
         self._shared[0]._apply(change)
         return super()._apply(change, recurse)
 
@@ -127,20 +120,19 @@ class VampPrior(LearnedPrior):
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        """One of the invented inputs, then a latent of it.  -> (n, D)"""
+        """A pseudo-input at random, then a latent of it.  -> (n, D)"""
         q = self.posteriors
         which = torch.randint(len(q.mean), (n,), device=q.mean.device)
         return DiagNormal(q.mean[which], q.stddev[which]).sample()
 
     def __repr__(self) -> str:
-        return f"VampPrior of {len(self.inputs)} pseudo-inputs {tuple(self.inputs.shape[1:])}, seen through the encoder"
+        return f"VampPrior of {len(self.inputs)} pseudo-inputs {tuple(self.inputs.shape[1:])}"
 
 
 class AggregatedPosterior(Mixture):
-    """q_agg(z) = 1/n Σ_i q(z | x_i) over given data, exactly: a mixture of n Gaussians.
+    """q_agg(z) = 1/n Σ_i q(z | x_i) over given data, exactly: a mixture of n Gaussians, O(nD) an evaluation.
 
-    One evaluation costs n Gaussians of D coordinates, O(nD), as does the memory of one block; nothing here is learned, and a
-    VAE with this prior must carry its training set along."""
+    Nothing here is learned, and a VAE with this prior must keep its training set."""
 
     block = 4_000_000  # numbers held at once by log_prob
 

@@ -1,12 +1,10 @@
-"""The table of vectors, how it learns, and what is done for the entries that nobody chooses.
+"""The codebook: K vectors, the rule by which they learn, and the reset of those that are never chosen.
 
-Every encoder output z chooses its nearest e_k.  The entries should then sit where the outputs are, each in the middle of
-those that chose it: that is k-means.  Two rules lead there, and a codebook is given one of them:
+    GradientUpdate   a step down on ‖sg[z] − e‖², like any other weight                    (intro lecture, VQ loss)
+    EMAUpdate        N ← γ N + (1 − γ) n,  m ← γ m + (1 − γ) Σ z,  e = m / N               no loss, no gradient
 
-    GradientUpdate      a step down on ‖sg[z] − e‖², like any other weight                    (intro lecture, VQ loss)
-    EMAUpdate   N ← γ N + (1 − γ) n,  m ← γ m + (1 − γ) Σ z,  e = m / N               no loss, no gradient
-
-By neither rule does an entry move that no output chooses.  It is *dead*, and stays so, unless a `DeadCodeReset` moves it.
+Both are k-means: each vector moves to the mean of the outputs that chose it, and one that no output chooses does not move.
+Such a code is *dead*, until a `DeadCodeReset` moves it.
 """
 
 from __future__ import annotations
@@ -20,33 +18,33 @@ from torch import Tensor, nn
 from ..core.checks import expect_some
 from .quantize import expect_table, lookup, nearest, places, squared_error, straight_through
 
-MEMORY = 0.99  # of the running shares: about a hundred batches
+MEMORY = 0.99  # decay of the running shares: about a hundred batches
 
 
-def chosen(codes: Tensor, like: Tensor) -> Tensor:
-    """How often each code was chosen, as floats like ``like`` (K,).  (torch.bincount would wait for a GPU.)  codes (N,)"""
+def choice_counts(codes: Tensor, like: Tensor) -> Tensor:
+    """How often each code was chosen, as floats like ``like`` (K,).  (torch.bincount would sync a GPU.)  codes (N,)"""
     return torch.zeros_like(like).index_add_(0, codes, like.new_ones(len(codes)))
 
 
 class Rule(Protocol):
-    """How the vectors of a codebook come to lie where they should."""
+    """How the vectors of a codebook learn."""
 
     def install(self, codebook: Codebook, vectors: Tensor) -> None:
-        """Give the codebook its `vectors`, as weights or as buffers."""
+        """Give the codebook its `vectors`, as a parameter or as buffers."""
 
     def loss(self, z: Tensor, e: Tensor) -> Tensor:
-        """What the vectors add to the loss, one number a sample.  z, e (B, C, *grid) -> (B,)"""
+        """The vectors' term of the loss, one number a sample.  z, e (B, C, *grid) -> (B,)"""
 
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
-        """What is done after a batch of outputs (N, C) has chosen its codes (N,)."""
+        """The update after a batch of outputs (N, C) has chosen its codes (N,)."""
 
     def set_vectors(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
-        """Put the vectors of some rows somewhere else.  where (K, 1) bool, vectors (K, C)"""
+        """Replace the vectors of some rows.  where (K, 1) bool, vectors (K, C)"""
 
 
 @dataclass(frozen=True)
 class GradientUpdate:
-    """e_k is a weight; its loss ‖sg[z_e] − e‖² pulls it towards the outputs that chose it, and never these towards it."""
+    """e_k is a weight; its loss ‖sg[z_e] − e‖² pulls it towards the outputs that chose it, and not these towards it."""
 
     def install(self, codebook: Codebook, vectors: Tensor) -> None:
         codebook.vectors = nn.Parameter(vectors)
@@ -65,7 +63,8 @@ class GradientUpdate:
 class EMAUpdate:
     """e_k = m_k / N_k, running averages of the sum and the number of the outputs that chose k: k-means, batch by batch.
 
-    decay: γ, in [0, 1); with 0 a step is one of Lloyd's.  A vector that nobody chose stays where it is."""
+    decay: γ, in [0, 1); with 0 a step is one of Lloyd's.  A vector that no output chose stays where it is.
+    Each forward pass in training mode is a batch: gradients accumulated over P microbatches make P updates."""
 
     decay: float = 0.99
 
@@ -82,7 +81,7 @@ class EMAUpdate:
         return z.new_zeros(len(z))
 
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
-        n = chosen(codes, codebook.counts)
+        n = choice_counts(codes, codebook.counts)
         codebook.counts.lerp_(n, 1 - self.decay)
         codebook.sums.lerp_(torch.zeros_like(codebook.sums).index_add_(0, codes, rows), 1 - self.decay)
         means = codebook.sums / codebook.counts[:, None]
@@ -96,10 +95,9 @@ class EMAUpdate:
 
 @dataclass(frozen=True)
 class DeadCodeReset:
-    """A code with less than ``below`` of its fair share 1/K is moved onto an output of the batch, drawn at random.
+    """Move a code with a running share below ``below`` / K onto a random output of the batch; it restarts with share 1/K.
 
-    The shares are running ones, which forget in about a hundred batches; what was moved starts with its fair share.
-    A row is drawn for every code, and taken by the dead ones: to ask first whether there are any would wait for a GPU."""
+    A row is drawn for every code, dead or not: counting the dead ones would sync a GPU."""
 
     below: float = 0.05
 
@@ -113,7 +111,7 @@ class DeadCodeReset:
 
 
 class Quantized(NamedTuple):
-    """What a codebook makes of z (B, C, *grid): what the decoder gets, the codes (B, *grid), and two costs, (B,) each."""
+    """z (B, C, *grid) quantized: the decoder's input, the codes (B, *grid), and two costs, (B,) each."""
 
     z_q: Tensor
     codes: Tensor
@@ -122,10 +120,10 @@ class Quantized(NamedTuple):
 
 
 class Codebook(nn.Module):
-    """K vectors e_k, one of which stands for each z: z_q = e_k*, k* = argmin ‖z − e_k‖.     (lecture 5, Vector Quantization)
+    """K vectors e_k, the nearest of which replaces z: z_q = e_k*, k* = argmin ‖z − e_k‖.    (lecture 5, Vector Quantization)
 
     vectors (K, C): where they start.  rule: `GradientUpdate()` or `EMAUpdate()`.  revival: `DeadCodeReset()`, or None.
-    It learns when it is called in training mode, and at no other time.  share (K,): how often each was chosen of late."""
+    It learns only when it is called in training mode.  share (K,): the running share of the choices of each code."""
 
     def __init__(self, vectors: Tensor, rule: Rule | None = None, revival: DeadCodeReset | None = None) -> None:
         super().__init__()
@@ -141,7 +139,7 @@ class Codebook(nn.Module):
 
     @property
     def perplexity(self) -> float:
-        """exp(−Σ share log share): how many of the codes are in effective use of late, 1 to K."""
+        """exp(−Σ share log share): the effective number of codes in use, 1 to K."""
         share = self.share.double() / self.share.double().sum()
         return float(torch.special.entr(share).sum().exp())
 
@@ -157,28 +155,25 @@ class Codebook(nn.Module):
         """Quantize, and in training mode learn from the batch.  z (B, C, *grid)"""
         codes = self.codes(expect_some(z, "z"))
         e = self.lookup(codes)
-        found = Quantized(straight_through(z, e), codes, self.rule.loss(z, e), squared_error(z, e.detach()))
+        quantized = Quantized(straight_through(z, e), codes, self.rule.loss(z, e), squared_error(z, e.detach()))
         if self.training:
             self.learn(places(z.detach()), codes.flatten())
-        return found
+        return quantized
 
     @torch.no_grad()
     def learn(self, rows: Tensor, codes: Tensor) -> None:
-        """The rule's update, the running shares, and the revival where there is one.  rows (N, C), codes (N,)"""
+        """The rule's update, the running shares, and the reset where there is one.  rows (N, C), codes (N,)"""
         self.rule.update(self, rows, codes)
-        self.share.lerp_(chosen(codes, self.share) / len(codes), 1 - MEMORY)
+        self.share.lerp_(choice_counts(codes, self.share) / len(codes), 1 - MEMORY)
         if self.revival is not None:
             self.revival(self, rows)
 
     @torch.no_grad()
     def set_vectors(self, where: Tensor, vectors: Tensor) -> None:
-        """Move the vectors of some codes, which count as used from then on.  where (K,) bool, vectors (K, C)"""
+        """Replace the vectors of some codes, whose running share becomes 1/K.  where (K,) bool, vectors (K, C)"""
         self.rule.set_vectors(self, where[:, None], vectors.to(self.vectors))
         self.share.masked_fill_(where, 1 / self.size)
 
     def extra_repr(self) -> str:
-        cure = "" if self.revival is None else f", {self.revival}"
-        return (
-            f"{self.size} vectors of {self.vectors.shape[1]} numbers, {self.rule}{cure}; of late {self.perplexity:.1f} "
-            "in effective use"
-        )
+        reset = "" if self.revival is None else f", {self.revival}"
+        return f"{self.size} vectors of {self.vectors.shape[1]} numbers, {self.rule}{reset}; {self.perplexity:.1f} used"

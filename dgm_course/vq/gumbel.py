@@ -1,10 +1,9 @@
-"""A discrete latent that is drawn, and not looked up: the Gumbel-softmax VAE.
+"""The Gumbel-softmax VAE: a discrete latent that is sampled with a gradient.      (lecture 5, discrete latent variables)
 
     g_k = −log(−log u_k)                 argmax_k (log q_k + g_k) ~ q, exactly               (Gumbel-max)
-    y = softmax((log q + g) / τ)         its smooth shadow: one-hot as τ → 0, and with a gradient at every τ > 0
+    y = softmax((log q + g) / τ)         one-hot as τ → 0, and differentiable at every τ > 0
 
-Lecture 5 asks for "an analogue of the reparameterization trick" for a discrete q(c | x).  This is one: all randomness is
-in g, and y is a differentiable function of the logits.  The price: at τ > 0 the decoder is trained on mixtures of vectors.
+All randomness is in g, so y is differentiable in the logits.  At τ > 0 the decoder is trained on mixtures of vectors.
 """
 
 from __future__ import annotations
@@ -31,9 +30,7 @@ def gumbel_noise(like: Tensor, generator: torch.Generator | None = None) -> Tens
 def gumbel_softmax(logits: Tensor, noise: Tensor, temperature: float | Tensor) -> Tensor:
     """softmax((logits + noise) / temperature) over the codes.  logits, noise (B, K, *grid) -> the same, rows sum to one"""
     if not 0 < float(temperature) < math.inf:
-        raise ValueError(
-            f"temperature is {float(temperature):g}: expected a finite number above 0 (argmax is its limit)."
-        )
+        raise ValueError(f"temperature is {float(temperature):g}: expected a finite number above 0.")
     if logits.shape != noise.shape:
         raise ValueError(
             f"logits have shape {tuple(logits.shape)} and the noise {tuple(noise.shape)}: expected the same."
@@ -48,7 +45,7 @@ def kl_to_uniform(logits: Tensor) -> Tensor:
 
 
 class Sides(NamedTuple):
-    """The two sides of the discrete ELBO, in nats, one a sample: E_q log p(x|c), and KL(q(c|x) ‖ Uniform)."""
+    """The two terms of the discrete ELBO, in nats, one a sample: E_q log p(x|c), and KL(q(c|x) ‖ Uniform)."""
 
     reconstruction: Tensor
     kl: Tensor
@@ -58,7 +55,7 @@ class GumbelVAE(nn.Module):
     """E_q log p(x | c) − KL(q(c|x) ‖ Uniform), q a categorical at every place.       (lecture 5, discrete latent ELBO)
 
     encoder: x -> logits (B, K, *grid); decoder: (B, C, *grid) -> a distribution with ``log_prob`` and ``mean``;
-    vectors (K, C): what stands for each code, trained with the rest; temperature: τ of the training, a number above 0."""
+    vectors (K, C): one for each code, trained with the rest; temperature: τ in training, above 0."""
 
     def __init__(
         self, encoder: nn.Module, decoder: Callable[[Tensor], Any], vectors: Tensor, temperature: float = 1.0
@@ -81,7 +78,7 @@ class GumbelVAE(nn.Module):
         return logits
 
     def encode(self, x: Tensor) -> Tensor:
-        """The likeliest codes.  x (B, *event) -> (B, *grid)"""
+        """The most likely codes.  x (B, *event) -> (B, *grid)"""
         return self.logits(x).argmax(1)
 
     def decode(self, codes: Tensor) -> Any:
@@ -89,24 +86,24 @@ class GumbelVAE(nn.Module):
         return self.decoder(lookup(codes, self.vectors))
 
     def terms(self, x: Tensor) -> Sides:
-        """Both sides with one soft draw, as in training: differentiable, and not quite the bound.  -> two of (B,)"""
+        """Both terms with one soft sample, as in training: differentiable, but not the bound.  -> two of (B,)"""
         logits = self.logits(expect_some(x))
         y = gumbel_softmax(logits, gumbel_noise(logits), self.temperature)
         mixed = torch.einsum("bk...,kc->bc...", y, self.vectors)
         return Sides(self.decoder(mixed).log_prob(x), kl_to_uniform(logits))
 
     def loss(self, x: Tensor) -> Tensor:
-        """mean of −log p(x | soft draw) + KL(q ‖ Uniform)."""
+        """mean of −log p(x | soft sample) + KL(q ‖ Uniform)."""
         reconstruction, kl = self.terms(x)
         return (kl - reconstruction).mean()
 
     def symptoms(self, x: Tensor) -> list[Diagnostic]:
-        """Posterior collapse, where KL(q(c|x) ‖ Uniform) has gone to 0.  x (B, *event)"""
+        """Posterior collapse, where KL(q(c|x) ‖ Uniform) is near 0.  x (B, *event)"""
         return posterior_collapse(kl_to_uniform(self.logits(x)), "c")
 
     @torch.no_grad()
     def elbo(self, x: Tensor, n: int = 1) -> Tensor:
-        """The bound itself, by n draws of hard codes: unbiased, at most log p(x) on average.  x (B, *event) -> (B,)"""
+        """The bound, by n samples of hard codes: unbiased, at most log p(x) on average.  x (B, *event) -> (B,)"""
         if n < 1:
             raise ValueError(f"n is {n}: a mean over draws needs at least 1.")
         logits = self.logits(x)

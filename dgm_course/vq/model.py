@@ -1,10 +1,9 @@
-"""The VQ-VAE: an autoencoder whose code is a grid of whole numbers, and the bound that it maximises.
+"""The VQ-VAE: an autoencoder whose code is a grid of integers, and the bound that it maximises.
 
     log p(x) ≥ log p(x | z_q) − KL(q(c | x) ‖ p(c)),      q(c | x) = 1 at c = k*, 0 elsewhere            (lecture 5)
 
-The posterior is certain, so its entropy is 0 and its KL to the uniform prior is log K a place, whatever the weights do:
-training never hears of it.  That leaves the prior free to be chosen afterwards: with a learned p(c), such as an
-autoregressive model that is passed in, the bound is log p(x | z_q) + log p(c), and its samples begin to look like data.
+The posterior is certain: its KL to the uniform prior is log K a place, whatever the weights.  So the prior p(c) can be
+chosen after training, such as an autoregressive model; the bound is then log p(x | z_q) + log p(c).
 """
 
 from __future__ import annotations
@@ -35,9 +34,7 @@ class UniformCodes:
         """−(places) log K, for any codes.  codes (B, *grid) -> (B,)"""
         expect_codes(codes, self.size)
         if codes.shape[1:] != self.event:
-            raise ValueError(
-                f"codes have shape {tuple(codes.shape)}: expected (B, {', '.join(map(str, self.event))})."
-            )
+            raise ValueError(f"codes have shape {tuple(codes.shape)}: expected {('B', *self.event)}.")
         return torch.full((len(codes),), -self.event.numel() * math.log(self.size), device=codes.device)
 
     def sample(self, n: int) -> Tensor:
@@ -60,10 +57,10 @@ class VQTerms(NamedTuple):
 class VQVAE(nn.Module):
     """x -> z_e -> codes -> z_q -> p(x | z_q).                                    (lecture 5, Vector Quantized VAE)
 
-    encoder: x -> z_e (B, C, *grid); decoder: z_q -> a distribution with ``log_prob`` and ``mean`` (a head), whose squared
-    error is that of a Gaussian with σ² = ½; commitment: β, how much an output wants to stay near its vector."""
+    encoder: x -> z_e (B, C, *grid); decoder: z_q -> a distribution with ``log_prob`` and ``mean`` (a head; the slides'
+    squared error is a Gaussian with σ² = ½); commitment: β, the weight of ‖z_e − sg[e]‖²."""
 
-    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # a training step is the same operations each time
 
     def __init__(
         self, encoder: nn.Module, decoder: Callable[[Tensor], Any], codebook: Codebook, commitment: float = 0.25
@@ -75,11 +72,11 @@ class VQVAE(nn.Module):
 
     def quantize(self, x: Tensor) -> Quantized:
         """z_q with its codes and costs; in training mode the codebook learns from them.  x (B, *event)"""
-        return self.codebook(self.encoder(_expect_pictures(x)))
+        return self.codebook(self.encoder(_expect_images(x)))
 
     def encode(self, x: Tensor) -> Tensor:
-        """The mode, and all, of q(c | x).  x (B, *event) -> codes (B, *grid)"""
-        return self.codebook.codes(self.encoder(_expect_pictures(x)))
+        """The codes with q(c | x) = 1.  x (B, *event) -> codes (B, *grid)"""
+        return self.codebook.codes(self.encoder(_expect_images(x)))
 
     def decode(self, codes: Tensor) -> Any:
         """p(x | e_c), one distribution a sample.  codes (B, *grid)"""
@@ -87,13 +84,13 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def picture(self, codes: Tensor) -> Tensor:
-        """The mean of p(x | e_c), which is what is usually shown.  codes (B, *grid) -> (B, *event)"""
+        """The mean of p(x | e_c), the image usually shown.  codes (B, *grid) -> (B, *event)"""
         return self.decode(codes).mean
 
     def terms(self, x: Tensor) -> VQTerms:
         """The costs of each sample.  x (B, *event) -> three of (B,)"""
-        found = self.quantize(expect_some(x))
-        return VQTerms(-self.decoder(found.z_q).log_prob(x), found.codebook, found.commitment)
+        z = self.quantize(expect_some(x))
+        return VQTerms(-self.decoder(z.z_q).log_prob(x), z.codebook, z.commitment)
 
     def loss(self, x: Tensor) -> Tensor:
         """mean of −log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖², each a sum.       (intro lecture, VQ-VAE)"""
@@ -125,8 +122,8 @@ class VQVAE(nn.Module):
         return f"VQ-VAE: {parameter_count(self):,} parameters, commitment {self.commitment:g}, {self.codebook}"
 
 
-def _expect_pictures(x: Tensor) -> Tensor:
-    """x where it is a tensor without NaN, or a sentence."""
+def _expect_images(x: Tensor) -> Tensor:
+    """x where it is a tensor without NaN, or an error."""
     if not isinstance(x, Tensor):
         raise TypeError(f"x is a {type(x).__name__}: expected a torch tensor.")
     if x.is_floating_point() and x.device.type == "cpu" and bool(x.isnan().any()):

@@ -1,9 +1,8 @@
-"""Two grids of codes, a coarse one and a fine one that is told what the coarse one says.      (lecture 5, VQ-VAE-2)
+"""Two grids of codes, a coarse one (top) and a fine one (bottom) conditioned on it.                (lecture 5, VQ-VAE-2)
 
     c_top ∈ {1..K}^(4 × 4),  c_bottom ∈ {1..K}^(7 × 7);     q(c | x) = Π over all places, each certain;     p(c) uniform
 
-The decoder sees both.  What the top alone says is a question with an answer only for a decoder that was trained to do
-without the bottom: for a share of the samples (``drop_prob``) it is given zeros in its place.
+For a share ``drop_prob`` of the training samples the decoder gets zeros in place of the bottom; so it decodes the top alone.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ class Levels(NamedTuple):
 class VQVAE2(nn.Module):
     """x -> (c_top, c_bottom) -> p(x | both).                                       (lecture 5, VQ-VAE-2; Razavi et al. 2019)
 
-    nets: with features, top, grow and bottom (`grid_nets.TwoLevels`); decoder: (B, wide + C, *grid) -> a distribution;
-    top, bottom: codebooks; commitment: β of both; drop_prob: share of the training samples whose bottom the decoder must miss"""
+    nets: with features, top, grow and bottom (`nets.TwoLevels`); decoder: (B, wide + C, *grid) -> a distribution;
+    top, bottom: codebooks; commitment: β of both; drop_prob: share of the training samples without a bottom"""
 
-    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # a training step is the same operations each time
 
     def __init__(
         self,
@@ -48,13 +47,13 @@ class VQVAE2(nn.Module):
         super().__init__()
         if not 0 <= commitment < math.inf or not 0 <= drop_prob < 1:
             raise ValueError(
-                f"commitment is {commitment} and hide {drop_prob}: expected 0 or more, and a share below 1."
+                f"commitment is {commitment} and drop_prob {drop_prob}: expected 0 or more, and a share below 1."
             )
         self.nets, self.decoder, self.top, self.bottom = nets, decoder, top, bottom
         self.commitment, self.drop_prob = commitment, drop_prob
 
     def encode(self, x: Tensor) -> Levels:
-        """The codes of both grids; the bottom ones are told the top ones.  x (B, *event)"""
+        """The codes of both grids; the bottom ones depend on the top ones.  x (B, *event)"""
         h = self.nets.features(x)
         top = self.top.codes(self.nets.top(h))
         condition = self.nets.grow(self.top.lookup(top))
@@ -76,24 +75,21 @@ class VQVAE2(nn.Module):
         condition = self.nets.grow(top.z_q)
         bottom = self.bottom(self.nets.bottom(h, condition))
         seen = (torch.rand(len(x), device=x.device) >= self.drop_prob).to(condition)[:, None, None, None]
-        surprise = -self.decoder(torch.cat([condition, seen * bottom.z_q], 1)).log_prob(x)
+        nll = -self.decoder(torch.cat([condition, seen * bottom.z_q], 1)).log_prob(x)
         costs = top.codebook + bottom.codebook + self.commitment * (top.commitment + bottom.commitment)
-        return (surprise + costs).mean()
+        return (nll + costs).mean()
 
     def symptoms(self, x: Tensor) -> list[Diagnostic]:
         """Dead codes of either grid, where nearly all outputs choose the same few.  x (B, *event)"""
         codes = self.encode(x)
-        return [
-            *dead_codes(codes.top, self.top.size, "top codebook"),
-            *dead_codes(codes.bottom, self.bottom.size, "bottom codebook"),
-        ]
+        top = dead_codes(codes.top, self.top.size, "top codebook")
+        return top + dead_codes(codes.bottom, self.bottom.size, "bottom codebook")
 
     def elbo(self, x: Tensor) -> Tensor:
         """log p(x | both) − (places) log K of each grid: the posterior factorises and is certain.  x (B, *event) -> (B,)"""
         codes = self.encode(x)
-        nats = sum(
-            part.shape[1:].numel() * math.log(book.size) for part, book in zip(codes, (self.top, self.bottom))
-        )
+        books = self.top, self.bottom
+        nats = sum(part.shape[1:].numel() * math.log(book.size) for part, book in zip(codes, books))
         return self.decode(*codes).log_prob(x) - nats
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ REFUSED = {
     "a label nobody knows": (lambda v: v.elbo(batch("bits"), 1, 3), "knows no classes"),
     "a prior of another size": (
         lambda v: VAE(v.encoder, v.decoder, StandardNormal(3)),
-        r"prior lives in \(3,\).*\(1,\)",
+        r"prior is over \(3,\).*\(1,\)",
     ),
     "a negative weight": (lambda v: VAE(v.encoder, v.decoder, v.prior, -1.0), "kl_weight is -1"),
     "a deviation of nothing": (lambda v: FixedGaussianHead(v.decoder.net, EVENT, 0.0), "std is 0"),
@@ -98,7 +98,7 @@ def test_everything_tells_what_it_is(head, prior):
     vae = VAE(encoder(2), HEADS[head](2), PRIORS[prior](), 2.0)
     x = batch(head)
     for thing, words in (
-        (vae, "KL weighed 2"),
+        (vae, "KL weight 2"),
         (vae.encode(x), "DiagNormal"),
         (DenseNet(6, 2), "6 numbers -> 2"),
         (Autoencoder(DenseNet(6, 2), DenseNet(2, 6)), "squared error"),

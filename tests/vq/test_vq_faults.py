@@ -61,7 +61,7 @@ REFUSED = {
     "a cold model": (lambda m: GumbelVAE(m.encoder, m.decoder, table(), 0.0), "temperature is 0"),
     "too few logits": (lambda m: GumbelVAE(m.encoder, m.decoder, table()).loss(images()), "a logit for each code"),
     "no draws": (lambda m: discrete().elbo(EVERY, 0), "n is 0"),
-    "all hidden": (lambda m: VQVAE2(None, None, m.codebook, m.codebook, drop_prob=1.0), "hide 1.0"),
+    "all hidden": (lambda m: VQVAE2(None, None, m.codebook, m.codebook, drop_prob=1.0), "drop_prob 1.0"),
     "perplexity of nothing": (lambda m: perplexity(torch.zeros(0).long(), 4), "0 codes"),
     "perplexity of strangers": (lambda m: perplexity(torch.tensor([4]), 4), "expected integers 0 to 3"),
 }
