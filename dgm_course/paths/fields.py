@@ -72,11 +72,6 @@ class PathField(nn.Module):
         self, x0: Tensor | int, steps: int | Tensor, method: Method | None, noise: Noise
     ) -> Iterator[Tensor]:
         method = method or self.path.method
-        if noise and getattr(method, "hops", False):
-            raise ValueError(
-                "noise was given to a method that has its own (ddim, ancestral, annealed_langevin, maskgit_step): "
-                "expected noise with a solver such as euler."
-            )
         x0 = self.start(x0) if isinstance(x0, int) else x0
         ts = self.times(steps, x0)
         with threads_for(self):
@@ -103,6 +98,10 @@ class PathField(nn.Module):
 
     def elbo(self, x1: Tensor, steps: int | None = None, draws: int = 8) -> Tensor:
         """A lower bound of log p(x1), where the path has one (masks).  x1 (B, *event) -> (B,)"""
+        if not hasattr(self.path, "elbo"):
+            raise ValueError(
+                f"the {self.path.name} path has a density by the continuity equation: expected log_prob(x), not elbo."
+            )
         return self.path.elbo(self, x1, steps, draws)
 
     def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:

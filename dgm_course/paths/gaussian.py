@@ -266,11 +266,6 @@ class GaussianPath:
         """Mean over batch and coordinates of (answer − a·x1 − b·x0)², the row (a, b) being what is predicted."""
         return nn.functional.mse_loss(answer, getattr(endpoints, prediction))
 
-    def elbo(self, *_: object) -> Tensor:
-        raise ValueError(
-            f"the {self.name} path has a density by the continuity equation: expected log_prob(x), not elbo."
-        )
-
     def marginal(self, data: Mixture, t: Tensor | float) -> Mixture:
         """p_t when the data are a mixture: again a mixture, one component a pair of source and data component."""
         t = torch.as_tensor(t, dtype=data.means.dtype, device=data.means.device)

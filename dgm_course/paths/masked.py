@@ -26,7 +26,7 @@ from ..core.checks import expect_some, expect_time
 from ..core.distributions import TableDistribution
 from ..core.tensors import expand_time
 from .fields import PathField
-from .samplers import ddim
+from .samplers import ddim, expect_model
 
 Schedule = Callable[[Tensor], Tensor]
 
@@ -401,15 +401,12 @@ def maskgit_step(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
     """As many tokens as ``ddim`` reveals on average, but those first whose drawn value the model is surest of.
 
     (MaskGIT, Chang et al. 2022.)  Greedy in the order: its samples follow no stated distribution."""
-    prediction = field.predict(x, t)
+    prediction = expect_model(field).predict(x, t)
     tokens, share = prediction.sample(), float(field.path.unmask(t, t + dt))
     sure = prediction.data.gather(-1, tokens[..., None])[..., 0].masked_fill(~prediction.masked, -1.0).flatten(1)
     rank = sure.argsort(1, descending=True).argsort(1)
     chosen = rank < (prediction.masked.flatten(1).sum(1, keepdim=True) * share).round()
     return torch.where(prediction.masked & chosen.view(x.shape), tokens, x)
-
-
-maskgit_step.hops = True
 
 
 def _grid(steps: int) -> Tensor:

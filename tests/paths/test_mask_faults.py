@@ -199,6 +199,11 @@ SENTENCES = [
     ),
     (lambda: PATH.exact(DATA).log_prob(X), ValueError, r"log_prob needs .* on a mask path elbo"),
     (lambda: PATH.exact(DATA).sample(2, 3, noise=0.5), ValueError, "noise was given to a method that has its own"),
+    (
+        lambda: PATH.exact(DATA).sample(2, 3, maskgit_step, 0.5),
+        ValueError,
+        "noise was given to a method that has its own",
+    ),
     (lambda: PATH.exact(DATA).sample(2, 3, ancestral), ValueError, "tokens have no noise to renew"),
     (lambda: PATH.exact(DATA).sample(2, 3, annealed_langevin()), ValueError, "a mask path has no sigma"),
     (lambda: PATH.transition(torch.tensor([0.5, 0.6, 0.7]), 0.1), ValueError, "expected one each"),

@@ -149,6 +149,12 @@ SENTENCES = [
         r"conical path has a density by the continuity equation: expected log_prob\(x\), not elbo",
     ),
     (
+        lambda: VP().exact(FLOAT).sample(2, 3, ancestral, 0.5),
+        ValueError,
+        "noise was given to a method that has its own",
+    ),
+    (lambda: VE().exact(FLOAT).sample(2, 3, annealed_langevin(), 0.5), ValueError, "expected noise with a solver"),
+    (
         lambda: ancestral(VP().exact(FLOAT), X, torch.tensor(0.5), torch.tensor(-0.1)),
         ValueError,
         "s lies before t: expected a step towards the data",
