@@ -222,7 +222,7 @@ def test_the_mask_is_a_staircase_of_blocks():
         (lambda: scales((2, 2)), r"sides are \(2, 2\): expected rising"),
         (lambda: scales(()), "sides are"),
         (lambda: MultiScaleQuantizer(book(), (1, 2), [nn.Identity()]), "smooth holds 1 modules for 2 scales"),
-        (lambda: scales(drop_prob=1.0), "hide is 1.0: expected a share"),
+        (lambda: scales(drop_prob=1.0), "drop_prob is 1.0: expected a share"),
         (lambda: scales().codes(normal(2, 3, 5, 5)), r"z has shape \(2, 3, 5, 5\): expected \(B, 3, 4, 4\)"),
         (lambda: scales()(normal(0, 3, 4, 4)), "empty batch"),
         (
