@@ -486,7 +486,7 @@ gpt = remembered["ImageGPT"][0]
 same = lambda: torch.Generator(device()).manual_seed(11)
 cached, plain = gpt.sample(16, generator=same()), gpt.sample(16, generator=same(), iter_logits=ar.uncached)
 verify("ar.image-gpt", cached.double(), plain.double(), what="samples with cached keys and values = without, pixel for pixel")
-steps = ar.ImageGPT.iter_logits(gpt, 4, gpt.iter_logits.weight.new_zeros(4).long())
+steps = ar.ImageGPT.iter_logits(gpt, 4, gpt.label_embedding.weight.new_zeros(4).long())
 with torch.inference_mode():
     one_by_one = torch.stack([steps.send(None if i == 0 else plain[:4].flatten(1)[:, i - 1]) for i in range(100)], 1)
     at_once = gpt(plain[:4]).flatten(1, -2)
