@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .. import pretrained
-from ..core import latent_metrics, metrics
+from ..core import metrics
 from ..data.images import DynamicallyBinarized, Images, binarise
 from .counting import counted, one_thread, timed
 from .models import BITS, BITS_A_PIXEL, GREYS, NATS_OF_BITS, SYSTEMS, ModelSpec, available
@@ -161,7 +161,7 @@ class Evaluator:
 
     def along(self, start: Tensor, middle: Tensor, end: Tensor) -> tuple[float, float]:
         """How many pictures half-way are recognised, and the detour of the way through features.  three of (P, 1, 28, 28)"""
-        return self.recognised(middle), latent_metrics.path_length_ratio(
+        return self.recognised(middle), metrics.path_length_ratio(
             torch.stack([self.see(x) for x in (start, middle, end)])
         )
 
@@ -207,9 +207,9 @@ def latent_figures(system: ModelSpec, model: Any, judge: Evaluator, x: Tensor, z
     A way leads from one sample towards the latent of the next, of whatever class; a label, where one is told, stays."""
     few = min(PAIRS, len(x) // 2)
     start, end, y = z[:few], z[few : 2 * few], torch.arange(few) % 10
-    middle = system.make(model, latent_metrics.slerp(start, end, 0.5), y).clamp(-1, 1)
+    middle = system.make(model, metrics.slerp(start, end, 0.5), y).clamp(-1, 1)
     last = system.make(model, end, y).clamp(-1, 1) if system.conditional else x[few : 2 * few]
-    shares = [latent_metrics.explained(z, factor.float()) for factor in latent_metrics.factors(x)]
+    shares = [metrics.explained(z, factor.float()) for factor in metrics.factors(x)]
     one, together = (statistics.fmean(share[i] for share in shares) for i in (0, 1))
     return LatentFigures(judge.recognised(x), *judge.along(x[:few], middle, last), one, together)
 

@@ -1,9 +1,9 @@
-"""Distributions with exact answers: torch.distributions where it has them, and two closed worlds beside it.
+"""Distributions with exact answers.
 
 * `DiagNormal`: torch's Independent(Normal), with batch and event shapes; `StandardNormal`: N(0, I) as a module.
-* `Mixture` of Gaussians: log_prob, score and samples in closed form.  Scaled and with Gaussian noise added it stays a
-  mixture, so its marginal along any Gaussian path is exact, and a network is judged against the right answer.
-* `TableDistribution`: the same for tokens, few and short sequences with their probabilities written down.
+* `Mixture` of Gaussians: log_prob, score and samples in closed form.  Scaled, with Gaussian noise added, it stays a
+  mixture, so its marginal along any Gaussian path is exact.
+* `TableDistribution`: short sequences of tokens, with their probabilities in a table.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ Count = int | tuple[int, ...]  # of samples: a number or a shape
 
 
 class IndependentEvent(Independent):
-    """Independent coordinates: torch's Independent over the last ``ndims`` axes, for empty batches too.
-
-    ``sample(n)`` and ``rsample(n)``, n a number or a shape, give (n, *batch, *event)."""
+    """torch's Independent over the last ``ndims`` axes; empty batches work, and samples are (n, *batch, *event)."""
 
     def __init__(self, base: Distribution, ndims: int, device: torch.device) -> None:
         super().__init__(base, ndims, validate_args=False)
         self.device = device
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Σ over the event; torch's own cannot sum an empty batch.  x (..., *batch, *event) -> (..., *batch)"""
+        """Σ over the event; torch's own fails on an empty batch.  x (..., *batch, *event) -> (..., *batch)"""
         each = self.base_dist.log_prob(self._expect(x))
         return each.flatten(-len(self.event_shape)).sum(-1) if self.event_shape else each
 
@@ -39,19 +37,13 @@ class IndependentEvent(Independent):
         return super()._extended_shape((n,) if isinstance(n, int) else n)
 
     def _expect(self, x: Tensor) -> Tensor:
-        """x where it broadcasts to this batch and event and is on its device, or a ValueError."""
-        shape = self.batch_shape + self.event_shape
-        event = len(self.event_shape)
-        fits = (
-            x.ndim >= event
-            and x.shape[x.ndim - event :] == self.event_shape
-            and all(a == b or 1 in (a, b) for a, b in zip(reversed(x.shape), reversed(shape)))
-        )
-        if not fits:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: expected (..., {', '.join(map(str, shape))}), one sample for "
-                "each condition."
-            )
+        """x itself, if it broadcasts to this batch and event and is on its device."""
+        shape, event = self.batch_shape + self.event_shape, x.shape[max(0, x.ndim - len(self.event_shape)) :]
+        if event != self.event_shape or any(
+            a != b and 1 not in (a, b) for a, b in zip(x.shape[::-1], shape[::-1])
+        ):
+            expected = f"(..., {', '.join(map(str, shape))}), one sample for each condition"
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected {expected}.")
         if x.device != self.device:
             raise ValueError(f"x is on the device {x.device}: expected {self.device}.")
         return x
@@ -79,7 +71,7 @@ class DiagNormal(IndependentEvent):
 
 
 class StandardNormal(nn.Module):
-    """N(0, I) over an event, as a module: it moves with the model it is part of and has no weights."""
+    """N(0, I) over an event, as a module without weights: it follows the model's dtype and device."""
 
     def __init__(self, *event: int) -> None:
         super().__init__()
@@ -102,7 +94,7 @@ class StandardNormal(nn.Module):
         return DiagNormal(self.mean, 1.0, len(self.event)).log_prob(z)
 
     def sample(self, n: int) -> Tensor:
-        """-> (n, *event), in the dtype and on the device of the module"""
+        """-> (n, *event)"""
         return torch.randn(n, *self.event, dtype=self.zero.dtype, device=self.zero.device)
 
     def __repr__(self) -> str:
@@ -110,29 +102,22 @@ class StandardNormal(nn.Module):
 
 
 class Mixture:
-    """p(x) = Σ_k w_k N(x; m_k, diag s_k²), every quantity in closed form.
+    """p(x) = Σ_k w_k N(x; m_k, diag s_k²).
 
-    weights (K,), positive, normalised here; means (K, D); stds a number, (K, 1) or (K, D), all above 0; name for figures."""
+    weights (K,), positive, normalised here; means (K, D); stds a number, (K, 1) or (K, D), all above 0."""
 
     def __init__(self, weights: Tensor, means: Tensor, stds: Tensor | float, name: str = "mixture") -> None:
         if means.ndim != 2 or weights.shape != means.shape[:1]:
-            raise ValueError(
-                f"weights of shape {tuple(weights.shape)} and means of shape {tuple(means.shape)}: "
-                "expected (K,) and (K, D)."
-            )
+            came = f"weights of shape {tuple(weights.shape)} and means of shape {tuple(means.shape)}"
+            raise ValueError(f"{came}: expected (K,) and (K, D).")
         expect_batch(means, name="means")
         if not (weights > 0).all():
             raise ValueError(f"a weight is {float(weights.min()):.4g}: expected all of them above 0.")
-        self.weights = (weights / weights.sum()).to(means)
-        self.means = means
         stds = torch.as_tensor(stds).to(means)
-        fits = stds.ndim == 0 or tuple(stds.shape) in ((len(means), 1), tuple(means.shape))
-        if not fits or not (stds > 0).all():
-            raise ValueError(
-                f"stds of shape {tuple(stds.shape)}: expected a number, (K, 1) or {tuple(means.shape)}, "
-                "all above 0."
-            )
-        self.stds = stds.expand(means.shape)
+        if tuple(stds.shape) not in ((), (len(means), 1), tuple(means.shape)) or not (stds > 0).all():
+            expected = f"a number, (K, 1) or {tuple(means.shape)}, all above 0"
+            raise ValueError(f"stds of shape {tuple(stds.shape)}: expected {expected}.")
+        self.weights, self.means, self.stds = (weights / weights.sum()).to(means), means, stds.expand(means.shape)
         self.name = name
 
     @property
@@ -151,37 +136,30 @@ class Mixture:
         return second - torch.outer(self.mean, self.mean)
 
     def to(self, like: Tensor | torch.dtype | torch.device) -> Mixture:
-        """The same, of the same class, in another dtype or on another device."""
-        twin = copy.copy(self)
-        twin.weights, twin.means, twin.stds = (part.to(like) for part in (self.weights, self.means, self.stds))
-        return twin
+        """A copy in another dtype or on another device."""
+        other = copy.copy(self)
+        other.weights, other.means, other.stds = (part.to(like) for part in (self.weights, self.means, self.stds))
+        return other
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """A component k ~ w, then a point of it.  -> (n, D)"""
-        k = (
-            torch.multinomial(self.weights, n, replacement=True, generator=generator)
-            if n
-            else torch.zeros(0).long()
-        )
-        return self._from(k, generator)
+        """k ~ w, then x ~ N(m_k, diag s_k²).  -> (n, D)"""
+        if not n:
+            return self.means[:0]
+        return self._of(torch.multinomial(self.weights, n, replacement=True, generator=generator), generator)
 
     def stratified(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """As ``sample`` but every component gets its due share of n, rounded: no noise in the counts.  -> (n, D)
+        """As ``sample``, with n w_k points of component k, rounded: the counts have no noise.  -> (n, D)
 
-        Distances between finite samples are mostly noise of those counts; use this for the reference side."""
-        edges = (
-            (self.weights.cumsum(0) * n).round().long().diff(prepend=torch.zeros(1).long().to(self.means.device))
-        )
-        k = torch.repeat_interleave(torch.arange(len(edges), device=edges.device), edges)
-        return self._from(k[torch.randperm(len(k), generator=generator, device=k.device)], generator)
+        Use it for the reference side of a distance between samples, most of whose noise is that of the counts."""
+        edges = (self.weights.cumsum(0) * n).round().long()
+        counts = edges.diff(prepend=edges.new_zeros(1))
+        k = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+        return self._of(k[torch.randperm(len(k), generator=generator, device=k.device)], generator)
 
-    def _from(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
-        eps = torch.randn(
-            len(k), *self.event, dtype=self.means.dtype, device=self.means.device, generator=generator
-        )
-        return (
-            self.means.index_select(0, k) + self.stds.index_select(0, k) * eps
-        )  # several times faster than means[k]
+    def _of(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
+        """One point of each component k.  index_select is several times faster than means[k]."""
+        means, stds = self.means.index_select(0, k), self.stds.index_select(0, k)
+        return means + stds * torch.randn(means.shape, dtype=means.dtype, device=means.device, generator=generator)
 
     def joint_log_prob(self, x: Tensor) -> Tensor:
         """log w_k + log N(x; m_k, s_k²).  x (B, D) -> (B, K)"""
@@ -198,28 +176,23 @@ class Mixture:
 
     def score(self, x: Tensor) -> Tensor:
         """∇ log p(x) = Σ_k p(k|x) (m_k − x) / s_k².  x (B, D) -> (B, D)"""
-        pull = (self.means - x[:, None]) / self.stds**2  # (B, K, D)
-        return torch.einsum("bk,bkd->bd", self.responsibilities(x), pull)
+        each = (self.means - x[:, None]) / self.stds**2  # (B, K, D)
+        return torch.einsum("bk,bkd->bd", self.responsibilities(x), each)
 
     def __repr__(self) -> str:
         k, d = self.means.shape
-        return (
-            f"{self.name}: mixture of {k} Gaussians in {d} dimensions, std {float(self.stds.mean()):.3g} (average)"
-        )
+        std = float(self.stds.mean())
+        return f"{self.name}: mixture of {k} Gaussians in {d} dimensions, std {std:.3g} (average)"
 
 
 class TableDistribution:
-    """p(x) for every sequence of L symbols out of K, written down: tokens' exact world.
-
-    probs (K, ..., K) with L axes, not negative, normalised here; small: K^L numbers."""
+    """p(x) for every sequence of L symbols out of K.  probs (K, ..., K) with L axes, not negative, normalised here."""
 
     def __init__(self, probs: Tensor, name: str = "table") -> None:
         if probs.ndim < 1 or len(set(probs.shape)) != 1:
             raise ValueError(f"probs have shape {tuple(probs.shape)}: expected (K, ..., K), one axis a place.")
         if bool((probs < 0).any()) or not 0 < float(probs.sum()) < math.inf:
-            raise ValueError(
-                "probs hold a negative or infinite number, or nothing but zeros: expected probabilities."
-            )
+            raise ValueError("probs hold a negative or infinite number, or only zeros: expected probabilities.")
         self.probs, self.name = probs / probs.sum(), name
 
     @property
@@ -232,7 +205,7 @@ class TableDistribution:
 
     @property
     def sequences(self) -> Tensor:
-        """All of them, in the order of ``probs.flatten()``.  (K^L, L)"""
+        """All sequences, in the order of ``probs.flatten()``.  (K^L, L)"""
         symbols = torch.arange(self.symbols, device=self.probs.device)
         return torch.cartesian_prod(*[symbols] * self.probs.ndim).view(-1, self.probs.ndim)
 
@@ -244,7 +217,7 @@ class TableDistribution:
     def log_prob(self, x: Tensor) -> Tensor:
         """x (B, L) tokens -> (B,)"""
         self._expect(x, self.symbols)
-        return self.probs[tuple(x.T.long())].log()  # bytes would be taken for a mask
+        return self.probs[tuple(x.T.long())].log()  # uint8 would index as a mask
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """-> (n, L)"""
@@ -253,14 +226,14 @@ class TableDistribution:
         return self.sequences[torch.multinomial(self.probs.flatten(), n, replacement=True, generator=generator)]
 
     def stratified(self, n: int) -> Tensor:
-        """As ``sample``, but each sequence gets its due share of n, rounded.  -> (n, L)"""
+        """n p(x) copies of each sequence x, rounded.  -> (n, L)"""
         edges = (self.probs.flatten().double().cumsum(0) * n).round().long()
         return self.sequences[torch.repeat_interleave(edges.diff(prepend=edges.new_zeros(1)))]
 
     def conditional(self, x: Tensor) -> Tensor:
-        """p(x_l = v | the visible tokens of x), the token K meaning hidden.  x (B, L) -> (B, L, K)
+        """p(x_l = v | the visible tokens of x), where the token K means hidden.  x (B, L) -> (B, L, K)
 
-        A visible place has all its mass on its token; what cannot be seen at all (probability 0) gives NaN."""
+        Visible tokens that have probability 0 give NaN."""
         self._expect(x, self.symbols + 1)
         fits = ((x[:, None] == self.sequences) | (x[:, None] == self.symbols)).all(-1)  # (B, K^L)
         weight = fits * self.probs.flatten()
@@ -269,20 +242,16 @@ class TableDistribution:
 
     def _expect(self, x: Tensor, symbols: int) -> None:
         if x.shape[1:] != self.event or x.is_floating_point() or x.dtype == torch.bool:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected integer tokens "
-                f"(B, {self.probs.ndim})."
-            )
+            came = f"x has shape {tuple(x.shape)} and dtype {x.dtype}"
+            raise ValueError(f"{came}: expected integer tokens (B, {self.probs.ndim}).")
         low, high = (int(end) for end in torch.aminmax(x)) if x.numel() else (0, 0)
         if low < 0 or high >= symbols:
             raise ValueError(f"x runs from {low} to {high}: expected tokens 0 to {symbols - 1}.")
 
     def to(self, like: Tensor | torch.dtype | torch.device) -> TableDistribution:
-        """The same table in another dtype or on another device."""
+        """A copy in another dtype or on another device."""
         return TableDistribution(self.probs.to(like), self.name)
 
     def __repr__(self) -> str:
-        return (
-            f"{self.name}: all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols, "
-            f"{float(self.entropy):.3g} nats"
-        )
+        sequences = f"all {self.probs.numel():,} sequences of {self.probs.ndim} out of {self.symbols} symbols"
+        return f"{self.name}: {sequences}, {float(self.entropy):.3g} nats"

@@ -1,16 +1,8 @@
-"""How far a model is from the truth, in numbers that say what they are.
+"""Metrics: between two samples, between two densities, of a trajectory, of a likelihood, of a latent space.
 
-Four kinds of measure live here.  Between two *samples*: energy distance, exact Wasserstein, Fréchet,
-precision and recall, modes.  Between two *densities*: KL and JSD on a grid.  Of a *trajectory*: how straight.
-Of a *likelihood*: bits per dimension.
-
-Three habits.  A distance between finite samples is never zero, even for a perfect model: print it beside
-``floor``, what two samples of the truth give for the same n.  The unbiased energy distance may be
-negative; its mean over repeats is the true value.  And a measure carries its settings: n, k,
-the feature network.
-
-All take floating tensors (N, *event), flatten the event, compute in float64 and give a Python number.  Images
-are best measured in the features of a fixed network, which the caller computes: pixels are a poor ruler.
+All take floating tensors (N, *event), flatten the event, compute in float64 and return a Python number.  A distance
+between finite samples is never zero, so report it beside ``floor``: its value between two samples of the truth at the
+same n.  The unbiased energy distance may be negative.  Compare images in the features of a fixed network.
 """
 
 from __future__ import annotations
@@ -27,14 +19,12 @@ from .checks import expect_batch, expect_some
 from .tensors import flat
 
 LogDensity = Callable[[Tensor], Tensor]
-LARGEST = 10_000  # points a side for which a full matrix of distances is still built
-ROWS = 128  # rows of that matrix held at once where only its mean is wanted: few, so that they stay in the cache
-
-# --- guards ---------------------------------------------------------------------------------------
+LARGEST = 10_000  # points a side of the largest full matrix of distances
+ROWS = 128  # rows of it computed at once if only the mean is needed: they fit into the cache
 
 
 def _points(x: Tensor, name: str, least: int = 1) -> Tensor:
-    """(N, *event) -> (N, D) in float64, once it holds ``least`` finite samples."""
+    """(N, *event) -> (N, D) in float64, if it holds at least ``least`` finite samples."""
     x = flat(expect_some(expect_batch(x, name=name), name).detach())
     if len(x) < least:
         raise ValueError(f"{name} holds {len(x)} sample(s): this measure needs at least {least}.")
@@ -47,15 +37,13 @@ def _two(x: Tensor, y: Tensor, least: int = 1, names: tuple[str, str] = ("x", "y
     """Two sets of points of one dimension on one device; their sizes may differ."""
     a, b = _points(x, names[0], least), _points(y, names[1], least)
     if a.shape[1] != b.shape[1] or a.device != b.device:
-        raise ValueError(
-            f"{names[0]} is {tuple(x.shape)} on {x.device}, {names[1]} is {tuple(y.shape)} on "
-            f"{y.device}: expected the same event and the same device."
-        )
+        came = f"{names[0]} is {tuple(x.shape)} on {x.device}, {names[1]} is {tuple(y.shape)} on {y.device}"
+        raise ValueError(f"{came}: expected the same event and the same device.")
     return a, b
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:
-    """‖x_i − y_j‖, (N, M).  In few dimensions without the matrix trick, so that equal points are 0 apart."""
+    """‖x_i − y_j‖, (N, M).  Up to 32 dimensions without matrix products, so that equal points have distance 0."""
     mode = "donot_use_mm_for_euclid_dist" if x.shape[1] <= 32 else "use_mm_for_euclid_dist"
     return torch.cdist(x, y, compute_mode=mode)
 
@@ -63,13 +51,8 @@ def _distances(x: Tensor, y: Tensor) -> Tensor:
 def _refuse_large(*sets: Tensor) -> None:
     n, m = len(sets[0]), len(sets[-1])
     if max(n, m) > LARGEST:
-        raise ValueError(
-            f"{n:,} and {m:,} points need a matrix of {8e-9 * n * m:.1f} GB and a very long "
-            f"time: expected at most {LARGEST:,} a side, so take a random subset of each."
-        )
-
-
-# --- between two samples --------------------------------------------------------------------------
+        came = f"{n:,} and {m:,} points need a matrix of {8e-9 * n * m:.1f} GB"
+        raise ValueError(f"{came}: expected at most {LARGEST:,} points a side, such as a random subset of each.")
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
@@ -81,14 +64,14 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     def total(a: Tensor, b: Tensor) -> float:
         return sum(float(_distances(rows, b).sum()) for rows in a.split(ROWS))
 
-    within = sum(total(a, a) / (len(a) * (len(a) - 1)) for a in (x, y))  # a point and itself add 0
+    within = sum(total(a, a) / (len(a) * (len(a) - 1)) for a in (x, y))  # the diagonal adds 0
     return 2 * total(x, y) / (len(x) * len(y)) - within
 
 
 def wasserstein(x: Tensor, y: Tensor, p: float = 2) -> float:
     """W_p = (min over couplings of E‖x − y‖^p)^{1/p}, exact for the two samples (POT's network simplex).
 
-    In units of length; n and m may differ.  Biased upwards as an estimate between distributions, by about the
+    In units of length; sizes may differ.  As an estimate between distributions it is biased upwards by about the
     ``floor`` of the same n.  Half a second at n = 2,000, 20 s and 4 GB at 10,000; ValueError beyond."""
     import ot
 
@@ -104,9 +87,9 @@ def wasserstein(x: Tensor, y: Tensor, p: float = 2) -> float:
 
 
 def transport_cost(x0: Tensor, x1: Tensor) -> float:
-    """E‖x1 − x0‖² of pairs as they stand, row by row: at least W2², and W2² for the optimal pairing.
+    """E‖x1 − x0‖² of the pairs, row by row: at least W2², with equality for the optimal pairing.
 
-    Rectified flow never raises it.  x0, x1 (B, *event); in units of length squared; unbiased."""
+    x0, x1 (B, *event); in units of length squared; unbiased.  Rectified flow never increases it."""
     a, b = _two(x0, x1, names=("x0", "x1"))
     if len(a) != len(b):
         raise ValueError(f"x0 holds {len(a)} and x1 {len(b)} samples: expected pairs, row i with row i.")
@@ -116,26 +99,22 @@ def transport_cost(x0: Tensor, x1: Tensor) -> float:
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """‖m_a − m_b‖² + tr(S_a + S_b − 2 (S_a^½ S_b S_a^½)^½): squared W2 of Gaussians fitted to a and b.
 
-    a (N, D), b (M, D): features of a fixed network (Heusel 2017 took Inception's).  In feature units squared.
-    Biased upwards, the more the smaller n: compare equal n, beside the floor, never across networks."""
+    a (N, D), b (M, D): features of a fixed network (Inception in Heusel 2017).  In feature units squared.  Biased
+    upwards for small n: compare equal n and one network, beside the floor."""
     a, b = _two(a, b, 2, ("a", "b"))
-
-    def square(x):
-        return torch.cov(x.T).reshape(x.shape[1], -1)
-
-    return frechet_of_gaussians(a.mean(0), square(a), b.mean(0), square(b))
+    cov_a, cov_b = (torch.cov(x.T).reshape(x.shape[1], -1) for x in (a, b))
+    return frechet_of_gaussians(a.mean(0), cov_a, b.mean(0), cov_b)
 
 
 def frechet_of_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
     """‖m_a − m_b‖² + tr(S_a + S_b − 2 (S_a^½ S_b S_a^½)^½), the squared W2 of N(m_a, S_a) and N(m_b, S_b).
 
-    means (D,), covariances (D, D), symmetric and without negative eigenvalues; singular ones are welcome."""
-    shapes = {tuple(x.shape) for x in (mean_a, mean_b)}, {tuple(x.shape) for x in (cov_a, cov_b)}
-    if shapes != ({(len(mean_a),)}, {(len(mean_a),) * 2}):
-        raise ValueError(
-            f"means of shape {', '.join(map(str, shapes[0]))} and covariances of shape "
-            f"{', '.join(map(str, shapes[1]))}: expected (D,) and (D, D)."
-        )
+    means (D,), covariances (D, D), symmetric and positive semidefinite, possibly singular."""
+    shapes = [tuple(x.shape) for x in (mean_a, mean_b, cov_a, cov_b)]
+    d = len(mean_a)
+    if shapes != [(d,), (d,), (d, d), (d, d)]:
+        came = "means of shape {} and {}, covariances of shape {} and {}".format(*shapes)
+        raise ValueError(f"{came}: expected (D,) and (D, D).")
     values, vectors = torch.linalg.eigh(cov_a)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T  # symmetric, stable where singular
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
@@ -144,7 +123,7 @@ def frechet_of_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: T
 
 
 class PrecisionRecallCoverage(NamedTuple):
-    """Shares in [0, 1]: fakes that look real, reals that could be fakes, reals with a fake nearby."""
+    """Shares in [0, 1]; see ``precision_recall_coverage``."""
 
     precision: float
     recall: float
@@ -152,27 +131,23 @@ class PrecisionRecallCoverage(NamedTuple):
 
 
 def precision_recall_coverage(real: Tensor, fake: Tensor, k: int = 5) -> PrecisionRecallCoverage:
-    """Each point owns the ball up to its k-th neighbour within its own set (N, D).  Then the share of
+    """A point's ball reaches to its k-th neighbour in its own set.  real (N, D), fake (M, D); all depend on k, N and M.
 
-    fakes in some real ball (precision), reals in some fake ball (recall: Kynkäänniemi 2019), and reals whose
-    own ball holds a fake (coverage: Naeem 2020; one outlier cannot inflate it).  All depend on k, N and M."""
+    precision: the share of fakes in a real ball; recall: of reals in a fake ball (Kynkäänniemi 2019); coverage: of real
+    balls that hold a fake (Naeem 2020), which one outlier cannot inflate."""
     real, fake = _two(real, fake, k + 1, ("real", "fake"))
     _refuse_large(real, fake)
     radius_real, radius_fake = _neighbour_radius(real, k), _neighbour_radius(fake, k)
-    apart = _distances(real, fake)  # (N, M)
-    shares = (
-        (apart <= radius_real[:, None]).any(0),
-        (apart <= radius_fake).any(1),
-        (apart <= radius_real[:, None]).any(1),
-    )
+    distances = _distances(real, fake)  # (N, M)
+    in_real, in_fake = distances <= radius_real[:, None], distances <= radius_fake
+    shares = (in_real.any(0), in_fake.any(1), in_real.any(1))
     return PrecisionRecallCoverage(*(float(share.double().mean()) for share in shares))
 
 
 def density(real: Tensor, fake: Tensor, k: int = 5) -> float:
-    """How many real balls a fake lies in, over k, on average: 1 where fakes are as dense as the reals (Naeem 2020).
+    """The mean number of real balls that hold a fake, over k: 1 if fakes are as dense as the reals (Naeem 2020).
 
-    Balls as in ``precision_recall_coverage``.  Counted and not merely found, so a stray real point with its huge ball cannot
-    make fakes look good; may exceed 1 where fakes crowd where reals are."""
+    Balls as in ``precision_recall_coverage``.  One stray real point with a huge ball cannot inflate it; it may exceed 1."""
     real, fake = _two(real, fake, k + 1, ("real", "fake"))
     _refuse_large(real, fake)
     return float((_distances(real, fake) <= _neighbour_radius(real, k)[:, None]).double().sum(0).mean()) / k
@@ -185,7 +160,7 @@ def _neighbour_radius(x: Tensor, k: int) -> Tensor:
 
 @dataclass(frozen=True)
 class ModeCounts:
-    """What ``mode_counts`` found, beside what a perfect sampler would get."""
+    """The result of ``mode_counts``, beside what a perfect sampler would get."""
 
     covered: int
     modes: int
@@ -209,18 +184,17 @@ class ModeCounts:
 def mode_counts(
     samples: Tensor, means: Tensor, std: float, weights: Tensor | None = None, radius: float = 3.0
 ) -> ModeCounts:
-    """Each sample (N, D) goes to its nearest mode of means (K, D); it is of high quality within radius·std.
+    """Assign each sample (N, D) to its nearest mode of means (K, D); within radius·std it is of high quality.
 
-    Covered: modes with one such sample.  Reverse KL: Σ q_k log(q_k / w_k), q the shares of the nearest modes,
-    in nats; its floor is (K − 1)/2N.  Spread: rms distance of the good samples over that of N(0, std² I) cut
-    at the radius; below 1 modes shrink, and a quality above the ideal is that same fault.  (As in PacGAN.)"""
+    covered: modes with such a sample.  reverse_kl: Σ q_k log(q_k / w_k) in nats, q the shares of the nearest modes; floor
+    (K − 1)/2N.  spread: rms distance of the good samples over that of N(0, std² I) cut at the radius.  (As in PacGAN.)"""
     x, centres = _two(samples, means, names=("samples", "means"))
     (k, d), cut = centres.shape, x.new_tensor(radius**2 / 2)
     distance, nearest = _distances(x, centres).min(1)
     good = distance <= radius * std
     q = torch.bincount(nearest, minlength=k) / len(x)
     w = torch.full_like(q, 1 / k) if weights is None else (weights / weights.sum()).to(q)
-    mass, second = (torch.special.gammainc(x.new_tensor(d / 2 + i), cut) for i in (0, 1))  # chi² laws
+    mass, second = (torch.special.gammainc(x.new_tensor(d / 2 + i), cut) for i in (0, 1))  # of chi²
     expected = std * math.sqrt(d * float(second / mass))
     return ModeCounts(
         covered=int(nearest[good].unique().numel()),
@@ -234,7 +208,7 @@ def mode_counts(
 
 
 class Floor(NamedTuple):
-    """Mean and standard deviation of a measure between two samples of one and the same truth."""
+    """Mean and standard deviation of a metric between two samples of the truth."""
 
     mean: float
     sd: float
@@ -244,9 +218,9 @@ class Floor(NamedTuple):
 
 
 def floor(sampler: Any, measure: Callable[[Tensor, Tensor], float], n: int, repeats: int = 10) -> Floor:
-    """What ``measure`` gives a perfect model: two fresh samples of n from ``sampler``, ``repeats`` times.
+    """``measure`` between two fresh samples of n from ``sampler``, ``repeats`` times: the value of a perfect model.
 
-    ``sampler`` has ``.sample(n)`` or is itself a function of n.  At the floor, no one can tell."""
+    ``sampler`` has a method ``sample(n)`` or is a function of n."""
     if repeats < 2:
         raise ValueError(f"repeats is {repeats}: a standard deviation needs at least 2.")
     draw = getattr(sampler, "sample", sampler)
@@ -254,45 +228,32 @@ def floor(sampler: Any, measure: Callable[[Tensor, Tensor], float], n: int, repe
     return Floor(float(values.mean()), float(values.std()))
 
 
-# --- of a trajectory ------------------------------------------------------------------------------
+def straightness(trajectory: Tensor, ts: Tensor) -> float:
+    """S = ∫ E‖(x1 − x0) − ẋ‖² dt over a unit of time (Liu 2023): 0 if one Euler step is exact.
 
-
-def _velocities(trajectory: Tensor, ts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """|Δt| (T−1,), the velocities Δx/Δt (T−1, B, D), the mean velocity of each particle (B, D)."""
+    trajectory (T, B, *event), ts (T,) monotone.  In length squared.  Biased downwards for a coarse `ts`."""
     if trajectory.ndim < 3 or trajectory.shape[1] == 0 or ts.shape != trajectory.shape[:1]:
-        raise ValueError(
-            f"trajectory is {tuple(trajectory.shape)} and ts {tuple(ts.shape)}: expected "
-            "(T, B, *event) and (T,), at least one particle."
-        )
+        came = f"trajectory is {tuple(trajectory.shape)} and ts {tuple(ts.shape)}"
+        raise ValueError(f"{came}: expected (T, B, *event) and (T,), at least one particle.")
     x = _points(trajectory, "trajectory", 2).reshape(*trajectory.shape[:2], -1)
     dt = ts.to(x).diff()
     if not ((dt > 0).all() or (dt < 0).all()):
-        raise ValueError("ts turns back or stands still: expected times in strict order.")
-    return dt.abs(), x.diff(dim=0) / dt[:, None, None], (x[-1] - x[0]) / dt.sum()
-
-
-def straightness(trajectory: Tensor, ts: Tensor) -> float:
-    """S = ∫ E‖(x1 − x0) − ẋ‖² dt over a unit of time (Liu 2023): 0 where one Euler step is exact.
-
-    In length squared.  Steps are taken as straight, so coarse `ts` hide bends: biased downwards."""
-    dt, velocity, chord = _velocities(trajectory, ts)
-    return float((dt * (velocity - chord).square().sum(-1).mean(1)).sum())
+        raise ValueError("ts is not strictly monotone: expected times in strict order.")
+    velocity, chord = x.diff(dim=0) / dt[:, None, None], (x[-1] - x[0]) / dt.sum()
+    return float((dt.abs() * (velocity - chord).square().sum(-1).mean(1)).sum())
 
 
 def normalised_straightness(trajectory: Tensor, ts: Tensor) -> float:
-    """S / E‖x1 − x0‖²: the same for a picture at any scale.  No unit; 0 is straight."""
+    """S / E‖x1 − x0‖², which does not depend on scale: 0 is straight."""
     moved = transport_cost(trajectory[0], trajectory[-1])
     if moved == 0:
-        raise ValueError("no particle ends away from where it started: straightness has no scale.")
+        raise ValueError("every particle ends where it started: straightness has no scale.")
     return straightness(trajectory, ts) / moved * float(abs(ts[-1] - ts[0]))
-
-
-# --- between two densities, and of a likelihood ---------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Midpoints of ``points`` cells a side over [low, high]^dim, for sums in place of integrals."""
+    """Midpoints of ``points`` cells a side over [low, high]^dim, for numerical integrals."""
 
     low: float = -6.0
     high: float = 6.0
@@ -301,7 +262,7 @@ class Grid:
     dtype: torch.dtype = torch.float64
 
     def log_masses(self, log_prob: LogDensity, name: str) -> Tensor:
-        """log(p(x) · cell) at every midpoint, (points^dim,); ValueError where over 1% of p lies elsewhere."""
+        """log(p(x) · cell) at every midpoint, (points^dim,); ValueError unless they sum to 1 within 1%."""
         side = (self.high - self.low) / self.points
         axis = self.low + side * (torch.arange(self.points, dtype=self.dtype) + 0.5)
         x = torch.cartesian_prod(*[axis] * self.dim).reshape(-1, self.dim)
@@ -309,10 +270,9 @@ class Grid:
         masses = values + self.dim * math.log(side)
         total = float(masses.exp().sum())
         if not abs(total - 1) < 0.01:
-            raise ValueError(
-                f"{name} sums to {total:.4f} over [{self.low:g}, {self.high:g}]^{self.dim}: "
-                "expected 1, so widen the grid, refine it, or normalise the density."
-            )
+            box = f"[{self.low:g}, {self.high:g}]^{self.dim}"
+            advice = "widen or refine the grid, or normalise the density"
+            raise ValueError(f"{name} sums to {total:.4f} over {box}: expected 1, so {advice}.")
         return masses
 
 
@@ -320,9 +280,7 @@ GRID = Grid()
 
 
 def kl_on_grid(log_p: LogDensity, log_q: LogDensity, grid: Grid = GRID) -> float:
-    """KL(p ‖ q) = ∫ p (log p − log q), by midpoints; log_p, log_q: (B, D) -> (B,), as ``mixture.log_prob``.
-
-    In nats.  Exact up to the grid: halve the cells and see."""
+    """KL(p ‖ q) = ∫ p (log p − log q) in nats, by midpoints; log_p, log_q: (B, D) -> (B,), as ``mixture.log_prob``."""
     return _kl(grid.log_masses(log_p, "p"), grid.log_masses(log_q, "q"))
 
 
@@ -334,25 +292,102 @@ def jsd_on_grid(log_p: LogDensity, log_q: LogDensity, grid: Grid = GRID) -> floa
 
 
 def _kl(p: Tensor, q: Tensor) -> float:
-    """Σ e^p (p − q); where p is −inf a term is 0, also against another −inf."""
+    """Σ e^p (p − q); a term with p = −inf is 0."""
     return float(torch.where(p > -math.inf, p.exp() * (p - q), 0.0).sum())
 
 
 def bits_per_dim(nll: Tensor | float, dims: int, bin_width: float = 1.0) -> Tensor | float:
     """(nll / dims − ln bin_width) / ln 2, from nats a sample to bits a dimension; any shape, kept.
 
-    ``bin_width`` turns a density of dequantised pixels into bits of a pixel: 1/256 for 8-bit data in [0, 1],
-    2/256 in [-1, 1]; 1 for a model of discrete values.  A bound in, a bound out."""
+    bin_width: of dequantised pixels, 1/256 for 8-bit data in [0, 1], 2/256 in [-1, 1]; 1 for discrete values."""
     if dims < 1 or not bin_width > 0:
         raise ValueError(f"dims is {dims} and bin_width {bin_width}: expected at least 1, and above 0.")
     return (nll / dims - math.log(bin_width)) / math.log(2)
 
 
 def perplexity(codes: Tensor, size: int) -> float:
-    """exp(−Σ q_k ln q_k), q the shares of the ``size`` codes: how many are in effective use, 1 to size.
+    """exp(−Σ q_k ln q_k), q the shares of the ``size`` codes: the effective number of codes in use, 1 to size.
 
-    codes: integers of any shape.  Biased downwards for few codes."""
+    codes: integers of any shape.  Biased downwards for few samples."""
     if codes.is_floating_point() or not codes.numel() or int(codes.min()) < 0 or int(codes.max()) >= size:
         raise ValueError(f"{codes.numel()} codes of dtype {codes.dtype}: expected integers 0 to {size - 1}.")
     q = torch.bincount(codes.flatten(), minlength=size).double() / codes.numel()
     return float(torch.exp(-torch.xlogy(q, q).sum()))
+
+
+class Factors(NamedTuple):
+    """Factors of variation of digits, (N,) each: mean ink, height (std of the rows, in pixels), slant (columns a row)."""
+
+    ink: Tensor
+    height: Tensor
+    slant: Tensor
+
+
+def factors(images: Tensor) -> Factors:
+    """Moments of the ink w = (x + 1)/2: Σ w / HW, std of the rows, −cov(row, column) / var(row); 0 for an empty page.
+
+    images (N, 1, H, W) in [−1, 1].  A slant above 0 leans to the right."""
+    if images.ndim != 4 or images.shape[1] != 1:
+        raise ValueError(f"images have shape {tuple(images.shape)}: expected (N, 1, H, W).")
+    w = (expect_batch(images, name="images").double().clamp(-1, 1)[:, 0] + 1) / 2
+    rows, columns = (torch.arange(size, dtype=w.dtype, device=w.device) for size in w.shape[1:])
+    mass = w.sum((1, 2)).clamp(min=1e-9)
+
+    def mean(values: Tensor) -> Tensor:
+        return (w * values).sum((1, 2)) / mass
+
+    down, right = rows[:, None] - mean(rows[:, None])[:, None, None], columns - mean(columns)[:, None, None]
+    variance = mean(down.square())
+    return Factors(w.mean((1, 2)), variance.sqrt(), -mean(down * right) / variance.clamp(min=1e-9))
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """(sin((1 − t)ω) a + sin(tω) b) / sin ω, ω the angle between a and b (B, *event): it keeps their length.
+
+    A straight line between two draws of a high-dimensional normal passes through regions without mass."""
+    if a.shape != b.shape:
+        raise ValueError(f"a has shape {tuple(a.shape)} and b {tuple(b.shape)}: expected the same.")
+    cosine = torch.nn.functional.cosine_similarity(flat(a), flat(b)).clamp(-1 + 1e-6, 1 - 1e-6)
+    angle = torch.acos(cosine).reshape(-1, *[1] * (a.ndim - 1))
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def path_length_ratio(path: Tensor) -> float:
+    """Σ_i ‖f_(i+1) − f_i‖ / ‖f_last − f_first‖, the mean over the paths of features (T, B, D): 1 is straight.
+
+    It increases with T, so compare equal T."""
+    if path.ndim != 3 or len(path) < 3:
+        raise ValueError(
+            f"path has shape {tuple(path.shape)}: expected (T, B, D), at least three points of each path."
+        )
+    length, chord = path.diff(dim=0).double().norm(dim=2).sum(0), (path[-1] - path[0]).double().norm(dim=1)
+    if bool((chord == 0).any()):
+        raise ValueError("a path ends where it began: its length ratio has no scale.")
+    return float((length / chord).mean())
+
+
+class Explained(NamedTuple):
+    """Shares of a factor's variance on held-out samples: by the best coordinate, and by all of them, linearly."""
+
+    one: float
+    all: float
+
+
+def explained(z: Tensor, y: Tensor, ridge: float = 0.1) -> Explained:
+    """1 − Σ(y − ŷ)²/Σ(y − ȳ)², at least 0, of y (N,) by one coordinate of z (N, *event), and by ridge regression on all.
+
+    The first half of the samples selects the coordinate and fits; the second half evaluates."""
+    z, y = flat(expect_batch(z, name="z")).double(), expect_batch(y, (), "y").double()
+    if len(z) != len(y) or len(z) < 8:
+        raise ValueError(f"z holds {len(z)} samples and y {len(y)}: expected as many, at least 8.")
+    half, scale = len(z) // 2, z.std(0).clamp(min=1e-9)
+    z, y = (z - z[:half].mean(0)) / scale, y - y[:half].mean()
+    slopes = (z[:half] * y[:half, None]).mean(0) / z[:half].square().mean(0).clamp(min=1e-9)
+    best = int((slopes.square() * z[:half].square().mean(0)).argmax())
+    dual = torch.linalg.solve(z[:half] @ z[:half].T + ridge * z.shape[1] * torch.eye(half).to(z), y[:half])
+    by_one, by_all = slopes[best] * z[half:, best], z[half:] @ (z[:half].T @ dual)
+    return Explained(_share(y[half:], by_one), _share(y[half:], by_all))
+
+
+def _share(y: Tensor, estimate: Tensor) -> float:
+    return max(0.0, 1 - float((y - estimate).square().sum() / (y - y.mean()).square().sum().clamp(min=1e-12)))

@@ -1,4 +1,4 @@
-"""Where the notebooks are, and which one a word means. Standard library only: `dgm lab` starts at once."""
+"""The folder of the notebooks.  Standard library only, so that `dgm lab` starts without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KIND = "[0-9][0-9]_*.ipynb"
 
 
 def notebooks(start: Path | None = None) -> Path:
-    """The course's notebooks folder: here or above, else beside the package, else where its wheel put them."""
+    """The notebooks folder: here or above, else beside the package, else where the wheel put them."""
     beside = Path(__file__).resolve().parents[2]
     if folder := _near(start) or installed():
         return folder
@@ -21,7 +21,7 @@ def notebooks(start: Path | None = None) -> Path:
 
 
 def own(start: Path | None = None) -> Path:
-    """Notebooks to write in: those at hand or, where only the wheel has them, a copy made in the current folder."""
+    """A notebooks folder to write in; if only the wheel has one, a copy in the current folder."""
     if folder := _near(start):
         return folder
     source, target = notebooks(start), (start or Path.cwd()).resolve() / "notebooks"
@@ -31,7 +31,7 @@ def own(start: Path | None = None) -> Path:
 
 
 def installed() -> Path | None:
-    """Where the course's wheel has put the notebooks; None where it came without."""
+    """The notebooks folder of the wheel, or None."""
     try:
         files = metadata.files("dgm-course") or []
     except metadata.PackageNotFoundError:
@@ -48,7 +48,7 @@ def _near(start: Path | None) -> Path | None:
 
 
 def find(folder: Path, wanted: str, suffix: str = ".ipynb") -> Path:
-    """The file in ``folder`` that ``wanted`` means: its name, its number (8 or 08) or any part (flow)."""
+    """The file in ``folder`` with the name ``wanted``, the number (8 or 08) or the part of a name (flow)."""
     files = sorted(p for p in folder.glob(f"[0-9]*{suffix}") if not p.name.startswith("."))
     name = wanted.removesuffix(suffix).lower()
     exact = [p for p in files if p.stem.lower() == name]
@@ -63,8 +63,8 @@ def find(folder: Path, wanted: str, suffix: str = ".ipynb") -> Path:
 
 
 def thread_waits(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a kernel's environment lacks for torch's threads to sleep early while they wait for each other (Linux).
+    """The variables to add to a kernel's environment, so that waiting threads of torch sleep soon (Linux).
 
-    With torch's default a training takes 1.5 times as long beside one busy program (benchmarks/neighbour.py)."""
+    With torch's default, training takes 1.5 times as long beside one busy program (benchmarks/neighbour.py)."""
     chosen = "OMP_WAIT_POLICY" in environment or "GOMP_SPINCOUNT" in environment
     return {} if chosen else {"GOMP_SPINCOUNT": "1000"}

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dgm_course.core import latent_metrics as lm
+from dgm_course.core import metrics as lm
 
 F64 = torch.float64
 

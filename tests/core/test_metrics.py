@@ -192,7 +192,7 @@ def test_other_refusals():
         lambda: m.straightness(torch.zeros(4, 5), ts): r"\(T, B, \*event\)",
         lambda: m.straightness(torch.zeros(5, 5, 2), ts): r"\(T,\)",
         lambda: m.straightness(torch.zeros(4, 0, 2), ts): "at least one particle",
-        lambda: m.straightness(torch.zeros(4, 5, 2), ts * 0): "stands still",
+        lambda: m.straightness(torch.zeros(4, 5, 2), ts * 0): "strictly monotone",
         lambda: m.normalised_straightness(torch.zeros(4, 5, 2), ts): "no scale",
         lambda: m.floor(data.moons(), m.energy_distance, 10, 1): "at least 2",
         lambda: m.bits_per_dim(1.0, 0): "dims is 0",

@@ -208,9 +208,9 @@ SENTENCES = [
     (lambda: list(iter_solve(bent, START, [0.0, 1.0])), r"ts is a list and .* expected a tensor \(T,\)"),
     (
         lambda: divergence(lambda x, t: torch.ones_like(x), START, torch.tensor(0.0)),
-        "not tied to x .* expected a differentiable",
+        "no gradient with respect to x .* expected a differentiable",
     ),
-    (lambda: hutchinson(lambda x, t: (2 * x).detach(), START, torch.tensor(0.0)), "not tied to x"),
+    (lambda: hutchinson(lambda x, t: (2 * x).detach(), START, torch.tensor(0.0)), "no gradient with respect to x"),
 ]
 
 

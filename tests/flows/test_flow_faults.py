@@ -94,7 +94,7 @@ FAULTS = {
     ),
     "field without gradient": (
         lambda: ContinuousFlow(lambda x, t: torch.ones(3, 2), 2).log_prob(NUMBERS),
-        "not tied to x",
+        "no gradient with respect to x",
     ),
     "nothing said": (lambda: Bijection()(NUMBERS), "Bijection does not say what f is"),
     "no way back": (lambda: Bijection().inverse(NUMBERS), "Bijection has no way back"),
