@@ -103,7 +103,7 @@ def lab(folder: Path, theme: str = "Light", app: str = "jupyterlab") -> Iterator
     with open(folder / "lab.log", "wb") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_for(f"http://127.0.0.1:{port}/api", 90)
+        wait_for(f"http://127.0.0.1:{port}/api", 600)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
@@ -130,6 +130,7 @@ def browser_page(width: int = 1100, height: int = 1000, scale: float = 1) -> Ite
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
+        page.set_default_timeout(300_000)  # a guard against hanging, not a measurement
         page.faults, page.sent = [], []
         page.on("console", lambda m: page.faults.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: page.faults.append(str(e)))
@@ -138,10 +139,10 @@ def browser_page(width: int = 1100, height: int = 1000, scale: float = 1) -> Ite
         browser.close()
 
 
-def run_notebook(page, address: str, name: str, seconds: float = 120) -> None:
+def run_notebook(page, address: str, name: str, seconds: float = 600) -> None:
     """Open the notebook in JupyterLab, run all its cells and wait until none is busy."""
     page.goto(f"{address}/lab/workspaces/test/tree/{name}?reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=600_000)
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area').catch(() => 0)")
     page.wait_for_timeout(2500)
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")

@@ -110,7 +110,7 @@ RUN = (
 def run_all(page, url: str, seconds: float) -> None:
     """Open it, wait for its kernel (JupyterLab may ask which), run all cells, wait until each has its number."""
     page.goto(url)
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=600_000)
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area').catch(() => 0)")
     for _ in range(120):
         if page.locator(".jp-Dialog").count():

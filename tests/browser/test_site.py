@@ -42,7 +42,7 @@ def page():
 def small(page, folder):
     page.goto((folder / "98_small.html").as_uri())
     page.locator("figure").first.scroll_into_view_if_needed()
-    page.wait_for_selector("figure.awake", timeout=30_000)
+    page.wait_for_selector("figure.awake", timeout=600_000)
     return page
 
 
@@ -82,7 +82,7 @@ def test_all_formulas_of_a_real_notebook_are_understood(page, folder):
     page.goto((folder / f"{REAL.stem}.html").as_uri())
     page.wait_for_function(
         "() => document.querySelectorAll('.katex').length === document.querySelectorAll('.math').length",
-        timeout=60_000,
+        timeout=600_000,
     )
     assert page.locator(".katex").count() > 50 and page.locator(".katex-error").count() == 0
 

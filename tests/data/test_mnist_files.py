@@ -263,7 +263,7 @@ def test_four_processes_with_a_cold_cache_fetch_each_file_once(serve, tmp_path):
 
     mirror, asked = serve(slow)
     rounds = [tmp_path / f"round {i}" / "deep" / "er" for i in range(3)]
-    outputs = [process.communicate(timeout=120) for process in [child(mirror, rounds) for _ in range(4)]]
+    outputs = [process.communicate(timeout=600) for process in [child(mirror, rounds) for _ in range(4)]]
     assert not any("Traceback" in stderr for _, stderr in outputs)
     digests = {line.split()[0] for stdout, _ in outputs for line in stdout.splitlines()}
     assert len(digests) == 1 and all(len(stdout.splitlines()) == 3 for stdout, _ in outputs)
@@ -275,7 +275,7 @@ def test_four_processes_with_a_cold_cache_fetch_each_file_once(serve, tmp_path):
 def test_killed_between_download_and_rename(serve, cache):
     mirror, _ = serve(honest)
     process = child(mirror, [cache.parent], "die")
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == -9
     abandoned = left(cache)
     assert len(abandoned) == 1 and not abandoned[0].endswith(".gz")  # never under the final name

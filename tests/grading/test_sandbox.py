@@ -194,7 +194,7 @@ def _strangers() -> set[int]:
     """Processes of the users that are lent which run now and go on running: those of a test beside this one end soon."""
     users = range(FIRST_USER, FIRST_USER + USERS) if os.getuid() == 0 else ()
     left = _of(users)
-    until = time.monotonic() + 40
+    until = time.monotonic() + 600
     while left and time.monotonic() < until:
         time.sleep(0.2)
         left &= _of(users)

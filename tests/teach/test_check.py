@@ -250,7 +250,7 @@ def test_in_a_real_kernel():
         cells += [head + body, f"f = check({ID!r}, f)"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(
-        book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
+        book, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
     ).execute()
     outputs = [cell.outputs for cell in book.cells[2::2]]
     assert [len(out) for out in outputs] == [1, 1, 1, 1]

@@ -226,7 +226,7 @@ def test_observing_in_another_process():
         input=pickle.dumps((cases, task.watch, sources)),
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=600,
         cwd=ROOT,
     )
     with np.load(io.BytesIO(child.stdout), allow_pickle=False) as home:

@@ -55,7 +55,7 @@ def kernel(folder: Path, private: Path, **env: str) -> Iterator[Run]:
     notebook = nbformat.v4.new_notebook()
     client = Client(
         notebook,
-        timeout=300,
+        timeout=600,
         allow_errors=True,
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},

@@ -148,7 +148,7 @@ def test_a_killed_write_leaves_the_old_file(where, form):
     file, write, read = form
     write(file, OLD)
     call = f"import tests.training.test_checkpoints as t; t.die_in_a_write({where!r}, {file.suffix[1:]!r}, {str(file)!r})"
-    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parents[2], timeout=120)
+    killed = subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parents[2], timeout=600)
     assert killed.returncode == -signal.SIGKILL
     assert same(read(file), OLD)
     write(file, NEW)  # what the killed process left is in nobody's way

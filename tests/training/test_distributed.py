@@ -36,7 +36,7 @@ def crew(scene: str, folder: Path, size: int = 2) -> subprocess.CompletedProcess
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 

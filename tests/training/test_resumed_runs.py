@@ -70,7 +70,7 @@ print(checkpoints.digest(model.state_dict()))
 def test_a_fresh_process_gives_the_same_bits(capsys):
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(dgm_course.__file__).parents[1])}
     fresh = subprocess.run(
-        [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, timeout=600
     )
     exec(compile(RUN, "here", "exec"), {})
     assert fresh.stdout.strip() == capsys.readouterr().out.strip() != "", fresh.stderr

@@ -208,7 +208,7 @@ def test_solved_copies(tmp_path, capsys):
 
 
 def test_solved_runs_and_answers(tmp_path):
-    done = build.execute(build.solved(master(tmp_path)), timeout=60, env={"DGM_STRICT": "1"}, folder=tmp_path)
+    done = build.execute(build.solved(master(tmp_path)), timeout=600, env={"DGM_STRICT": "1"}, folder=tmp_path)
     assert {c.id: c for c in done.cells}["fm-double_it-test"].outputs[0].text == "42\n"
 
 
@@ -261,7 +261,7 @@ def test_a_notebook_that_runs_badly_is_not_written(tmp_path, case):
     target = tmp_path / "03_small.ipynb"
     target.write_text("the old one")
     with pytest.raises(MasterError, match=re.escape(said)) as refused:
-        build.build(master(tmp_path, f"# %%\nok = 1\n\n# %%\n{code}\n"), target, timeout=60)
+        build.build(master(tmp_path, f"# %%\nok = 1\n\n# %%\n{code}\n"), target, timeout=600)
     assert f"Cell 2 (`{code[:50]}`)".lower() in str(refused.value).lower()
     assert target.read_text() == "the old one" and not list(tmp_path.glob("*.part"))
 
