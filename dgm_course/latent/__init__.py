@@ -1,10 +1,10 @@
-"""Latent space models: an autoencoder that is held still, and a generator of its codes.          (lecture 14)
+"""Latent space models: a frozen autoencoder, and a generator of its codes.          (lecture 14)
 
-* `VAEStage` and `VQStage` first stages ask a VAE or a VQ-VAE that is passed in; `Latent` puts a generator behind one.
-* `LatentScaler` and `ScaledModel` bring codes of real numbers to unit size, and back.
-* `vqgan`, `Adversarial`: the game that sharpens a first stage, with its `adaptive_weight`; `sharpness` measures it.
-* `MultiScaleQuantizer` quantises features from coarse to fine; `VAR` writes such codes one scale at a time.
+`VAEStage` and `VQStage` give a VAE or a VQ-VAE the interface of a first stage; `Latent` adds a generator.  `LatentScaler`
+and `ScaledModel` bring real codes to unit size and back.  `vqgan` and `Adversarial` sharpen a first stage with a critic,
+weighed by `adaptive_weight`.  `MultiScaleQuantizer` quantizes from coarse to fine; `VAR` generates such codes.
 """
+# ruff: noqa: F401
 
 from .model import Latent
 from .multiscale import MultiScaleQuantizer, Round, Smooth, average_pool, block_causal_mask, centres, grow
@@ -13,26 +13,3 @@ from .sharpness import laplacian, sharpness
 from .stages import FirstStage, Rebuilt, VAEStage, VQStage
 from .var import VAR
 from .vqgan import Adversarial, adaptive_weight, vqgan
-
-__all__ = [
-    "Adversarial",
-    "VAEStage",
-    "VQStage",
-    "FirstStage",
-    "Latent",
-    "Rebuilt",
-    "ScaledModel",
-    "LatentScaler",
-    "Round",
-    "MultiScaleQuantizer",
-    "Smooth",
-    "VAR",
-    "adaptive_weight",
-    "centres",
-    "grow",
-    "laplacian",
-    "block_causal_mask",
-    "sharpness",
-    "average_pool",
-    "vqgan",
-]

@@ -1,10 +1,9 @@
-"""A picture's features, quantised from coarse to fine: stage 1 of visual autoregressive modelling.      (lecture 14, VAR)
+"""Features quantized from coarse to fine, with one codebook: stage 1 of visual autoregressive modelling.  (lecture 14, VAR)
 
     f̂ = 0;    for k = 1 ... S:     r_k = down_k(f − f̂),      c_k = nearest(r_k),      f̂ ← f̂ + φ_k(up(e_(c_k)))
 
-Each round looks at what the rounds before have left, at its own coarseness: first one vector for the whole picture, then
-2 × 2, and so on up to the full grid, where nothing is shrunk any more.  One codebook serves all rounds.  It is residual
-vector quantization whose rounds have different sizes; the sum of all rounds is what the decoder gets.
+Each round quantizes what the rounds before have left, at its own size: one vector, then 2 × 2, up to the full grid.  It is
+residual vector quantization with rounds of different sizes; the decoder gets the sum of all.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ..core.checks import expect_batch, expect_some
 
 
 class Round(NamedTuple):
-    """One round: what was left, shrunk (B, C, s, s); its codes (B, s, s); the sum of all rounds so far (B, C, h, w)."""
+    """One round: the pooled residual (B, C, s, s), its codes (B, s, s), the sum of the rounds so far (B, C, h, w)."""
 
     rest: Tensor
     codes: Tensor
@@ -29,7 +28,7 @@ class Round(NamedTuple):
 
 
 class MultiScaleQuantized(NamedTuple):
-    """What the scales make of z (B, C, h, w): what the decoder gets, the codes (B, L), and two costs, (B,) each."""
+    """z (B, C, h, w) quantized: the decoder's input, the codes (B, L), and two costs, (B,) each."""
 
     z_q: Tensor
     codes: Tensor
@@ -43,12 +42,12 @@ def average_pool(z: Tensor, side: int) -> Tensor:
 
 
 def grow(z: Tensor, side: int) -> Tensor:
-    """Bilinear interpolation between the middles of the cells.  (B, C, s, s) -> (B, C, side, side)"""
+    """Bilinear interpolation.  (B, C, s, s) -> (B, C, side, side)"""
     return F.interpolate(z, size=(side, side), mode="bilinear", align_corners=False)
 
 
 class Smooth(nn.Module):
-    """φ(h) = ½ h + ½ conv(h): what interpolation has blurred may be mended; φ(h) = h at first.  (B, C, h, w) -> the same"""
+    """φ(h) = ½ h + ½ conv(h), which starts as the identity.  (B, C, h, w) -> the same"""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,11 +60,11 @@ class Smooth(nn.Module):
 
 
 class MultiScaleQuantizer(nn.Module):
-    """A codebook of many scales, for use where a codebook is used: z -> L codes, coarse ones first -> Σ_k φ_k(up(e_(c_k))).
+    """A codebook of many scales: z -> L codes, coarse ones first -> Σ_k φ_k(up(e_(c_k))).
 
-    codebook: an object with vectors (K, C), size, codes, lookup and learn (`vq.Codebook`).  sides: of the grids, rising, the
-    last being that of z.  smooth: φ_k, one module a scale, or None for none.  drop_prob: share of the training samples of which
-    the decoder gets the first rounds alone, a random number of them; so it learns what to make of an unfinished sum."""
+    codebook: with vectors (K, C), size, codes, lookup and learn (`vq.Codebook`).  sides: of the grids, rising, the last that
+    of z.  smooth: φ_k, one module a scale, or None.  drop_prob: share of the training samples of which the decoder gets only
+    the first rounds, a random number of them."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class MultiScaleQuantizer(nn.Module):
         if not 0 <= drop_prob < 1:
             raise ValueError(f"drop_prob is {drop_prob}: expected a share, at least 0 and below 1.")
         self.codebook, self.drop_prob = codebook, drop_prob
-        self.smooth = nn.ModuleList(smooth if smooth is not None else [nn.Identity() for _ in self.sides])
+        self.smooth = nn.ModuleList([nn.Identity() for _ in self.sides] if smooth is None else smooth)
         self.counts = [side**2 for side in self.sides]
 
     @property
@@ -100,7 +99,7 @@ class MultiScaleQuantizer(nn.Module):
 
     @property
     def length(self) -> int:
-        """L = Σ sides², codes of one picture."""
+        """L = Σ sides², codes of one image."""
         return sum(self.counts)
 
     def split(self, codes: Tensor) -> list[Tensor]:
@@ -134,31 +133,27 @@ class MultiScaleQuantizer(nn.Module):
         return sums
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The sum of all scales: what the decoder gets.  codes (B, L) -> (B, C, h, w)"""
+        """The sum of all scales.  codes (B, L) -> (B, C, h, w)"""
         return self.partial(codes)[-1]
 
     def forward(self, z: Tensor) -> MultiScaleQuantized:
         """Quantize, and in training mode let the codebook learn from all rounds at once.  z (B, C, h, w)
 
-        Both costs are means over the rounds: every unfinished sum should be near z, so that coarse scales say much."""
-        found = list(self.rounds(expect_some(self._expect(z), "z").detach()))
-        totals = torch.stack([each.total for each in found])
-
-        def apart(a, b):
-            return (a - b).square().flatten(2).sum(2).mean(0)
-
-        chosen = self._cut(totals) if self.training and self.drop_prob else totals[-1]
+        Both costs are means over the rounds, so that every partial sum comes near z and coarse scales say much."""
+        rounds = list(self.rounds(expect_some(self._expect(z), "z").detach()))
+        totals = torch.stack([each.total for each in rounds])
+        total = self._truncated(totals) if self.training and self.drop_prob else totals[-1]
         if self.training:
-            rows = torch.cat([each.rest.movedim(1, -1).flatten(0, -2) for each in found])
-            self.codebook.learn(rows, torch.cat([each.codes.flatten() for each in found]))
+            rows = torch.cat([each.rest.movedim(1, -1).flatten(0, -2) for each in rounds])
+            self.codebook.learn(rows, torch.cat([each.codes.flatten() for each in rounds]))
         return MultiScaleQuantized(
-            z + (chosen - z).detach(),
-            torch.cat([each.codes.flatten(1) for each in found], 1),
-            apart(z.detach()[None], totals),
-            apart(z[None], totals.detach()),
+            z + (total - z).detach(),
+            torch.cat([each.codes.flatten(1) for each in rounds], 1),
+            _mean_squared_error(z.detach(), totals),
+            _mean_squared_error(z, totals.detach()),
         )
 
-    def _cut(self, totals: Tensor) -> Tensor:
+    def _truncated(self, totals: Tensor) -> Tensor:
         """The last sum, and of a share ``drop_prob`` of the samples an earlier one.  (S, B, C, h, w) -> (B, C, h, w)"""
         scales, n = totals.shape[:2]
         early = torch.randint(scales, (n,), device=totals.device)
@@ -166,26 +161,16 @@ class MultiScaleQuantizer(nn.Module):
         return totals[last, torch.arange(n, device=totals.device)]
 
     def _expect(self, z: Tensor) -> Tensor:
-        """z where it is a batch of the finest grid, or a sentence."""
-        return expect_batch(
-            z, (self.vectors.shape[1], self.sides[-1], self.sides[-1]), "z", on=self.vectors.device
-        )
+        """z where it is a batch of the finest grid, or an error."""
+        side = self.sides[-1]
+        return expect_batch(z, (self.vectors.shape[1], side, side), "z", on=self.vectors.device)
 
     def _expect_codes(self, codes: Tensor) -> None:
-        if (
-            not isinstance(codes, Tensor)
-            or codes.is_floating_point()
-            or codes.dtype == torch.bool
-            or (codes.ndim != 2 or codes.shape[1] != self.length)
-        ):
-            came = (
-                f"shape {tuple(codes.shape)} and dtype {codes.dtype}"
-                if isinstance(codes, Tensor)
-                else (f"type {type(codes).__name__}")
-            )
+        """An error unless codes are integers (B, L)."""
+        if codes.is_floating_point() or codes.dtype == torch.bool or codes.shape[1:] != (self.length,):
             raise ValueError(
-                f"codes have {came}: expected whole numbers (B, {self.length}), the scales "
-                f"{', '.join(f'{s} x {s}' for s in self.sides)} one after the other."
+                f"codes have shape {tuple(codes.shape)} and dtype {codes.dtype}: expected integers (B, {self.length}), "
+                f"the scales {', '.join(f'{s} x {s}' for s in self.sides)} one after the other."
             )
 
     def extra_repr(self) -> str:
@@ -196,18 +181,20 @@ class MultiScaleQuantizer(nn.Module):
         )
 
 
+def _mean_squared_error(z: Tensor, totals: Tensor) -> Tensor:
+    """The mean over the rounds of ‖z − total‖².  z (B, C, h, w), totals (S, B, C, h, w) -> (B,)"""
+    return (z - totals).square().flatten(2).sum(2).mean(0)
+
+
 def centres(sides: Sequence[int]) -> Tensor:
-    """Where the cells of all scales have their middles, in cells of the finest grid.  -> (Σ sides², 2)"""
-
-    def middle(side):
-        return (torch.arange(side, dtype=torch.float64) + 0.5) * max(sides) / side
-
-    return torch.cat([torch.cartesian_prod(middle(side), middle(side)).view(-1, 2) for side in sides])
+    """The centres of the cells of all scales, in cells of the finest grid.  -> (Σ sides², 2)"""
+    axes = [(torch.arange(side, dtype=torch.float64) + 0.5) * max(sides) / side for side in sides]
+    return torch.cat([torch.cartesian_prod(axis, axis).view(-1, 2) for axis in axes])
 
 
 def block_causal_mask(sides: Sequence[int]) -> Tensor:
     """The block-causal mask: True where the column's scale is not finer than the row's.  -> (L, L) booleans
 
-    A place sees its whole own scale, since the input there is made of coarser scales alone.    (lecture 14, VAR, stage 2)"""
+    A place attends to its whole own scale, whose input is made of coarser scales alone.   (lecture 14, VAR, stage 2)"""
     scale = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor([side**2 for side in sides]))
     return scale[:, None] >= scale

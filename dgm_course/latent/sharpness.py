@@ -1,8 +1,7 @@
-"""How much fine detail a picture has: one number that blur lowers."""
+"""How much fine detail an image has: a number that blur lowers."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..core.checks import expect_batch, expect_some
@@ -12,7 +11,7 @@ def laplacian(x: Tensor) -> Tensor:
     """(Δx)_ij = 4 x_ij − its four neighbours, inside the border.  x (B, C, H, W), H, W at least 3 -> (B, C, H − 2, W − 2)"""
     expect_batch(x)
     if x.ndim != 4 or min(x.shape[2:]) < 3:
-        raise ValueError(f"x has shape {tuple(x.shape)}: expected pictures (B, C, H, W) of at least 3 x 3 pixels.")
+        raise ValueError(f"x has shape {tuple(x.shape)}: expected images (B, C, H, W) of at least 3 x 3 pixels.")
     around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
     return 4 * x[..., 1:-1, 1:-1] - around
 
@@ -20,13 +19,12 @@ def laplacian(x: Tensor) -> Tensor:
 def sharpness(x: Tensor, like: Tensor) -> float:
     """Σ (Δx)² / Σ (Δ like)²: the share of the fine detail of `like` that x has; 1 if it is as sharp, less if blurred.
 
-    x, like (B, C, H, W), of the same size a picture.  A constant has none, and noise has much: it is a measure of edges only
-    where the pictures are right otherwise, so stand an error beside it."""
+    x, like (B, C, H, W).  Noise counts as detail, so report an error beside it."""
     if x.shape[1:] != like.shape[1:]:
         raise ValueError(
-            f"x has shape {tuple(x.shape)} and like {tuple(like.shape)}: expected pictures of one size."
+            f"x has shape {tuple(x.shape)} and like {tuple(like.shape)}: expected images of one size."
         )
     ours, theirs = (laplacian(expect_some(part)).double().square().mean() for part in (x, like))
     if not theirs > 0:
-        raise ValueError("like has no detail at all: expected pictures that are not constant.")
-    return float(torch.as_tensor(ours / theirs))
+        raise ValueError("like has no detail: expected images that are not constant.")
+    return float(ours / theirs)

@@ -1,12 +1,9 @@
-"""VQGAN: an autoencoder that also has to please a critic.                            (lecture 14, Vector Quantized GAN)
+"""VQGAN: an autoencoder with an adversarial loss against a critic of patches.        (lecture 14, Vector Quantized GAN)
 
     L_autoencoder = L_own + strength · λ · L_adversarial,      λ = ‖∇_last L_own‖ / (‖∇_last L_adversarial‖ + δ)
 
-A squared error is content with the mean of all pictures that a code might stand for, and a mean of sharp pictures is not
-sharp.  A critic that is shown real pictures and rebuilt ones, *patch by patch*, sees it at once; the decoder then has to
-choose one of them.  The two losses live on different scales, and both change as they are played, so λ is measured at every
-step: at the decoder's last layer, where all that either wants must pass, both then push equally hard (times the strength).
-Esser, Rombach, Ommer (2021) train VQGAN so, and Rombach et al. (2022) the first stage of latent diffusion.
+The squared error is least at the mean of all images that share a code, which is blurred; a critic of patches penalises blur.
+λ, measured at every step, balances the gradients of both losses at the decoder's last layer.   (Esser, Rombach, Ommer 2021)
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from .stages import FirstStage, VQStage
 
 
 class AdversarialLoss(Protocol):
-    """What both sides want of the critic's numbers, as in `gan.losses`: hinge(), non_saturating(), ..."""
+    """The losses of both sides as functions of the critic's outputs, as in `gan.losses`: hinge(), non_saturating(), ..."""
 
     name: str
     critic: Callable[[Tensor, Tensor], Tensor]
@@ -37,39 +34,39 @@ class AdversarialLoss(Protocol):
 def adaptive_weight(
     own: Tensor, adversarial: Tensor, last: Tensor, delta: float = 1e-6, most: float = 1e4
 ) -> Tensor:
-    """λ = ‖∇_last own‖ / (‖∇_last adversarial‖ + δ), at most `most`; a number without a gradient of its own.  -> ()
+    """λ = ‖∇_last own‖ / (‖∇_last adversarial‖ + δ), at most `most`, without a gradient.  -> ()       (VQGAN, eq. 7)
 
-    own, adversarial: two losses (), on the graph of `last`, the weights of the decoder's last layer.   (VQGAN, eq. 7)"""
+    own, adversarial: two losses (), on the graph of `last`, the weights of the decoder's last layer."""
     for name, value in (("delta", delta), ("most", most)):
         if not 0 < value < math.inf:
             raise ValueError(f"{name} is {value}: expected a finite number above 0.")
-    slopes = []
-    for name, loss in (("own", own), ("adversarial", adversarial)):
-        if loss.numel() != 1:
-            raise ValueError(
-                f"the {name} loss has shape {tuple(loss.shape)}: expected one number, a mean over the batch."
-            )
-        found = (
-            torch.autograd.grad(loss, last, retain_graph=True, allow_unused=True)[0]
-            if loss.requires_grad
-            else None
+    a, b = (_grad_norm(name, loss, last) for name, loss in (("own", own), ("adversarial", adversarial)))
+    return (a / (b + delta)).clamp(max=most).detach()
+
+
+def _grad_norm(name: str, loss: Tensor, weights: Tensor) -> Tensor:
+    """‖∇_weights loss‖, ()"""
+    if loss.numel() != 1:
+        raise ValueError(
+            f"the {name} loss has shape {tuple(loss.shape)}: expected one number, a mean over the batch."
         )
-        if found is None:
-            raise ValueError(
-                f"the {name} loss does not depend on the last layer {tuple(last.shape)}: expected a loss of "
-                "what this decoder drew, with its graph."
-            )
-        slopes.append(found.norm())
-    return (slopes[0] / (slopes[1] + delta)).clamp(max=most).detach()
+    grads = (
+        torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True) if loss.requires_grad else [None]
+    )
+    if grads[0] is None:
+        raise ValueError(
+            f"the {name} loss does not depend on the last layer {tuple(weights.shape)}: expected a loss of "
+            "the decoder's output, with its graph."
+        )
+    return grads[0].norm()
 
 
 class Adversarial(nn.Module):
-    """A first stage against a critic of patches, two players for ``fit``.
+    """A first stage and a critic of patches, two objectives for ``fit``.
 
-    critic: x (B, *event) -> one number a patch, (B, ...) (or one a picture).  rules: a game, as in `gan.losses`.
-    strength: what the adversarial loss weighs after balancing.  start: steps before the critic enters, in which the first
-    stage plays for its own loss alone (a critic of noise learns nothing worth hearing).  lr_ratio: the critic's learning rate
-    over the first stage's."""
+    critic: x (B, *event) -> (B, ...), one number a patch or an image.  rules: an adversarial loss of `gan.losses`.
+    strength: weight of the balanced adversarial loss.  start: steps of the first stage alone, before the critic enters.
+    lr_ratio: the critic's learning rate over the first stage's."""
 
     def __init__(
         self,
@@ -91,7 +88,7 @@ class Adversarial(nn.Module):
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))  # finished training steps
 
     def objectives(self) -> dict[str, Objective]:
-        """The two sides for ``fit``: the first stage, then its critic, at every step."""
+        """The two sides for ``fit``: the first stage, then its critic, in every step."""
         return {
             "autoencoder": Objective(self.stage, self.stage_loss),
             "critic": Objective(self.critic, self.critic_loss, lr_ratio=self.lr_ratio),
@@ -103,34 +100,33 @@ class Adversarial(nn.Module):
         return self.start == 0 or int(self.turn) >= self.start
 
     def after_step(self) -> None:
-        """Count a training step: called by ``fit`` once, however many pieces the batch was taken in."""
+        """Count a training step; ``fit`` calls this once a step, however many microbatches it took."""
         self.turn += 1
 
     @property
     def graph_safe(self) -> bool:
-        """Each training step is the same operations, where nobody has to ask how many there were (``recorded``)."""
+        """Whether a GPU may replay a training step: where it does not depend on the number of steps."""
         return self.start == 0
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(own loss, adversarial loss, λ), each ().  x (B, *event)"""
-        own, picture = self.stage.rebuild(expect_some(expect_batch(x)))
-        if picture.shape != x.shape:
-            raise ValueError(
-                f"the first stage gives {tuple(picture.shape)} for x of shape {tuple(x.shape)}: expected the same."
-            )
+        own, reconstruction = self.stage.rebuild(expect_some(expect_batch(x)))
+        if reconstruction.shape != x.shape:
+            shape = tuple(reconstruction.shape)
+            raise ValueError(f"the first stage gives {shape} for x of shape {tuple(x.shape)}: expected the same.")
         with frozen(self.critic):
-            adversarial = self.rules.generator(self._scores(picture))
+            adversarial = self.rules.generator(self._scores(reconstruction))
         return own, adversarial, adaptive_weight(own, adversarial, self.stage.last)
 
     def stage_loss(self, x: Tensor, *condition: Any) -> Tensor:
-        """own + strength · λ · adversarial; own alone before the critic has entered.  Labels are not looked at."""
+        """own + strength · λ · adversarial; own alone before the critic has entered.  `condition` is not used."""
         if not self.critic_active or self.strength == 0:
             return self.stage.loss(expect_batch(x))
         own, adversarial, weight = self.terms(x)
         return own + self.strength * weight * adversarial
 
     def critic_loss(self, x: Tensor, *condition: Any) -> Tensor:
-        """What the critic wants small, on real pictures and on the same ones rebuilt, which are held fixed."""
+        """The critic's loss on real images and on their reconstructions, which are constants."""
         if not self.critic_active or self.strength == 0:
             return 0.0 * sum(p.sum() for p in self.critic.parameters())
         reconstruction = self.stage.reconstruct(expect_some(expect_batch(x)))
@@ -138,40 +134,32 @@ class Adversarial(nn.Module):
         return loss + sum(penalty(self.critic, x, reconstruction) for penalty in self.rules.penalties)
 
     def symptoms(self, x: Tensor, *condition: Any) -> list[Diagnostic]:
-        """What ails the first stage, and a critic that has won.  x (B, *event)"""
+        """The first stage's diagnostics, and a critic that has won.  x (B, *event)"""
         own = self.stage.symptoms(x)
         if not self.critic_active or self.strength == 0:
             return own
-        return own + critic_won(
-            self.rules.critic, self._scores(x), self._scores(self.stage.reconstruct(x)), "critic"
-        )
+        real, fake = self._scores(x), self._scores(self.stage.reconstruct(x))
+        return own + critic_won(self.rules.critic, real, fake, "critic")
 
     def _scores(self, x: Tensor) -> Tensor:
-        """The critic's numbers, or a sentence where there is not at least one for each picture."""
-        found = self.critic(x)
-        if not found.ndim or len(found) != len(x):
+        """The critic's outputs, or an error where there is not at least one for each image."""
+        scores = self.critic(x)
+        if not scores.ndim or len(scores) != len(x):
             raise ValueError(
-                f"the critic answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a patch, "
+                f"the critic gives {tuple(scores.shape)} for {tuple(x.shape)}: expected one number a patch, "
                 f"({len(x)}, ...)."
             )
-        return found
+        return scores
 
     def __repr__(self) -> str:
         enters = f", which enters after {self.start} steps" if self.start else ""
         return (
             f"{type(self.stage).__name__} first stage ({parameter_count(self.stage):,} weights) "
             f"against a critic of patches ({parameter_count(self.critic):,}){enters}; "
-            f"{self.rules.name} game of strength {self.strength:g}"
+            f"{self.rules.name} loss of strength {self.strength:g}"
         )
 
 
-def vqgan(
-    model: nn.Module,
-    critic: nn.Module,
-    rules: AdversarialLoss,
-    strength: float = 0.8,
-    start: int = 0,
-    lr_ratio: float = 1.0,
-) -> Adversarial:
-    """A VQ-VAE and its objective, with the adversarial loss added.                  (lecture 14, Vector Quantized GAN)"""
-    return Adversarial(VQStage(model), critic, rules, strength, start, lr_ratio)
+def vqgan(model: nn.Module, critic: nn.Module, rules: AdversarialLoss, *args: Any, **kwargs: Any) -> Adversarial:
+    """A VQ-VAE with the adversarial loss added; options as for `Adversarial`.       (lecture 14, Vector Quantized GAN)"""
+    return Adversarial(VQStage(model), critic, rules, *args, **kwargs)

@@ -227,7 +227,7 @@ def test_the_mask_is_a_staircase_of_blocks():
         (lambda: scales()(normal(0, 3, 4, 4)), "empty batch"),
         (
             lambda: scales().lookup(torch.zeros(2, 20).long()),
-            r"codes have shape \(2, 20\).*expected whole numbers "
+            r"codes have shape \(2, 20\).*expected integers "
             r"\(B, 21\), the scales 1 x 1, 2 x 2, 4 x 4",
         ),
         (lambda: scales().split(torch.zeros(2, 21)), "dtype torch.float32"),

@@ -233,7 +233,7 @@ CODES = torch.zeros(2, 5).long()
             r"the net has 5 places and event \(2, 2\) has 4",
         ),
         (lambda: gen(drop=-0.1), "drop is -0.1: expected a share"),
-        (lambda: gen(classes=0).sample(2, iter_logits=guided(2.0)), "guidance needs a model that is told classes"),
+        (lambda: gen(classes=0).sample(2, iter_logits=guided(2.0)), "guidance needs a model with classes"),
         (
             lambda: gen().log_prob(torch.zeros(2, 2, 2).long(), 5),
             "y runs from 5 to 5: expected class numbers 0 to 1",
