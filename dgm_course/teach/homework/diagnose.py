@@ -1,6 +1,6 @@
-"""The slips that anybody makes, recognised by value: sign, factor, sum or mean, square, transposition, shape.
+"""The mistakes that anybody makes, recognised by value: sign, factor, sum or mean, square, transposition, shape.
 
-Each compares the arrays that came with the right ones, over all wrong cases at once: a slip is named only
+Each compares the arrays that came with the right ones, over all wrong cases at once: a mistake is named only
 where it explains every number.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .cases import Case
 
-TOLERANCE = 2e-4  # of the entry and of the array's size: float32 on the way is welcome, a slip is far larger
+TOLERANCE = 2e-4  # of the entry and of the array's size: float32 on the way is welcome, a mistake is far larger
 
 
 @dataclass(frozen=True)

@@ -40,12 +40,12 @@ def observe(answer: Callable, cases: Sequence[Case], watch: ObserveSpec = USUAL)
 
 
 def values_of(answer: Callable, cases: Sequence[Case], watch: ObserveSpec) -> tuple[Observation, ...]:
-    """The values (and gradients) alone, for a function that is trusted: a reference or a known slip."""
+    """The values (and gradients) alone, for a function that is trusted: a reference or a known mistake."""
     return tuple(LazyObservations(answer, cases, watch))
 
 
 class LazyObservations(Sequence):
-    """`values_of`, each asked for when it is needed and then remembered: most slips are told apart by their first case."""
+    """`values_of`, each asked for when it is needed and then remembered: most mistakes are told apart by their first case."""
 
     def __init__(self, form: Callable, cases: Sequence[Case], watch: ObserveSpec) -> None:
         self.form, self.cases, self.watch = form, tuple(cases), watch

@@ -33,9 +33,9 @@ BITS = "Wrong for two symbols alone: is the number of symbols fixed somewhere, o
 
 @dataclass(frozen=True)
 class Ordinary(SameValues):
-    """All cases are judged; but a slip is recognised by those whose hint is not among these.
+    """All cases are judged; but a mistake is recognised by those whose hint is not among these.
 
-    What an answer does with extreme numbers, beside its slip, is a question of its own."""
+    What an answer does with extreme numbers, beside its mistake, is a question of its own."""
 
     extremes: tuple[str, ...] = (SURE, LOUD)
 

@@ -55,7 +55,7 @@ RIGHT = _taps(_before)
 
 
 class Taps(SameValues):
-    """Entry by entry; where no slip explains the mask, the hint says in which part of the kernel it is wrong."""
+    """Entry by entry; where no mistake explains the mask, the hint says in which part of the kernel it is wrong."""
 
     def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
         found = super().broken(values, right, case)

@@ -69,7 +69,7 @@ def cases(rng: Rng) -> Cases:
 
 
 class Marked(SameValues):
-    """Entry by entry; where no slip explains it, the hint says whether too much is marked or too little."""
+    """Entry by entry; where no mistake explains it, the hint says whether too much is marked or too little."""
 
     def broken(self, values: dict[str, np.ndarray], right: dict[str, np.ndarray], case: Case) -> Verdict | None:
         found = super().broken(values, right, case)

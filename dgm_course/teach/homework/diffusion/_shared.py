@@ -78,7 +78,7 @@ def of_product(product: Callable) -> Callable:
 
 
 def without_zeros(*values: Tensor) -> tuple[Tensor, ...]:
-    """The values, unless a zero was divided by: there a slip has none, since every algebra ends elsewhere."""
+    """The values, unless a zero was divided by: there a mistake has none, since every algebra ends elsewhere."""
     if any(torch.isinf(value).any() for value in values):
         raise ZeroDivisionError
     return values
@@ -174,7 +174,7 @@ SHARED = (
 
 
 def _both(build: Callable) -> Mistakes:
-    """The shared slips of one exercise."""
+    """The shared mistakes of one exercise."""
     return tuple((hint, build(**pieces)) for hint, pieces in SHARED)
 
 
