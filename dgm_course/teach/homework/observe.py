@@ -45,7 +45,7 @@ def values_of(answer: Callable, cases: Sequence[Case], watch: ObserveSpec) -> tu
 
 
 class LazyObservations(Sequence):
-    """`values_of`, each asked for when it is needed and then remembered: most mistakes are told apart by their first case."""
+    """`values_of`, each computed when it is needed and then kept: most mistakes are told apart by the first case."""
 
     def __init__(self, form: Callable, cases: Sequence[Case], watch: ObserveSpec) -> None:
         self.form, self.cases, self.watch = form, tuple(cases), watch
