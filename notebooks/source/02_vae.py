@@ -33,7 +33,7 @@ from torch.distributions import kl_divergence
 from dgm_course import data, nets, pretrained, vae
 from dgm_course.core.distributions import Mixture
 from dgm_course.training import Recipe, fit, linear
-from dgm_course.teach import FramePlayer, check, estimate, latent_oracles, play, plots, progress, reveal, verify
+from dgm_course.teach import FramePlayer, check, estimate, oracles, play, plots, progress, reveal, verify
 from dgm_course.teach.plots import latent as latent_plots
 from dgm_course.core.tensors import budget, device, seed
 
@@ -214,9 +214,9 @@ weight, bias = torch.tensor([[1.5], [-0.7], [0.4]]).double(), torch.tensor([0.2,
 world = vae.LinearGaussian(weight, bias, std=0.8).requires_grad_(False)
 x = torch.tensor([[2.0, -1.2, 0.3]]).double()
 q = vae.DiagNormal(torch.tensor([[0.2]]).double(), 0.7)
-nodes, cell = latent_oracles.lattice(1)
-joint = latent_oracles.joint_on(nodes, x, world.likelihood, world.prior)           # log p(x, z) at every node
-log_q = latent_oracles.density_on(nodes, q)
+nodes, cell = oracles.lattice(1)
+joint = oracles.joint_on(nodes, x, world.likelihood, world.prior)           # log p(x, z) at every node
+log_q = oracles.density_on(nodes, q)
 print(world)
 reveal(vae.LinearGaussian.log_prob, vae.LinearGaussian.posterior)
 
@@ -230,11 +230,11 @@ reveal(vae.LinearGaussian.log_prob, vae.LinearGaussian.posterior)
 # %% tags=["slide:vae.elbo-jensen"]
 seed(4)
 log_p = world.log_prob(x)
-verify("vae.elbo-jensen", latent_oracles.log_marginal(joint, cell), log_p, what="(1) log ∫ p(x, z) dz = log N(x; b, WWᵀ + σ²I)")
+verify("vae.elbo-jensen", oracles.log_marginal(joint, cell), log_p, what="(1) log ∫ p(x, z) dz = log N(x; b, WWᵀ + σ²I)")
 z = q.sample(200_000)
 weights = world.likelihood(z[:, 0]).log_prob(x.expand(len(z), 3)) + world.prior.log_prob(z[:, 0]) - q.log_prob(z)[:, 0]
 verify("vae.elbo-jensen", estimate(weights.exp()), log_p.exp()[0], what="(3) E_q [p(x, z)/q(z)] = p(x)")
-bound = latent_oracles.elbo(joint, log_q, cell)
+bound = oracles.elbo(joint, log_q, cell)
 verify("vae.elbo-jensen", estimate(weights), bound[0], what="(4) E_q log [p(x, z)/q(z)] = ∫ q log(p/q) dz")
 verify("vae.elbo-jensen", log_p - bound, kl_divergence(q, world.posterior(x)), what="log p(x) − ELBO = KL(q ‖ p(z|x))")
 print(f"log p(x) = {float(log_p):.3f}, ELBO = {float(bound):.3f}")
@@ -263,12 +263,12 @@ plots.curves({"log of the mean, $\\log\\,\\mathbb{E}[w]$": (share, mean.log()),
 # %% tags=["slide:vae.elbo-decomposition"]
 def move_q(mean, std):
     mine = vae.DiagNormal(torch.tensor([[mean]]).double(), std)
-    log_mine = latent_oracles.density_on(nodes, mine)
+    log_mine = oracles.density_on(nodes, mine)
     axes, z = plots.panels(2, 3.6, height=2.8), nodes[:, 0]
     plots.curves({"$q(z)$": (z, log_mine.exp()[0]), "exact posterior $p(z|x)$": (z, (joint - log_p).exp()[0])}, ax=axes[0],
                 xlabel="z", ylabel="density")
     axes[0].set(xlim=(-1, 3.5), ylim=(0, 4.2))
-    now, gap = (float(v) for v in (latent_oracles.elbo(joint, log_mine, cell), kl_divergence(mine, world.posterior(x))))
+    now, gap = (float(v) for v in (oracles.elbo(joint, log_mine, cell), kl_divergence(mine, world.posterior(x))))
     axes[1].bar([0], [gap], 0.5, bottom=now, color=plots.VERMILION, label=f"KL(q ‖ p(z|x)) = {gap:.2f}")
     axes[1].axhline(float(log_p), color=plots.GREEN, ls="--", label=f"log p(x) = {float(log_p):.2f}")
     axes[1].axhline(now, color=plots.BLUE, label=f"ELBO = {now:.2f}")
@@ -290,7 +290,7 @@ play(move_q, std=(0.1, 1.5, 0.05, 0.7), mean=(0.0, 2.4, 0.1, 1.1))
 reconstruction = (log_q.exp() * (joint - world.prior.log_prob(nodes))).sum(1) * cell
 to_prior = vae.gaussian_kl(q, world.prior)
 verify("vae.elbo-two-forms", bound, world.elbo(x, q), what="∫ q log [p(x, z)/q] dz = the closed form")
-verify("vae.elbo-two-forms", latent_oracles.kl(log_q, world.prior.log_prob(nodes), cell), to_prior,
+verify("vae.elbo-two-forms", oracles.kl(log_q, world.prior.log_prob(nodes), cell), to_prior,
        what="∫ q log(q/p(z)) dz = KL(q ‖ p(z))")
 verify("vae.elbo-two-forms", reconstruction - to_prior, bound, what="E_q log p(x|z) − KL(q ‖ p(z)) = E_q log [p(x, z)/q]")
 
@@ -429,11 +429,11 @@ for step in range(150):
     (vae.gaussian_kl(mine, plane.prior) - plane.log_likelihood(shapes, mine.rsample(8)).mean(0)).mean().backward()
     optimizer.step()
 
-nodes2, cell2 = latent_oracles.lattice(2, 4.5, 160)
+nodes2, cell2 = oracles.lattice(2, 4.5, 160)
 with torch.no_grad():
     logits = plane.decode(nodes2.float()).logits.flatten(1)
     like = shapes.flatten(1).float() @ logits.T - torch.nn.functional.softplus(logits).sum(1)
-    exact = latent_oracles.log_marginal(like + plane.prior.log_prob(nodes2.float()), cell2)
+    exact = oracles.log_marginal(like + plane.prior.log_prob(nodes2.float()), cell2)
 
 # %% tags=["slide:vae.variational-em"]
 @torch.no_grad()

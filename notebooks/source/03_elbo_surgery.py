@@ -26,7 +26,7 @@
 import torch
 from dgm_course import data, flows, nets, pretrained, vae
 from dgm_course.training import Recipe, fit, linear
-from dgm_course.teach import FramePlayer, check, estimate, latent_oracles, play, plots, progress, reveal, verify
+from dgm_course.teach import FramePlayer, check, estimate, oracles, play, plots, progress, reveal, verify
 from dgm_course.teach.plots import latent as latent_plots, priors as prior_plots
 from dgm_course.core.tensors import budget, seed
 
@@ -118,14 +118,14 @@ print(better)
 five = vae.DiagNormal(torch.tensor([[-2.2], [-1.3], [0.2], [0.6], [2.4]]).double(),
                             torch.tensor([[0.5], [0.3], [0.4], [0.9], [0.6]]).double())
 normal, n = vae.StandardNormal(1).double(), torch.tensor(5.0).double()
-nodes, cell = latent_oracles.lattice(1)
-log_q, log_p = latent_oracles.density_on(nodes, five), normal.log_prob(nodes)      # (5, nodes), (nodes,)
+nodes, cell = oracles.lattice(1)
+log_q, log_p = oracles.density_on(nodes, five), normal.log_prob(nodes)      # (5, nodes), (nodes,)
 log_agg = (log_q.exp().sum(0) / 5).log()
 marginal = (log_q.exp() * (log_agg - log_p)).mean(0).sum() * cell               # the proof's line 3, first half
 mutual = (log_q.exp() * (log_q - log_agg)).mean(0).sum() * cell                 # ... and second half
 closed = vae.gaussian_kl(five, normal).mean()
 verify("surgery.theorem", marginal + mutual, closed, what="KL(q_agg ‖ p) + I = mean KL(q_i ‖ p)")
-verify("surgery.theorem", marginal, latent_oracles.kl(log_agg, log_p, cell), what="mean ∫ q_i log(q_agg/p) = KL(q_agg ‖ p)")
+verify("surgery.theorem", marginal, oracles.kl(log_agg, log_p, cell), what="mean ∫ q_i log(q_agg/p) = KL(q_agg ‖ p)")
 print(f"mean KL {float(closed):.4f} = marginal KL {float(marginal):.4f} + mutual information {float(mutual):.4f} nats")
 
 # %% [markdown]
@@ -150,8 +150,8 @@ verify("surgery.mi-definition", mutual, n.log() - (log_agg.exp() * left).sum() *
        what="mean KL(q_i ‖ q_agg) = log n − E H(x|z)")
 seed(2)
 many = vae.DiagNormal(4 * torch.rand(200, 5, 1).double() - 2, 0.05 + 2 * torch.rand(200, 5, 1).double())
-rows = torch.stack([latent_oracles.density_on(nodes, vae.DiagNormal(m, s)) for m, s in zip(many.mean, many.stddev)])
-found = torch.stack([latent_oracles.surgery(row, log_p, cell)[0] for row in rows])
+rows = torch.stack([oracles.density_on(nodes, vae.DiagNormal(m, s)) for m, s in zip(many.mean, many.stddev)])
+found = torch.stack([oracles.surgery(row, log_p, cell)[0] for row in rows])
 print(f"200 random sets of five posteriors: information from {float(found.min()):.3f} to {float(found.max()):.3f}, "
       f"log 5 = {float(n.log()):.3f}")
 assert ((found > 0) & (found < n.log())).all()
@@ -186,10 +186,10 @@ print(cuts[last])
 seed(4)
 with torch.no_grad():
     codes = little.encode(some)
-    nodes2, cell2 = latent_oracles.lattice(2, 5.0, 200)
+    nodes2, cell2 = oracles.lattice(2, 5.0, 200)
     wide = vae.DiagNormal(codes.mean.double(), codes.stddev.double())
     log_agg2 = vae.AggregatedPosterior(wide).log_prob(nodes2)
-    marginal2 = latent_oracles.kl(log_agg2, vae.StandardNormal(2).double().log_prob(nodes2), cell2)
+    marginal2 = oracles.kl(log_agg2, vae.StandardNormal(2).double().log_prob(nodes2), cell2)
     draws = wide.sample(64)
     informative = wide.log_prob(draws) - vae.AggregatedPosterior(wide).log_prob(draws.flatten(0, 1)).view(64, -1)
 mean_kl = vae.gaussian_kl(wide, vae.StandardNormal(2).double()).mean()
@@ -212,8 +212,8 @@ row_of_eight, fine_line = torch.arange(8).double()[:, None] - 3.5, 1.6 * nodes
 
 def posteriors_of(width):
     """log q(z|x_i) of eight posteriors of one width, at the nodes, and their mutual information."""
-    rows = latent_oracles.density_on(fine_line, vae.DiagNormal(row_of_eight, width))
-    return rows, float(latent_oracles.surgery(rows, rows.mean(0), 1.6 * cell)[0])
+    rows = oracles.density_on(fine_line, vae.DiagNormal(row_of_eight, width))
+    return rows, float(oracles.surgery(rows, rows.mean(0), 1.6 * cell)[0])
 
 def distinguished(width):
     rows, information = posteriors_of(width)
@@ -263,7 +263,7 @@ seed(6)
 with torch.no_grad():
     bounds = torch.stack([little.elbo(some).mean() for _ in range(64)])
     reconstruction = little.log_likelihood(some, little.encode(some).sample(64)).mean(1)
-    mutual2 = torch.stack([latent_oracles.kl(latent_oracles.density_on(nodes2, vae.DiagNormal(m[None], s[None])), log_agg2, cell2)
+    mutual2 = torch.stack([oracles.kl(oracles.density_on(nodes2, vae.DiagNormal(m[None], s[None])), log_agg2, cell2)
                            for m, s in zip(wide.mean, wide.stddev)]).mean()
 verify("surgery.revisited", estimate(bounds), estimate(reconstruction.double() - mutual2 - marginal2),
        what="mean ELBO = reconstruction − MI − marginal KL")
@@ -303,12 +303,12 @@ with torch.no_grad():
     gains = (best.log_prior(z) - little.log_prior(z)).mean(1)
 verify("surgery.optimal-prior", estimate(gains), marginal2, what="gain of the ELBO with p = q_agg is the marginal KL")
 as_prior = vae.AggregatedPosterior(five)
-verify("surgery.optimal-prior", latent_oracles.kl(log_agg, as_prior.log_prob(nodes), cell), 0.0, scale=float(marginal),
+verify("surgery.optimal-prior", oracles.kl(log_agg, as_prior.log_prob(nodes), cell), 0.0, scale=float(marginal),
        what="KL(q_agg ‖ p) = 0 where p = q_agg")
 tried = 0.01 + 3 * torch.rand(400, 4, 1).double()
-others = torch.stack([(latent_oracles.density_on(nodes, vae.DiagNormal(3 * m - 4, s)).exp().mean(0)).log()
+others = torch.stack([(oracles.density_on(nodes, vae.DiagNormal(3 * m - 4, s)).exp().mean(0)).log()
                       for m, s in zip(tried, 0.3 + tried.flip(0))])
-each = latent_oracles.kl(log_agg, others, cell)
+each = oracles.kl(log_agg, others, cell)
 total = (log_agg.exp() - others.exp()).abs().sum(1) * cell
 assert (each >= total**2 / 2).all()
 print(f"400 other priors: the smallest KL(q_agg ‖ p) is {float(each.min()):.3f}, never below ½(∫|q_agg − p|)²")
@@ -319,7 +319,7 @@ print(f"400 other priors: the smallest KL(q_agg ‖ p) is {float(each.min()):.3f
 # %% tags=["slide:surgery.optimal-prior"]
 shares = torch.linspace(0, 1, 41).double()
 road = torch.stack([((1 - s) * log_p.exp() + s * log_agg.exp()).log() for s in shares])
-plots.curves({"mean ELBO gained over $N(0, 1)$": (shares, marginal - latent_oracles.kl(log_agg, road, cell)),
+plots.curves({"mean ELBO gained over $N(0, 1)$": (shares, marginal - oracles.kl(log_agg, road, cell)),
              "exact marginal KL, all there is to gain": ([0, 1], [float(marginal)] * 2)},
             xlabel="share $s$ of the aggregated posterior in the prior", ylabel="nats a datum",
             alt="The gain rises steeply at first and reaches the marginal KL exactly where the prior is the aggregated posterior")
@@ -334,7 +334,7 @@ plots.curves({"mean ELBO gained over $N(0, 1)$": (shares, marginal - latent_orac
 
 # %% tags=["slide:surgery.mismatch"]
 agg = vae.AggregatedPosterior(q)
-lattice = latent_oracles.lattice(2, prior_plots.LIMIT, 90)[0].float()
+lattice = oracles.lattice(2, prior_plots.LIMIT, 90)[0].float()
 with torch.no_grad():
     log_ratio = agg.log_prob(lattice) - plane.prior.log_prob(lattice)
     here, there = agg.log_prob(lattice).exp(), plane.prior.log_prob(lattice).exp()
@@ -482,7 +482,7 @@ plots.shown(axes, alt="The gain on digits in the prior is large, on held-out one
 seed(13)
 learner, drawn = vae.MixturePrior(3, 1).double(), vae.AggregatedPosterior(five).sample(40_000)
 weights = [learner.logits, learner.means, learner.log_stds]
-mean_kl5 = latent_oracles.kl(log_q, learner.log_prob(nodes), cell).mean()          # the KL term of the bound, all of it
+mean_kl5 = oracles.kl(log_q, learner.log_prob(nodes), cell).mean()          # the KL term of the bound, all of it
 exact_slope = torch.cat([g.flatten() for g in torch.autograd.grad(mean_kl5, weights)])
 blocks = [torch.cat([g.flatten() for g in torch.autograd.grad(learner.loss(part), weights)]) for part in drawn.split(400)]
 verify("surgery.learnable-prior", estimate(torch.stack(blocks)), exact_slope,
@@ -490,7 +490,7 @@ verify("surgery.learnable-prior", estimate(torch.stack(blocks)), exact_slope,
 entropies = []
 for _ in range(3):
     other = vae.MixturePrior(3, 1).double()
-    entropies.append(latent_oracles.kl(log_agg, other.log_prob(nodes), cell) + (log_agg.exp() * other.log_prob(nodes)).sum() * cell)
+    entropies.append(oracles.kl(log_agg, other.log_prob(nodes), cell) + (log_agg.exp() * other.log_prob(nodes)).sum() * cell)
 verify("surgery.learnable-prior", torch.stack(entropies).detach(), (log_agg.exp() * log_agg).sum().expand(3) * cell,
        what="KL + E log p(z|λ) = −H(q_agg), whatever λ")
 
@@ -498,7 +498,7 @@ verify("surgery.learnable-prior", torch.stack(entropies).detach(), (log_agg.exp(
 # **Forward, not reverse.** The direction of a KL matters where the family is too small. Take a $q_{\text{agg}}$ of two humps, and let the prior be *one* Gaussian. The bound asks for $\mathrm{KL}(q_{\text{agg}}\Vert p)$: every code must be likely, so it covers both humps (and takes exactly their mean and variance, Exercise 3.4). The other KL would be content with one hump.
 
 # %% tags=["slide:surgery.learnable-prior"]
-two = latent_oracles.density_on(nodes, vae.DiagNormal(torch.tensor([[-2.0], [2.0]]).double(), 0.5))
+two = oracles.density_on(nodes, vae.DiagNormal(torch.tensor([[-2.0], [2.0]]).double(), 0.5))
 humps = two.logsumexp(0) - torch.tensor(2.0).log()
 
 def nearest(direction):
@@ -506,9 +506,9 @@ def nearest(direction):
     mean, log_std = torch.tensor(1.0).double().requires_grad_(), torch.tensor(-0.7).double().requires_grad_()
     optimizer = torch.optim.Adam([mean, log_std], 0.05)
     for _ in range(300):
-        log_g = latent_oracles.density_on(nodes, vae.DiagNormal(mean.view(1, 1), log_std.exp()))[0]
+        log_g = oracles.density_on(nodes, vae.DiagNormal(mean.view(1, 1), log_std.exp()))[0]
         optimizer.zero_grad()
-        (latent_oracles.kl(humps, log_g, cell) if direction == "forward" else latent_oracles.kl(log_g, humps, cell)).backward()
+        (oracles.kl(humps, log_g, cell) if direction == "forward" else oracles.kl(log_g, humps, cell)).backward()
         optimizer.step()
     return log_g.detach().exp()[80:320]
 
@@ -597,7 +597,7 @@ verify("surgery.nf-prior-realnvp", nvp(z)[1], torch.linalg.slogdet(full).logabsd
 by_hand = -0.5 * nvp(z)[0].square().sum(1) - 16 * log_2pi + torch.linalg.slogdet(full).logabsdet
 verify("surgery.nf-prior-realnvp", nvp.log_prob(z), by_hand, what="log p(z|λ) = log N(f(z); 0, I) + log |det|", tolerance=1e-6)
 verify("surgery.nf-prior-realnvp", nvp.f.inverse(nvp(z)[0]), z, what="g(f(z)) = z", tolerance=1e-6)
-fine, tiny = latent_oracles.lattice(2, 8.0, 400)
+fine, tiny = oracles.lattice(2, 8.0, 400)
 with torch.no_grad():
     mass = priors["RealNVP"].log_prob(fine.float()).double().exp().sum() * tiny
 verify("surgery.nf-prior-realnvp", mass, torch.tensor(1.0), what="in the plane, ∫ p(z|λ) dz = 1", tolerance=2e-3)

@@ -9,7 +9,7 @@ import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from dgm_course.core.distributions import DiagNormal, Mixture
-from dgm_course.teach import latent_oracles as laws
+from dgm_course.teach import oracles as laws
 from dgm_course.vae import VAE, LinearGaussian, e_step, gaussian_kl, m_step, mixture_bound
 
 

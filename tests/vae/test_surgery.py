@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgm_course.teach import latent_oracles as laws
+from dgm_course.teach import oracles as laws
 from dgm_course.training import Recipe, fit
 from dgm_course.vae import VAE, AggregatedPosterior, DiagNormal, MixturePrior, StandardNormal, surgery
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from dgm_course import data
 from dgm_course.nets import DenseNet
-from dgm_course.teach import latent_oracles as laws
+from dgm_course.teach import oracles as laws
 from dgm_course.training import Recipe, fit
 from dgm_course.vae import (
     VAE,

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dgm_course.nets import DenseNet
-from dgm_course.teach import latent_oracles as laws
+from dgm_course.teach import oracles as laws
 from dgm_course.vae import (
     VAE,
     AggregatedPosterior,

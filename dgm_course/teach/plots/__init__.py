@@ -1,4 +1,5 @@
-"""Pictures: one call, one picture, colours that mean things."""
+"""Pictures that many notebooks draw, and the palette.  Those of one notebook are modules of this package."""
+# ruff: noqa: F401
 
 from .base import (
     arrows,
@@ -21,59 +22,4 @@ from .base import (
     trajectories,
     vote,
 )
-from .style import (
-    BLUE,
-    DPI,
-    FOG,
-    FRAME,
-    GREEN,
-    GREY,
-    INK,
-    PANEL,
-    SERIES,
-    TIME,
-    VERMILION,
-    Picture,
-    frame,
-    panels,
-    picture,
-    shown,
-)
-
-__all__ = [
-    "BLUE",
-    "DPI",
-    "FOG",
-    "FRAME",
-    "GREEN",
-    "GREY",
-    "INK",
-    "PANEL",
-    "Picture",
-    "SERIES",
-    "TIME",
-    "VERMILION",
-    "arrows",
-    "bars",
-    "conditional_paths",
-    "curves",
-    "density_map",
-    "snapshots",
-    "flow",
-    "frame",
-    "gallery",
-    "heat",
-    "images",
-    "ink",
-    "letters",
-    "losses",
-    "matrix",
-    "panels",
-    "picture",
-    "points",
-    "trajectories",
-    "schedules",
-    "shown",
-    "tiles",
-    "vote",
-]
+from .style import BLUE, GREEN, GREY, INK, SERIES, VERMILION, Picture, panels, shown

@@ -1,10 +1,7 @@
-"""House pictures: one call, one picture, colours that mean things.
+"""Pictures that many notebooks draw.
 
-    data ink · source noise grey · model blue · error vermilion · exact answer green, dashed · time from grey to ink
-
-Each function takes data, and ``ax=`` if it is to draw into a panel of somebody else's figure; then it returns the axes.
-Without ``ax`` it returns a ``Picture``, which shows itself in a notebook with its alternative text.  Plane worlds share
-one frame, [-4, 4]², without ticks: what matters there is shape.
+Each function takes data.  With ``ax`` it draws into that panel and returns the axes; without it returns a ``Picture``
+with its alternative text.  The palette and its meaning are in ``style``.
 """
 
 from __future__ import annotations
@@ -22,9 +19,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .style import (
+    ARROWS,
     BLUE,
+    BLUES,
     DPI,
-    FOG,
     FRAME,
     GREEN,
     GREY,
@@ -32,48 +30,46 @@ from .style import (
     SERIES,
     VERMILION,
     Picture,
-    _plain,
     frame,
     panels,
     picture,
+    plain,
+    plane,
+    scatter,
     shown,
+    write,
 )
+
+# --- the plane
 
 
 @picture()
 def points(x: Tensor, ax: Axes, color: str = INK, size: float = 2.0, limit: float = FRAME) -> Axes:
     """Points of the plane."""
-    ax.scatter(*x.detach().cpu().T, s=size, c=color, alpha=0.45 if len(x) > 100 else 1.0, linewidths=0, zorder=3)
+    scatter(ax, x, size, color, alpha=0.45 if len(x) > 100 else 1.0, zorder=3)
     return frame(ax, limit)
 
 
 @picture()
 def density_map(
-    log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME, top: float | None = None
+    log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float = FRAME, top: float | None = None, side: int = 121
 ) -> Axes:
-    """A density as a fog: the darker, the likelier; ``top`` is the darkest, so that panels can share one scale."""
-    line = torch.linspace(-limit, limit, 121, dtype=torch.float64)
-    nodes = torch.cartesian_prod(line, line)
-    p = log_prob(nodes).exp().view(121, 121).T.detach()
-    ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=FOG, interpolation="bilinear", vmin=0, vmax=top)
+    """A density, dark where it is high; ``top`` is the darkest value, so that panels can share one scale.
+
+    side: nodes along an axis, smoothed where there are more than a hundred"""
+    line = torch.linspace(-limit, limit, side, dtype=torch.float64)
+    p = log_prob(torch.cartesian_prod(line, line)).exp().view(side, side).T.detach()
+    smooth = "bilinear" if side > 100 else "nearest"
+    plane(p, ax, limit, cmap=BLUES, vmin=0, vmax=top, interpolation=smooth)
     return frame(ax, limit)
 
 
 @picture()
 def heat(values: Tensor, ax: Axes, limit: float = FRAME, size: float | None = None) -> Axes:
-    """A signed quantity on a square grid of the plane, red above zero and blue below."""
-    n = math.isqrt(values.numel())
-    values = values.detach().cpu()
+    """A signed quantity on a square grid of the plane, red above zero and blue below.  values (n²,); size: the scale"""
+    values = values.detach().cpu().view(math.isqrt(values.numel()), -1).T
     size = size or float(values.abs().max())
-    image = ax.imshow(
-        values.view(n, n).T,
-        origin="lower",
-        extent=(-limit, limit) * 2,
-        cmap="RdBu_r",
-        vmin=-size,
-        vmax=size,
-        interpolation="bilinear",
-    )
+    image = plane(values, ax, limit, cmap="RdBu_r", vmin=-size, vmax=size, interpolation="bilinear")
     ax.figure.colorbar(image, ax=ax, shrink=0.75, format="%.1g").outline.set_visible(False)
     return frame(ax, limit)
 
@@ -87,58 +83,51 @@ def arrows(
     limit: float = FRAME,
     weight: Callable[[Tensor], Tensor] | None = None,
 ) -> Axes:
-    """A vector field at one time; with ``weight`` its arrows fade where no particles are."""
+    """A vector field at one time.  weight: a log-density; its arrows fade where it is low"""
     line = torch.linspace(-limit, limit, 23)[1:-1]
     nodes = torch.cartesian_prod(line, line)
     with torch.no_grad():
         u = field(nodes, torch.tensor(t))
     strength = torch.ones(len(nodes)) if weight is None else (weight(nodes.double()).exp() ** 0.35).float()
     alpha = (strength / strength.max()).clamp(0.06, 1)
-    ax.quiver(
-        *nodes.T, *u.T, color=color, alpha=alpha.numpy(), angles="xy", scale_units="xy", scale=9, width=0.006
-    )
+    ax.quiver(*nodes.T, *u.T, color=color, alpha=alpha.numpy(), scale=9, width=0.006, **ARROWS)
     return frame(ax, limit)
 
 
 @picture(3.4, 3.4)
 def flow(field: Any, t: float, ax: Axes, limit: float = FRAME) -> Axes:
-    """Where the particles are (fog) and where they are heading (arrows).  field: an exact field"""
-    now = field.marginal(t)
-    density_map(now.log_prob, ax=ax, limit=limit)
-    return arrows(field, t, ax=ax, color=INK, weight=now.log_prob, limit=limit)
+    """The density of the particles at time t, and the velocity there as arrows.  field: an exact field"""
+    log_prob = field.marginal(t).log_prob
+    density_map(log_prob, ax=ax, limit=limit)
+    return arrows(field, t, ax=ax, color=INK, weight=log_prob, limit=limit)
 
 
 @picture(3.4, 3.4)
 def vote(x: Tensor, targets: Tensor, weights: Tensor, ax: Axes, scale: float = 0.35) -> Axes:
-    """One point's many possible partners (ink, by their weight), the pull of each, and their average (green).
+    """One point's possible partners (ink), the pull (target − x) of each, and their weighted mean (green).
 
-    x (2,), targets (N, 2) with the weights (N,) of their votes, summing to one; arrows are (target − x) · scale"""
+    x (2,), targets (N, 2), weights (N,) that sum to one; an arrow is drawn ``scale`` times as long"""
     x, targets, weights = (some.detach().cpu() for some in (x, targets, weights))
-    strength = (weights / weights.max()).clamp(0.1, 1).numpy()
-    ax.quiver(
-        *x.expand_as(targets).T,
-        *(targets - x).T,
-        alpha=strength * 0.5,
-        color=BLUE,
-        angles="xy",
-        scale_units="xy",
-        scale=1 / scale,
-        width=0.005,
-    )
-    ax.scatter(*targets.T, s=10, c=INK, alpha=strength, linewidths=0)
-    mean = weights @ (targets - x)
-    ax.quiver(*x, *mean, color=GREEN, angles="xy", scale_units="xy", scale=1 / scale, width=0.014, zorder=5)
+    strength, look = (weights / weights.max()).clamp(0.1, 1).numpy(), {"scale": 1 / scale, **ARROWS}
+    pull = targets - x
+    ax.quiver(*x.expand_as(targets).T, *pull.T, alpha=strength * 0.5, color=BLUE, width=0.005, **look)
+    scatter(ax, targets, 10, INK, alpha=strength)
+    ax.quiver(*x, *(weights @ pull), color=GREEN, width=0.014, zorder=5, **look)
     ax.scatter(*x, s=26, c=VERMILION, zorder=4)
     return frame(ax)
 
 
+def _lines(ax: Axes, x: Tensor, color: str, width: float, alpha: float, size: float) -> None:
+    """Lines x (T, N, 2) from grey starts to ink ends."""
+    ax.add_collection(LineCollection(x.transpose(0, 1).numpy(), colors=color, linewidths=width, alpha=alpha))
+    scatter(ax, x[0], size, GREY, zorder=2)
+    scatter(ax, x[-1], size, INK, zorder=3)
+
+
 @picture(3.4, 3.4)
 def conditional_paths(x0: Tensor, x1: Tensor, ax: Axes) -> Axes:
-    """Straight roads from noise (grey) to data (ink)."""
-    x0, x1 = x0.detach().cpu(), x1.detach().cpu()
-    ax.add_collection(LineCollection(torch.stack([x0, x1], 1).numpy(), colors=BLUE, linewidths=0.7, alpha=0.5))
-    ax.scatter(*x0.T, s=9, c=GREY, zorder=2, linewidths=0)
-    ax.scatter(*x1.T, s=9, c=INK, zorder=3, linewidths=0)
+    """Straight paths from noise (grey) to data (ink).  x0, x1 (N, 2)"""
+    _lines(ax, torch.stack([x0, x1]).detach().cpu(), BLUE, 0.7, 0.5, 9)
     return frame(ax)
 
 
@@ -148,153 +137,138 @@ def trajectories(
 ) -> Axes:
     """Trajectories of particles from their start (grey) to their end (ink); ``ticks`` dots at equal times on each.
 
-    trajectory (T, N, 2)"""
+    trajectory (T, N, 2), of which the first ``shown`` particles are drawn"""
     some = trajectory[:, :shown].detach().cpu()
     if ticks:
         stops = some[torch.linspace(0, len(some) - 1, ticks + 2).round().long()[1:-1]]
-        ax.scatter(*stops.flatten(0, 1).T, s=6, c=VERMILION, zorder=2, linewidths=0)
-    ax.add_collection(LineCollection(some.transpose(0, 1).numpy(), colors=color, linewidths=0.8, alpha=0.55))
-    ax.scatter(*some[0].T, s=7, c=GREY, zorder=2, linewidths=0)
-    ax.scatter(*some[-1].T, s=7, c=INK, zorder=3, linewidths=0)
+        scatter(ax, stops.flatten(0, 1), 6, VERMILION, zorder=2)
+    _lines(ax, some, color, 0.8, 0.55, 7)
     return frame(ax, limit)
 
 
 def snapshots(
     trajectory: Tensor, times: Sequence[float], alt: str, exact: Callable[[float], Any] | None = None
 ) -> Picture:
-    """A cloud at five moments of its way; behind it, where given, the exact marginal.  trajectory (T, N, 2)"""
-    moments = [round(k * (len(trajectory) - 1) / 4) for k in range(5)]
+    """The particles at five moments, over the exact marginal where it is given.  trajectory (T, N, 2), times (T,)"""
     axes = panels(5, 2.05)
-    for ax, k in zip(axes, moments):
+    for i, ax in enumerate(axes):
+        k = round(i * (len(trajectory) - 1) / 4)
+        t = float(times[k])
         if exact is not None:
-            density_map(exact(float(times[k])).log_prob, ax=ax)
-        points(
-            trajectory[k, :1500],
-            ax=ax,
-            color=GREY if k == 0 else BLUE,
-            size=1.6,
-            title=f"$t={float(times[k]):.2f}$",
-        )
+            density_map(exact(t).log_prob, ax=ax)
+        points(trajectory[k, :1500], ax=ax, color=GREY if k == 0 else BLUE, size=1.6, title=f"$t={t:.2f}$")
     return shown(axes, alt)
+
+
+# --- curves and bars
 
 
 @picture(6.2, 3.1)
 def curves(series: Mapping[str, Any], ax: Axes, xlabel: str, ylabel: str, log: str = "") -> Axes:
     """Named curves with their spread: name -> (x, y) or (x, y, spread).  Dashed: names starting with exact, floor or guide.
 
-    log: 'x', 'y' or 'xy' for logarithmic axes."""
+    log: 'x', 'y' or 'xy' for logarithmic axes"""
     for k, (name, (x, y, *spread)) in enumerate(series.items()):
         x, y = np.asarray(x, float), np.asarray(y, float)
         guide, reference = name.startswith("guide"), name.startswith(("exact", "floor", "guide"))
         color = GREY if guide else GREEN if reference else SERIES[k % len(SERIES)]
-        ax.plot(
-            x,
-            y,
-            color=color,
-            ls="--" if reference else "-",
-            label=name,
-            lw=1.6,
-            marker="" if reference or len(x) > 30 else "o",
-            ms=3.5,
-        )
+        style, marker = "--" if reference else "-", "" if reference or len(x) > 30 else "o"
+        ax.plot(x, y, color=color, ls=style, label=name, lw=1.6, marker=marker, ms=3.5)
         if spread:
             ax.fill_between(x, y - np.asarray(spread[0]), y + np.asarray(spread[0]), color=color, alpha=0.18, lw=0)
     ax.set(xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
-    if "x" in log and len(x) <= 10:  # a few measured numbers: name just these
+    if "x" in log and len(x) <= 10:  # a few measured numbers are the ticks
         ax.set_xticks(x, [f"{v:g}" for v in x], minor=False)
         ax.set_xticks([], minor=True)
     if len(series) > 1:
         ax.legend(frameon=False, fontsize=8)
-    return _plain(ax, xlabel, ylabel)
+    return plain(ax, xlabel, ylabel)
 
 
 @picture(6.2, 3.1)
 def bars(heights: Mapping[str, float], ax: Axes, ylabel: str, spread: Sequence[float] | None = None) -> Axes:
-    """Named bars, their value written above: above the error bars where there are any, above zero where it is negative."""
-    places = range(len(heights))
-    values = [float(v) for v in heights.values()]
-    ax.bar(
-        places,
-        values,
-        yerr=spread,
-        color=[GREEN if n.startswith(("exact", "floor")) else BLUE for n in heights],
-        width=0.62,
-        ecolor=INK,
-        capsize=3,
-    )
-    tops = [
-        value + float(error) for value, error in zip(values, [0.0] * len(values) if spread is None else spread)
-    ]
-    for place, value, top in zip(places, values, tops):
-        ax.annotate(
-            f"{value:.3g}",
-            (place, max(top, 0.0)),
-            ha="center",
-            va="bottom",
-            fontsize=8,
-            xytext=(0, 2),
-            textcoords="offset points",
-        )
+    """Named bars with their values above the bars and above their errors.  spread: half the length of the error bars"""
+    values, places = [float(v) for v in heights.values()], range(len(heights))
+    colors = [GREEN if name.startswith(("exact", "floor")) else BLUE for name in heights]
+    ax.bar(places, values, yerr=spread, color=colors, width=0.62, ecolor=INK, capsize=3)
+    above = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 8}
+    for place, value, error in zip(places, values, [0.0] * len(values) if spread is None else spread):
+        ax.annotate(f"{value:.3g}", (place, max(value + float(error), 0.0)), **above)
     ax.set_xticks(list(places), list(heights), fontsize=8)
-    return _plain(ax, "", ylabel)
+    return plain(ax, "", ylabel)
 
 
 @picture(4.6, 2.8)
 def losses(*histories: Any, ax: Axes, names: Sequence[str] = ()) -> Axes:
-    """Training losses, smoothed over fifty steps; names: one a history, for the legend."""
+    """Training losses, smoothed over fifty steps; names: one for each history."""
     names = names or [f"run {k + 1}" for k in range(len(histories))]
     for k, (history, name) in enumerate(zip(histories, names, strict=True)):
         ax.plot(history.smooth().numpy(), color=SERIES[k % len(SERIES)], lw=1.3, label=name)
     if len(histories) > 1:
         ax.legend(frameon=False, fontsize=8)
-    return _plain(ax, "step", "loss (mean of 50)")
+    return plain(ax, "step", "loss (mean of 50)")
 
 
-def _expect_images(x: Tensor) -> Tensor:
+def schedules(paths: Mapping[str, Any], alt: str) -> Picture:
+    """alpha and sigma of several paths over t, with the diffusion slides' time 1 − t as a second axis."""
+    axes, t = panels(2, 3.4, height=3.0), torch.linspace(0, 0.999, 200)
+    for k, (name, path) in enumerate(paths.items()):
+        for ax, y in zip(axes, path.at(t)):
+            ax.plot(t, y, color=SERIES[k], lw=1.6, label=name)
+    for ax, name in zip(axes, (r"$\alpha_t$, the share of data", r"$\sigma_t$, the share of noise")):
+        plain(ax, "$t$: 0 noise, 1 data", "").set_title(name, fontsize=10)
+        ax.set_ylim(-0.05, 1.3)
+        other = ax.secondary_xaxis(-0.3, functions=(lambda s: 1 - s, lambda s: 1 - s))
+        other.set_xlabel("$1-t$: the diffusion slides' time")
+    axes[0].legend(frameon=False, fontsize=8)
+    return shown(axes, alt)
+
+
+# --- images
+
+
+def _check_images(x: Tensor) -> Tensor:
     if x.ndim != 4 or x.shape[1] != 1 or not len(x):
         raise ValueError(f"images have shape {tuple(x.shape)}: expected (N, 1, H, W), N at least one.")
     return x
 
 
 def tiles(images: Tensor, columns: int = 10) -> Tensor:
-    """(N, 1, H, W) in [-1, 1] as one picture in [0, 1], ink on paper, with a hair of space between.  -> (R, C)"""
-    n, _, h, w = _expect_images(images).shape
+    """Images (N, 1, H, W) in [-1, 1] in rows with a pixel around each, ink 0 and paper 1.  -> (R, C)"""
+    n, _, h, w = _check_images(images).shape
     rows = math.ceil(n / columns)
     sheet = images.new_full((rows * columns, h + 2, w + 2), -1.0)
     sheet[:n, 1:-1, 1:-1] = images[:, 0].clamp(-1, 1)
     return 0.5 - sheet.view(rows, columns, h + 2, w + 2).transpose(1, 2).reshape(rows * (h + 2), -1) / 2
 
 
+def show_tiles(x: Tensor, ax: Axes, columns: int) -> Tensor:
+    """Draw ``tiles`` without axes, and return them."""
+    sheet = tiles(x.detach().float().cpu(), columns)
+    ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.axis("off")
+    return sheet
+
+
 @picture(5.6, 2.9)
 def images(x: Tensor, ax: Axes, columns: int = 10, names: Sequence[str] = ()) -> Axes:
     """Images in rows, ink on paper, the rows named at the left.  x (N, 1, H, W) in [-1, 1]; names: none or one a row"""
-    sheet = tiles(x.detach().float().cpu(), columns)
-    _as_tall_as(ax, sheet.shape[0] / sheet.shape[1])
-    ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    ax.axis("off")
+    height, width = show_tiles(x, ax, columns).shape
+    _fit_height(ax, height / width)
     for row, name in enumerate(names):
-        ax.text(
-            -0.01,
-            1 - (row + 0.5) / len(names),
-            name,
-            transform=ax.transAxes,
-            ha="right",
-            va="center",
-            fontsize=9,
-            color=INK,
-        )
+        write(ax, -0.01, 1 - (row + 0.5) / len(names), name, ha="right", transform=ax.transAxes)
     return ax
 
 
-def _as_tall_as(ax: Axes, share: float) -> None:
-    """Where this is a figure's one picture: the height that a share of its width asks for, without empty bands."""
+def _fit_height(ax: Axes, ratio: float) -> None:
+    """Set the height of a figure with one panel to ``ratio`` times its width."""
     if ax.figure.axes == [ax]:
-        ax.figure.set_figheight(0.2 + ax.figure.get_figwidth() * share)
+        ax.figure.set_figheight(0.2 + ax.figure.get_figwidth() * ratio)
 
 
 def gallery(rows: Mapping[str, Tensor], alt: str, columns: int = 12) -> Picture:
-    """Named rows of images under one another, each ``columns`` wide."""
-    tall = [math.ceil(len(_expect_images(x)) / columns) for x in rows.values()]
+    """Named rows of images, one below the other, each ``columns`` wide."""
+    tall = [math.ceil(len(_check_images(x)) / columns) for x in rows.values()]
     figure = Figure((columns * 0.55, sum(tall) * 0.55 + 0.27 * len(rows)), DPI, layout="constrained")
     for ax, (name, x) in zip(figure.subplots(len(rows), 1, height_ratios=tall, squeeze=False)[:, 0], rows.items()):
         images(x, ax=ax, columns=columns, title=name)
@@ -303,24 +277,18 @@ def gallery(rows: Mapping[str, Tensor], alt: str, columns: int = 12) -> Picture:
     return Picture(figure, alt)
 
 
+# --- tokens
+
+
 @picture(3.2, 3.0)
 def matrix(values: Tensor, ax: Axes, names: Sequence[str], xlabel: str = "from", ylabel: str = "to") -> Axes:
     """Probabilities from column to row, each written into its cell.  values (n, n) in [0, 1]; names of the n symbols"""
-    ax.imshow(values.detach().cpu(), cmap=FOG, vmin=0, vmax=1)
+    ax.imshow(values.detach().cpu(), cmap=BLUES, vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(values.detach().cpu().numpy()):
-        ax.text(
-            column,
-            row,
-            f"{value:.2f}" if value else "0",
-            ha="center",
-            va="center",
-            fontsize=9,
-            color="white" if value > 0.6 else INK,
-        )
+        write(ax, column, row, f"{value:.2f}" if value else "0", color="white" if value > 0.6 else INK)
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.spines[:].set_visible(False)
     return ax
 
@@ -329,11 +297,11 @@ def matrix(values: Tensor, ax: Axes, names: Sequence[str], xlabel: str = "from",
 def letters(tokens: Tensor, ax: Axes, alphabet: str) -> Axes:
     """Short sequences as words, one a column of boxes; what is masked is a grey box.  tokens (N, L)"""
     tokens = tokens.detach().cpu()
-    _as_tall_as(ax, tokens.shape[1] / len(tokens))
+    _fit_height(ax, tokens.shape[1] / len(tokens))
     masks = LinearSegmentedColormap.from_list("masks", ["#ffffff", "#b9b9b9"])
     ax.imshow((tokens == len(alphabet)).T, cmap=masks, vmin=0, vmax=1)
     for (word, place), token in np.ndenumerate(tokens.numpy()):
-        ax.text(word, place, (*alphabet, "")[token], ha="center", va="center", fontsize=11, color=INK)
+        write(ax, word, place, (*alphabet, "")[token], 11)
     ax.set_xticks(np.arange(len(tokens) + 1) - 0.5, [], minor=False)
     ax.set_yticks(np.arange(tokens.shape[1] + 1) - 0.5, [])
     ax.grid(color="#dddddd")
@@ -342,22 +310,5 @@ def letters(tokens: Tensor, ax: Axes, alphabet: str) -> Axes:
 
 
 def ink(tokens: Tensor, mask_id: int = 2) -> Tensor:
-    """Black and white tokens as a picture: 0 paper (−1), 1 ink (1), masked grey (0).  (N, 1, H, W) -> the same, floats"""
+    """Tokens as images: 0 paper (−1), 1 ink (1), masked grey (0).  (N, 1, H, W) -> the same shape, floats"""
     return torch.where(tokens == mask_id, 0.0, 2.0 * tokens - 1)
-
-
-def schedules(paths: Mapping[str, Any], alt: str) -> Picture:
-    """alpha and sigma of several paths over the library's clock, the slides' diffusion clock above."""
-    axes = panels(2, 3.4, height=3.0)
-    t = torch.linspace(0, 0.999, 200)
-    for k, (name, path) in enumerate(paths.items()):
-        alpha, sigma, _, _ = path.at(t)
-        for ax, y in zip(axes, (alpha, sigma)):
-            ax.plot(t, y, color=SERIES[k], lw=1.6, label=name)
-    for ax, name in zip(axes, (r"$\alpha_t$, the share of data", r"$\sigma_t$, the share of noise")):
-        _plain(ax, "$t$: 0 noise, 1 data", "").set_title(name, fontsize=10)
-        ax.set_ylim(-0.05, 1.3)
-        other = ax.secondary_xaxis(-0.3, functions=(lambda s: 1 - s, lambda s: 1 - s))
-        other.set_xlabel("$1-t$: the diffusion slides' time")
-    axes[0].legend(frameon=False, fontsize=8)
-    return shown(axes, alt)

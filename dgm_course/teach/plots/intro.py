@@ -1,7 +1,7 @@
-"""Pictures of the introduction: the years, the map of the course, two kinds of classifier, and one data set seen by all.
+"""Pictures of the introduction: the years, the map of the course, two kinds of classifier, one data set for all families.
 
-The map is HTML and no image, so that its leaves are links: they work in JupyterLab, in an exported page and from the
-keyboard, and it has no colours of its own but thin lines, so that it reads on white and on black.
+The map is HTML, so that its leaves are links, with thin lines and no colours, so that it can be read on white and on
+black.
 """
 
 from __future__ import annotations
@@ -12,20 +12,39 @@ from typing import Any, NamedTuple
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from . import base, style
-from .base import BLUE, DPI, GREY, VERMILION
-from .style import FRAME, INK, ORANGE, PALE, Picture
+from .base import density_map, points, show_tiles
+from .style import (
+    BLUE,
+    DPI,
+    FRAME,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    VERMILION,
+    Picture,
+    frame,
+    open_axes,
+    panels,
+    picture,
+    plane,
+    scatter,
+    write,
+)
 
 CLASSES = (BLUE, ORANGE)  # points of class 0 and of class 1
+SIDES = LinearSegmentedColormap.from_list("classes", ["#9cc8e6", "#ffffff", "#f6d48a"])
 
 # --- the years
 
 
 class Milestone(NamedTuple):
-    """A model of the past: its name, the year of its paper and who wrote it, and pictures (N, 1, H, W) of our own one."""
+    """A model's name, the year and the authors of its paper, and images (N, 1, H, W) of our own model."""
 
     name: str
     year: int
@@ -34,28 +53,20 @@ class Milestone(NamedTuple):
 
 
 def timeline(milestones: Sequence[Milestone], alt: str) -> Picture:
-    """Each model's pictures above the year of its paper; the axis is true to scale, the pictures stand evenly."""
+    """Each model's images above the year of its paper; the axis is to scale, the images are evenly spaced."""
     count = len(milestones)
     figure = Figure((1.95 * count, 3.3), DPI)
     axis = figure.add_axes((0, 0, 1, 1))
-    years = [m.year for m in milestones]
-
-    def place(year):
-        return 0.06 + 0.88 * (year - min(years)) / max(1, max(years) - min(years))
-
-    axis.plot([place(min(years)) - 0.03, place(max(years)) + 0.03], [0.12, 0.12], color=GREY, lw=1)
+    first, last = (pick(m.year for m in milestones) for pick in (min, max))
+    axis.plot([0.03, 0.97 if last > first else 0.09], [0.12, 0.12], color=GREY, lw=1)
     for k, m in enumerate(milestones):
-        middle = (k + 0.5) / count
-        axis.plot([middle, place(m.year)], [0.215, 0.12], color=GREY, lw=0.8)
-        axis.plot([place(m.year)], [0.12], "o", color=INK, ms=4)
-        axis.text(place(m.year), 0.03, str(m.year), ha="center", fontsize=10, color=INK)
-        axis.text(middle, 0.93, m.name, ha="center", fontsize=11, color=INK, weight="bold")
-        axis.text(middle, 0.235, m.who, ha="center", fontsize=8, color=INK)
-        sheet = figure.add_axes((middle - 0.44 / count, 0.3, 0.88 / count, 0.6))
-        sheet.imshow(
-            base.tiles(m.images.detach().float().cpu(), 4), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-        )
-        sheet.axis("off")
+        x, middle = 0.06 + 0.88 * (m.year - first) / max(1, last - first), (k + 0.5) / count
+        axis.plot([middle, x], [0.215, 0.12], color=GREY, lw=0.8)
+        axis.plot([x], [0.12], "o", color=INK, ms=4)
+        write(axis, x, 0.03, str(m.year), 10, va="baseline")
+        write(axis, middle, 0.93, m.name, 11, va="baseline", weight="bold")
+        write(axis, middle, 0.235, m.who, 8, va="baseline")
+        show_tiles(m.images, figure.add_axes((middle - 0.44 / count, 0.3, 0.88 / count, 0.6)), 4)
     axis.set(xlim=(0, 1), ylim=(0, 1))
     axis.axis("off")
     return Picture(figure, alt)
@@ -65,7 +76,7 @@ def timeline(milestones: Sequence[Milestone], alt: str) -> Picture:
 
 
 class Leaf(NamedTuple):
-    """A notebook on the map: its file without ending, its family, and what one finds there."""
+    """A notebook of the map: its file without ending, its family, and what it shows."""
 
     notebook: str
     family: str
@@ -104,7 +115,7 @@ PLAIN = "list-style:none;margin:0;padding:0"
 
 
 class Map:
-    """The taxonomy as nested lists that look like a tree, its leaves links to the notebooks beside this one."""
+    """The taxonomy as nested HTML lists, its leaves links to the notebooks in the same folder."""
 
     def __init__(self, branches: Mapping[str, Mapping[str, Sequence[Leaf]]]) -> None:
         self.branches = branches
@@ -155,14 +166,14 @@ def _link(leaf: Leaf) -> str:
 
 
 def taxonomy() -> Map:
-    """The lecture's taxonomy: explicit densities, tractable or approximate, and implicit ones; the leaves are notebooks."""
+    """The lecture's taxonomy: explicit densities, tractable or approximate, and implicit ones."""
     return Map(BRANCHES)
 
 
 # --- two kinds of classifier
 
 
-@style.picture(2.9, 2.9)
+@picture(2.9, 2.9)
 def boundary(
     chance: Callable[[Tensor], Tensor],
     x: Tensor,
@@ -171,34 +182,26 @@ def boundary(
     marks: Tensor | None = None,
     limit: float = FRAME,
 ) -> Axes:
-    """How sure a classifier is everywhere (blue: class 0, amber: class 1, white: undecided), and where it is undecided.
+    """A classifier's p(y = 1 | x) over the plane (blue: class 0, amber: class 1), with the line where it is one half.
 
-    chance: points (B, 2) -> p(y = 1 | x), (B,).  x (N, 2), y (N,) the data; marks (M, 2): points of interest, stars"""
+    chance: points (B, 2) -> (B,).  x (N, 2), y (N,) the data; marks (M, 2): points drawn as stars"""
     line = torch.linspace(-limit, limit, 141)
     with torch.no_grad():
         p = chance(torch.cartesian_prod(line, line)).view(141, 141).T
-    ax.imshow(
-        p, origin="lower", extent=(-limit, limit) * 2, cmap=_between(), vmin=0, vmax=1, interpolation="bilinear"
-    )
+    plane(p, ax, limit, cmap=SIDES, vmin=0, vmax=1, interpolation="bilinear")
     ax.contour(line, line, p, levels=[0.5], colors=[INK], linewidths=1.4)
     return _classes(x, y, ax, marks, limit)
 
 
-def _between() -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("classes", ["#9cc8e6", "#ffffff", "#f6d48a"])
-
-
 def _classes(x: Tensor, y: Tensor, ax: Axes, marks: Tensor | None, limit: float) -> Axes:
-    for label, colour in enumerate(CLASSES):
-        ax.scatter(*x[y == label].detach().cpu().T, s=7, c=colour, linewidths=0, zorder=3)
+    for label, color in enumerate(CLASSES):
+        scatter(ax, x[y == label], 7, color, zorder=3)
     if marks is not None:
-        ax.scatter(*marks.T, s=130, marker="*", c=VERMILION, linewidths=0.6, edgecolors="white", zorder=5)
-    return style.frame(ax, limit)
+        scatter(ax, marks, 130, VERMILION, marker="*", linewidths=0.6, edgecolors="white", zorder=5)
+    return frame(ax, limit)
 
 
-@style.picture(2.9, 2.9)
+@picture(2.9, 2.9)
 def two_classes(
     x: Tensor,
     y: Tensor,
@@ -207,22 +210,22 @@ def two_classes(
     marks: Tensor | None = None,
     limit: float = FRAME,
 ) -> Axes:
-    """Points of two classes, and behind them, where given, a density.  x (N, 2), y (N,)"""
+    """Points of two classes over a density where it is given.  x (N, 2), y (N,)"""
     if log_prob is not None:
-        base.density_map(log_prob, ax=ax, limit=limit)
+        density_map(log_prob, ax=ax, limit=limit)
     return _classes(x, y, ax, marks, limit)
 
 
-@style.picture(2.9, 2.9)
+@picture(2.9, 2.9)
 def codes(x: Tensor, code: Tensor, ax: Axes, curve: Tensor | None = None, limit: float = FRAME) -> Axes:
-    """Points coloured by the one number that stands for each; the curve is what the decoder makes of all numbers.
+    """Points coloured by their code of one number; the curve is what the decoder makes of all codes.
 
     x (N, 2), code (N,), curve (T, 2)"""
-    shades = ax.scatter(*x.detach().cpu().T, s=6, c=code.detach().cpu(), cmap="viridis", linewidths=0, zorder=2)
+    shades = scatter(ax, x, 6, code.detach().cpu(), cmap="viridis", zorder=2)
     ax.figure.colorbar(shades, ax=ax, shrink=0.7, label="code").outline.set_visible(False)
     if curve is not None:
         ax.plot(*curve.detach().cpu().T, color=VERMILION, lw=1.3, zorder=3)
-    return style.frame(ax, limit)
+    return frame(ax, limit)
 
 
 # --- one data set, all families
@@ -235,42 +238,32 @@ def families(
     figure = Figure((1.42 * len(samples), 3.15), DPI, layout="constrained")
     upper, lower = figure.subplots(2, len(samples))
     for k, (name, x) in enumerate(samples.items()):
-        base.points(x[:700], ax=upper[k], color=BLUE if k else INK, size=2.0, limit=3.5)
+        points(x[:700], ax=upper[k], color=BLUE if k else INK, size=2.0, limit=3.5)
         upper[k].set_title(name, fontsize=8, color=INK)
-        if callable(densities[name]):
-            _fog(densities[name], lower[k], 3.5)
+        density = densities[name]
+        if callable(density):  # few nodes: some densities cost an integral at each
+            density_map(lambda z, density=density: density(z.float()), ax=lower[k], limit=3.5, side=61)
         else:
-            style.frame(lower[k], 3.5).text(0, 0, densities[name], ha="center", va="center", fontsize=8, color=INK)
+            write(frame(lower[k], 3.5), 0, 0, density, 8)
     upper[0].set_ylabel("samples", fontsize=9)
     lower[0].set_ylabel("density", fontsize=9)
     return Picture(figure, alt)
 
 
-def _fog(log_prob: Callable[[Tensor], Tensor], ax: Axes, limit: float, side: int = 61) -> Axes:
-    """A density on fewer nodes than ``draw.density_map`` takes, for those that cost an integral at every node."""
-    line = torch.linspace(-limit, limit, side)
-    p = log_prob(torch.cartesian_prod(line, line)).exp().view(side, side).T.detach()
-    ax.imshow(p, origin="lower", extent=(-limit, limit) * 2, cmap=style.FOG, interpolation="nearest", vmin=0)
-    return style.frame(ax, limit)
-
-
 def moments(trajectories: Mapping[str, Tensor], done: float, shown: int = 500, limit: float = 3.5) -> Axes:
-    """Where the samples of each family are when a share ``done`` of the steps is made.  trajectories: name -> (T, N, 2)
+    """The samples of each family after a share ``done`` of its steps.  trajectories: name -> (T, N, 2)
 
-    One pair of axes for all, cut into squares: seven would take too long to lay out while a slider moves."""
+    One pair of axes for all: seven would take too long to lay out while a slider moves."""
     figure = Figure((1.32 * len(trajectories), 1.75), DPI)
     ax, side = figure.add_axes((0.005, 0.01, 0.99, 0.75)), 2 * limit
-    for place, (name, road) in enumerate(trajectories.items()):
-        k = round(done * (len(road) - 1))
-        x = road[k, :shown].detach().cpu()
-        x = x[x.abs().amax(1) < limit]
-        ax.scatter(x[:, 0] + place * side, x[:, 1], s=2.5, c=BLUE if k else GREY, alpha=0.45, linewidths=0)
-        said = f"{name}\n{k} of {len(road) - 1}"
-        ax.text(place * side, limit * 1.08, said, ha="center", va="bottom", fontsize=8, color=INK)
+    for place, (name, trajectory) in enumerate(trajectories.items()):
+        k = round(done * (len(trajectory) - 1))
+        x = trajectory[k, :shown].detach().cpu()
+        x = x[x.abs().amax(1) < limit] + torch.tensor([place * side, 0.0])
+        scatter(ax, x, 2.5, BLUE if k else GREY, alpha=0.45)
+        write(ax, place * side, limit * 1.08, f"{name}\n{k} of {len(trajectory) - 1}", 8, va="bottom")
         ax.axvline((place + 0.5) * side, color=PALE, lw=0.8)
-    ax.set(xlim=(-limit, (len(trajectories) - 0.5) * side), ylim=(-limit, limit), xticks=[], yticks=[])
-    for edge in ax.spines.values():
-        edge.set_color(PALE)
+    frame(ax, limit).set(xlim=(-limit, (len(trajectories) - 0.5) * side), aspect="auto")
     return ax
 
 
@@ -278,38 +271,36 @@ def moments(trajectories: Mapping[str, Tensor], done: float, shown: int = 500, l
 
 
 def bell(numbers: Tensor, sigma: float, widths: Tensor, levels: Tensor, level: float) -> Axes:
-    """Numbers (N,) under a bell curve of one width, and beside it the mean log-likelihood (T,) of all widths (T,)."""
-    left, right = style.panels(2, 3.1, height=2.5)
+    """Numbers (N,) under a normal density of width sigma, and the mean log-likelihood (T,) of all widths (T,)."""
+    left, right = panels(2, 3.1, height=2.5)
     line = torch.linspace(-6, 6, 301)
     left.hist(numbers.numpy(), bins=24, range=(-6, 6), density=True, color="#d5d5d5")
-    left.plot(
-        line, torch.distributions.Normal(float(numbers.mean()), sigma).log_prob(line).exp(), color=BLUE, lw=1.8
-    )
+    density = torch.distributions.Normal(float(numbers.mean()), sigma).log_prob(line).exp()
+    left.plot(line, density, color=BLUE, lw=1.8)
     left.set(xlim=(-6, 6), ylim=(0, 1.02), yticks=[])
     left.set_title(f"$\\sigma={sigma:.1f}$", fontsize=10, color=INK)
     left.set_xlabel("the 200 numbers, and the bell", fontsize=9)
-    right.plot(widths, levels, color=base.GREEN, lw=1.5, ls="--")
+    right.plot(widths, levels, color=GREEN, lw=1.5, ls="--")
     right.plot([sigma], [level], "o", color=BLUE, ms=7)
     right.set_title(f"mean log-likelihood {level:.2f}", fontsize=10, color=INK)
     right.set_xlabel("width σ", fontsize=9)
-    for ax in (left, right):
-        ax.spines[["top", "right"]].set_visible(False)
-    return left
+    open_axes(right)
+    return open_axes(left)
 
 
 def half_known(h: float, line: Tensor, joint: Tensor, x: Tensor, y: Tensor) -> Axes:
-    """Points with a line at the known coordinate, and what the other may be there.
+    """Points with a line at the known coordinate h, and p(v, y | h) of the other coordinate v and the class y.
 
     joint (2, T): p(h, v, y) along the line (T,); x (N, 2), y (N,)"""
-    left, right = style.panels(2, 3.1, height=2.9)
+    left, right = panels(2, 3.1, height=2.9)
     _classes(x, y, left, None, 3.5)
     left.axvline(h, color=VERMILION, lw=1.4)
     left.set_title(f"known: $h={h:.1f}$", fontsize=10, color=INK)
     shares = joint / (joint.sum() * (line[1] - line[0]))
-    for label, colour in enumerate(CLASSES):
-        right.fill_betweenx(line, shares[label], color=colour, alpha=0.85, lw=0)
+    for share, color in zip(shares, CLASSES):
+        right.fill_betweenx(line, share, color=color, alpha=0.85, lw=0)
     right.set(ylim=(-3.5, 3.5), yticks=[], xlim=(0, float(shares.max()) * 1.1), xticks=[])
     right.set(xlabel="$p(v, y\\,|\\,h)$", ylabel="$v$")
     right.set_title(f"$p(y=1\\,|\\,h)={float(joint[1].sum() / joint.sum()):.2f}$", fontsize=10, color=INK)
-    right.spines[["top", "right"]].set_visible(False)
+    open_axes(right)
     return left

@@ -1,4 +1,4 @@
-"""House pictures of latent spaces and of mixtures that share out their points."""
+"""Pictures of latent codes, and of mixtures with the share of each component in each point."""
 
 from __future__ import annotations
 
@@ -9,35 +9,21 @@ from matplotlib.patches import Ellipse
 from torch import Tensor
 
 from ...core.distributions import Mixture
-from .base import GREY
-from .style import BLUE, GREEN, INK, ORANGE, PINK, SERIES, SKY, VERMILION, picture
-
-TEN = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, "#7A5195", GREY, "#8C6D31", INK)
+from .style import GREY, INK, SERIES, TEN, picture, scatter, write
 
 
 @picture(3.6, 3.6)
 def codes(z: Tensor, labels: Tensor | None, ax: Axes, limit: float | None = None, circle: float = 0.0) -> Axes:
     """Codes of the plane, coloured by class, the class written where its members are densest; grey without labels.
 
-    z (N, 2), labels (N,)
-
-    circle: radius of a grey circle around 0, such as two deviations of the prior"""
+    z (N, 2), labels (N,); circle: radius of a grey circle around 0, such as two deviations of the prior"""
     z, labels = z.detach().cpu(), torch.zeros(0).long() if labels is None else labels.cpu()
-    ax.scatter(*z.T, s=3, c=[TEN[k] for k in labels.tolist()] or GREY, alpha=0.55, linewidths=0)
+    scatter(ax, z, 3, [TEN[k] for k in labels.tolist()] or GREY, alpha=0.55)
     for k in labels.unique().tolist():
         own = z[labels == k]
         x, y = own[(torch.cdist(own, own) < 0.1 * own.std(0).norm().clamp(min=1e-9)).sum(1).argmax()].tolist()
-        ax.text(
-            x,
-            y,
-            str(k),
-            fontsize=11,
-            weight="bold",
-            ha="center",
-            va="center",
-            color=TEN[k],
-            bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": TEN[k], "lw": 0.8},
-        )
+        box = {"boxstyle": "round,pad=0.12", "fc": "white", "ec": TEN[k], "lw": 0.8}
+        write(ax, x, y, str(k), 11, TEN[k], weight="bold", bbox=box)
     if circle:
         ax.add_patch(Ellipse((0, 0), 2 * circle, 2 * circle, fill=False, ec=GREY, lw=1.2))
     limit = limit or float(z.abs().quantile(0.995)) * 1.15
@@ -48,13 +34,14 @@ def codes(z: Tensor, labels: Tensor | None, ax: Axes, limit: float | None = None
 
 @picture(3.4, 3.4)
 def shared(x: Tensor, mixture: Mixture, q: Tensor, ax: Axes, limit: float = 4.0) -> Axes:
-    """Points in the mixed colours of the components that claim them, and each component's ellipse at two deviations.
+    """Points in the mixed colours of their components, and each component's ellipse at two deviations.
 
     x (N, 2), q (N, K) rows that sum to one"""
-    palette = torch.tensor([to_rgb(SERIES[k % len(SERIES)]) for k in range(q.shape[1])])
-    ax.scatter(*x.detach().cpu().T, s=7, c=(q.detach().cpu().float() @ palette).clamp(0, 1).numpy(), linewidths=0)
-    for k, (mean, std) in enumerate(zip(mixture.means.tolist(), mixture.stds.tolist(), strict=True)):
-        ax.add_patch(Ellipse(mean, 4 * std[0], 4 * std[1], fill=False, ec=SERIES[k % len(SERIES)], lw=1.8))
+    colors = [SERIES[k % len(SERIES)] for k in range(q.shape[1])]
+    palette = torch.tensor([to_rgb(color) for color in colors])
+    scatter(ax, x, 7, (q.detach().cpu().float() @ palette).clamp(0, 1).numpy())
+    for color, mean, std in zip(colors, mixture.means.tolist(), mixture.stds.tolist(), strict=True):
+        ax.add_patch(Ellipse(mean, 4 * std[0], 4 * std[1], fill=False, ec=color, lw=1.8))
         ax.plot(*mean, marker="+", color=INK, ms=8)
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
     return ax

@@ -1,4 +1,4 @@
-"""Pictures of models that write codes: turned pairs, masks over places, pyramids of token maps.  Colours as in `draw`."""
+"""Pictures of models of codes: rotary pairs, attention masks, pyramids of token maps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from matplotlib.patches import Circle
 from torch import Tensor
 from torch.nn import functional as F
 
-from .base import BLUE, GREY, VERMILION
-from .style import INK, PALE, Picture, panels, picture, shown
+from .style import ARROWS, BLUE, GREY, INK, PALE, VERMILION, Picture, panels, picture, shown, write
+
+ARROW = {"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0}
 
 
 @picture(6.6, 3.4)
@@ -25,25 +26,10 @@ def dials(angles: Tensor, ax: Axes, names: Sequence[str] = ()) -> Axes:
     across, up = np.meshgrid(np.arange(length), np.arange(pairs)[::-1])
     for center in zip(across.ravel(), up.ravel()):
         ax.add_patch(Circle(center, 0.4, facecolor="none", edgecolor=PALE, lw=0.8))
-    ax.quiver(
-        across,
-        up,
-        0.4 * angles.cos().T,
-        0.4 * angles.sin().T,
-        color=BLUE,
-        angles="xy",
-        scale_units="xy",
-        scale=1,
-        width=0.005,
-        zorder=3,
-    )
-    ax.set(
-        xlim=(-0.6, length - 0.4),
-        ylim=(-0.6, pairs - 0.4),
-        aspect="equal",
-        xticks=range(length),
-        xlabel="place $m$",
-    )
+    u, v = 0.4 * angles.cos().T, 0.4 * angles.sin().T
+    ax.quiver(across, up, u, v, color=BLUE, scale=1, width=0.005, zorder=3, **ARROWS)
+    ax.set(xlim=(-0.6, length - 0.4), ylim=(-0.6, pairs - 0.4), aspect="equal")
+    ax.set(xticks=range(length), xlabel="place $m$")
     ax.set_yticks(range(pairs)[::-1], names or [f"pair {j}" for j in range(pairs)], fontsize=8)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -55,13 +41,8 @@ def hands(queries: Tensor, keys: Tensor, names: Sequence[str], alt: str) -> Pict
     axes = panels(len(queries), 1.5)
     size = 1.15 * float(torch.cat([queries, keys]).norm(dim=1).max())
     for ax, q, k, name in zip(axes, queries.tolist(), keys.tolist(), names, strict=True):
-        for (x, y), colour in ((q, BLUE), (k, VERMILION)):
-            ax.annotate(
-                "",
-                (x, y),
-                (0, 0),
-                arrowprops={"arrowstyle": "->", "color": colour, "lw": 1.8, "shrinkA": 0, "shrinkB": 0},
-            )
+        for end, color in ((q, BLUE), (k, VERMILION)):
+            ax.annotate("", end, (0, 0), arrowprops=ARROW | {"color": color, "lw": 1.8})
         ax.axhline(0, color="#e4e4e4", lw=0.7, zorder=0)
         ax.axvline(0, color="#e4e4e4", lw=0.7, zorder=0)
         ax.set(xlim=(-size, size), ylim=(-size, size), xticks=[], yticks=[], aspect="equal")
@@ -71,7 +52,9 @@ def hands(queries: Tensor, keys: Tensor, names: Sequence[str], alt: str) -> Pict
 
 
 def masks(tables: Mapping[str, tuple[Tensor, Sequence[int]]], alt: str) -> Picture:
-    """Who looks (rows) at whom (columns): blue where allowed, lines between blocks.  name -> ((L, L) booleans, sizes)"""
+    """Which place (row) may attend to which (column), blue where allowed, with lines between blocks.
+
+    tables: name -> ((L, L) booleans, sizes of the blocks)"""
     axes = panels(len(tables), 3.2)
     for ax, (name, (allowed, sizes)) in zip(axes, tables.items(), strict=True):
         ax.imshow(allowed.cpu().numpy(), cmap="Blues", vmin=0, vmax=1.6, interpolation="nearest")
@@ -95,7 +78,7 @@ def masks(tables: Mapping[str, tuple[Tensor, Sequence[int]]], alt: str) -> Pictu
 
 
 def pyramid(maps: Sequence[Tensor], pictures: Sequence[Tensor], colour: Tensor, last: Tensor, alt: str) -> Picture:
-    """Each sample in a row: for every scale its map of codes in colour, and the picture so far; at the end the original.
+    """Each sample in a row: for every scale its map of codes and the image so far; at the end the original.
 
     maps: (N, s, s) each; pictures: (N, 1, 28, 28) each, in [-1, 1]; colour (K,) in [0, 1]; last (N, 1, 28, 28)"""
     size, gap, n = last.shape[-1], 3, len(last)
@@ -108,16 +91,14 @@ def pyramid(maps: Sequence[Tensor], pictures: Sequence[Tensor], colour: Tensor, 
     left = 0
     for number, column in enumerate(columns):
         for row, tile in enumerate(column):
-            sheet[row * (size + gap) : row * (size + gap) + size, left : left + size] = tile
+            sheet[row * (size + gap) :, left:][:size, :size] = tile
         left += size + (1 if number % 2 == 0 else gap + 2)
     ax = panels(1, 7.6, height=0.35 + 7.2 * sheet.shape[0] / left)[0]
     ax.imshow(sheet[:, :left], interpolation="nearest")
     for k, codes in enumerate(maps):
-        middle = k * (2 * size + gap + 3) + size
-        ax.text(
-            middle, -3, f"{codes.shape[-1]} × {codes.shape[-1]}", ha="center", va="bottom", fontsize=9, color=INK
-        )
-    ax.text(left - size / 2 - gap, -3, "original", ha="center", va="bottom", fontsize=9, color=INK)
+        side = codes.shape[-1]
+        write(ax, k * (2 * size + gap + 3) + size, -3, f"{side} × {side}", va="bottom")
+    write(ax, left - size / 2 - gap, -3, "original", va="bottom")
     ax.axis("off")
     return shown(ax, alt)
 

@@ -1,4 +1,4 @@
-"""Pictures of vector quantization: cells, codes, steps, and which term moves what.  Colours as in `draw`."""
+"""Pictures of vector quantization: cells, codes, the straight-through estimate, and which term of the loss moves what."""
 
 from __future__ import annotations
 
@@ -11,8 +11,24 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from ...vq import nearest
-from .base import BLUE, GREEN, GREY, VERMILION, images
-from .style import INK, Picture, frame, panels, picture, shown
+from .base import images
+from .style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    VERMILION,
+    Picture,
+    frame,
+    open_axes,
+    panels,
+    picture,
+    plane,
+    scatter,
+    shown,
+    write,
+)
+from .tokens import ARROW
 
 
 @picture(3.6, 3.6)
@@ -21,19 +37,18 @@ def cells(
 ) -> Axes:
     """The regions of the plane in which each vector is the nearest; vermilion crosses: vectors that no point chooses.
 
-    vectors (K, 2); points (N, 2) in ink; marked: a vector to be framed"""
+    vectors (K, 2); points (N, 2) in ink; marked: a vector with a circle around it"""
     vectors = vectors.detach().cpu().float()
     line = torch.linspace(-limit, limit, 161)
-    nodes = torch.cartesian_prod(line, line)
-    owner = nearest(nodes, vectors).view(161, 161).T
+    owner = nearest(torch.cartesian_prod(line, line), vectors).view(161, 161).T
     shade = torch.tensor([0.0, 0.55, 0.28, 0.85, 0.42, 0.14, 0.7])[owner % 7]
-    ax.imshow(0.86 + 0.13 * shade.numpy(), origin="lower", extent=(-limit, limit) * 2, cmap="gray", vmin=0, vmax=1)
+    plane(0.86 + 0.13 * shade.numpy(), ax, limit, cmap="gray", vmin=0, vmax=1)
     for k in owner.unique().tolist():
         ax.contour(line, line, (owner == k).numpy(), levels=[0.5], colors=GREY, linewidths=0.6)
     used = torch.ones(len(vectors)).bool()
     if points is not None:
         points = points.detach().cpu().float()
-        ax.scatter(*points.T, s=2.5, c=INK, alpha=0.5, linewidths=0)
+        scatter(ax, points, 2.5, INK, alpha=0.5)
         used = torch.bincount(nearest(points, vectors), minlength=len(vectors)) > 0
     ax.scatter(*vectors[used].T, s=26, c=BLUE, zorder=4)
     ax.scatter(*vectors[~used].T, s=34, c=VERMILION, marker="x", zorder=4)
@@ -44,9 +59,9 @@ def cells(
 
 @picture(6.4, 3.0)
 def staircase(vectors: Tensor, cost: Callable[[Tensor], Tensor], at: Tensor, ax: Axes) -> Axes:
-    """A cost of z_q(z) along a line of outputs z: flat steps.  Arrows: the slope that the straight-through estimate reports.
+    """A cost of z_q(z) along a line of outputs z, with the straight-through estimate of its slope as arrows.
 
-    vectors (K, 1); cost: (N,) -> (N,); at (M,): where arrows stand"""
+    vectors (K, 1); cost: (N,) -> (N,); at (M,): the places of the arrows"""
     table = vectors.detach().flatten()
     z = torch.linspace(float(table.min()) - 0.7, float(table.max()) + 0.7, 1200)
     value = cost(table[nearest(z[:, None], vectors)])
@@ -56,41 +71,28 @@ def staircase(vectors: Tensor, cost: Callable[[Tensor], Tensor], at: Tensor, ax:
     ax.scatter(table, cost(table), s=30, c=BLUE, zorder=4, label="the vectors")
     chosen = table[nearest(at[:, None], vectors)].clone().requires_grad_()
     (slope,) = torch.autograd.grad(cost(chosen).sum(), chosen)
-    y, run = cost(chosen).detach(), 0.32
+    y, run, arrow = cost(chosen).detach(), 0.32, ARROW | {"color": VERMILION, "lw": 1.5}
     for a, b, s in zip(at.tolist(), y.tolist(), slope.tolist()):
-        ax.annotate(
-            "",
-            (a - run * np.sign(s), b - run * abs(s)),
-            (a, b),
-            zorder=5,
-            arrowprops={"arrowstyle": "->", "color": VERMILION, "lw": 1.5, "shrinkA": 0, "shrinkB": 0},
-        )
+        ax.annotate("", (a - run * np.sign(s), b - run * abs(s)), (a, b), zorder=5, arrowprops=arrow)
     ax.plot([], [], color=VERMILION, lw=1.5, label="straight-through: one step down")
     ax.set(xlabel="encoder output $z$", ylabel="cost")
-    ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=7.5, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.25))
-    return ax
+    return open_axes(ax)
 
 
 @picture(5.4, 2.5)
 def moves(norms: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
-    """Which term of a loss moves which part: the size of its gradient there, an exact zero being an empty cell.
+    """The gradient norm of each term of a loss in each part of a model; a cell is empty where it is exactly zero.
 
     norms: term -> part -> norm of the gradient"""
     parts = list(next(iter(norms.values())))
     table = np.array([[row[part] for part in parts] for row in norms.values()])
     ax.imshow(table > 0, cmap="Blues", vmin=0, vmax=2.4, aspect="auto")
     for (r, c), value in np.ndenumerate(table):
-        ax.text(
-            c,
-            r,
-            f"{value:.2g}" if value else "0",
-            ha="center",
-            va="center",
-            fontsize=10,
-            color=INK if value else GREY,
-            weight="bold" if value else "normal",
-        )
+        if value:
+            write(ax, c, r, f"{value:.2g}", 10, weight="bold")
+        else:
+            write(ax, c, r, "0", 10, GREY)
     ax.set_xticks(range(len(parts)), parts)
     ax.set_yticks(range(len(norms)), list(norms))
     ax.xaxis.tick_top()
@@ -104,7 +106,7 @@ def moves(norms: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
 
 
 def shades(vectors: Tensor) -> Tensor:
-    """A place in [0, 1] for each vector, by rank along their direction of most variance: like vectors, like shades.  (K,)"""
+    """The rank of each vector along the first principal axis, in [0, 1]: similar vectors, similar shades.  (K, d) -> (K,)"""
     centred = (vectors - vectors.mean(0)).detach().cpu().double()
     along = centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -1]
     along = along * torch.sign(along[along.abs().argmax()])
@@ -124,7 +126,7 @@ def maps(codes: Tensor, colour: Tensor, ax: Axes) -> Axes:
 
 
 def rows(named: Mapping[str, Tensor], alt: str, colour: Tensor | None = None) -> Picture:
-    """Rows of pictures (N, 1, H, W) and of grids of codes (N, h, w), whole numbers, under one another, N alike."""
+    """Rows of images (N, 1, H, W) and of grids of codes (N, h, w), whole numbers, all of the same N."""
     axes = panels(len(named), 7.2, 1, height=0.8)
     for ax, (name, x) in zip(axes, named.items(), strict=True):
         if x.is_floating_point():
@@ -136,30 +138,30 @@ def rows(named: Mapping[str, Tensor], alt: str, colour: Tensor | None = None) ->
 
 
 def usage(named: Mapping[str, Tensor], alt: str) -> Picture:
-    """How often each code is used, most used first (green: the fair share); the titles count the dead.  named: (K,) each"""
+    """How often each code is used, in descending order, with 1/K in green; the titles count unused codes.
+
+    named: (K,) each"""
     axes = panels(len(named), 2.7, height=2.3)
     for ax, (name, share) in zip(axes, named.items(), strict=True):
         ordered = share.detach().cpu().sort(descending=True).values.numpy()
         ax.bar(range(len(ordered)), ordered, width=1.0, color=BLUE, log=True)
         ax.axhline(1 / len(ordered), color=GREEN, ls="--", lw=1.0)
         ax.set_title(f"{name}: {int((ordered == 0).sum())} of {len(ordered)} dead", fontsize=8.5, color=INK)
-        ax.set(xlim=(-1, len(ordered)), ylim=(1e-4, 1.0), xlabel="codes, most used first")
-        ax.spines[["top", "right"]].set_visible(False)
+        open_axes(ax).set(xlim=(-1, len(ordered)), ylim=(1e-4, 1.0), xlabel="codes, most used first")
     axes[0].set_ylabel("share of all places")
     return shown(axes, alt)
 
 
 @picture(6.4, 2.6)
 def shares(tables: Sequence[Tensor], ax: Axes, names: Sequence[str]) -> Axes:
-    """Several draws of probabilities side by side, each a column of stacked shares.  tables: (N, K) each"""
-    colours, start = colormaps["turbo"](np.linspace(0.08, 0.92, tables[0].shape[1])), 0
+    """Samples of probability vectors as columns of stacked shares, table after table.  tables: (N, K) each"""
+    colors, start = colormaps["turbo"](np.linspace(0.08, 0.92, tables[0].shape[1])), 0
     for table, name in zip(tables, names, strict=True):
-        table = table.detach().cpu().numpy()
-        base, place = np.zeros(len(table)), start + np.arange(len(table))
-        for k, colour in enumerate(colours):
-            ax.bar(place, table[:, k], bottom=base, width=0.9, color=colour)
-            base += table[:, k]
-        ax.text(place.mean(), 1.04, name, ha="center", fontsize=9, color=INK)
+        place, base = start + np.arange(len(table)), np.zeros(len(table))
+        for share, color in zip(table.detach().cpu().numpy().T, colors):
+            ax.bar(place, share, bottom=base, width=0.9, color=color)
+            base += share
+        write(ax, place.mean(), 1.04, name, va="baseline")
         start += len(table) + 1
     ax.set(xticks=[], ylim=(0, 1.15), ylabel="share of each code")
     ax.spines[["top", "right", "bottom"]].set_visible(False)

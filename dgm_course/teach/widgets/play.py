@@ -23,7 +23,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ...core.tensors import strict
-from ..plots import png
+from ..plots import style
 from . import FramePlayer, TrajectoryPlayer, preview
 
 __all__ = ["FramePlayer", "TrajectoryPlayer", "play"]
@@ -126,7 +126,7 @@ def picture_of(drawn: Any) -> tuple[bytes, int]:
             f"draw must return the figure or axes it drew on, or an image array; {type(drawn).__name__} came"
         )
     release(figure)
-    return png.png(figure, DPI), int(figure.get_figwidth() * SHOWN)
+    return style.png(figure, DPI), int(figure.get_figwidth() * SHOWN)
 
 
 class Play(widgets.VBox):

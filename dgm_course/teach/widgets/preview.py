@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..plots.png import png, small
-from ..plots.style import BLUE, GREY, INK, PALE
+from ..plots.style import BLUE, GREY, INK, PALE, png, small
 from .serialize import Array
 
 

@@ -23,8 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from ..plots import png
-from ..plots.style import BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION
+from ..plots.style import BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, png, small
 from . import preview
 from .serialize import Array, BufferBuilder, array, quantise, sample_density, sample_field, script, style
 
@@ -339,7 +338,7 @@ class TrajectoryPlayer(anywidget.AnyWidget):
                 draw_moment(ax, panel, float(t), self.look.frame)
         for ax, t in zip(axes[0], moments, strict=True):
             ax.set_title(f"{self.look.time} = {t:.2f}", fontsize=9, pad=4)
-        return png.small(png.png(figure))
+        return small(png(figure))
 
     def __repr__(self) -> str:
         count, (start, end) = self.panels[0].x.shape[1], self.span

@@ -14,7 +14,7 @@ import traitlets
 
 from ...comparison import Row
 from ...comparison.measure import milliseconds
-from ..plots.comparison import CORNERS, colour, heights, trilemma
+from ..plots.comparison import CORNERS, color, heights, trilemma
 from . import preview
 from .serialize import BufferBuilder, quantise, script, style
 
@@ -59,7 +59,7 @@ class TrilemmaPlayer(anywidget.AnyWidget):
             {
                 "name": row.name,
                 "family": row.system.family,
-                "colour": colour(row),
+                "colour": color(row),
                 "heights": line,
                 "figures": figures(row),
                 "at": parcel.add(self._sheet(row)),

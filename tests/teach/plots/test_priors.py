@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from dgm_course.core.distributions import StandardNormal
-from dgm_course.teach import latent_oracles, plots
+from dgm_course.teach import oracles, plots
 from dgm_course.teach.plots import priors as prior_plots
 from dgm_course.vae import DiagNormal
 
 
 def test_the_thick_curve_is_the_sum_of_the_thin_ones_and_integrates_to_one():
-    nodes, cell = latent_oracles.lattice(1)
-    log_q = latent_oracles.density_on(nodes, DiagNormal(torch.tensor([[-1.0], [2.0]]).double(), 0.5))
+    nodes, cell = oracles.lattice(1)
+    log_q = oracles.density_on(nodes, DiagNormal(torch.tensor([[-1.0], [2.0]]).double(), 0.5))
     (ax,) = plots.panels(1)
     prior_plots.posteriors(nodes[:, 0], log_q, ax=ax, log_p=StandardNormal(1).double().log_prob(nodes))
     *thin, thick, prior = [torch.as_tensor(line.get_ydata()) for line in ax.lines]
