@@ -1,4 +1,4 @@
-"""Two first stages of 8 x 8 pictures, one with numbers and one with codes: for the tests of latent space models."""
+"""Two first stages of 8 x 8 images, with real and with integer codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The game of VQGAN: adaptive weight, two losses, who moves whom, and what it sharpens; sharpness itself."""
+"""VQGAN: adaptive weight, two losses, which weights they move, and what they sharpen; sharpness."""
 
 from __future__ import annotations
 
@@ -27,15 +27,9 @@ from dgm_course.training import Recipe, fit
 from dgm_course.vae import FixedGaussianHead
 from dgm_course.vq import VQVAE, Codebook, EMAUpdate, GradientUpdate
 
-from .models import STAGES, pictures, small_vae, small_vqvae, state, unchanged
+from .models import pictures, small_vae, small_vqvae, state, unchanged
 
-
-@pytest.fixture(params=STAGES)
-def stage(request):
-    return STAGES[request.param]()
-
-
-# --- the game
+# --- the adversarial loss
 
 
 def losses(width=5):
@@ -45,7 +39,7 @@ def losses(width=5):
     return 40 * (out - 1).square().mean(), out.tanh().mean(), layer.weight
 
 
-def test_the_adaptive_weight_is_the_quotient_of_gradient_norms_by_hand():
+def test_the_adaptive_weight_is_a_quotient_of_norms():
     own, adversarial, last = losses()
     a, b = (torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in (own, adversarial))
     size = lambda g: math.sqrt(sum(v**2 for v in g.flatten().tolist()))
@@ -56,7 +50,7 @@ def test_the_adaptive_weight_is_the_quotient_of_gradient_norms_by_hand():
     assert float(adaptive_weight(own, 0.0 * adversarial, last)) == 1e4
 
 
-def test_with_it_both_losses_push_the_last_layer_equally_hard_whatever_their_scale():
+def test_the_weight_balances_losses_of_any_scale():
     own, adversarial, last = losses()
     for scale in (1e-3, 1.0, 1e3):
         weight = adaptive_weight(own, scale * adversarial, last, delta=1e-12, most=1e9)
@@ -72,23 +66,23 @@ def test_with_it_both_losses_push_the_last_layer_equally_hard_whatever_their_sca
         (lambda o, a, w: (o.expand(2), a, w), "the own loss has shape"),
     ],
 )
-def test_losses_that_do_not_meet_the_last_layer_are_told(change, words):
+def test_losses_without_the_last_layer(change, words):
     with pytest.raises(ValueError, match=words):
         adaptive_weight(*change(*losses()))
     with pytest.raises(ValueError, match="delta is 0"):
         adaptive_weight(*losses(), delta=0)
 
 
-def game(stage, **options):
+def adversarial(stage, **options):
     return Adversarial(stage, PatchCritic(4).double(), gan.hinge().with_penalty(gan.R1(0.01)), **options)
 
 
-def test_the_last_layer_is_the_one_that_draws_the_pixels(stage):
+def test_the_last_layer_makes_the_pixels(stage):
     assert stage.last is stage.model.decoder.net.up[-1].weight
 
 
-def test_the_two_losses_are_those_of_the_slide_written_out(stage):
-    x, adv = pictures(), game(stage, strength=0.7).eval()
+def test_both_losses_written_out(stage):
+    x, adv = pictures(), adversarial(stage, strength=0.7).eval()
     torch.manual_seed(5)
     found = adv.stage_loss(x)
     torch.manual_seed(5)
@@ -101,30 +95,28 @@ def test_the_two_losses_are_those_of_the_slide_written_out(stage):
     torch.testing.assert_close(adv.critic_loss(x), hinge + gan.R1(0.01)(adv.critic, x, stage.reconstruct(x)))
 
 
-def test_own_losses_are_those_of_the_models_that_were_passed_in():
+def test_own_losses_are_those_of_the_models():
     x, vae, model = pictures(), small_vae().eval(), small_vqvae().eval()
     torch.testing.assert_close(VQStage(model).loss(x), model.loss(x))
-    for own in (vae, VAEStage(vae)):
-        torch.manual_seed(2)
-        value = own.loss(x)
-        torch.manual_seed(2)
-        torch.testing.assert_close(value, vae.loss(x))
+    torch.manual_seed(2)
+    value = VAEStage(vae).loss(x)
+    torch.manual_seed(2)
+    torch.testing.assert_close(value, vae.loss(x))
 
 
-def test_each_side_moves_its_own_weights_and_no_others(stage):
-    x, adv = pictures(), game(stage)
+def test_each_side_moves_its_own_weights(stage):
+    x, adv = pictures(), adversarial(stage)
     adv.stage_loss(x).backward()
     assert all(p.grad is None for p in adv.critic.parameters()) and stage.last.grad.norm() > 0
     assert all(p.requires_grad for p in adv.critic.parameters())
     adv.zero_grad(set_to_none=True)
     adv.critic_loss(x).backward()
-    assert all(p.grad is None for p in stage.parameters()) and any(
-        p.grad.norm() > 0 for p in adv.critic.parameters()
-    )
+    assert all(p.grad is None for p in stage.parameters())
+    assert any(p.grad.norm() > 0 for p in adv.critic.parameters())
 
 
-def test_the_critic_waits_for_its_start_and_does_not_move_before():
-    adv = game(VQStage(small_vqvae()), start=6)
+def test_the_critic_waits_for_its_start():
+    adv = adversarial(VQStage(small_vqvae()), start=6)
     x, before = pictures(32), state(adv.critic)
     fit(adv, x, Recipe(6, 16, 1e-2))
     assert unchanged(adv.critic, before) and int(adv.turn) == 6
@@ -133,8 +125,8 @@ def test_the_critic_waits_for_its_start_and_does_not_move_before():
 
 
 def test_a_microbatch_is_not_a_step():
-    """A batch in four pieces counts once, and before its start the game is the first stage's loss alone."""
-    adv, x = game(VQStage(small_vqvae()), start=2).train(), pictures(32)
+    """A batch in four pieces counts once, and before its start only the first stage's loss counts."""
+    adv, x = adversarial(VQStage(small_vqvae()), start=2).train(), pictures(32)
     for piece in x.split(8):
         adv.stage_loss(piece)
     assert int(adv.turn) == 0 and not adv.critic_active
@@ -145,8 +137,8 @@ def test_a_microbatch_is_not_a_step():
     assert int(adv.turn) == 2 and adv.critic_active
 
 
-def test_the_codebook_learns_from_the_autoencoders_turn_alone():
-    adv = game(VQStage(small_vqvae(EMAUpdate(0.9)))).train()
+def test_the_codebook_learns_from_the_autoencoder_alone():
+    adv = adversarial(VQStage(small_vqvae(EMAUpdate(0.9)))).train()
     x, before = pictures(32), adv.stage.model.codebook.vectors.clone()
     adv.critic_loss(x)
     assert torch.equal(adv.stage.model.codebook.vectors, before)
@@ -154,7 +146,7 @@ def test_the_codebook_learns_from_the_autoencoders_turn_alone():
     assert not torch.equal(adv.stage.model.codebook.vectors, before)
 
 
-def test_without_strength_it_is_the_plain_autoencoder_step_by_step():
+def test_without_strength_it_is_the_plain_autoencoder():
     plain, other = small_vqvae(GradientUpdate()), small_vqvae(GradientUpdate())
     other.load_state_dict(plain.state_dict())
     x, recipe = pictures(32), Recipe(5, 16, 1e-2)
@@ -163,8 +155,8 @@ def test_without_strength_it_is_the_plain_autoencoder_step_by_step():
     assert unchanged(other, state(plain))
 
 
-def test_a_game_sharpens_what_squared_error_blurs():
-    """Bars at an unknown place: the code cannot say where, so the mean is grey; the critic asks for black and white."""
+def test_a_critic_sharpens_what_squared_error_blurs():
+    """Bars at an unknown place: the code does not say where, so the mean is grey; the critic wants black and white."""
 
     def bars(n):
         x = -torch.ones(n, 1, 8, 8)
@@ -174,14 +166,9 @@ def test_a_game_sharpens_what_squared_error_blurs():
     def trained(strength):
         torch.manual_seed(0)
         decoder = FixedGaussianHead(GridDecoder(2, 8, 2), (1, 8, 8), 0.5**0.5)
-        model = VQVAE(
-            GridEncoder(2, 8, 2), decoder, Codebook(torch.tensor([[0.0, 0], [9, 9]]), EMAUpdate())
-        )  # one code
-        fit(
-            vqgan(model, PatchCritic(8), gan.hinge().with_penalty(gan.R1(0.01)), strength),
-            bars(512),
-            Recipe(250, 32, 3e-3),
-        )
+        one_code = Codebook(torch.tensor([[0.0, 0], [9, 9]]), EMAUpdate())
+        model, rules = VQVAE(GridEncoder(2, 8, 2), decoder, one_code), gan.hinge().with_penalty(gan.R1(0.01))
+        fit(vqgan(model, PatchCritic(8), rules, strength), bars(512), Recipe(250, 32, 3e-3))
         x = bars(100)
         return sharpness(VQStage(model).reconstruct(x), x)
 
@@ -192,17 +179,14 @@ def test_a_game_sharpens_what_squared_error_blurs():
 @pytest.mark.parametrize(
     "wrong, words",
     [
-        (lambda: game(VQStage(small_vqvae()), strength=-1), "strength is -1"),
-        (lambda: game(VQStage(small_vqvae()), start=-1), "start -1"),
-        (lambda: game(VQStage(small_vqvae())).stage_loss(pictures(0)), "empty batch"),
-        (lambda: game(VQStage(small_vqvae())).stage_loss(pictures() * torch.nan), "NaN"),
-        (
-            lambda: Adversarial(VQStage(small_vqvae()), OneNumber(), gan.hinge()).critic_loss(pictures()),
-            "one number a patch",
-        ),
+        (lambda: adversarial(VQStage(small_vqvae()), strength=-1), "strength is -1"),
+        (lambda: adversarial(VQStage(small_vqvae()), start=-1), "start -1"),
+        (lambda: adversarial(VQStage(small_vqvae())).stage_loss(pictures(0)), "empty batch"),
+        (lambda: adversarial(VQStage(small_vqvae())).stage_loss(pictures() * torch.nan), "NaN"),
+        (lambda: Adversarial(VQStage(small_vqvae()), OneNumber(), gan.hinge()).critic_loss(pictures()), "a patch"),
     ],
 )
-def test_games_that_cannot_be_played_are_told_in_a_sentence(wrong, words):
+def test_wrong_input(wrong, words):
     with pytest.raises((ValueError, TypeError), match=words):
         wrong()
 
@@ -215,13 +199,13 @@ class OneNumber(nn.Module):
 # --- sharpness
 
 
-def test_the_laplacian_is_zero_on_planes_and_four_on_a_paraboloid():
+def test_the_laplacian_of_planes_and_a_paraboloid():
     i, j = torch.meshgrid(torch.arange(6.0).double(), torch.arange(5.0).double(), indexing="ij")
     assert laplacian((2 * i - 3 * j + 1)[None, None]).abs().max() < 1e-12
     torch.testing.assert_close(laplacian((i**2 + j**2)[None, None]), torch.full((1, 1, 4, 3), -4.0).double())
 
 
-def test_sharpness_is_one_for_itself_falls_with_blur_and_knows_no_contrast_offset():
+def test_sharpness_falls_with_blur():
     x = torch.randn(5, 1, 12, 12)
     blurs = [nn.functional.avg_pool2d(x, k, 1, k // 2, count_include_pad=False) for k in (1, 3, 5)]
     found = [sharpness(blur, x) for blur in blurs]
@@ -236,8 +220,8 @@ def test_sharpness_is_one_for_itself_falls_with_blur_and_knows_no_contrast_offse
             wrong()
 
 
-def test_everything_says_what_it_is(stage):
-    adv = game(stage, start=3)
+def test_reprs(stage):
+    adv = adversarial(stage, start=3)
     assert "hinge" in repr(adv) and "after 3 steps" in repr(adv) and "first stage" in repr(stage)
     flow = flow_matching(GridField((2, 4, 4), 8, 1), (2, 4, 4))
     system = Latent(VAEStage(small_vae()), ScaledModel(flow, LatentScaler.blank(2)))
