@@ -29,30 +29,7 @@ from .worlds import (
     spiral,
 )
 
-__all__ = [
-    "DynamicallyBinarized",
-    "DataError",
-    "Images",
-    "ImagePairs",
-    "RINGS",
-    "RingSpec",
-    "WORLDS",
-    "ToyDistribution",
-    "binarise",
-    "checkerboard",
-    "digits",
-    "eight_gaussians",
-    "grid25",
-    "little_images",
-    "little_language",
-    "mnist",
-    "mnist_for_weights",
-    "moons",
-    "outline",
-    "paired_digits",
-    "pixelate",
-    "rings",
-    "shrink_to_10x10",
-    "spiral",
-    "turned",
-]
+__all__ = ["DataError", "DynamicallyBinarized", "ImagePairs", "Images", "binarise", "digits", "mnist"]
+__all__ += ["mnist_for_weights", "outline", "paired_digits", "pixelate", "shrink_to_10x10", "turned"]
+__all__ += ["little_images", "little_language", "RINGS", "WORLDS", "RingSpec", "ToyDistribution", "checkerboard"]
+__all__ += ["eight_gaussians", "grid25", "moons", "rings", "spiral"]

