@@ -1,4 +1,4 @@
-"""The classroom: checks, pictures, widgets and oracles, under the names that notebooks use."""
+"""Checks, pictures, widgets and oracles, under the names that notebooks use."""
 
 from . import oracles, plots
 from .check import check

@@ -1,13 +1,11 @@
 """The check cell: ``answer = check("fm.cfm_loss", answer)`` shows a card and never stops the notebook.
 
-✓ passed, ○ not yet, ✗ with the law that failed, your value beside the expected one, a hint, and a second one
-with the formula, folded.  Back comes the student's function where it passes and the course's own where it
-does not, so all that follows runs.
+The card says ✓ passed, ○ not yet, or ✗ with the wrong case, your value beside the expected one, and hints.  ``check``
+returns your function if it passes and the course's own otherwise, so that the cells below run.
 
-Under DGM_STRICT=1, and when nbgrader executes the notebook (NBGRADER_EXECUTION), anything but ✓ raises an
-AssertionError with the words of the card.  Nothing is ever written to stderr, which nbgrader would score as
-zero.  The check runs in the reader's own kernel: it teaches, it does not guard; marks belong to a grader in
-another process.
+In strict mode (DGM_STRICT=1, or while nbgrader executes the notebook) anything but ✓ raises an AssertionError with the
+text of the card.  Nothing is written to stderr, which nbgrader would score as zero.  The check runs in the reader's
+own kernel and guards nothing; marks come from a grader in another process.
 """
 
 from __future__ import annotations
@@ -32,52 +30,39 @@ passed: dict[str, bool] = {}
 
 
 def check(id: str, answer: Callable) -> Callable:
-    """Judge the answer to one exercise, show the card, and return what the rest of the notebook should use.
+    """Show the card of an answer to an exercise; return the answer if it passes, else the course's own function.
 
     id: as in the notebook, "fm.cfm_loss".  answer: the function itself, without parentheses."""
     try:
         task = exercise(id)
     except KeyError as unknown:
-        return _conclude(Card(None, Verdict(WRONG, str(unknown.args[0]), hint="A typing slip in the id?")), answer)
-    verdict = _judged(task, answer)
+        _show(Card(None, Verdict(WRONG, str(unknown.args[0]), hint="A typing slip in the id?")))
+        return answer
+    verdict = timed_verdict(task, answer)
     passed[task.id] = verdict.passed
-    return _conclude(Card(task, verdict, _progress(task)), answer if verdict.passed else task.reference)
+    topic = exercises(task.topic)
+    _show(Card(task, verdict, f"{sum(passed.get(other.id, False) for other in topic)} of {len(topic)} done"))
+    return answer if verdict.passed else task.reference
 
 
-def _judged(task: Exercise, answer: Callable) -> Verdict:
-    """The verdict; a failure of the judge itself becomes one too, since a check never stops the notebook."""
+def timed_verdict(task: Exercise, answer: Callable) -> Verdict:
+    """The verdict on an answer within SECONDS; any exception of the check itself becomes a verdict too."""
     try:
         with quiet():
             return task.verdict(answer, guard=lambda: alarm(SECONDS))
     except OutOfTime:
-        return Verdict(
-            WRONG,
+        words, hint = (
             "Your function was still running when the time was up.",
-            hint="A loop that never ends, or far too many steps?",
-            more=task.more,
+            "A loop that never ends, or far too many steps?",
         )
     except Exception as error:
-        return Verdict(
-            WRONG,
-            f"The check could not read what your function does ({type(error).__name__}).",
-            hint="Return a plain torch tensor.",
-            more=task.more,
-        )
-
-
-def _progress(task: Exercise) -> str:
-    all_of_them = exercises(task.topic)
-    return f"{sum(passed.get(other.id, False) for other in all_of_them)} of {len(all_of_them)} done"
-
-
-def _conclude(card: Card, answer: Callable) -> Callable:
-    _show(card)
-    if strict() and not card.verdict.passed:
-        raise AssertionError(card.text)
-    return answer
+        words = f"The check could not read what your function does ({type(error).__name__})."
+        hint = "Return a plain torch tensor."
+    return Verdict(WRONG, words, hint=hint, more=task.more)
 
 
 def _show(card: Card) -> None:
+    """Display the card, or print it outside a notebook; raise its text in strict mode unless it passed."""
     try:
         from IPython import get_ipython
         from IPython.display import display
@@ -87,11 +72,13 @@ def _show(card: Card) -> None:
         display(card)
     else:
         print(card.text)
+    if strict() and not card.verdict.passed:
+        raise AssertionError(card.text)
 
 
 @contextlib.contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """Raise OutOfTime in the block after so many seconds, then each second, where signals are to be had."""
+    """Raise OutOfTime in the block after ``seconds`` and each second after that; no limit where signals are missing."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
@@ -110,7 +97,7 @@ def alarm(seconds: float) -> Iterator[None]:
 
 @dataclass(frozen=True, repr=False)
 class Card:
-    """A verdict as something to be seen: HTML for the notebook, the same words as plain text."""
+    """A verdict as HTML for the notebook, and in the same words as plain text."""
 
     task: Exercise | None
     verdict: Verdict
@@ -123,32 +110,34 @@ class Card:
 
     @property
     def body(self) -> str:
-        """The law, the place and the values."""
-        points = f" ({self.task.points} point{'s' * (self.task.points > 1)})" if self.task else ""
-        return f"{self.verdict.sentence}{points}" if self.verdict.passed else self.verdict.sentence
+        """The verdict's sentence, with the points of an exercise that passed."""
+        points = ""
+        if self.task and self.verdict.passed:
+            points = f" ({self.task.points} point{'s' * (self.task.points > 1)})"
+        return self.verdict.sentence + points
 
     @property
     def footnote(self) -> str:
-        stands_in = (
-            ""
-            if self.verdict.passed or not self.task
-            else "The course's own function stands in for yours, so everything below runs."
-        )
-        return " ".join(part for part in (f"{self.progress}." if self.progress else "", stands_in) if part)
+        parts = [f"{self.progress}."] if self.progress else []
+        if self.task and not self.verdict.passed:
+            parts.append("The course's own function stands in for yours, so everything below runs.")
+        return " ".join(parts)
 
     @property
     def text(self) -> str:
-        """The words of the card, the same on every run."""
-        verdict = self.verdict
-        asked = f"Asked: {self.task.prompt}." if self.task and not verdict.passed else ""
-        second = verdict.more if verdict.status == WRONG else ""
-        label = "Note" if verdict.passed else "Hint"
-        hints = [f"{label}: {verdict.hint}" if verdict.hint else "", f"Hint 2: {second}" if second else ""]
-        return "\n  ".join(line for line in (f"{self.title} — {self.body}", asked, *hints, self.footnote) if line)
+        """The card as plain text, the same on every run."""
+        verdict, lines = self.verdict, [f"{self.title} — {self.body}"]
+        if self.task and not verdict.passed:
+            lines.append(f"Asked: {self.task.prompt}.")
+        if verdict.hint:
+            lines.append(f"{'Note' if verdict.passed else 'Hint'}: {verdict.hint}")
+        if verdict.more and verdict.status == WRONG:
+            lines.append(f"Hint 2: {verdict.more}")
+        return "\n  ".join([*lines, self.footnote] if self.footnote else lines)
 
     @property
     def html(self) -> str:
-        """The same with a coloured edge (the words keep the page's, to be read on any); the second hint folded."""
+        """The same with a coloured edge, text in the page's colour, and the second hint folded."""
         verdict, colour, say = self.verdict, MARKS[self.verdict.status][1], worded
         rows = [f"<strong>{say(self.title)}</strong> — {say(verdict.law)}"]
         if self.task and verdict.passed:
@@ -180,7 +169,7 @@ class Card:
 
 
 def worded(text: str) -> str:
-    """A sentence as HTML: what stands between asterisks is stressed, as in the notebooks' own text."""
+    """A sentence as HTML; words between asterisks are emphasised."""
     return re.sub(r"(?<![\w*)])\*([A-Za-z][^*]*)\*(?!\w)", r"<em>\1</em>", html.escape(text))
 
 

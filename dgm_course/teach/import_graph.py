@@ -1,4 +1,4 @@
-"""The library as a graph: which module imports which, read from the files themselves."""
+"""Which module of the library imports which, read from the source files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def outside(module: str) -> set[str]:
 
 
 def rooms(skip: tuple[str, ...] = ()) -> dict[str, set[str]]:
-    """Room (first part of a module's name) -> the rooms that it imports."""
+    """Room (first part of a module's name) -> the rooms that it imports, without those of ``skip``."""
     graph: dict[str, set[str]] = {}
     for module in modules():
         room = module.partition(".")[0]
@@ -65,21 +65,21 @@ def rooms(skip: tuple[str, ...] = ()) -> dict[str, set[str]]:
 
 
 def floors(graph: dict[str, set[str]], together: tuple[str, ...] = ()) -> dict[str, int]:
-    """Room -> 0 where it imports nothing, else one more than the highest that it imports.
+    """Room -> its floor: 0 where it imports nothing, else one above the highest that it imports.
 
-    together: rooms that share one floor.  ValueError where imports run in a circle."""
+    together: rooms that share one floor.  ValueError where imports form a cycle."""
     height: dict[str, int] = {}
     needs = {name: set().union(*(graph[n] for n in (together if name in together else (name,)))) for name in graph}
     while len(height) < len(graph):
         ready = [name for name, others in needs.items() if name not in height and others <= height.keys()]
         if not ready:
-            raise ValueError(f"imports run in a circle among {', '.join(sorted(graph.keys() - height.keys()))}.")
+            raise ValueError(f"imports form a cycle among {', '.join(sorted(graph.keys() - height.keys()))}.")
         height |= {name: 1 + max((height[other] for other in needs[name]), default=-1) for name in ready}
     return height
 
 
 def drawing(graph: dict[str, set[str]]) -> str:
-    """The graph as a mermaid flowchart, the top floor first; an arrow that follows from others is left out."""
+    """The graph as a mermaid flowchart, the top floor first, without arrows that follow from others."""
 
     def below(name: str) -> set[str]:
         return graph[name].union(*map(below, graph[name]))

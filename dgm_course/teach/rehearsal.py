@@ -1,7 +1,6 @@
-"""A check that counts for nothing, so that one may see all its cards: the warm-up of notebook 00.
+"""The warm-up of notebook 00: a check whose card comes back as a value.
 
-``rehearse(answer)`` judges one small function, the surprise of a probability in bits, by the machinery that judges the
-homework, and gives the card back as a value.  Nothing is counted, and nothing raises, not even in strict mode.
+``rehearse(answer)`` judges −log₂ q as the homework is judged.  Nothing is counted, and strict mode raises nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .check import SECONDS, Card, alarm
+from .check import Card, timed_verdict
 from .homework import Case, Exercise
 from .homework.draws import LARGE, NARROW, Cases, Rng, numbers
-from .homework.side_effects import quiet
 
 
 def surprise(q: Tensor) -> Tensor:
@@ -30,11 +28,8 @@ def _probabilities(rng: Rng) -> Cases:
         ("B = 40", 40, LARGE),
     ):
         yield Case(name, {"q": numbers(rng, size, low=0.02, high=0.98)}, hint=hint)
-    yield Case(
-        "rare events",
-        {"q": 10.0 ** -numbers(rng, 5, low=20, high=60)},
-        hint="Wrong only where the probability is tiny: a number added to it before the logarithm drowns it.",
-    )
+    hint = "Wrong only where the probability is tiny: a number added to it before the logarithm drowns it."
+    yield Case("rare events", {"q": 10.0 ** -numbers(rng, 5, low=20, high=60)}, hint=hint)
 
 
 WARM_UP = Exercise(
@@ -74,7 +69,5 @@ WARM_UP = Exercise(
 
 
 def rehearse(answer: Callable) -> Card:
-    """The card that this answer to the warm-up earns.  answer: q (B,) -> (B,)"""
-    with quiet():
-        verdict = WARM_UP.verdict(answer, guard=lambda: alarm(SECONDS))
-    return Card(WARM_UP, verdict, "A rehearsal: it counts for nothing")
+    """The card of this answer to the warm-up.  answer: q (B,) -> (B,)"""
+    return Card(WARM_UP, timed_verdict(WARM_UP, answer), "A rehearsal: it counts for nothing")

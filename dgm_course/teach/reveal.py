@@ -1,4 +1,4 @@
-"""The library's own lines, shown where the lecture's equation stands."""
+"""Show the source of a library function beside the lecture's equation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST = 15
 
 
 class Revealed:
-    """Source that shows itself, highlighted, in a notebook and as plain text elsewhere."""
+    """Source code: highlighted in a notebook, plain text elsewhere."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -24,9 +24,9 @@ class Revealed:
 
 
 def reveal(*functions: Callable) -> Revealed:
-    """The live source of the functions that are the equation; each of at most fifteen lines without its docstring.
+    """The source of functions that are an equation, each of at most 15 lines without its docstring.
 
-    TypeError for what has no Python source; ValueError for a function too long to be an equation."""
+    TypeError for what has no Python source; ValueError for a longer function."""
     return Revealed("\n\n".join(_source(function) for function in functions))
 
 
@@ -35,13 +35,11 @@ def _source(function: Callable) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(function)).rstrip()
     except (TypeError, OSError):
-        raise TypeError(
-            f"{function!r} has no Python source to reveal: expected a function of the library."
-        ) from None
+        message = f"{function!r} has no Python source to reveal: expected a function of the library."
+        raise TypeError(message) from None
     lines = len(source.splitlines()) - len((function.__doc__ or "").splitlines())
     if lines > LONGEST:
         raise ValueError(
-            f"{function.__qualname__} has {lines} lines: what is revealed is one equation, of at most "
-            f"{LONGEST} lines."
+            f"{function.__qualname__} has {lines} lines: expected one equation of at most {LONGEST} lines."
         )
     return source

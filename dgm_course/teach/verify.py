@@ -1,8 +1,8 @@
-"""Two sides of an equation, compared, in one line that a reader can believe.
+"""``verify(item, left, right, what=...)`` compares both sides of an equation and prints one line.
 
-``verify(item, left, right, what=...)`` raises where the sides differ beyond what is allowed: a stated tolerance where
-both are computed, five standard errors where one is a Monte-Carlo ``Estimate``.  It also refuses to be fooled: a thing
-compared with itself proves nothing, and an error bar as large as the claim would let anything pass.
+It raises ``LawBroken`` where they differ by more than a relative tolerance, or by more than five standard errors where
+a side is a Monte-Carlo ``Estimate``.  It refuses comparisons that prove nothing: an object with itself, or an error bar
+as large as the value.
 """
 
 from __future__ import annotations
@@ -48,51 +48,49 @@ def verify(
     """Print one line where left = right, raise LawBroken where not.
 
     item: the lecture item's id; what: the equation in a few signs; tolerance: largest difference relative to ``scale``,
-    which is the largest size of the right side unless given (give it where the right side is zero)."""
+    which is the largest size of the right side unless given (give it where the right side is zero)"""
     if _same(left, right):
         raise ValueError(f"{item}: both sides are the same object, which proves nothing.")
     sides = [side if isinstance(side, Estimate) else torch.as_tensor(side).detach() for side in (left, right)]
-    l, r = (side.mean if isinstance(side, Estimate) else side.double() for side in sides)  # noqa: E741
-    if l.shape != r.shape and r.numel() > 1:
-        raise ValueError(
-            f"{item}: the sides have shapes {tuple(l.shape)} and {tuple(r.shape)}: expected the same."
-        )
-    if not l.numel() or not r.numel():
-        raise ValueError(
-            f"{item}: the sides have shapes {tuple(l.shape)} and {tuple(r.shape)}: nothing to compare."
-        )
+    l, r = (side.mean if isinstance(side, Estimate) else side.double() for side in sides)
+    _check_shapes(item, l, r)
     if tolerance > 0.5:
-        raise ValueError(
-            f"{item}: tolerance is {tolerance:g} of the size: expected one that can tell right from wrong."
-        )
+        raise ValueError(f"{item}: tolerance is {tolerance:g}, relative to the size: expected at most 0.5.")
     size = float(r.abs().max()) if scale is None else scale
     if not size > 0:
         raise ValueError(
-            f"{item}: the right side is {size}: give scale=, the size that a difference is to be judged by."
+            f"{item}: the right side is {size}: give scale=, the size that differences are relative to."
         )
-    errors = [side.error for side in sides if isinstance(side, Estimate)]
-    allowed = _allowed(item, errors, size) if errors else torch.full_like(l, tolerance * size)
+    estimates = [side for side in sides if isinstance(side, Estimate)]
+    allowed = _allowed(item, estimates, size) if estimates else torch.full_like(l, tolerance * size)
     _compare(item, what, l, r if r.shape == l.shape else r.reshape(()).expand_as(l), allowed)
-    n = max((side.n for side in sides if isinstance(side, Estimate)), default=l.numel())
-    dtype = str(next((s.dtype for s in sides if isinstance(s, Tensor)), torch.float64)).removeprefix("torch.")
-    how = (
-        f"within five standard errors ({n:,} samples, the largest error is {_percent(allowed, size)} of the size)"
-        if errors
-        else f"to {tolerance:.0e} ({dtype}, {n:,} values)"
-    )
+    if estimates:
+        n, error = max(side.n for side in estimates), f"{float(allowed.max()) / SIGMAS / size * 100:.1g}"
+        how = f"within five standard errors ({n:,} samples, the largest error is {float(error):g} % of the size)"
+    else:
+        how = f"to {tolerance:.0e} ({str(sides[0].dtype).removeprefix('torch.')}, {l.numel():,} values)"
     print(f"✓ {item} — {what} agrees {how}")
 
 
+def _check_shapes(item: str, left: Tensor, right: Tensor) -> None:
+    shapes = f"{item}: the sides have shapes {tuple(left.shape)} and {tuple(right.shape)}"
+    if left.shape != right.shape and right.numel() > 1:
+        raise ValueError(f"{shapes}: expected the same.")
+    if not left.numel() or not right.numel():
+        raise ValueError(f"{shapes}: nothing to compare.")
+
+
 def _same(left: object, right: object) -> bool:
-    """One object, or two views of the same numbers."""
-    views = (
-        isinstance(left, Tensor) and isinstance(right, Tensor) and left.shape == right.shape and left.numel() > 1
-    )
-    return left is right or views and left.data_ptr() == right.data_ptr() and left.stride() == right.stride()
+    """Whether both are one object, or views of the same numbers."""
+    if not (isinstance(left, Tensor) and isinstance(right, Tensor)) or left is right:
+        return left is right
+    views = left.shape == right.shape and left.stride() == right.stride() and left.numel() > 1
+    return views and left.data_ptr() == right.data_ptr()
 
 
-def _allowed(item: str, errors: list[Tensor], size: float) -> Tensor:
-    allowed = SIGMAS * torch.stack([e.double() for e in errors]).square().sum(0).sqrt()
+def _allowed(item: str, estimates: list[Estimate], size: float) -> Tensor:
+    """Five standard errors of the difference, the root of the sum of squares."""
+    allowed = SIGMAS * torch.stack([e.error.double() for e in estimates]).square().sum(0).sqrt()
     if float(allowed.max()) > size / 2:
         raise ValueError(
             f"{item}: five standard errors are {float(allowed.max()):.2g} where the quantity itself is "
@@ -111,7 +109,3 @@ def _compare(item: str, what: str, left: Tensor, right: Tensor, allowed: Tensor)
         f"{float(right.flatten()[worst]):.6g} on the right, allowed difference "
         f"{float(allowed.flatten()[worst]):.2g} (worst of {left.numel()} values)."
     )
-
-
-def _percent(allowed: Tensor, size: float) -> str:
-    return f"{float(f'{float(allowed.max()) / SIGMAS / size * 100:.1g}'):g} %"

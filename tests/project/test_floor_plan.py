@@ -88,7 +88,7 @@ def test_functions_and_files_are_short():
 
 def test_a_circle_or_a_wrong_floor_is_noticed():
     assert floors({"a": set(), "b": {"a"}}) == {"a": 0, "b": 1}
-    with pytest.raises(ValueError, match="circle among a, b"):
+    with pytest.raises(ValueError, match="cycle among a, b"):
         floors({"a": {"b"}, "b": {"a"}, "c": set()})
     with pytest.raises(KeyError, match="no module 'attic'"):
         imports("attic")

@@ -134,7 +134,7 @@ SENTENCES = [
     (lambda: verify("x", torch.zeros(0), 1.0, "a = b"), "nothing to compare"),
     (
         lambda: verify("x", RIGHT, RIGHT + 1, "a = b", tolerance=0.9),
-        "tolerance is 0.9 of the size: expected one that can",
+        "tolerance is 0.9, relative to the size: expected at most 0.5",
     ),
     (
         lambda: verify("x", estimate(torch.randn(4, 2)), torch.full((2,), 0.1), "E = m"),
