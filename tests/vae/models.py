@@ -29,26 +29,22 @@ def encoder(dim: int = 1, classes: int = 0) -> GaussianHead:
     return GaussianHead(DenseNet(6, (2, dim), 12, 1, classes), dim).double()
 
 
+def net(dim: int, out, classes: int) -> DenseNet:
+    return DenseNet(dim, out, 12, 1, classes)
+
+
 HEADS = {
-    "bits": lambda dim, classes=0: BernoulliHead(DenseNet(dim, EVENT, 12, 1, classes), EVENT).double(),
-    "bits that hear each other": lambda dim, classes=0: CausalHead(
-        DenseNet(dim, EVENT, 12, 1, classes), EVENT, Before()
-    ).double(),
-    "fixed deviation": lambda dim, classes=0: FixedGaussianHead(
-        DenseNet(dim, EVENT, 12, 1, classes), EVENT, 0.7
-    ).double(),
-    "one learned deviation": lambda dim, classes=0: SharedGaussianHead(
-        DenseNet(dim, 6, 12, 1, classes), EVENT, 0.7
-    ).double(),
-    "deviations from the net": lambda dim, classes=0: GaussianHead(
-        DenseNet(dim, 12, 12, 1, classes), EVENT
-    ).double(),
+    "bits": lambda d, c=0: BernoulliHead(net(d, EVENT, c), EVENT).double(),
+    "bits that depend on each other": lambda d, c=0: CausalHead(net(d, EVENT, c), EVENT, Before()).double(),
+    "fixed deviation": lambda d, c=0: FixedGaussianHead(net(d, EVENT, c), EVENT, 0.7).double(),
+    "one learned deviation": lambda d, c=0: SharedGaussianHead(net(d, 6, c), EVENT, 0.7).double(),
+    "deviations from the net": lambda d, c=0: GaussianHead(net(d, 12, c), EVENT).double(),
 }
 each_head = pytest.mark.parametrize("head", HEADS)
 
 
 class Before(nn.Module):
-    """A history: each place hears those before it, through a strictly lower triangular matrix."""
+    """A history: each place depends on those before it, through a strictly lower triangular matrix."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,27 +54,23 @@ class Before(nn.Module):
         return (x.flatten(1) @ self.matrix.tril(-1).T).view(x.shape)
 
 
-def pseudo_inputs(dim: int = 2) -> VampPrior:
-    return VampPrior(encoder(dim), torch.randn(4, *EVENT, dtype=torch.float64))
+def normal(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
 
 
 # A new prior is one line here: its name, and how it is built for two latent dimensions, in float64.
 PRIORS = {
     "standard normal": lambda: StandardNormal(2).double(),
-    "a Gaussian of the library": lambda: DiagNormal(
-        torch.tensor([0.5, -1.0]).double(), torch.tensor([0.4, 1.2]).double()
-    ),
-    "a mixture of the library": lambda: data.moons().to(torch.float64),
+    "a diagonal Gaussian": lambda: DiagNormal(*torch.tensor([[0.5, -1.0], [0.4, 1.2]]).double()),
+    "a mixture": lambda: data.moons().to(torch.float64),
     "learned mixture": lambda: MixturePrior(5, 2).double(),
-    "pseudo-inputs": pseudo_inputs,
-    "aggregated posterior": lambda: AggregatedPosterior(encoder(2)(torch.randn(30, *EVENT, dtype=torch.float64))),
+    "pseudo-inputs": lambda: VampPrior(encoder(2), normal(4, *EVENT)),
+    "aggregated posterior": lambda: AggregatedPosterior(encoder(2)(normal(30, *EVENT))),
 }
 
 
 def batch(head: str, n: int = 5) -> torch.Tensor:
-    return (
-        torch.randint(2, (n, *EVENT)) if head.startswith("bits") else torch.randn(n, *EVENT, dtype=torch.float64)
-    )
+    return torch.randint(2, (n, *EVENT)) if head.startswith("bits") else normal(n, *EVENT)
 
 
 def within(values: torch.Tensor, wanted: torch.Tensor | float, what: str = "") -> None:
@@ -88,5 +80,9 @@ def within(values: torch.Tensor, wanted: torch.Tensor | float, what: str = "") -
     assert ((values.mean(0) - wanted).abs() <= 5 * error + 1e-6).all(), (what, values.mean(0), wanted, error)
 
 
-def one_dimensional(head: str, p=None) -> VAE:
-    return VAE(encoder(1), HEADS[head](1), p or StandardNormal(1).double())
+def one_dimensional(head: str) -> VAE:
+    return VAE(encoder(1), HEADS[head](1), StandardNormal(1).double())
+
+
+# All 64 images of bits.
+IMAGES = torch.tensor([[i >> k & 1 for k in range(6)] for i in range(64)]).view(64, *EVENT)

@@ -12,10 +12,10 @@ from dgm_course.teach import oracles as laws
 from dgm_course.training import Recipe, fit
 from dgm_course.vae import VAE, AggregatedPosterior, DiagNormal, MixturePrior, StandardNormal, surgery
 
-from .models import HEADS, PRIORS, batch, encoder, one_dimensional, within
+from .models import HEADS, PRIORS, batch, encoder, normal, one_dimensional, within
 
 
-def test_surgery_against_quadrature_and_its_bounds():
+def test_surgery_against_quadrature():
     vae, x = VAE(encoder(2), HEADS["bits"](2), MixturePrior(3, 2).double()), batch("bits", 12)
     with torch.no_grad():
         vae.encoder.net.layers[-1].weight *= 3  # so that posteriors differ
@@ -32,7 +32,7 @@ def test_surgery_against_quadrature_and_its_bounds():
     assert "mutual information" in repr(found)
 
 
-def test_with_a_gaussian_prior_the_two_parts_sum_to_the_closed_kl():
+def test_mutual_information_and_marginal_kl_sum_up():
     vae, x = one_dimensional("bits"), batch("bits", 20)
     found = surgery(vae, x, n=200)
     error = math.hypot(found.mutual_information.error, found.marginal_kl.error)
@@ -46,10 +46,8 @@ def test_the_best_prior_is_the_aggregated_posterior():
     assert abs(found.marginal_kl.mean) < 1e-12 and found.kl.mean == pytest.approx(found.mutual_information.mean)
 
 
-def test_equal_posteriors_hold_no_information_and_far_ones_hold_log_n():
-    class Told(nn.Module):
-        event = torch.Size([1])
-
+def test_information_of_equal_and_of_far_posteriors():
+    class Spread(nn.Module):
         def __init__(self, spread):
             super().__init__()
             self.spread = spread
@@ -58,14 +56,14 @@ def test_equal_posteriors_hold_no_information_and_far_ones_hold_log_n():
             return DiagNormal(self.spread * torch.arange(len(x)).double()[:, None], 1.0)
 
     for spread, wanted in ((0.0, 0.0), (100.0, math.log(8))):
-        vae = VAE(Told(spread), HEADS["bits"](1), StandardNormal(1).double())
+        vae = VAE(Spread(spread), HEADS["bits"](1), StandardNormal(1).double())
         assert surgery(vae, batch("bits", 8)).mutual_information.mean == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["learned mixture", "pseudo-inputs"])
-def test_the_loss_of_a_learned_prior_has_the_slope_of_the_bounds_kl(name):
+def test_a_learned_prior_has_the_kls_gradient(name):
     """∇ −E_q_agg log p(z|λ) = ∇ mean KL(q_i ‖ p(z|λ)): samples on the left, autograd through quadrature on the right."""
-    q, prior = DiagNormal(torch.randn(5, 2).double(), torch.rand(5, 2).double() + 0.4), PRIORS[name]()
+    q, prior = DiagNormal(normal(5, 2), torch.rand(5, 2).double() + 0.4), PRIORS[name]()
     nodes, cell = laws.lattice(2, 8.0, 240)
     weights = list(prior.parameters())
     exact = torch.autograd.grad(laws.kl(laws.density_on(nodes, q), prior.log_prob(nodes), cell).mean(), weights)
@@ -76,14 +74,14 @@ def test_the_loss_of_a_learned_prior_has_the_slope_of_the_bounds_kl(name):
         within(torch.stack(got), wanted)
 
 
-def test_the_aggregated_posterior_keeps_its_blocks_in_another_dtype():
+def test_the_aggregated_posterior_keeps_its_blocks():
     agg = AggregatedPosterior(DiagNormal(torch.randn(5, 2), 0.5))
     agg.block = 10  # one row at a time
     moved = agg.to(torch.float64)
     assert type(moved) is AggregatedPosterior and moved._rows == 1 and moved.means.dtype == torch.float64
 
 
-def test_a_prior_fitted_to_codes_closes_most_of_the_marginal_kl():
+def test_a_fitted_prior_closes_the_marginal_kl():
     q = DiagNormal(torch.tensor([[-2.0, 0.0], [2.0, 1.0], [0.0, -2.0]]).double(), 0.5)
     agg, prior = AggregatedPosterior(q), MixturePrior(6, 2).double()
     nodes, cell = laws.lattice(2, 8.0, 240)

@@ -24,28 +24,22 @@ from dgm_course.vae import (
     gaussian_kl,
 )
 
-from .models import EVENT, HEADS, PRIORS, batch, each_head, encoder, one_dimensional, within
-
-
-@pytest.fixture(params=PRIORS)
-def prior(request):
-    return PRIORS[request.param]()
-
+from .models import EVENT, HEADS, IMAGES, PRIORS, batch, each_head, encoder, normal, one_dimensional, within
 
 # --- the bound
 
 
-@pytest.mark.parametrize("name", ["standard normal", "a Gaussian of the library"])
-def test_the_closed_kl_is_the_integral_and_the_sampled_one(name):
-    q, p = DiagNormal(torch.randn(4, 2).double(), torch.rand(4, 2).double() + 0.3), PRIORS[name]()
+@pytest.mark.parametrize("name", ["standard normal", "a diagonal Gaussian"])
+def test_the_closed_kl_is_the_integral(name):
+    q, p = DiagNormal(normal(4, 2), torch.rand(4, 2).double() + 0.3), PRIORS[name]()
     nodes, cell = laws.lattice(2, 10.0, 800)
     torch.testing.assert_close(gaussian_kl(q, p), laws.kl(laws.density_on(nodes, q), p.log_prob(nodes), cell))
     z = q.sample(20_000)
     within(q.log_prob(z) - p.log_prob(z.flatten(0, 1)).view(z.shape[:2]), gaussian_kl(q, p))
 
 
-def test_a_kl_to_itself_is_zero_and_to_anything_else_above():
-    q = DiagNormal(torch.randn(6, 3).double(), torch.rand(6, 3).double() + 0.3)
+def test_a_kl_is_zero_to_itself_alone():
+    q = DiagNormal(normal(6, 3), torch.rand(6, 3).double() + 0.3)
     assert gaussian_kl(q, q).abs().max() < 1e-14
     assert (gaussian_kl(q, StandardNormal(3).double()) > 0).all()
 
@@ -74,7 +68,7 @@ class Flat:
 
 
 @each_head
-def test_the_importance_weighted_bound_rises_with_k_towards_log_p(head):
+def test_the_importance_weighted_bound_rises_to_log_p(head):
     vae, x = one_dimensional(head), batch(head)
     nodes, cell = laws.lattice(1, 12.0, 6000)
     with torch.no_grad():
@@ -86,7 +80,7 @@ def test_the_importance_weighted_bound_rises_with_k_towards_log_p(head):
         torch.testing.assert_close(vae.log_prob_bound(x, 20_000), log_p, atol=0.05, rtol=0)
 
 
-def test_the_importance_weighted_bound_is_the_log_of_one_average_whatever_the_blocks():
+def test_the_importance_weighted_bound_ignores_blocks():
     vae, x = one_dimensional("bits"), batch("bits", 3)
     with torch.no_grad():
         torch.manual_seed(1)
@@ -95,14 +89,14 @@ def test_the_importance_weighted_bound_is_the_log_of_one_average_whatever_the_bl
         torch.testing.assert_close(vae.log_prob_bound(x, 11, block=12), weights.mean(0).log())
 
 
-def test_with_k_one_it_is_the_elbo_on_average():
+def test_with_k_one_it_is_the_elbo():
     vae, x = one_dimensional("bits"), batch("bits")
     with torch.no_grad():
         many = x.repeat(4000, 1, 1, 1)
         within((vae.log_prob_bound(many, 1) - vae.elbo(many, 1)).view(4000, len(x)), 0.0)
 
 
-def test_another_prior_enters_the_bound_as_it_should(prior):
+def test_the_sampled_kl_of_every_prior(prior):
     """The sampled KL against the integral, for every prior there is."""
     vae = VAE(encoder(2), HEADS["bits"](2), prior)
     x = batch("bits", 3)
@@ -113,7 +107,7 @@ def test_another_prior_enters_the_bound_as_it_should(prior):
     assert vae.sample(4).shape == (4, *EVENT) and vae.latents(4).shape == (4, 2)
 
 
-def test_the_loss_is_minus_the_mean_elbo_and_the_weight_is_in_the_loss_alone():
+def test_the_kl_weight_is_in_the_loss_alone():
     vae, x = one_dimensional("bits"), batch("bits", 50)
     torch.manual_seed(3)
     plain = vae.loss(x)
@@ -129,7 +123,7 @@ def test_the_loss_is_minus_the_mean_elbo_and_the_weight_is_in_the_loss_alone():
 
 
 @each_head
-def test_the_reparameterised_gradient_is_that_of_the_integral(head):
+def test_the_reparameterised_gradient_is_the_integrals(head):
     """∇_φ ELBO of a tiny encoder: by samples of z = m + s ε, and by autograd through the quadrature."""
     vae, x = one_dimensional(head), batch(head, 1)
     nodes, cell = laws.lattice(1, 12.0, 4000)
@@ -145,7 +139,7 @@ def test_the_reparameterised_gradient_is_that_of_the_integral(head):
 
 
 @pytest.mark.parametrize("conditional", [False, True])
-def test_a_conditional_vae_is_told_the_label_at_both_ends(conditional):
+def test_a_conditional_vae_uses_the_label_everywhere(conditional):
     p = ClassPrior(3, 2).double() if conditional else StandardNormal(2).double()
     if conditional:
         nn.init.normal_(p.means)
@@ -169,15 +163,14 @@ class FullLabelPrior(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.means = nn.Parameter(torch.randn(3, 2).double())
+        self.means = nn.Parameter(normal(3, 2))
 
     def forward(self, y):
-        return torch.distributions.MultivariateNormal(
-            self.means[y], torch.tensor([[1.0, 0.5], [0.5, 2.0]]).double()
-        )
+        cov = torch.tensor([[1.0, 0.5], [0.5, 2.0]]).double()
+        return torch.distributions.MultivariateNormal(self.means[y], cov)
 
 
-def test_a_prior_may_be_any_head_called_on_labels():
+def test_a_prior_may_be_any_head():
     """The prior's shapes come from its distribution, never from which object it is."""
     p, y = FullLabelPrior(), torch.tensor([0, 1, 2, 2, 1])
     vae, x = VAE(encoder(2), HEADS["bits"](2), p), batch("bits", 5)
@@ -194,13 +187,10 @@ def test_a_prior_may_be_any_head_called_on_labels():
         vae.latents(4, y)
 
 
-def test_a_linear_autoencoder_ends_in_the_pca_subspace():
+def test_a_linear_autoencoder_finds_the_pca_subspace():
     torch.manual_seed(2)
-    x = (
-        torch.randn(400, 5).double()
-        @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 0.5, 0.2])).double()
-        @ torch.linalg.qr(torch.randn(5, 5).double())[0]
-    )
+    scales, rotation = (torch.tensor([3.0, 2.0, 1.0, 0.5, 0.2]).double(), torch.linalg.qr(normal(5, 5))[0])
+    x = normal(400, 5) * scales @ rotation
     x = x - x.mean(0)
     model = Autoencoder(DenseNet(5, 2, depth=0), DenseNet(2, 5, depth=0)).double()
     fit(model, x, Recipe(1000, 400, 3e-2, decay=lambda done: 1 - done))
@@ -211,7 +201,7 @@ def test_a_linear_autoencoder_ends_in_the_pca_subspace():
     assert model.loss(x).item() == pytest.approx(rest.item(), rel=1e-4)
 
 
-def test_training_raises_the_bound_and_runs_on_bits():
+def test_training_raises_the_bound():
     torch.manual_seed(0)
     source = data.DynamicallyBinarized(data.digits().train)
     net = lambda i, o: DenseNet(i, o, 32, 1)
@@ -223,18 +213,17 @@ def test_training_raises_the_bound_and_runs_on_bits():
         assert vae.elbo(held, 4).mean() > before + 10
 
 
-def test_a_decoder_starts_where_it_is_told():
+def test_start_at_sets_the_first_output():
     net, wanted = DenseNet(3, (1, 2, 2), 8, 1), torch.tensor([[[1.0, -2.0], [3.0, 0.5]]])
     nn.init.zeros_(net.layers[-1].weight)
     torch.testing.assert_close(net.start_at(wanted)(torch.randn(2, 3)), wanted.expand(2, 1, 2, 2))
 
 
-def test_samples_of_the_model_have_the_probabilities_that_quadrature_gives():
-    vae = one_dimensional("bits that hear each other")
-    every = torch.tensor([[i >> k & 1 for k in range(6)] for i in range(64)]).view(64, *EVENT)
+def test_samples_follow_quadrature():
+    vae = one_dimensional("bits that depend on each other")
     nodes, cell = laws.lattice(1, 10.0, 800)
     with torch.no_grad():
-        chance = laws.log_marginal(laws.joint_on(nodes, every, vae.decoder, vae.prior), cell).exp()
+        chance = laws.log_marginal(laws.joint_on(nodes, IMAGES, vae.decoder, vae.prior), cell).exp()
     assert chance.sum().item() == pytest.approx(1, abs=1e-9)
     seen = vae.sample(20_000).flatten(1) @ (2 ** torch.arange(6))
     within(F.one_hot(seen, 64).double(), chance)

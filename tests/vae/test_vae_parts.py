@@ -22,36 +22,28 @@ from dgm_course.vae import (
     VampPrior,
 )
 
-from .models import EVENT, HEADS, PRIORS, each_head, encoder, within
-
-
-@pytest.fixture(params=PRIORS)
-def prior(request):
-    return PRIORS[request.param]()
-
+from .models import EVENT, HEADS, IMAGES, each_head, encoder, normal, within
 
 # --- heads
 
 
 @each_head
-def test_a_density_sums_to_one_and_bits_too(head):
+def test_a_density_sums_to_one(head):
     """Over all 64 images for bits; by one coordinate after the other for independent Gaussians."""
-    p = HEADS[head](2)(torch.randn(1, 2, dtype=torch.float64))
-    if head.startswith("bits"):
-        every = torch.tensor([[i >> k & 1 for k in range(6)] for i in range(64)]).view(64, 1, *EVENT)
-        total = torch.stack([p.log_prob(x) for x in every]).exp().sum()
-        assert total.item() == pytest.approx(1, abs=1e-12)
+    p = HEADS[head](2)(normal(1, 2))
+    if not head.startswith("bits"):
+        line, mean, std = torch.linspace(-30, 30, 60_001).double(), p.mean.flatten(), p.stddev.flatten()
+        each = torch.distributions.Normal(mean, std).log_prob(line[:, None])
+        by_hand = p.log_prob(line[:, None, None, None, None].expand(-1, 1, *EVENT))
+        torch.testing.assert_close(by_hand[:, 0], each.sum(1))
     else:
-        line = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
-        mean, std = p.mean.flatten(), p.stddev.flatten()
-        each = DiagNormal(mean[None], std[None]).log_prob(line[:, None, None].expand(-1, 1, 6))
-        by_hand = torch.distributions.Normal(mean, std).log_prob(line[:, None]).sum(1)
-        torch.testing.assert_close(each[:, 0], by_hand)
+        total = torch.stack([p.log_prob(x) for x in IMAGES[:, None]]).exp().sum()
+        assert total.item() == pytest.approx(1, abs=1e-12)
 
 
 def test_the_log_probability_is_torchs_own():
-    mean, std = torch.randn(4, *EVENT).double(), torch.rand(4, *EVENT).double() + 0.2
-    x, bits = torch.randn(3, 4, *EVENT).double(), torch.randint(2, (3, 4, *EVENT))
+    mean, std = normal(4, *EVENT), torch.rand(4, *EVENT).double() + 0.2
+    x, bits = normal(3, 4, *EVENT), torch.randint(2, (3, 4, *EVENT))
     wanted = torch.distributions.Independent(torch.distributions.Normal(mean, std), 3).log_prob(x)
     torch.testing.assert_close(DiagNormal(mean, std, 3).log_prob(x), wanted)
     wanted = torch.distributions.Independent(torch.distributions.Bernoulli(logits=mean), 3).log_prob(bits.double())
@@ -60,18 +52,17 @@ def test_the_log_probability_is_torchs_own():
 
 @each_head
 def test_samples_have_the_moments_of_the_head(head):
-    p = HEADS[head](2)(torch.randn(3, 2, dtype=torch.float64))
+    p = HEADS[head](2)(normal(3, 2))
     x = p.sample(20_000)
     assert x.shape == (20_000, 3, *EVENT)
-    if head == "bits that hear each other":
-        every = torch.tensor([[i >> k & 1 for k in range(6)] for i in range(64)]).view(64, 1, *EVENT)
-        chance = torch.stack([p.log_prob(e.expand(3, *EVENT)) for e in every]).exp()  # (64, 3)
-        within(x.double(), torch.einsum("eb,exyz->bxyz", chance, every[:, 0].double().view(64, *EVENT)))
+    if head == "bits that depend on each other":
+        chance = torch.stack([p.log_prob(image.expand(3, *EVENT)) for image in IMAGES]).exp()  # (64, 3)
+        within(x.double(), torch.einsum("eb,exyz->bxyz", chance, IMAGES.double()))
     else:
         within(x.double(), p.mean)
 
 
-def test_a_gaussian_with_fixed_deviation_is_squared_error_and_bits_are_cross_entropy():
+def test_gaussian_is_squared_error_bits_are_cross_entropy():
     """The erratum: −log p(x|z) = ‖x − x'‖²/2σ² + const for one, cross-entropy and not squared error for the other."""
     mean, x, bits = torch.rand(9, 6).double(), torch.rand(9, 6).double(), torch.randint(2, (9, 6)).double()
     squares = (x - mean).square().sum(1)
@@ -84,9 +75,9 @@ def test_a_gaussian_with_fixed_deviation_is_squared_error_and_bits_are_cross_ent
     assert (best[:, 0] - cross).abs().max() > 1e-2  # no affine function of the squared error
 
 
-def test_the_learned_deviation_ends_at_the_root_mean_squared_error():
+def test_the_learned_deviation_is_the_rmse():
     net = nn.Sequential(DenseNet(2, 6, depth=0))
-    head, x = SharedGaussianHead(net, EVENT, 3.0).double(), torch.randn(200, *EVENT).double()
+    head, x = SharedGaussianHead(net, EVENT, 3.0).double(), normal(200, *EVENT)
     head.net.requires_grad_(False)
     z, optimizer = torch.zeros(200, 2).double(), torch.optim.Adam([head.log_std], 0.05)
     for _ in range(400):
@@ -99,7 +90,7 @@ def test_the_learned_deviation_ends_at_the_root_mean_squared_error():
 # --- priors
 
 
-def test_a_prior_is_normalised_and_has_the_moments_of_its_samples(prior):
+def test_a_prior_has_the_moments_of_its_samples(prior):
     nodes, cell = laws.lattice(2, 9.0, 240)
     p = prior.log_prob(nodes).detach().exp() * cell
     assert p.sum().item() == pytest.approx(1, abs=1e-6)
@@ -109,13 +100,13 @@ def test_a_prior_is_normalised_and_has_the_moments_of_its_samples(prior):
     within((z[:, :, None] * z[:, None]), torch.einsum("m,mi,mj->ij", p, nodes, nodes), "second moment")
 
 
-def test_a_mixture_prior_is_its_mixture_and_starts_with_parted_components():
-    p, z = MixturePrior(4, 3).double(), torch.randn(7, 3).double()
+def test_a_mixture_prior_is_its_mixture():
+    p, z = MixturePrior(4, 3).double(), normal(7, 3)
     torch.testing.assert_close(p.log_prob(z), p.mixture.log_prob(z))
     assert p.means.std() > 0.3
 
 
-def test_pseudo_inputs_are_seen_through_the_shared_encoder_and_it_is_not_counted_twice():
+def test_pseudo_inputs_share_the_encoder():
     own = encoder(2)
     vae = VAE(own, HEADS["bits"](2), VampPrior(own, torch.rand(4, *EVENT).double()))
     assert {n for n, _ in vae.prior.named_parameters()} == {"inputs"}
@@ -127,20 +118,20 @@ def test_pseudo_inputs_are_seen_through_the_shared_encoder_and_it_is_not_counted
     assert twin.prior._shared[0] is twin.encoder
 
 
-def test_one_pseudo_input_a_datum_is_the_aggregated_posterior():
-    own, x, z = encoder(2), torch.rand(9, *EVENT).double(), torch.randn(5, 2).double()
+def test_one_pseudo_input_a_datum_is_the_aggregate():
+    own, x, z = encoder(2), torch.rand(9, *EVENT).double(), normal(5, 2)
     torch.testing.assert_close(VampPrior(own, x).log_prob(z), AggregatedPosterior(own(x)).log_prob(z))
 
 
-def test_the_encoder_of_a_vamp_prior_goes_where_the_prior_goes_and_is_still_none_of_its_weights():
+def test_the_shared_encoder_follows_the_prior():
     own = encoder(2).float()
     prior = VampPrior(own, torch.rand(4, *EVENT)).double()
     assert next(own.parameters()).dtype == prior.log_prob(torch.zeros(3, 2).double()).dtype == torch.float64
     assert [name for name, _ in prior.named_parameters()] == ["inputs"]
 
 
-def test_the_aggregated_posterior_is_the_mean_of_the_posteriors_in_any_blocks():
-    q, z = encoder(2)(torch.randn(23, *EVENT).double()), torch.randn(11, 2).double()
+def test_the_aggregated_posterior_in_any_blocks():
+    q, z = encoder(2)(normal(23, *EVENT)), normal(11, 2)
     agg = AggregatedPosterior(q)
     wanted = torch.stack([q.log_prob(point.expand(23, 2)).exp().mean() for point in z]).log()
     torch.testing.assert_close(agg.log_prob(z), wanted)
