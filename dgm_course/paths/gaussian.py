@@ -94,8 +94,10 @@ def _with_slopes(schedules: tuple[Schedule, Schedule], t: Tensor) -> tuple[Tenso
     """Both schedules at t, then their derivatives, by one backward pass; differentiable again where t is.
 
     Forward differentiation reads better, but with plain numbers in a formula torch takes milliseconds for it."""
-    values, backward = torch.func.vjp(lambda *times: tuple(f(time) for f, time in zip(schedules, times)), t, t)
-    return *values, *backward(tuple(torch.ones_like(value) for value in values))
+    with torch.inference_mode(False):  # inside which PyTorch 2.6 gives slopes of 0
+        t = t.clone()  # a tensor of inference mode has no derivatives
+        values, backward = torch.func.vjp(lambda *times: tuple(f(time) for f, time in zip(schedules, times)), t, t)
+        return *values, *backward(tuple(torch.ones_like(value) for value in values))
 
 
 @dataclass(frozen=True)
