@@ -1,4 +1,4 @@
-"""The networks of the games: AdaIN, packs, styles and their noise, choices, batch normalisation, inversion."""
+"""Generators and discriminators: AdaIN, packs, styles, mixtures, batch normalisation, inversion."""
 
 from __future__ import annotations
 
@@ -13,32 +13,21 @@ from dgm_course.gan import GAN, R1, AffineGenerator, invert, non_saturating
 from dgm_course.training import Recipe, fit
 
 
-def test_adain_sets_mean_and_deviation_of_every_channel_exactly():
+def test_adain_sets_mean_and_std():
     torch.manual_seed(0)
     x = torch.randn(4, 3, 5, 6, dtype=torch.float64) * torch.tensor([1, 10, 0.1]).view(3, 1, 1) + 2
     scale, bias = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
     y = nets.adain(x, scale, bias)
     torch.testing.assert_close(y.mean((2, 3)), bias)
     torch.testing.assert_close(y.var((2, 3), correction=0).sqrt(), scale.abs(), rtol=1e-5, atol=1e-8)
-    torch.testing.assert_close(
-        nets.adain(3 * x - 7, scale, bias), y, rtol=1e-5, atol=1e-6
-    )  # what came is forgotten
+    torch.testing.assert_close(nets.adain(3 * x - 7, scale, bias), y, rtol=1e-5, atol=1e-6)
     assert torch.isfinite(nets.adain(torch.ones(1, 3, 4, 4), torch.ones(1, 3), torch.zeros(1, 3))).all()
 
 
-def test_packs_are_neighbours_and_a_gan_of_packs_trains():
-    seen = []
-
-    class Look(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = nets.MLPDiscriminator(4, 8, 1)
-
-        def forward(self, x):
-            seen.append(x.detach())
-            return self.net(x)
-
-    gan = GAN(nets.MLPGenerator(2, 2, 8, 1), nets.PacDiscriminator(Look(), 2))
+def test_packs_are_neighbours_and_train():
+    seen, net = [], nets.MLPDiscriminator(4, 8, 1)
+    net.register_forward_pre_hook(lambda net, given: seen.append(given[0].detach()))
+    gan = GAN(nets.MLPGenerator(2, 2, 8, 1), nets.PacDiscriminator(net, 2))
     x = torch.arange(12.0).view(6, 2)
     assert gan.scores(x).shape == (3,)
     assert torch.equal(seen[-1], x.view(3, 4))
@@ -49,19 +38,19 @@ def test_packs_are_neighbours_and_a_gan_of_packs_trains():
         images(torch.randn(5, 1, 28, 28))
 
 
-def test_picture_generators_answer_in_range_and_are_trained_by_both_sides():
+def test_picture_generators_have_range_and_gradients():
     for make in (lambda: nets.DCGenerator(4, 8), lambda: nets.StyleGenerator(4, 8, 4)):
         torch.manual_seed(0)
         gan = GAN(make(), nets.DCCritic(8), non_saturating().with_penalty(R1(0.1)))
         x = gan.sample(3)
         assert x.shape == (3, 1, 28, 28) and x.abs().max() <= 1
-        for player in gan.objectives().values():
-            player.loss(torch.randn(4, 1, 28, 28)).backward()
+        for objective in gan.objectives().values():
+            objective.loss(torch.randn(4, 1, 28, 28)).backward()
         silent = [name for name, p in gan.named_parameters() if p.grad is None]
         assert not silent and "1x28x28" in repr(gan.generator)
 
 
-def test_a_style_generator_mixes_layers_and_its_noise_is_its_own():
+def test_style_generator_mixes_layers():
     torch.manual_seed(0)
     g = nets.StyleGenerator(4, 8, 4).eval()
     for layer in g.layers:
@@ -78,34 +67,28 @@ def test_a_style_generator_mixes_layers_and_its_noise_is_its_own():
     torch.testing.assert_close(g.mapping(3 * torch.ones(1, 4)), g.mapping(torch.ones(1, 4)))
 
 
-def test_a_choice_is_one_of_equally_likely_starting_points_and_the_rest_is_noise_around_it():
-    class Look(nn.Module):
-        latent = 5
-
-        def forward(self, z):
-            return z
-
+def test_mixture_latent_is_a_fair_choice():
+    identity = nn.Identity()
+    identity.latent = 5
     z = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    seen = nets.MixtureLatent(Look(), 3, strength=4.0)(z)
-    assert torch.equal(seen[:, 3:], z[:, 3:]) and torch.equal(
-        seen[:, :3].sum(1), torch.full((20_000,), 4.0).double()
-    )
+    seen = nets.MixtureLatent(identity, 3, strength=4.0)(z)
+    assert torch.equal(seen[:, 3:], z[:, 3:]) and (seen[:, :3].sum(1) == 4.0).all()
     shares = (seen[:, :3] == 4.0).double().mean(0)
-    assert (shares - 1 / 3).abs().max() < 5 * math.sqrt(2 / 9 / 20_000)  # as by a fair die of three sides
+    assert (shares - 1 / 3).abs().max() < 5 * math.sqrt(2 / 9 / 20_000)
     picked = z[:, :3].gather(1, seen[:, :3].argmax(1, keepdim=True))[:, 0]
     assert torch.equal(picked, z[:, :3].amax(1))
 
 
-def test_a_generator_with_a_choice_makes_islands():
+def test_mixture_latent_separates_modes():
     torch.manual_seed(0)
     net = nets.MLPGenerator(4, 2, 16, 1)
     with torch.no_grad():
-        net.layers[0].weight[:, 2:] = 0.0  # nothing but the choice is listened to
+        net.layers[0].weight[:, 2:] = 0.0  # the choice alone counts
     x = nets.MixtureLatent(net, 2)(torch.randn(100, 4))
-    assert len(x.unique(dim=0)) == 2  # and G, by itself continuous, makes two points of one cloud
+    assert len(x.unique(dim=0)) == 2
 
 
-def test_a_sculptor_with_batch_normalisation_gives_the_relus_numbers_of_deviation_one():
+def test_batch_norm_precedes_each_relu():
     torch.manual_seed(0)
     g, seen = nets.MLPGenerator(3, 2, 16, 2, norm=nn.BatchNorm1d), []
     for layer in g.layers:
@@ -117,7 +100,7 @@ def test_a_sculptor_with_batch_normalisation_gives_the_relus_numbers_of_deviatio
     assert g.eval()(torch.zeros(1, 3)).shape == (1, 2) and len(seen) == 4
 
 
-def test_a_style_matters_from_the_start():
+def test_untrained_style_changes_the_picture():
     torch.manual_seed(0)
     g = nets.StyleGenerator().eval()
     with torch.no_grad():
@@ -125,14 +108,13 @@ def test_a_style_matters_from_the_start():
     assert pictures.std(0).mean() > 0.25  # two pictures differ, pixel by pixel
 
 
-def test_a_generator_is_inverted_where_the_picture_is_in_its_range():
+def test_inversion_finds_z_in_the_range():
     torch.manual_seed(0)
     g, z = AffineGenerator(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])), torch.randn(5, 2)
     found = invert(g, g(z).detach(), steps=300, starts=2)
     torch.testing.assert_close(found.z, z, atol=2e-2, rtol=0)
-    assert (
-        found.error.max() < 1e-3 and found.image.shape == (5, 2) and all(p.requires_grad for p in g.parameters())
-    )
+    assert found.error.max() < 1e-3 and found.image.shape == (5, 2)
+    assert all(p.requires_grad for p in g.parameters())
     flat = nets.MLPGenerator(1, 2, 8, 1)  # a curve in the plane: most points are off it
     outside = invert(flat, torch.tensor([[50.0, -50.0]]), steps=20)
     assert outside.error > 1
