@@ -1,4 +1,4 @@
-"""Models of pictures so small that every code can be tried: for the tests of vector quantization."""
+"""Models of images so small that every code can be tried: for the tests of vector quantization."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from dgm_course.vq import VQVAE, VQVAE2, Codebook, EMAUpdate, GradientUpdate, Gu
 RULES = {"by gradient": GradientUpdate(), "moving average": EMAUpdate(0.9), "Lloyd's step": EMAUpdate(0.0)}
 
 
+def normal(*shape):
+    return torch.randn(*shape, dtype=torch.float64)
+
+
 def table(size=5, dim=3):
-    return torch.randn(size, dim, dtype=torch.float64)
+    return normal(size, dim)
 
 
 def small(rule=None, commitment=0.25, bits=False):
@@ -26,25 +30,19 @@ def small(rule=None, commitment=0.25, bits=False):
 
 
 def images(n=6):
-    return torch.randn(n, 1, 8, 8, dtype=torch.float64)
-
-
-class Reshape(nn.Module):
-    def __init__(self, *shape):
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, x):
-        return x.reshape(-1, *self.shape)
+    return normal(n, 1, 8, 8)
 
 
 EVERY = torch.tensor(list(itertools.product((0, 1), repeat=4))).view(16, 1, 2, 2)
 
 
+def bits_head(dim=3):
+    return BernoulliHead(nn.Sequential(nn.Flatten(), DenseNet(dim, (1, 2, 2), 8, 1)), (1, 2, 2))
+
+
 def discrete(size=6):
-    encoder = nn.Sequential(DenseNet(4, size, 8, 1), Reshape(size, 1))
-    decoder = BernoulliHead(nn.Sequential(nn.Flatten(), DenseNet(3, (1, 2, 2), 8, 1)), (1, 2, 2))
-    return GumbelVAE(encoder, decoder, table(size), 0.5).double()
+    encoder = nn.Sequential(DenseNet(4, size, 8, 1), nn.Unflatten(1, (size, 1)))
+    return GumbelVAE(encoder, bits_head(), table(size), 0.5).double()
 
 
 def two_levels():

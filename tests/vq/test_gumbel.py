@@ -9,10 +9,10 @@ import torch
 
 from dgm_course.vq import gumbel_noise, gumbel_softmax, kl_to_uniform
 
-from .models import EVERY, discrete
+from .models import EVERY, discrete, normal
 
 
-def test_the_argmax_of_logits_and_gumbel_noise_has_the_softmaxs_frequencies():
+def test_the_gumbel_argmax_follows_the_softmax():
     logits = torch.tensor([0.5, -1.0, 2.0, 0.0]).double()
     n = 40_000
     many = logits[None].expand(n, 4)
@@ -30,21 +30,21 @@ def test_gumbel_noise_has_its_distribution():
     assert torch.isfinite(gumbel_noise(torch.zeros(200_000))).all()
 
 
-def test_a_soft_draw_is_torchs_own_and_becomes_hard():
+def test_a_soft_sample_becomes_hard():
     logits = torch.randn(5, 4, 2, 3, dtype=torch.float64, requires_grad=True)
     noise = gumbel_noise(logits)
     soft = gumbel_softmax(logits, noise, 0.7)
     joined = logits + noise
-    wanted = torch.exp(joined / 0.7) / torch.exp(joined / 0.7).sum(1, keepdim=True)
-    torch.testing.assert_close(soft, wanted)
+    odds = torch.exp(joined / 0.7)
+    torch.testing.assert_close(soft, odds / odds.sum(1, keepdim=True))
     hard = gumbel_softmax(logits, noise, 1e-4)
     assert torch.equal(hard.argmax(1), joined.argmax(1)) and hard.amax(1).min() > 0.999
     assert torch.autograd.gradcheck(lambda l: gumbel_softmax(l, noise, 0.7), logits)
 
 
 @pytest.mark.parametrize("grid", [(), (3,), (2, 2)])
-def test_the_kl_is_that_of_torchs_distributions_and_between_zero_and_log_k(grid):
-    logits = 2 * torch.randn(6, 5, *grid, dtype=torch.float64)
+def test_the_kl_is_torchs(grid):
+    logits = 2 * normal(6, 5, *grid)
     q = torch.distributions.Categorical(logits=logits.movedim(1, -1))
     p = torch.distributions.Categorical(logits=torch.zeros_like(logits.movedim(1, -1)))
     wanted = torch.distributions.kl_divergence(q, p).reshape(6, -1).sum(1)
@@ -53,7 +53,7 @@ def test_the_kl_is_that_of_torchs_distributions_and_between_zero_and_log_k(grid)
     assert kl_to_uniform(torch.zeros_like(logits)).abs().max() < 1e-12
 
 
-def test_the_discrete_elbo_by_draws_is_the_one_by_enumeration():
+def test_the_elbo_is_the_one_by_enumeration():
     model = discrete()
     with torch.no_grad():
         q = model.logits(EVERY).squeeze(2).softmax(1)
@@ -64,7 +64,7 @@ def test_the_discrete_elbo_by_draws_is_the_one_by_enumeration():
     assert ((draws.mean(0) - exact).abs() < 5 * draws.std(0) / 20 + 1e-9).all() and (exact < log_p).all()
 
 
-def test_the_soft_gradient_tends_to_the_true_one_as_it_cools():
+def test_the_soft_gradient_tends_to_the_true_one():
     """The slope of E_q f(c) in the logits, known by enumeration, against the mean of many soft draws' slopes."""
     logits, values = torch.tensor([[0.3, -0.5, 0.8]]).double(), torch.tensor([1.0, -2.0, 0.5]).double()
     leaf = logits.clone().requires_grad_()

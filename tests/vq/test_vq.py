@@ -19,44 +19,35 @@ from dgm_course.vq import (
     straight_through,
 )
 
-from .models import RULES, images, small, table
-
-
-@pytest.fixture(params=RULES)
-def rule(request):
-    return RULES[request.param]
-
+from .models import images, normal, small, table
 
 # --- nearest, lookup, straight through
 
 
 @pytest.mark.parametrize("grid", [(), (1,), (4,), (2, 3)])
-def test_codes_are_those_of_a_loop_over_all_places_and_vectors(grid):
-    z, e = torch.randn(7, 3, *grid, dtype=torch.float64), table()
+def test_codes_are_those_of_a_loop(grid):
+    z, e = normal(7, 3, *grid), table()
     codes = nearest(z, e)
-    assert codes.shape == (7, *grid) and codes.dtype == torch.long
-    for place in itertools.product(range(7), *map(range, grid)):
-        point = z[(place[0], slice(None), *place[1:])]
-        away = [math.dist(point.tolist(), vector.tolist()) for vector in e]
-        assert away[codes[place]] == min(away)
     rebuilt = lookup(codes, e)
-    assert rebuilt.shape == z.shape
+    assert codes.shape == (7, *grid) and codes.dtype == torch.long and rebuilt.shape == z.shape
     for place in itertools.product(range(7), *map(range, grid)):
-        assert torch.equal(rebuilt[(place[0], slice(None), *place[1:])], e[codes[place]])
+        at = (place[0], slice(None), *place[1:])
+        away = [math.dist(z[at].tolist(), vector.tolist()) for vector in e]
+        assert away[codes[place]] == min(away) and torch.equal(rebuilt[at], e[codes[place]])
 
 
-def test_in_single_precision_far_from_the_origin_the_nearest_is_still_found():
+def test_nearest_is_exact_far_from_the_origin():
     e = torch.randn(16, 4)
     z = e[torch.randint(16, (200,))] + 0.05 * torch.randn(200, 4)
     assert torch.equal(nearest(z + 3000.0, e + 3000.0), torch.cdist(z.double(), e.double()).argmin(1))
 
 
-def test_of_two_equal_vectors_the_first_is_taken():
+def test_of_two_equal_vectors_the_first():
     e = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     assert nearest(torch.tensor([[0.1, 2.0]]), e).tolist() == [1]
 
 
-def test_straight_through_has_one_value_and_the_other_gradient():
+def test_straight_through_value_and_gradient():
     z, z_q = (torch.randn(4, 3, 2, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
     out = straight_through(z, z_q)
     torch.testing.assert_close(out.detach(), z_q.detach())
@@ -66,7 +57,7 @@ def test_straight_through_has_one_value_and_the_other_gradient():
     assert to_q is None
 
 
-def test_the_gradient_at_the_encoder_is_the_one_at_the_decoders_input_and_the_true_one_is_zero():
+def test_the_encoder_gets_the_decoders_gradient():
     model, x = small(commitment=0.0), images()
     z_e = model.encoder(x).detach()
     z_q = model.codebook.lookup(model.codebook.codes(z_e)).detach()
@@ -83,8 +74,8 @@ def test_the_gradient_at_the_encoder_is_the_one_at_the_decoders_input_and_the_tr
 # --- the codebook
 
 
-def test_a_gradient_step_moves_a_vector_towards_the_mean_of_those_that_chose_it():
-    book, z = Codebook(table(), GradientUpdate()), torch.randn(50, 3, dtype=torch.float64)
+def test_the_gradient_points_to_the_choosers_mean():
+    book, z = Codebook(table(), GradientUpdate()), normal(50, 3)
     found = book(z)
     (slope,) = torch.autograd.grad(found.codebook.sum(), book.vectors)
     for k in range(book.size):
@@ -93,8 +84,8 @@ def test_a_gradient_step_moves_a_vector_towards_the_mean_of_those_that_chose_it(
         torch.testing.assert_close(slope[k], wanted)
 
 
-def test_with_decay_zero_a_step_is_one_of_lloyds():
-    book, z = Codebook(table(), EMAUpdate(0.0)), torch.randn(200, 3, dtype=torch.float64)
+def test_with_decay_zero_a_step_is_lloyds():
+    book, z = Codebook(table(), EMAUpdate(0.0)), normal(200, 3)
     for _ in range(30):
         before, codes = book.vectors.clone(), book.codes(z)
         book(z)
@@ -104,9 +95,9 @@ def test_with_decay_zero_a_step_is_one_of_lloyds():
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
-def test_the_fixed_point_of_the_moving_average_is_that_of_k_means(decay):
+def test_the_fixed_point_is_that_of_k_means(decay):
     """Where it stops, every vector is the mean of its cell, and a step of k-means by loops changes nothing."""
-    book, z = Codebook(table(4, 2), EMAUpdate(decay)), torch.randn(150, 2, dtype=torch.float64)
+    book, z = Codebook(table(4, 2), EMAUpdate(decay)), normal(150, 2)
     for _ in range(600):
         book(z)
     cells = [[] for _ in range(4)]
@@ -119,18 +110,18 @@ def test_the_fixed_point_of_the_moving_average_is_that_of_k_means(decay):
 
 
 def test_k_means_never_raises_the_error():
-    book, z, errors = Codebook(table(), EMAUpdate(0.0)), torch.randn(300, 3, dtype=torch.float64), []
+    book, z, errors = Codebook(table(), EMAUpdate(0.0)), normal(300, 3), []
     for _ in range(20):
         errors.append(float(book(z).commitment.sum()))
     assert all(b <= a + 1e-12 for a, b in itertools.pairwise(errors)) and errors[-1] < 0.8 * errors[0]
 
 
-def test_the_moving_average_is_the_recursion_written_out():
+def test_the_moving_average_written_out():
     book, gamma = Codebook(table(), EMAUpdate(0.7)), 0.7
     e, counts = book.vectors.clone(), torch.ones(5).double()
     sums = e.clone()
     for _ in range(8):
-        z = torch.randn(20, 3, dtype=torch.float64)
+        z = normal(20, 3)
         codes = book.codes(z)
         book(z)
         for k in range(5):
@@ -139,30 +130,30 @@ def test_the_moving_average_is_the_recursion_written_out():
             torch.testing.assert_close(book.vectors[k], sums[k] / counts[k])
 
 
-def test_a_code_that_nobody_chooses_stays_where_it_is_unless_it_is_revived(rule):
+def test_only_a_reset_moves_a_dead_code(rule):
     far = torch.cat([table(3), torch.full((2, 3), 50.0).double()])
     spread = []
     for cure in (None, DeadCodeReset(0.5)):
         book = Codebook(far, rule, cure)
         optimizer = torch.optim.SGD(book.parameters(), 1e-2) if isinstance(rule, GradientUpdate) else None
         for _ in range(150):
-            loss = book(torch.randn(64, 3, dtype=torch.float64)).codebook.mean()
+            loss = book(normal(64, 3)).codebook.mean()
             if optimizer:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
         moved = (book.vectors.detach()[3:] - 50).abs().max() > 1
         assert bool(moved) == (cure is not None)
-        used = book.codes(torch.randn(500, 3, dtype=torch.float64)).unique().numel()
+        used = book.codes(normal(500, 3)).unique().numel()
         assert used == (5 if cure else 3)
         spread.append(book.perplexity)
     assert spread[1] > spread[0] + 0.3
 
 
-def test_a_revived_code_lies_on_an_output_of_the_batch():
+def test_a_reset_code_lies_on_an_output():
     book = Codebook(torch.full((3, 2), 90.0).double() + torch.eye(3, 2), EMAUpdate(), DeadCodeReset())
     book.share.copy_(torch.tensor([1.0, 0.0, 0.0]))
-    z = torch.randn(40, 2, dtype=torch.float64)
+    z = normal(40, 2)
     book(z)
     for k in (1, 2):
         assert (z == book.vectors[k]).all(1).any() and book.share[k] == pytest.approx(1 / 3)
@@ -174,9 +165,9 @@ def test_a_revived_code_lies_on_an_output_of_the_batch():
 def test_a_codebook_learns_in_training_mode_only(rule):
     book = Codebook(table(), rule).eval()
     before = {name: value.clone() for name, value in book.state_dict().items()}
-    book(torch.randn(30, 3, dtype=torch.float64))
+    book(normal(30, 3))
     assert all(torch.equal(value, before[name]) for name, value in book.state_dict().items())
-    book.train()(torch.randn(30, 3, dtype=torch.float64))
+    book.train()(normal(30, 3))
     assert not torch.equal(book.share, before["share"])
 
 
