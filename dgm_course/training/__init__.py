@@ -1,4 +1,5 @@
 """Training: one loop for every model, its configuration, checkpoints and diagnostics."""
+# ruff: noqa: F401
 
 from .batches import batch_stream
 from .config import Recipe, Schedule, constant, constant_then_linear, cosine, linear
@@ -15,24 +16,3 @@ from .loop import (
     set_rate,
     train_step,
 )
-
-__all__ = [
-    "History",
-    "Objective",
-    "Recipe",
-    "Schedule",
-    "TrainState",
-    "TrainingError",
-    "constant",
-    "cosine",
-    "batch_stream",
-    "finish",
-    "fit",
-    "constant_then_linear",
-    "linear",
-    "objectives",
-    "read_history",
-    "set_rate",
-    "frozen",
-    "train_step",
-]

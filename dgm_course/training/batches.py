@@ -1,8 +1,11 @@
-"""The batch of each training step: a function of (seed, step), so that a run can start at any step."""
+"""The batch of each training step, a function of (seed, step), so that a run can start at any step; random states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -60,8 +63,8 @@ def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -
         drawn = drawn if isinstance(drawn, tuple) else (drawn,)
         if any(len(part) != DRAWN * recipe.batch for part in drawn):
             raise ValueError(
-                f"the data were asked for {DRAWN * recipe.batch} samples and gave "
-                f"{[len(part) for part in drawn]}: expected sample(n) to give n."
+                f"the data gave {[len(part) for part in drawn]} samples: expected sample(n) to give "
+                f"n = {DRAWN * recipe.batch}."
             )
         return list(zip(*[part.to(device).split(recipe.batch) for part in drawn]))
 
@@ -77,3 +80,45 @@ def _drawn(sample: Callable[[int], Any], recipe: Recipe, device: torch.device) -
 
 def _generator(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed((seed * 1_000_003 + number) * 2_147_483_629 % 2**63)
+
+
+@contextmanager
+def defer_interrupt(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterator[list[int]]:
+    """Collect these signals in a list; a second one of the same kind acts at once.
+
+    Outside the main thread, where Python delivers no signals, the list stays empty."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, handle) for number in signals}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's generators, and restore the caller's states at the end."""
+    kinds = ["cpu", "cuda"] if device.type == "cuda" else ["cpu"]
+    with torch.random.fork_rng(devices=[device] * (len(kinds) - 1)):
+        set_random_states([torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds], device)
+        yield
+
+
+def random_states(device: torch.device) -> list[Tensor]:
+    """The states of the CPU's generator, and of the GPU's."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def set_random_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)

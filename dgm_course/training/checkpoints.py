@@ -1,8 +1,7 @@
 """Files that are whole or refused: safetensors for weights, torch.save for the checkpoints of a training.
 
-A file is written beside its final name, flushed and renamed, so that a reader sees the old file or the new one.  The file
-it replaces stays as NAME.previous.  Reading runs no code from a file, and notices a flipped bit: by a SHA-256 in the header
-of safetensors, by the zip format's CRC-32 in a checkpoint.
+A file is written beside its final name, flushed and renamed; the file it replaces stays as NAME.previous.  Reading runs no
+code from a file, and detects a flipped bit by a SHA-256 (safetensors) or by the zip format's CRC-32 (checkpoints).
 """
 
 from __future__ import annotations
@@ -38,11 +37,8 @@ def digest(tensors: dict[str, Tensor]) -> str:
 
 def write(path: str | Path, tensors: dict[str, Tensor], notes: dict | None = None) -> Path:
     """Write tensors and JSON notes as safetensors, whole or not at all."""
-    # cloned one by one: the format has no place for tied and strided weights
-    tensors = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
+    own = torch.contiguous_format  # the format has no place for tied and strided weights
+    tensors = {name: tensor.detach().cpu().clone(memory_format=own) for name, tensor in tensors.items()}
     header = {"notes": json.dumps(notes or {}), "sha256": digest(tensors)}
     return _replace(path, lambda part: save_file(tensors, part, header))
 
@@ -143,7 +139,5 @@ def expect_fit(module: torch.nn.Module, tensors: dict[str, Tensor], name: str = 
         if own[k].shape != tensors[k].shape
     ]
     kinds = {"missing": missing, "unexpected": foreign, "of another shape": misfit}
-    if listed := [
-        f"{kind} {', '.join(keys[:5])}{' ...' * (len(keys) > 5)}" for kind, keys in kinds.items() if keys
-    ]:
+    if listed := [f"{kind} {', '.join(k[:5])}{' ...' * (len(k) > 5)}" for kind, k in kinds.items() if k]:
         raise CheckpointError(f"{name} does not fit {type(module).__name__}: {'; '.join(listed)}.")

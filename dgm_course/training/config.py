@@ -1,4 +1,4 @@
-"""How to train: the numbers that one would put beside a result."""
+"""Training configuration and learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -63,8 +63,7 @@ class Recipe:
         return self.lr * min(1.0, (step + 1) / max(1, self.warmup)) * self.decay(step / max(1, self.steps))
 
     def describe(self) -> dict[str, Any]:
-        """The recipe as plain data; the schedule is its values at a hundred points, so that a lambda or a partial counts
-        for what it computes."""
+        """The recipe as plain data; the schedule as its values at a hundred points, so that equal functions are equal."""
         decay = [round(float(self.decay(k / 100)), 9) for k in range(100)]
         return vars(self) | {"decay": decay, "betas": list(self.betas), "precision": str(self.precision)}
 
@@ -73,8 +72,5 @@ class Recipe:
         own = self.describe()
         differing = [key for key in own if other.get(key) != own[key]]
         if differing:
-            pairs = ", ".join(
-                "another decay" if key == "decay" else f"{key} {other.get(key)} (here {own[key]})"
-                for key in differing
-            )
-            raise ValueError(f"{name} had another recipe: {pairs}. Expected an equal one.")
+            pairs = [f"{k} {other.get(k)} (here {own[k]})" if k != "decay" else "another decay" for k in differing]
+            raise ValueError(f"{name} had another recipe: {', '.join(pairs)}. Expected an equal one.")

@@ -1,12 +1,8 @@
-"""Diagnostics of trainings that go wrong without a NaN.
+"""Diagnostics of trainings that go wrong without a NaN: posterior collapse (lecture 5: VAE), dead codes (lecture 5: VQ-VAE),
+a discriminator that has won, and mode collapse (intro lecture: GAN).
 
-    posterior collapse    KL(q(z|x) ‖ p(z)) → 0        the code says nothing about x                       (lecture 5: VAE)
-    dead codes            few e_k are chosen            all pictures share the same few numbers          (lecture 5: VQ-VAE)
-    discriminator won     its loss → 0                  the generator learns little from it              (intro lecture: GAN)
-    mode collapse         Var G(z) ≪ Var x              every noise becomes the same sample              (intro lecture: GAN)
-
-A model with ``symptoms(*batch) -> list[Diagnostic]`` is checked by ``fit``.  The thresholds are cautious: a quarter of the
-codes dead or one mode of ten missed is common, and is not reported.
+``fit`` checks a model that has ``symptoms(*batch) -> list[Diagnostic]``.  The thresholds are cautious: to lose a quarter of
+the codes or one mode of ten is common, and is not reported.
 """
 
 from __future__ import annotations
@@ -20,15 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-NATS = 0.1  # with a KL of 0.1 a fair bit is guessed right 72 times in 100
-LIVE = 16  # of so many codes at least one should be chosen
-WON = 0.01  # of the loss at output 0; D is then right with 99 %
-SPREAD = 0.05  # of the variance of the data
+NATS = 0.1  # KL below which the posterior has collapsed: a fair bit is then guessed with 72 % accuracy
+LIVE = 16  # one code in so many should be chosen
+WON = 0.01  # share of the loss at output 0; D is then 99 % accurate
+SPREAD = 0.05  # share of the variance of the data
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A named problem: what is seen, with its number; what it usually means; what to try."""
+    """A problem: its name, what is seen, what it usually means, what to try."""
 
     name: str
     seen: str
@@ -58,9 +54,7 @@ def posterior_collapse(kl: Tensor, z: str = "z") -> list[Diagnostic]:
 
 
 def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Diagnostic]:
-    """A batch that chooses one code in sixteen or fewer, or a single one.  codes (B, *grid), of `size` vectors
-
-    Where there are fewer outputs than codes, one in sixteen of the outputs."""
+    """At most a sixteenth of min(size, outputs) codes is chosen, or a single one.  codes (B, *grid), of `size` vectors"""
     live, outputs = int(codes.unique().numel()), codes.numel()
     if outputs < 2 or live > max(1, min(size, outputs) // LIVE):
         return []
@@ -68,10 +62,10 @@ def dead_codes(codes: Tensor, size: int, name: str = "codebook") -> list[Diagnos
         Diagnostic(
             "Dead codes",
             f"{outputs:,} outputs of the encoder choose {live} of the {size} vectors of the {name}",
-            "The outputs lie far from the other vectors, which are never chosen, and so never moved: the codes "
-            "say next to nothing",
-            "codebook vectors that start where the outputs are; revival=DeadCodeReset(), which after some 300 "
-            "steps moves the dead onto outputs; EMAUpdate() in place of GradientUpdate(); a smaller learning rate",
+            "The outputs lie far from the other vectors, which are never chosen and so never move: the codes hold "
+            "almost no information",
+            "codebook vectors initialised at outputs; revival=DeadCodeReset(), which moves dead vectors onto outputs "
+            "after some 300 steps; EMAUpdate() in place of GradientUpdate(); a smaller learning rate",
         )
     ]
 
@@ -81,7 +75,7 @@ def critic_won(
 ) -> list[Diagnostic]:
     """A critic's loss below a hundredth of that of outputs 0, such as 2 log 2 for logits.  real, fake: its outputs
 
-    rule: the critic's loss, (real, fake) -> ().  A Wasserstein game has loss 0 at outputs 0, and is never won."""
+    rule: the critic's loss, (real, fake) -> ().  A Wasserstein critic has loss 0 at outputs 0, and never wins."""
     real, fake = real.detach(), fake.detach()
     blank, loss = float(rule(torch.zeros_like(real), torch.zeros_like(fake))), float(rule(real, fake))
     if not blank > 0 or not loss < WON * blank:
@@ -89,11 +83,11 @@ def critic_won(
     return [
         Diagnostic(
             f"The {name} has won",
-            f"its loss is {loss:.2g}, that of one without opinion {blank:.3g}",
-            "It is sure of every sample, so its answer hardly changes when a sample does, and the generator learns "
-            "little from it",
-            f"a smaller learning rate for the {name} (lr_ratio), or fewer steps of it (k); a penalty on its slope "
-            "(game.with_penalty(R1())); a game whose slope lives on (non_saturating, not minimax; wasserstein_gp)",
+            f"its loss is {loss:.2g}, that of outputs 0 is {blank:.3g}",
+            "It is certain of every sample, so its output hardly changes when a sample does, and the generator "
+            "learns little from it",
+            f"a smaller learning rate for the {name} (lr_ratio), or fewer steps of it (k); a gradient penalty "
+            "(game.with_penalty(R1())); a loss whose gradient does not vanish (non_saturating or wasserstein_gp)",
         )
     ]
 
@@ -120,8 +114,7 @@ def mode_collapse(fake: Tensor, real: Tensor) -> list[Diagnostic]:
 class TrainingMonitor:
     """Checks ten times per run (of 100 steps or more), and reports a problem once, after three positives in a row.
 
-    Every run starts with some of these problems, and recovers.  A check changes no weight, buffer, mode or random number.
-    reported: the problems already reported, of a resumed run."""
+    A check changes no weight, buffer, mode or random number.  reported: the problems that a resumed run has reported."""
 
     looks, on_end, least = 10, 3, 100
 
@@ -138,12 +131,19 @@ class TrainingMonitor:
         try:
             with _untouched(self.model):
                 seen = self.model.symptoms(*batch)
-        except Exception:  # a loss of the reader's own may take other arguments
+        except Exception:  # a loss in a subclass may take other arguments
             self.idle = True
             return []
         self.counts = {s.name: self.counts.get(s.name, 0) + 1 for s in seen}
         new = [s for s in seen if self.counts[s.name] >= self.on_end and s.name not in self.said]
         self.said |= {s.name for s in new}
+        return new
+
+    def report(self, step: int, batch: tuple[Any, ...]) -> list[Diagnostic]:
+        """``look``, and print what it finds."""
+        new = self.look(step, batch)
+        for symptom in new:
+            print(describe(symptom, step))
         return new
 
 

@@ -6,9 +6,8 @@ Process r computes the loss on its B_r samples of each batch of B; the gradient 
 
     ∇ (1/B) Σᵢ ℓᵢ  =  Σ_r (B_r / B) ∇ (1/B_r) Σ_{i of r} ℓᵢ
 
-A loss without noise gives the numbers of a single process, up to rounding.  With noise, each process draws its own.  Batch
-statistics are those of a share, and buffers are the first process's.
-The first process writes the checkpoints; all read them.
+A loss without noise gives the numbers of a single process, up to rounding; noise is each process's own.  Batch statistics
+are those of a share, and buffers are the first process's.  The first process writes the checkpoints; all read them.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .batches import Batch, batch_size
 
-LOOK = 10  # steps between two questions whether any process was asked to stop: each one forces a sync
+LOOK = 10  # steps between two checks for a stop request: each one forces a sync
 
 
 class LostProcess(RuntimeError):
-    """Another process of the run is gone."""
+    """Another process of the run has ended."""
 
 
 def rank_and_size() -> tuple[int, int]:
-    """(rank, size) as torchrun says, else (0, 1)."""
+    """(rank, size) from torchrun's environment variables, else (0, 1)."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return 0, 1
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -71,7 +70,7 @@ class ProcessGroup:
 
     @property
     def signals(self) -> tuple[signal.Signals, ...]:
-        """The signals that ask for a stop; torchrun ends a group with SIGTERM."""
+        """The signals that request a stop; torchrun ends a group with SIGTERM."""
         return (signal.SIGINT,) if self.size == 1 else (signal.SIGINT, signal.SIGTERM)
 
     def seed(self, seed: int) -> int:

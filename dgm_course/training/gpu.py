@@ -1,13 +1,12 @@
-"""CUDA graphs: the operations of a training step, captured once and replayed by a single launch.
+"""CUDA graphs, compiled losses, and gradient accumulation where the memory is full.
 
-The step of a small network is hundreds of operations of a few microseconds, and launching one takes longer than running it.
-A replay reads the batch, the weights and the learning rate at the addresses of the capture, and draws new random numbers.
-A step is captured only if it is the same operations each time:
+A CUDA graph replays the operations of a captured step with one launch: a small network's step is hundreds of operations of
+a few microseconds each, and launching one takes longer than running it.  A step is captured only if
 
-* the model's class promises it with ``graph_safe = True``, beside its ``loss`` or ``objectives``;
-* three steps are run and watched: one that syncs, or draws from a CPU generator, ends all capturing;
-* a changed hyperparameter triggers a new capture;
-* the memory has room for another step.
+* the model's class promises the same operations each time, with ``graph_safe = True`` beside its ``loss`` or ``objectives``;
+* three watched steps neither sync nor draw from a CPU generator, and the memory has room for another step.
+
+A changed hyperparameter triggers a new capture.
 """
 
 from __future__ import annotations
@@ -16,20 +15,21 @@ import random
 import types
 import warnings
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .batches import Batch
+from .batches import Batch, batch_size
 
 Turn = Callable[[Batch], list[Tensor]]
-SYNCED, PROTOTYPE = (
-    "called a synchronizing CUDA operation",
-    "Synchronization debug mode is a prototype",
-)  # torch's words
-WATCHED = 3  # steps that are watched before a capture: by then every buffer exists
+SYNCED = "called a synchronizing CUDA operation"  # torch's words
+PROTOTYPE = "Synchronization debug mode is a prototype"
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")  # errors without a class of their own
+WATCHED = 3  # steps before a capture: by then every buffer exists
+HOOKS = vars(nn.Module()).keys() - {"training", "_parameters", "_buffers", "_modules"}
 
 
 def graph_safe(model: nn.Module) -> bool:
@@ -43,14 +43,13 @@ class Settings:
     """The numbers, names and functions that a model holds at any depth, such as the weight of a KL or a GAN's game."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.held = containers(model)
+        self.model, self.held = model, containers(model)
 
     def changed(self) -> bool:
         """Whether one of them differs from the last call."""
         try:
             same = all(now == before for now, before in self.held)
-        except (RuntimeError, ValueError):  # a tensor in the place of another: their == has no single answer
+        except (RuntimeError, ValueError):  # == between two tensors has no single answer
             same = False
         if not same:
             self.held = containers(self.model)
@@ -60,7 +59,7 @@ class Settings:
 def containers(model: nn.Module) -> list[tuple[Any, Any]]:
     """Every dict and list that the model reaches through attributes and items, with a copy of it.
 
-    Comparing a dict with its copy looks at values only where they are no longer the same objects, so it is fast."""
+    Comparing a dict with its copy is fast: values that are the same object are equal."""
     found, queue, seen = [], [model], set()
     while queue:
         item = queue.pop()
@@ -83,9 +82,6 @@ def containers(model: nn.Module) -> list[tuple[Any, Any]]:
     return found
 
 
-HOOKS = vars(nn.Module()).keys() - {"training", "_parameters", "_buffers", "_modules"}
-
-
 class Recording(NamedTuple):
     """A captured step: its graph, the batch that it reads, the losses that it writes."""
 
@@ -95,7 +91,7 @@ class Recording(NamedTuple):
 
 
 class GraphRunner:
-    """Runs steps, by replaying a CUDA graph where it can.  There is one graph for each kind of step.
+    """Runs steps, and replays a CUDA graph of each kind of step where it can.
 
     unwatched: first steps that may sync, because a loss is compiled in them."""
 
@@ -169,3 +165,94 @@ def cpu_random_state() -> tuple:
     """The states of the CPU's generators: Python's, numpy's and torch's."""
     name, keys, *rest = np.random.get_state()
     return random.getstate(), name, keys.tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
+
+
+class Compiled:
+    """loss(*batch), compiled by torch.compile at its first call, in some twenty seconds.
+
+    Where that fails, for want of Triton or a C compiler, it prints why and computes uncompiled."""
+
+    def __init__(self, loss: Callable[..., Tensor]) -> None:
+        self.loss, self.quick = loss, torch.compile(loss, dynamic=False)
+        warnings.filterwarnings("ignore", module=r"torch\._inductor")  # its advice to those who write compilers
+
+    def __call__(self, *batch: Tensor | None) -> Tensor:
+        if self.quick is None:
+            return self.loss(*batch)
+        try:
+            return self.quick(*batch)
+        except torch.cuda.OutOfMemoryError:  # a smaller batch may fit
+            raise
+        except Exception as error:
+            self.quick = None
+            loss = self.loss(*batch)  # an error of the loss itself is raised here
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            print(f"The loss is not compiled, and takes more time for the same numbers: {reason}")
+            return loss
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator raised it: by its class, or for the CPU and mps by its message."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(message in str(error) for message in OUT_OF_MEMORY)
+    )
+
+
+class GradientAccumulator:
+    """Splits each batch into ``number`` pieces and adds their gradients; doubles ``number`` each time the memory is full.
+
+    The step equals that of the whole batch wherever the loss is a mean over samples."""
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    def gradient(
+        self, loss: Callable[..., Tensor], batch: Batch, clear: Callable[[], None], weight: float = 1.0
+    ) -> Tensor:
+        """Leave ``weight`` times the gradient of the batch's loss in the parameters, and return the loss, detached ().
+
+        A DistributedDataParallel reduces with the last piece only.  MemoryError where a single sample does not fit."""
+        while True:
+            clear()
+            try:
+                return self._accumulate(loss, batch, weight)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            self._double(batch_size(batch))  # outside the except, whose traceback holds the tensors
+
+    def _accumulate(self, loss: Callable[..., Tensor], batch: Batch, weight: float) -> Tensor:
+        parts = [[None] * self.number if part is None else part.tensor_split(self.number) for part in batch]
+        losses, count, pieces = [], batch_size(batch), list(zip(*parts)) if self.number > 1 else [batch]
+        for index, piece in enumerate(pieces):
+            share, reduced = batch_size(piece) / count, index == len(pieces) - 1
+            with nullcontext() if reduced else getattr(loss, "no_sync", nullcontext)():
+                value = loss(*piece)
+                self._backward(value, share * weight, reduced and hasattr(loss, "no_sync"))
+            losses.append(share * value.detach())
+        return sum(losses[1:], losses[0])
+
+    def _backward(self, value: Tensor, weight: float, reduced: bool) -> None:
+        try:
+            value.backward(torch.full_like(value, weight))
+        except RuntimeError as error:
+            if reduced and out_of_memory(error):  # the other processes have begun to add this gradient
+                raise MemoryError(
+                    "The memory of one process is full in a backward pass, which the others cannot repeat: "
+                    "a smaller batch, or more processes, would fit."
+                ) from None
+            raise
+
+    def _double(self, count: int) -> None:
+        if 2 * self.number > count:
+            raise MemoryError(
+                f"The memory is full even with {-(-count // self.number)} of the batch's {count} samples at a "
+                "time: a smaller model, or a larger device, would fit."
+            )
+        self.number *= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        print(
+            f"The memory is full: from here on each batch of {count} is taken in {self.number} pieces, whose gradients "
+            "are added. Steps and learning rate stay as they are."
+        )

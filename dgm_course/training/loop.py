@@ -1,11 +1,10 @@
 """One training loop for the whole course.
 
-A model offers ``loss(*batch) -> scalar``.  A GAN offers ``objectives()``: two modules with a loss each, which move in turn.
-``fit`` adds what every training needs: batches, a learning-rate schedule, an average of the weights, checkpoints.
+A model has ``loss(*batch) -> scalar``.  A GAN has ``objectives()``: two modules with a loss each, updated in turn.
+``fit`` adds batches, a learning-rate schedule, an average of the weights, and checkpoints.
 
-Batches are a function of (seed, step), and the noise comes from torch's generators, whose states are saved.  So a stopped
-and resumed run equals an uninterrupted one bit by bit on a CPU.  Ctrl-C finishes the current step and returns the History;
-``fit(..., resume=history)`` goes on.
+A stopped and resumed run equals an uninterrupted one bit by bit on a CPU: batches are a function of (seed, step), and the
+states of the random generators are saved.
 """
 
 from __future__ import annotations
@@ -16,21 +15,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from ..core.tensors import threads_for
 from . import checkpoints, distributed
-from .batches import Batch, batch_stream
+from .batches import Batch, batch_stream, defer_interrupt, own_random_numbers, random_states, set_random_states
 from .checkpoints import CheckpointError
-from .compiled import Compiled
 from .config import Recipe
-from .diagnostics import Diagnostic, TrainingMonitor, describe
-from .gpu import GraphRunner, graph_safe
-from .interrupts import defer_interrupt
-from .pieces import GradientAccumulator
+from .diagnostics import Diagnostic, TrainingMonitor
+from .gpu import Compiled, GradientAccumulator, GraphRunner, graph_safe
 
 CHECK_EVERY = 50  # steps between two checks of the losses on a GPU: each one forces a sync
 
@@ -41,7 +37,7 @@ class TrainingError(RuntimeError):
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Freeze the module's weights: gradients pass through them, and none is added to them."""
+    """Freeze the module's weights: gradients pass through, and none is accumulated in them."""
     before = [p.requires_grad for p in module.parameters()]
     module.requires_grad_(False)
     try:
@@ -55,7 +51,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 class Objective:
     """A module and the loss that its parameters minimise, called with the batch.
 
-    every: it moves at each ``every``-th step; in between its loss is NaN.  lr_ratio: its learning rate over the recipe's."""
+    every: steps between its updates, where its loss is NaN.  lr_ratio: its learning rate over the recipe's."""
 
     module: nn.Module
     loss: Callable[..., Tensor]
@@ -70,13 +66,13 @@ class Objective:
 
 
 def objectives(model: nn.Module) -> dict[str, Objective]:
-    """What the model's own ``objectives()`` gives, else the model with its loss."""
+    """The model's own ``objectives()``, else the model with its loss."""
     if hasattr(model, "objectives"):
         return model.objectives()
     if not hasattr(model, "loss"):
+        name = type(model).__name__
         raise TypeError(
-            f"{type(model).__name__} has no loss: expected a module with loss(*batch) -> scalar, or with "
-            "objectives()."
+            f"{name} has no loss: expected a module with loss(*batch) -> scalar, or with objectives()."
         )
     return {"model": Objective(model, model.loss)}
 
@@ -125,14 +121,19 @@ def fit(
 ) -> History:
     """Train ``model`` in place and return the History; with an EMA the model ends with the averaged weights.
 
-    A model with ``after_step()`` is told after each step, once however many pieces the batch was taken in.
     data: a tensor (N, *event), a tuple of them (None for an argument to leave out), an object with sample(n), or n -> batch.
     resume: a History or a file, of an equal recipe.  save: a file, written some twenty times.  report: called at each step.
-    TrainingError where a loss or weight becomes NaN or infinite; the model then returns to its last checkpoint."""
+    Ctrl-C returns after the current step.  TrainingError where a loss or weight becomes NaN or infinite; the model then
+    returns to its last checkpoint.  A model's ``after_step()`` is called after each step."""
     state = TrainState.create(model, recipe)
     batches, history, group = batch_stream(data, recipe, state.device), state.history, state.group
     save_every = max(1, recipe.steps // 20)
-    with _own_random_numbers(state), defer_interrupt(group.signals) as asked, threads_for(model), group.guard():
+    with (
+        own_random_numbers(group.seed(recipe.seed), state.device),
+        defer_interrupt(group.signals) as asked,
+        threads_for(model),
+        group.guard(),
+    ):
         if resume is not None:
             restore(state, resume if isinstance(resume, History) else read_history(resume, recipe))
         group.prepare(model, history.step)
@@ -145,9 +146,7 @@ def fit(
                 train_step(state, batch)
                 history.seconds = time.perf_counter() - start
                 if group.first:
-                    for symptom in monitor.look(history.step, batch):
-                        history.symptoms.append(symptom)
-                        print(describe(symptom, history.step))
+                    history.symptoms += monitor.report(history.step, batch)
                 if history.step % save_every == 0:
                     remember(state, save)
                 if group.first and report:
@@ -176,43 +175,30 @@ class TrainState:
 
     @classmethod
     def create(cls, model: nn.Module, recipe: Recipe) -> TrainState:
-        """The state before the first step."""
+        """The state before the first step; ValueError where the model has no parameters."""
         goals, weights = objectives(model.train()), list(model.parameters())
         if not weights:
             raise ValueError(f"{type(model).__name__} has no parameters: expected a module with weights to train.")
         device = weights[0].device
         group = distributed.process_group(device)
         graphs = device.type == "cuda" and group.size == 1 and graph_safe(model)
-        compile = graphs and recipe.compiled
-        return cls(
-            model,
-            recipe,
-            device,
-            group,
-            goals,
-            GradientAccumulator(),
-            GraphRunner(model, graphs, unwatched=int(compile)),
-            losses={
-                name: group.wrap(ObjectiveLoss(name, goal, recipe, device, compile))
-                for name, goal in goals.items()
-            },
-            optimizers={name: _adamw(goal, recipe, device, graphs) for name, goal in goals.items()},
-            average=[p.detach().clone() for p in weights] if recipe.ema else None,
-            history=History(
-                recipe, {name: torch.full((recipe.steps,), float("nan"), device=device) for name in goals}
-            ),
-        )
+        fast, items = graphs and recipe.compiled, goals.items()
+        runner = GraphRunner(model, graphs, unwatched=int(fast))
+        losses = {name: group.wrap(ObjectiveLoss(name, goal, recipe, device, fast)) for name, goal in items}
+        optimizers = {name: _adamw(goal, recipe, device, graphs) for name, goal in items}
+        average = [p.detach().clone() for p in weights] if recipe.ema else None
+        history = History(recipe, {name: torch.full((recipe.steps,), torch.nan, device=device) for name in goals})
+        pieces = GradientAccumulator()
+        return cls(model, recipe, device, group, goals, pieces, runner, losses, optimizers, average, history)
 
 
 class ObjectiveLoss(nn.Module):
-    """An objective's loss as the ``forward`` of a module, in the recipe's precision, compiled if asked."""
+    """An objective's loss as the ``forward`` of a module, in the recipe's precision."""
 
-    def __init__(
-        self, name: str, objective: Objective, recipe: Recipe, device: torch.device, compile: bool
-    ) -> None:
+    def __init__(self, name: str, objective: Objective, recipe: Recipe, device: torch.device, fast: bool) -> None:
         super().__init__()
         self.name, self.module, self.precision, self.device = name, objective.module, recipe.precision, device.type
-        self.loss = Compiled(objective.loss) if compile else objective.loss
+        self.loss = Compiled(objective.loss) if fast else objective.loss
 
     def forward(self, *batch: Tensor | None) -> Tensor:
         """batch -> ()"""
@@ -221,27 +207,20 @@ class ObjectiveLoss(nn.Module):
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             came = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
             raise ValueError(
-                f"The loss of '{self.name}' is {came}: expected one number as a tensor, such as a mean over "
-                "the batch."
+                f"The loss of '{self.name}' is {came}: expected one number as a tensor, such as a mean over the batch."
             )
         return loss
 
 
 def _adamw(objective: Objective, recipe: Recipe, device: torch.device, graphs: bool) -> torch.optim.Optimizer:
     """Fused AdamW; in a CUDA graph its learning rate is a tensor."""
-    lr = torch.tensor(recipe.lr, device=device) if graphs else recipe.lr
-    return torch.optim.AdamW(
-        objective.module.parameters(),
-        lr,
-        recipe.betas,
-        weight_decay=recipe.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-        capturable=graphs,
-    )
+    lr, fused = torch.tensor(recipe.lr, device=device) if graphs else recipe.lr, device.type in ("cpu", "cuda")
+    decay, weights = recipe.weight_decay, objective.module.parameters()
+    return torch.optim.AdamW(weights, lr, recipe.betas, weight_decay=decay, fused=fused, capturable=graphs)
 
 
 def train_step(state: TrainState, batch: Batch) -> None:
-    """One optimizer step of each objective whose turn it is."""
+    """One optimizer step of each objective that is due."""
     history, recipe = state.history, state.recipe
     step = history.step
     names = tuple(name for name, objective in state.objectives.items() if (step + 1) % objective.every == 0)
@@ -294,9 +273,6 @@ def update_average(average: list[Tensor], weights: list[Tensor], ema: float, ste
     torch._foreach_lerp_(average, weights, 1 - decay)
 
 
-# --- NaN
-
-
 def check_losses(state: TrainState, steps: int) -> None:
     """TrainingError where a loss of the first ``steps`` steps is NaN or infinite."""
     for name, losses in state.history.losses.items():
@@ -305,12 +281,12 @@ def check_losses(state: TrainState, steps: int) -> None:
         if not len(broken):
             continue
         bad, of = every * (int(broken[0]) + 1) - 1, state.recipe.steps
+        if weights_finite(state.model):
+            fail(state, f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}")
         fail(
             state,
-            f"The loss of '{name}' became {float(losses[bad])} at step {bad} of {of}"
-            if weights_finite(state.model)
-            else f"The gradient of step {max(0, bad - 1)} of {of} was not finite: the weights are broken, and the loss of "
-            f"'{name}' at step {bad} is {float(losses[bad])}",
+            f"The gradient of step {max(0, bad - 1)} of {of} was not finite: the weights are not, either, and the loss "
+            f"of '{name}' at step {bad} is {float(losses[bad])}",
         )
 
 
@@ -318,7 +294,7 @@ def weights_finite(model: nn.Module) -> bool:
     return all(bool(p.isfinite().all()) for p in model.parameters())
 
 
-def fail(state: TrainState, problem: str) -> None:
+def fail(state: TrainState, problem: str) -> NoReturn:
     """Return to the last checkpoint and raise a TrainingError."""
     rate = state.recipe.rate(min(state.history.step, state.recipe.steps - 1))
     restore(state, state.history)
@@ -328,19 +304,13 @@ def fail(state: TrainState, problem: str) -> None:
     )
 
 
-# --- checkpoints
-
-
 def remember(state: TrainState, save: str | Path | None = None) -> None:
-    """Copy all that the next step depends on into the history, and into a file if one is wanted."""
+    """Copy the state into the history, and into a file if one is given; TrainingError where it is not finite."""
     history, step = state.history, state.history.step
     check_losses(state, step)
     if history.checkpoint and not weights_finite(state.model):
-        fail(
-            state,
-            f"The weights became NaN or infinite by step {step} of {state.recipe.steps}: the gradient of step "
-            f"{step - 1} or one shortly before was not finite",
-        )
+        of, cause = state.recipe.steps, f"the gradient of step {step - 1} or one shortly before was not finite"
+        fail(state, f"The weights became NaN or infinite by step {step} of {of}: {cause}")
     history.checkpoint = copy.deepcopy(
         {
             "recipe": state.recipe.describe(),
@@ -350,7 +320,7 @@ def remember(state: TrainState, save: str | Path | None = None) -> None:
             "symptoms": [vars(symptom) for symptom in history.symptoms],
             "model": dict(state.model.state_dict()),
             "average": state.average,
-            "random": state.group.gather(_random_states(state.device)),
+            "random": state.group.gather(random_states(state.device)),
             "optimizers": {name: optimizer.state_dict()["state"] for name, optimizer in state.optimizers.items()},
         }
     )
@@ -374,8 +344,7 @@ def restore(state: TrainState, history: History) -> None:
     size, shapes = state.group.size, [p.shape for p in state.model.parameters()]
     if len(random) != size:
         raise CheckpointError(
-            f"The checkpoint is of a run in {len(random)} process(es) and this one has {size}: to go on, "
-            "start as many."
+            f"The checkpoint is of a run in {len(random)} process(es) and this one has {size}: to go on, start as many."
         )
     checkpoints.expect_fit(state.model, model, "The checkpoint")
     if state.average is not None and [p.shape for p in average or ()] != shapes:
@@ -384,7 +353,7 @@ def restore(state: TrainState, history: History) -> None:
         if step >= objective.every and not moments[name]["state"]:
             raise CheckpointError(f"The checkpoint lacks the optimizer state of '{name}': resuming needs it.")
     try:
-        _set_random_states(random[state.group.rank], state.device)
+        set_random_states(random[state.group.rank], state.device)
     except (IndexError, RuntimeError, TypeError) as error:
         raise CheckpointError(
             f"The checkpoint has no readable random state ({error}): resuming needs it."
@@ -401,8 +370,7 @@ def restore(state: TrainState, history: History) -> None:
 
 
 def read_history(path: str | Path, recipe: Recipe) -> History:
-    """The History that ``fit(save=path)`` wrote; CheckpointError where the file is damaged, ValueError where its recipe
-    is another."""
+    """The History that ``fit(save=path)`` wrote; CheckpointError where damaged, ValueError where the recipe differs."""
     saved = checkpoints.load(path)
     recipe.expect_equal(saved.get("recipe", {}), f"The run in {path}")
     return History(recipe, saved.get("losses", {}), saved.get("step", 0), saved.get("seconds", 0.0), saved)
@@ -414,27 +382,3 @@ def finish(state: TrainState) -> None:
         with torch.no_grad():
             torch._foreach_copy_(list(state.model.parameters()), state.average)
     state.model.eval()
-
-
-# --- random numbers
-
-
-@contextmanager
-def _own_random_numbers(state: TrainState) -> Iterator[None]:
-    """Seed the generators for this run, and give the notebook its own back at the end."""
-    seed, kinds = state.group.seed(state.recipe.seed), ["cpu", "cuda"][: 1 + (state.device.type == "cuda")]
-    with torch.random.fork_rng(devices=[state.device] * (len(kinds) - 1)):
-        _set_random_states([torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds], state.device)
-        yield
-
-
-def _random_states(device: torch.device) -> list[Tensor]:
-    """Of the CPU's generator, and of the GPU's."""
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _set_random_states(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)

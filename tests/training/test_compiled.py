@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dgm_course.training import Recipe, fit
-from dgm_course.training.compiled import Compiled
+from dgm_course.training.gpu import Compiled
 
 from .models import FULL, TABLE, Curve
 

@@ -184,7 +184,7 @@ def test_a_sure_critic_has_won(game):
 def test_a_won_loss_is_compared_with_zero_outputs():
     logit = torch.tensor([-math.log(math.expm1(0.5e-6))], dtype=torch.float64)  # softplus(−logit) = 0.5e-6, twice
     (seen,) = critic_won(minimax().critic, logit, -logit)
-    assert "its loss is 1e-06, that of one without opinion 1.39" in seen.seen
+    assert "its loss is 1e-06, that of outputs 0 is 1.39" in seen.seen
 
 
 def test_victory_begins_at_99_percent():
@@ -432,7 +432,7 @@ def test_a_winning_discriminator_is_named(capfd):
     recipe = Recipe(300, 64, 1e-2, betas=(0.5, 0.99))
     gan = GAN(Spot(1.0, 30.0), nets.MLPDiscriminator(2, 16, 1), minimax(), lr_ratio=1e-6)
     found, text = heard(gan, data.moons(), recipe, capfd)
-    assert found == ["The discriminator has won"] and "that of one without opinion 1.39" in text
+    assert found == ["The discriminator has won"] and "that of outputs 0 is 1.39" in text
     healthy = GAN(
         nets.MLPGenerator(2, 2, 32, 1), nets.MLPDiscriminator(2, 32, 1), non_saturating().with_penalty(R1(0.1))
     )

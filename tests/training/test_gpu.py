@@ -15,7 +15,7 @@ from dgm_course import data, flows, gan, nets, paths, pretrained
 from dgm_course.autoregressive import ImageGPT, PixelCNN
 from dgm_course.core import tensors
 from dgm_course.training import Recipe, TrainState, batch_stream, finish, fit, train_step
-from dgm_course.training.compiled import Compiled
+from dgm_course.training.gpu import Compiled
 
 GPU = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
 needs_gpu = pytest.mark.skipif(GPU is None, reason="no GPU here")

@@ -119,7 +119,7 @@ SENTENCES = [
     (lambda: fit(Curve(), ROWS[:0], BASE), r"data have \[0\] samples"),
     (
         lambda: fit(Curve(), lambda n: ROWS[:7], BASE),
-        r"asked for 256 samples and gave \[7\]: expected sample\(n\)",
+        r"data gave \[7\] samples: expected sample\(n\) to give n = 256",
     ),
     (lambda: fit(Odd(None), TABLE, BASE), "loss of 'model' is None: expected one number as a tensor"),
     (lambda: fit(Odd(torch.zeros(4)), TABLE, BASE), r"a tensor of shape \(4,\): expected one number"),

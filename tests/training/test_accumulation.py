@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dgm_course.training import Recipe, fit
-from dgm_course.training.pieces import GradientAccumulator, out_of_memory
+from dgm_course.training.gpu import GradientAccumulator, out_of_memory
 
 from .models import OUT_OF_MEMORY, RECIPE, TABLE, Curve, finite, near, weights
 
