@@ -1,4 +1,4 @@
-"""Densities against scipy, quadrature and autograd; samples against moments; tables against their own entries."""
+"""Densities against scipy, quadrature and autograd; samples against moments; tables against their entries."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ def rng():
 
 
 def lopsided() -> Mixture:
-    """Unequal weights and widths in every direction: no symmetry hides a slip."""
+    """Unequal weights and widths in every direction, without symmetry."""
     return Mixture(
         torch.tensor([1.0, 2.0, 5.0]),
         torch.tensor([[-2.0, 0.5], [1.0, 1.5], [0.5, -1.0]], dtype=F64),
@@ -34,26 +34,18 @@ def wide() -> DiagNormal:
     )
 
 
-def by_autograd(distribution, x):
-    x = x.clone().requires_grad_()
-    return torch.autograd.grad(distribution.log_prob(x).sum(), x)[0]
-
-
-def test_normal_log_prob_is_scipys_summed_over_the_event(rng):
+def test_normal_log_prob_is_scipys(rng):
     p, x = wide(), torch.randn(7, 2, 2, dtype=F64, generator=rng)
     expected = stats.norm(p.mean.numpy(), p.stddev.numpy()).logpdf(x.numpy()).sum((1, 2))
     assert np.allclose(p.log_prob(x).numpy(), expected, rtol=1e-12)
 
 
-def test_batches_and_events_have_torchs_shapes():
+def test_shapes_are_torchs():
     """One distribution a row, n samples of each; log_prob broadcasts over the batch as torch does."""
     p = DiagNormal(torch.zeros(3, 2, 4), torch.ones(4), 2)
     assert (p.batch_shape, p.event_shape, p.mean.shape) == ((3,), (2, 4), (3, 2, 4))
     assert p.sample().shape == (3, 2, 4) and p.sample(5).shape == p.sample((5,)).shape == (5, 3, 2, 4)
-    assert p.log_prob(torch.zeros(5, 3, 2, 4)).shape == (5, 3) and p.log_prob(torch.zeros(5, 1, 2, 4)).shape == (
-        5,
-        3,
-    )
+    assert p.log_prob(torch.zeros(5, 3, 2, 4)).shape == p.log_prob(torch.zeros(5, 1, 2, 4)).shape == (5, 3)
     expected = torch.distributions.Independent(torch.distributions.Normal(p.mean, p.stddev), 2)
     x = torch.randn(5, 3, 2, 4)
     assert torch.allclose(p.log_prob(x), expected.log_prob(x))
@@ -66,14 +58,14 @@ def test_only_rsample_carries_a_gradient():
     assert torch.equal(torch.autograd.grad(p.rsample(4).sum(), mean)[0], torch.full((3, 2), 4.0))
 
 
-def test_the_standard_normal_moves_with_its_model():
+def test_standard_normal_follows_its_model():
     p = StandardNormal(2, 3).double()
     x = torch.randn(4, 2, 3, dtype=F64)
     assert torch.allclose(p.log_prob(x), DiagNormal(torch.zeros(2, 3, dtype=F64), 1.0, 2).log_prob(x))
     assert p.sample(5).shape == (5, 2, 3) and p.sample(5).dtype == F64 and not p.state_dict()
 
 
-def test_mixture_log_prob_is_the_weighted_sum_of_densities(rng):
+def test_mixture_log_prob_is_scipys(rng):
     p, x = lopsided(), torch.randn(9, 2, dtype=F64, generator=rng)
     density = sum(
         float(w) * stats.multivariate_normal(m.numpy(), np.diag(s.numpy() ** 2)).pdf(x.numpy())
@@ -82,7 +74,7 @@ def test_mixture_log_prob_is_the_weighted_sum_of_densities(rng):
     assert np.allclose(p.log_prob(x).exp().numpy(), density, rtol=1e-6)  # weights were given in float32
 
 
-def test_mixture_is_normalised_with_the_stated_mean_and_covariance():
+def test_mixture_mass_mean_and_covariance():
     p, line = lopsided(), torch.linspace(-8, 8, 801, dtype=F64)
     nodes = torch.cartesian_prod(line, line)
     mass = p.log_prob(nodes).exp() * (line[1] - line[0]) ** 2
@@ -93,13 +85,13 @@ def test_mixture_is_normalised_with_the_stated_mean_and_covariance():
 
 
 def test_score_is_the_gradient_of_log_prob(rng):
-    p, x = lopsided(), 2 * torch.randn(20, 2, dtype=F64, generator=rng)
-    assert torch.allclose(p.score(x), by_autograd(p, x), rtol=1e-10, atol=1e-12)
-
-
-def test_score_and_log_prob_far_away_stay_finite():
-    x = torch.tensor([[300.0, -300.0]], dtype=F64)
-    assert torch.isfinite(lopsided().log_prob(x)).all() and torch.isfinite(lopsided().score(x)).all()
+    """Both are finite far away; the score is differentiable itself and leaves x as it is."""
+    p, x = lopsided(), 2 * torch.randn(20, 2, dtype=F64, generator=rng).requires_grad_()
+    before = x.detach().clone()
+    assert torch.allclose(p.score(x), torch.autograd.grad(p.log_prob(x).sum(), x)[0], rtol=1e-10, atol=1e-12)
+    assert torch.autograd.grad(p.score(x).sum(), x)[0].shape == x.shape and torch.equal(x.detach(), before)
+    far = torch.tensor([[300.0, -300.0]], dtype=F64)
+    assert torch.isfinite(p.log_prob(far)).all() and torch.isfinite(p.score(far)).all()
 
 
 def test_responsibilities_are_bayes_rule(rng):
@@ -111,37 +103,33 @@ def test_responsibilities_are_bayes_rule(rng):
 
 
 @pytest.mark.parametrize("p", [wide(), lopsided()], ids=repr)
-def test_samples_have_the_moments_within_five_standard_errors(p):
+def test_samples_have_the_moments(p):
     torch.manual_seed(5)
     x = p.sample(40_000)
     centred = x - p.mean
     assert ((x.mean(0) - p.mean).abs() < 5 * x.std(0) / 200).all()
     variance = p.variance if isinstance(p, DiagNormal) else p.cov.diagonal()
     assert ((centred.square().mean(0) - variance).abs() < 5 * centred.square().std(0) / 200).all()
+    if isinstance(p, Mixture):
+        product = centred[:, 0] * centred[:, 1]
+        assert abs(float(product.mean() - p.cov[0, 1])) < 5 * float(product.std()) / 200
 
 
-def test_samples_have_the_correlations(rng):
-    p = lopsided()
-    x = p.sample(40_000, rng) - p.mean
-    product = x[:, 0] * x[:, 1]
-    assert abs(float(product.mean() - p.cov[0, 1])) < 5 * float(product.std()) / 200
-
-
-def test_stratified_counts_are_due_shares(rng):
+def test_stratified_counts(rng):
     p = Mixture(torch.tensor([1.0, 2.0, 5.0]), torch.tensor([[0.0], [100.0], [200.0]]), 0.1)
     x = p.stratified(800, rng)
     assert torch.bincount((x[:, 0] / 100).round().long()).tolist() == [100, 200, 500]
     assert p.stratified(13, rng).shape == (13, 1)
-    assert (x[:100, 0] > 50).any()  # shuffled: no component keeps to itself
+    assert (x[:100, 0] > 50).any()  # shuffled
 
 
-def test_generators_repeat_and_leave_the_global_stream_alone():
+def test_generators_leave_the_global_stream():
     state = torch.get_rng_state()
     draws = [lopsided().sample(5, torch.Generator().manual_seed(1)) for _ in range(2)]
     assert torch.equal(*draws) and torch.equal(state, torch.get_rng_state())
 
 
-def test_an_empty_batch_gives_empty_answers():
+def test_empty_batches():
     p = lopsided()
     x = p.sample(0)
     assert x.shape == (0, 2) and p.log_prob(x).shape == (0,) and p.score(x).shape == x.shape
@@ -157,21 +145,10 @@ def test_dtypes_are_kept(dtype):
     assert {g.sample(3).dtype, g.log_prob(x).dtype} == {dtype}
 
 
-def test_inputs_that_want_gradients_are_unharmed():
-    x = torch.randn(3, 2, dtype=F64, requires_grad=True)
-    before = x.detach().clone()
-    lopsided().score(x).sum().backward()
-    assert torch.equal(x.detach(), before) and x.grad.shape == x.shape
-
-
-def test_reprs_say_what_they_are():
+def test_reprs():
     assert "3 Gaussians in 2 dimensions" in repr(lopsided()) and "DiagNormal(Normal(loc" in repr(wide())
-    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(
-        TableDistribution(torch.ones(2, 2), "coins")
-    )
+    assert "coins: all 4 sequences of 2 out of 2 symbols, 1.39 nats" in repr(COINS)
 
-
-# --- tables of tokens
 
 TABLES = {
     "three places": torch.tensor([[[6.0, 1.0], [2.0, 3.0]], [[1.0, 4.0], [7.0, 2.0]]], dtype=F64),
@@ -182,7 +159,7 @@ tables = pytest.mark.parametrize("counts", TABLES.values(), ids=TABLES)
 
 
 @tables
-def test_a_table_says_what_stands_in_it_and_sums_to_one(counts):
+def test_table_probabilities_and_entropy(counts):
     p, k = TableDistribution(counts), len(counts)
     words = list(itertools.product(range(k), repeat=counts.ndim))
     assert p.sequences.tolist() == [list(word) for word in words] and p.symbols == k and p.event == (counts.ndim,)
@@ -198,29 +175,25 @@ def test_a_table_says_what_stands_in_it_and_sums_to_one(counts):
 
 
 @tables
-def test_samples_of_a_table_come_as_often_as_it_says(counts, rng):
+def test_table_samples_have_the_probabilities(counts, rng):
     p, n = TableDistribution(counts), 30_000
     x = p.sample(n, rng)
     assert x.shape == (n, *p.event) and x.dtype == torch.int64
     for word, prob in zip(p.sequences, p.probs.flatten()):
         share = float((x == word).all(1).double().mean())
         assert abs(share - float(prob)) <= 5 * math.sqrt(float(prob * (1 - prob)) / n)
-    assert torch.equal(
-        p.sample(5, torch.Generator().manual_seed(1)), p.sample(5, torch.Generator().manual_seed(1))
-    )
-    assert float(p.log_prob(x).mean()) == pytest.approx(
-        -float(p.entropy), abs=5 * float(p.log_prob(x).std()) / math.sqrt(n)
-    )
+    draws = [p.sample(5, torch.Generator().manual_seed(1)) for _ in range(2)]
+    assert torch.equal(*draws)
 
 
 @tables
-def test_stratified_sequences_come_in_their_due_shares(counts):
+def test_stratified_sequences(counts):
     p, n = TableDistribution(counts), 10 * int(2 * counts.sum())
     x = p.stratified(n)
     found = [int((x == word).all(1).sum()) for word in p.sequences]
     assert found == [round(n * float(prob)) for prob in p.probs.flatten()]
     exact = [Fraction(count) / Fraction(float(counts.sum())) for count in counts.flatten().tolist()]
-    for n in (7, 101):  # rounded, so that none is lost
+    for n in (7, 101):
         edges = [0, *(round(n * edge) for edge in itertools.accumulate(exact))]
         found = [int((p.stratified(n) == word).all(1).sum()) for word in p.sequences]
         assert found == [b - a for a, b in itertools.pairwise(edges)] and sum(found) == n
@@ -228,14 +201,11 @@ def test_stratified_sequences_come_in_their_due_shares(counts):
 
 
 @tables
-def test_conditionals_are_shares_of_the_entries_that_fit(counts):
+def test_conditionals_by_enumeration(counts):
     p, k, length = TableDistribution(counts), len(counts), counts.ndim
     for state in itertools.product(range(k + 1), repeat=length):
-        fitting = [
-            word
-            for word in itertools.product(range(k), repeat=length)
-            if all(seen in (k, token) for seen, token in zip(state, word))
-        ]
+        words = itertools.product(range(k), repeat=length)
+        fitting = [word for word in words if all(seen in (k, token) for seen, token in zip(state, word))]
         total = sum(float(counts[word]) for word in fitting)
         ours = p.conditional(torch.tensor([state]))[0]
         assert ours.shape == (length, k)
@@ -243,19 +213,18 @@ def test_conditionals_are_shares_of_the_entries_that_fit(counts):
             mass = sum(float(counts[word]) for word in fitting if word[place] == token)
             if total:
                 assert float(ours[place, token]) == pytest.approx(mass / total, abs=1e-12)
-            else:  # nothing looks so: documented as NaN
+            else:
                 assert math.isnan(float(ours[place, token]))
 
 
-def test_conditionals_of_a_batch_are_those_of_its_rows():
+def test_conditionals_of_a_batch():
     p, x = TableDistribution(TABLES["three places"]), torch.randint(3, (20, 3))
     assert torch.equal(p.conditional(x), torch.cat([p.conditional(row[None]) for row in x]))
-    assert (
-        p.conditional(x[:0]).shape == (0, 3, 2) and p.log_prob(x[:0]).shape == (0,) and p.sample(0).shape == (0, 3)
-    )
+    assert p.conditional(x[:0]).shape == (0, 3, 2)
+    assert p.log_prob(x[:0]).shape == (0,) and p.sample(0).shape == (0, 3)
 
 
-def test_a_table_in_another_precision_is_the_same_table():
+def test_table_in_another_precision():
     p = TableDistribution(TABLES["three symbols"], "words")
     rough = p.to(torch.float32)
     assert rough.name == "words" and rough.log_prob(p.sequences).dtype == torch.float32
@@ -263,74 +232,52 @@ def test_a_table_in_another_precision_is_the_same_table():
     assert (
         rough.conditional(torch.tensor([[3, 1]])).dtype == torch.float32 and rough.sample(4).dtype == torch.int64
     )
-    assert torch.equal(
-        TableDistribution(torch.tensor([1, 3])).probs, torch.tensor([0.25, 0.75])
-    )  # counts are welcome
+    assert TableDistribution(torch.tensor([1, 3])).probs.tolist() == [0.25, 0.75]
 
 
 TWO = torch.zeros(2, 2)
 COINS = TableDistribution(torch.ones(2, 2), "coins")
-SENTENCES = [
-    (lambda: DiagNormal(torch.zeros(2), 0.0), ValueError, "deviation is 0: expected it above 0"),
-    (lambda: DiagNormal(torch.zeros(2), float("nan")), ValueError, "deviation is nan: expected"),
-    (lambda: wide().log_prob(torch.zeros(3, 4, dtype=F64)), ValueError, r"\(3, 4\): expected \(..., 2, 2\)"),
-    (
-        lambda: wide().log_prob(torch.zeros(3, 2, 2, device="meta", dtype=F64)),
-        ValueError,
-        "device meta: expected cpu",
-    ),
+WRONG = [
+    (lambda: DiagNormal(torch.zeros(2), 0.0), "deviation is 0: expected it above 0"),
+    (lambda: DiagNormal(torch.zeros(2), math.nan), "deviation is nan: expected"),
+    (lambda: wide().log_prob(torch.zeros(3, 4)), r"\(3, 4\): expected \(..., 2, 2\)"),
+    (lambda: wide().log_prob(torch.zeros(3, 2, 2, device="meta")), "device meta: expected cpu"),
     (
         lambda: Mixture(torch.ones(3), TWO, 1.0),
-        ValueError,
-        r"\(3,\) and means of shape \(2, 2\): expected \(K,\) and",
+        r"\(3,\) and means of shape \(2, 2\): expected \(K,\) and \(K, D\)",
     ),
-    (lambda: Mixture(torch.ones(2), torch.zeros(2), 1.0), ValueError, r"expected \(K,\) and \(K, D\)"),
-    (
-        lambda: Mixture(torch.tensor([1.0, 0.0]), TWO, 1.0),
-        ValueError,
-        "a weight is 0: expected all of them above 0",
-    ),
-    (lambda: Mixture(torch.ones(2), TWO.long(), 1.0), TypeError, "means has dtype torch.int64: expected floating"),
-    (lambda: Mixture(torch.ones(2), TWO, 0.0), ValueError, "stds of shape .*all above 0"),
-    (
-        lambda: Mixture(torch.ones(2), TWO, torch.ones(2)),
-        ValueError,
-        r"stds of shape \(2,\): expected a number, \(K, 1\)",
-    ),
-    (lambda: Mixture(torch.ones(2), TWO, torch.ones(3, 1)), ValueError, r"stds of shape \(3, 1\): expected"),
-    (lambda: lopsided().log_prob(torch.zeros(3, 3, dtype=F64)), ValueError, r"\(3, 3\): expected \(B, 2\)"),
-    (lambda: lopsided().log_prob(torch.full((3, 2), float("nan"))), ValueError, "NaN in 6 of 6"),
-    (lambda: lopsided().score(torch.zeros(3, 2).int()), TypeError, "torch.int32: expected floating"),
-    (lambda: lopsided().log_prob(torch.zeros(3, 2, device="meta")), ValueError, "device meta: expected cpu"),
-    (
-        lambda: TableDistribution(torch.ones(2, 3)),
-        ValueError,
-        r"probs have shape \(2, 3\): expected \(K, ..., K\), one axis a place",
-    ),
-    (lambda: TableDistribution(torch.tensor(1.0)), ValueError, r"probs have shape \(\): expected"),
-    (lambda: TableDistribution(torch.tensor([0.5, -0.1])), ValueError, "probs hold a negative or infinite number"),
-    (lambda: TableDistribution(torch.zeros(2, 2)), ValueError, "or only zeros: expected probabilities"),
-    (
-        lambda: TableDistribution(torch.tensor([1.0, math.nan])),
-        ValueError,
-        "infinite number, or only zeros: expected prob",
-    ),
-    (lambda: TableDistribution(torch.tensor([1.0, math.inf])), ValueError, "or infinite number, or only zeros"),
-    (lambda: COINS.log_prob(torch.tensor([[0, 2]])), ValueError, "x runs from 0 to 2: expected tokens 0 to 1"),
-    (lambda: COINS.log_prob(torch.tensor([[0, -1]])), ValueError, "x runs from -1 to 0"),
-    (
-        lambda: COINS.log_prob(torch.zeros(3, 2)),
-        ValueError,
-        r"dtype torch.float32: expected integer tokens \(B, 2\)",
-    ),
-    (lambda: COINS.log_prob(torch.zeros(3, 3).long()), ValueError, r"x has shape \(3, 3\) .*tokens \(B, 2\)"),
-    (lambda: COINS.log_prob(torch.zeros(2).long()), ValueError, r"x has shape \(2,\)"),
-    (lambda: COINS.log_prob(torch.zeros(3, 2).bool()), ValueError, "dtype torch.bool: expected integer tokens"),
-    (lambda: COINS.conditional(torch.tensor([[0, 3]])), ValueError, "x runs from 0 to 3: expected tokens 0 to 2"),
+    (lambda: Mixture(torch.ones(2), torch.zeros(2), 1.0), r"expected \(K,\) and \(K, D\)"),
+    (lambda: Mixture(torch.tensor([1.0, 0.0]), TWO, 1.0), "a weight is 0: expected all of them above 0"),
+    (lambda: Mixture(torch.ones(2), TWO, 0.0), "stds of shape .*all above 0"),
+    (lambda: Mixture(torch.ones(2), TWO, torch.ones(2)), r"stds of shape \(2,\): expected a number, \(K, 1\)"),
+    (lambda: Mixture(torch.ones(2), TWO, torch.ones(3, 1)), r"stds of shape \(3, 1\): expected"),
+    (lambda: lopsided().log_prob(torch.zeros(3, 3)), r"\(3, 3\): expected \(B, 2\)"),
+    (lambda: lopsided().log_prob(torch.full((3, 2), math.nan)), "NaN in 6 of 6"),
+    (lambda: lopsided().log_prob(torch.zeros(3, 2, device="meta")), "device meta: expected cpu"),
+    (lambda: TableDistribution(torch.ones(2, 3)), r"probs have shape \(2, 3\): expected \(K, ..., K\)"),
+    (lambda: TableDistribution(torch.tensor(1.0)), r"probs have shape \(\): expected"),
+    (lambda: TableDistribution(torch.tensor([0.5, -0.1])), "probs hold a negative or infinite number"),
+    (lambda: TableDistribution(TWO), "or only zeros: expected probabilities"),
+    (lambda: TableDistribution(torch.tensor([1.0, math.nan])), "infinite number, or only zeros: expected prob"),
+    (lambda: TableDistribution(torch.tensor([1.0, math.inf])), "or infinite number, or only zeros"),
+    (lambda: COINS.log_prob(torch.tensor([[0, 2]])), "x runs from 0 to 2: expected tokens 0 to 1"),
+    (lambda: COINS.log_prob(torch.tensor([[0, -1]])), "x runs from -1 to 0"),
+    (lambda: COINS.log_prob(torch.zeros(3, 2)), r"dtype torch.float32: expected integer tokens \(B, 2\)"),
+    (lambda: COINS.log_prob(torch.zeros(3, 3).long()), r"x has shape \(3, 3\) .*tokens \(B, 2\)"),
+    (lambda: COINS.log_prob(torch.zeros(2).long()), r"x has shape \(2,\)"),
+    (lambda: COINS.log_prob(torch.zeros(3, 2).bool()), "dtype torch.bool: expected integer tokens"),
+    (lambda: COINS.conditional(torch.tensor([[0, 3]])), "x runs from 0 to 3: expected tokens 0 to 2"),
 ]
 
 
-@pytest.mark.parametrize("act, error, message", SENTENCES, ids=[message[:40] for *_, message in SENTENCES])
-def test_bad_input_is_answered_with_a_sentence(act, error, message):
-    with pytest.raises(error, match=message):
-        act()
+@pytest.mark.parametrize("call, message", WRONG)
+def test_wrong_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_integers_are_refused():
+    with pytest.raises(TypeError, match="means has dtype torch.int64: expected floating"):
+        Mixture(torch.ones(2), TWO.long(), 1.0)
+    with pytest.raises(TypeError, match="torch.int32: expected floating"):
+        lopsided().score(torch.zeros(3, 2).int())
