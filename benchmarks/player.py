@@ -22,12 +22,12 @@ CELLS = [
     f"""
 import torch
 from matplotlib.figure import Figure
-from dgm_course.teach.widgets.play import TrajectoryPlayer, play
+from dgm_course.teach import TrajectoryPlayer, play
 def swirl(x, t): return torch.stack([-x[:, 1], x[:, 0]], dim=1) - 0.3 * x
 x = torch.randn({COUNT}, 2); run = [x]
 for k in range({TIMES - 1}): run.append(run[-1] + swirl(run[-1], None) / {TIMES - 1})
 player = TrajectoryPlayer(torch.stack(run), swirl, data=run[-1][:500], density=torch.rand(17, 64, 64))
-print("bytes", len(player.parcel))
+print("bytes", len(player.buffer))
 """,
     "player",
     """

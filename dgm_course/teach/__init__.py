@@ -4,7 +4,8 @@ from . import oracles, plots
 from .check import check
 from .reveal import reveal
 from .verify import estimate, verify
-from .widgets.play import FramePlayer, TrajectoryPlayer, play
+from .widgets import FramePlayer, TrajectoryPlayer
+from .widgets.play import play
 from .widgets.progress import progress
 
 __all__ = [

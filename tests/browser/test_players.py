@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=mi
 
 FIELD = """
 import torch
-from dgm_course.teach.widgets.play import FramePlayer, TrajectoryPlayer, play
+from dgm_course.teach import FramePlayer, TrajectoryPlayer, play
 
 def swirl(x, t):
     return torch.stack([-x[:, 1], x[:, 0]], dim=1) * (1 + t) - 0.3 * x

@@ -1,4 +1,4 @@
-"""Widgets that play in the browser alone: one parcel of bytes from the kernel, and nothing after it."""
+"""Players that run in the browser alone: one buffer of bytes from the kernel, and nothing after it."""
 
 from .frames import FramePlayer
 from .trajectory import TrajectoryPlayer

@@ -27,7 +27,7 @@ function census(vectors, points) {
 }
 
 function render({ model, el }) {
-  const spec = model.get("spec"), raw = wholeParcel(model.get("parcel")), points = view(raw, Float32Array, spec.at, 2 * spec.count);
+  const spec = model.get("spec"), raw = alignedBytes(model.get("buffer")), points = view(raw, Float32Array, spec.at, 2 * spec.count);
   const start = spec.vectors, limit = spec.frame, copy = (table) => table.map((v) => [...v]);
   let vectors = copy(start), chosen = 0, held = false, seen = census(vectors, points), random = 7;
   const { canvas, pen } = makeCanvas(SIDE, SIDE, { role: "img", "aria-label": spec.label, style: `width:${SIDE}px;height:${SIDE}px;touch-action:none;cursor:grab` });

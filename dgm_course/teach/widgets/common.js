@@ -1,4 +1,4 @@
-// What both players share: reading the parcel, a clock, a transport bar, a keyboard. Python joins this file with
+// What both players share: reading the buffer, a clock, a transport bar, a keyboard. Python joins this file with
 // the player's own into one ES module, so nothing here imports or exports.
 
 const COLOUR = { ink: "#1a1a1a", grey: "#8a8a8a", blue: "#0072B2", red: "#D55E00", green: "#009E73" };
@@ -7,7 +7,7 @@ const clamp = (v, lo, hi) => Math.min(hi, Math.max(lo, v));
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 /** Bytes from the kernel come as a DataView or an ArrayBuffer; typed arrays need them aligned. */
-function wholeParcel(value) {
+function alignedBytes(value) {
   const raw = value instanceof ArrayBuffer
     ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   return raw.byteOffset % 8 === 0 ? raw : raw.slice();
@@ -140,9 +140,9 @@ function group(title, ...children) {
   return make("div", { class: "dgm-group", role: "group", "aria-label": title }, make("div", { class: "dgm-title", text: title }), ...children);
 }
 
-function paceGroup(clock) {
+function speedGroup(clock) {
   const speeds = [["0.25", "quarter"], ["0.5", "half"], ["1", "normal"], ["2", "double"], ["4", "fourfold"]];
   const loop = make("input", { type: "checkbox", checked: true, onchange: () => { clock.loop = loop.checked; } });
-  return group("Pace", choice("speed", speeds, "1", (value) => { clock.speed = Number(value); }),
+  return group("Playback", choice("speed", speeds, "1", (value) => { clock.speed = Number(value); }),
     make("label", { class: "dgm-tick" }, loop, make("span", { text: "repeat" })));
 }

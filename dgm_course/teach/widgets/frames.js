@@ -42,7 +42,7 @@ function renderTime({ spec, raw, el }) {
     "aria-label": `${spec.label}. Space plays and pauses, arrow keys step, Home and End go to either end.` }, sheet.canvas);
   node.style.minWidth = "300px";
   const root = make("div", { class: "dgm-player" }, make("div", { class: "dgm-main" }, stage, node),
-    make("div", { class: "dgm-side" }, paceGroup(clock)));
+    make("div", { class: "dgm-side" }, speedGroup(clock)));
   listenKeys(root, { " ": clock.toggle, ArrowRight: () => clock.step(1), ArrowLeft: () => clock.step(-1),
     Home: () => { clock.pause(); clock.seek(0); }, End: () => { clock.pause(); clock.seek(1); } });
   root.dgm = { clock, state: () => ({ u: clock.u, frame: shown, draws, playing: clock.playing }) };
@@ -95,7 +95,7 @@ function renderPlane({ spec, raw, el }) {
 }
 
 function render({ model, el }) {
-  const spec = model.get("spec"), raw = wholeParcel(model.get("parcel"));
+  const spec = model.get("spec"), raw = alignedBytes(model.get("buffer"));
   return (spec.plane ? renderPlane : renderTime)({ spec, raw, el });
 }
 

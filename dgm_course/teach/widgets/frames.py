@@ -1,9 +1,8 @@
 """The frame player: images through time, or a plane of images under the cursor.
 
-`FramePlayer(frames)` plays (T, N, H, W): N pictures at each of T moments, such as digits that appear out of
-noise. `FramePlayer(frames, plane=(xs, ys))` takes (R, C, H, W), the picture decoded at each point
-(xs[c], ys[r]) of a grid in a latent plane, and shows the one under the cursor. One byte a pixel, sent once:
-64 digits at 50 moments are 2.5 MB.
+``FramePlayer(frames)`` plays (T, N, H, W): N images at each of T moments, such as digits that appear out of noise.
+``FramePlayer(frames, plane=(xs, ys))`` takes (R, C, H, W), the image decoded at each point (xs[c], ys[r]) of a latent
+plane, and shows the one under the cursor.  A pixel is one byte, sent once: 64 digits at 50 moments are 2.5 MB.
 """
 
 from __future__ import annotations
@@ -11,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import anywidget
 import numpy as np
-import traitlets
 
 from . import preview
-from .serialize import Array, BufferBuilder, array, quantise, script, style
+from .serialize import Array, BufferBuilder, array, quantise, script
 
 
 def read_frames(frames: Any) -> Array:
-    """(T, N, H, W) from that, from (T, H, W), or with a channel of one, (T, N, 1, H, W); else a sentence."""
+    """(T, N, H, W) from that, from (T, H, W), or from one channel, (T, N, 1, H, W)."""
     frames = array(frames, "frames")
     given = tuple(frames.shape)
     if frames.ndim == 3:
@@ -28,18 +25,18 @@ def read_frames(frames: Any) -> Array:
     if frames.ndim == 5 and frames.shape[2] == 1:
         frames = frames[:, :, 0]
     if frames.ndim != 4:
-        raise ValueError(
-            f"frames must have shape (T, N, H, W) or (T, H, W): T moments of N grey pictures; {given} came."
-        )
+        expected = "(T, N, H, W) or (T, H, W): T moments of N grey pictures"
+        raise ValueError(f"frames must have shape {expected}; {given} came.")
     if min(frames.shape) < 1:
         raise ValueError(f"frames is empty: its shape is {given}.")
     return frames
 
 
-def read_range(frames: Array, given: Any, whole: bool) -> tuple[float, float]:
-    """The values that paper and ink stand for; where none are given, guessed from the values' sign."""
+def read_range(frames: Array, given: Any) -> tuple[float, float]:
+    """The values of paper and ink; unless given, guessed from the sign and the type of the values."""
     if given is None:
-        return (0.0, 255.0) if whole and frames.max() > 1 else (-1.0, 1.0) if frames.min() < 0 else (0.0, 1.0)
+        whole = frames.dtype.kind in "iu" and frames.max() > 1
+        return (0.0, 255.0) if whole else (-1.0, 1.0) if frames.min() < 0 else (0.0, 1.0)
     try:
         lo, hi = (float(v) for v in given)
     except (TypeError, ValueError):
@@ -51,9 +48,11 @@ def read_range(frames: Array, given: Any, whole: bool) -> tuple[float, float]:
 
 def read_captions(captions: Sequence[Any] | None, times: Any, count: int) -> list[str]:
     """A line for each moment: the captions, else the times, else the number of the frame."""
-    if captions is not None and len(captions) != count:
-        raise ValueError(f"captions must have one entry for each of the {count} moments; {len(captions)} came.")
     if captions is not None:
+        if len(captions) != count:
+            raise ValueError(
+                f"captions must have one entry for each of the {count} moments; {len(captions)} came."
+            )
         return [str(c) for c in captions]
     if times is None:
         return [f"frame {i + 1} of {count}" for i in range(count)]
@@ -78,35 +77,22 @@ def read_plane(plane: Any, rows: int, columns: int) -> dict[str, list[float]]:
     return {"xs": xs.tolist(), "ys": ys.tolist()}
 
 
-def tile(pictures: Array, columns: int, gap: int = 1) -> Array:
-    """Pictures (N, H, W) as one sheet with `columns` a row, a pixel of paper (0) between them."""
+def tile(pictures: Array, columns: int) -> Array:
+    """Pictures (N, H, W) as one sheet with ``columns`` a row and a pixel of paper (0) between them."""
     n, h, w = pictures.shape
-    rows = -(-n // columns)
-    sheet = np.zeros((rows * (h + gap) - gap, columns * (w + gap) - gap))
-    for i, picture in enumerate(pictures):
-        top, left = i // columns * (h + gap), i % columns * (w + gap)
-        sheet[top : top + h, left : left + w] = picture
-    return sheet
+    sheet = np.zeros((-(-n // columns) * columns, h + 1, w + 1))
+    sheet[:n, :h, :w] = pictures
+    return sheet.reshape(-1, columns, h + 1, w + 1).swapaxes(1, 2).reshape(-1, columns * (w + 1))[:-1, :-1]
 
 
-class FramePlayer(anywidget.AnyWidget):
-    """Grey pictures (T, N, H, W) or (T, H, W) played in the browser; with `plane`, (R, C, H, W).
+class FramePlayer(preview.Player):
+    """Grey images (T, N, H, W) or (T, H, W) played in the browser; with ``plane``, (R, C, H, W).
 
-    times, captions   (T,) each: what stands under each moment
-    range             (paper, ink), drawn white and black: (-1, 1) where any value is negative, else (0, 1);
-                      (0, 255) for whole numbers; what lies outside is clipped
-    plane             (xs (C,), ys (R,)): the coordinates of the columns and rows of a latent plane, the first
-                      row on top; the picture under the cursor is enlarged
-    label             alternative text
-    columns           pictures in a row of the sheet; seconds: of one run; size: width in pixels
-
-    ValueError in a sentence where a shape, a range or a caption is wrong.
-    """
+    times, captions: (T,) what stands under each moment; range: (paper, ink), values outside are clipped, by default
+    (-1, 1) where any is negative, else (0, 1), (0, 255) for whole numbers; plane: (xs (C,), ys (R,)), the first row on
+    top; label: alternative text; columns: images in a row; seconds: of one run; size: width in pixels"""
 
     _esm = script("common", "frames")
-    _css = style()
-    parcel = traitlets.Bytes().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -119,23 +105,20 @@ class FramePlayer(anywidget.AnyWidget):
         label: str = "",
         **layout: float,
     ) -> None:
-        strange = sorted(set(layout) - {"columns", "seconds", "size"})
-        if strange:
-            raise TypeError(f"FramePlayer has no option {', '.join(strange)}; it has columns, seconds, size.")
+        if unknown := sorted(set(layout) - {"columns", "seconds", "size"}):
+            raise TypeError(f"FramePlayer has no option {', '.join(unknown)}; it has columns, seconds, size.")
         x = read_frames(frames)
-        lo, hi = read_range(x, range, x.dtype.kind in "iu")
-        self.pixels = quantise(x, lo, hi, "u1")
+        self.pixels = quantise(x, *read_range(x, range), "u1")
         moments, count = self.pixels.shape[:2]
         if plane is None and moments < 2:
             raise ValueError(f"frames needs at least two moments to play; {moments} came.")
         self.plane = None if plane is None else read_plane(plane, moments, count)
         self.captions = [] if self.plane else read_captions(captions, times, moments)
         self.columns = int(layout.get("columns") or np.ceil(np.sqrt(count)))
-        self.label = label or self.guess_label()
-        parcel = BufferBuilder()
+        self.label, buffer = label or self.default_label(), BufferBuilder()
         spec = {
             "shape": list(self.pixels.shape),
-            "at": parcel.add(self.pixels),
+            "at": buffer.add(self.pixels),
             "captions": self.captions,
             "plane": self.plane,
             "columns": self.columns,
@@ -143,33 +126,25 @@ class FramePlayer(anywidget.AnyWidget):
             "size": layout.get("size", 0),
             "seconds": layout.get("seconds", np.clip(moments / 12, 2, 6)),
         }
-        super().__init__(parcel=parcel.bytes(), spec=spec)
+        super().__init__(buffer=buffer.bytes(), spec=spec)
 
-    def guess_label(self) -> str:
-        """An alternative text made from the shapes."""
+    def default_label(self) -> str:
         moments, count, h, w = self.pixels.shape
         if self.plane:
-            return (
-                f"A plane of {moments} by {count} pictures, {h} by {w} pixels each; "
-                "the one under the cursor is enlarged"
-            )
+            size = f"{moments} by {count} pictures, {h} by {w} pixels each"
+            return f"A plane of {size}; the one under the cursor is enlarged"
         return f"{count} picture{'s' if count > 1 else ''} of {h} by {w} pixels at {moments} moments"
 
     def strip(self) -> bytes:
-        """Five moments side by side (for a plane, the whole sheet) as a PNG."""
+        """Five moments side by side; for a plane, the whole sheet."""
         ink = self.pixels / 255.0
         if self.plane:
             row, column = preview.some(ink.shape[0], 11), preview.some(ink.shape[1], 11)
-            chosen = ink[np.ix_(row, column)]
-            sheet = tile(chosen.reshape(-1, *ink.shape[2:]), len(column))
-            return preview.images([sheet], ["the whole plane"], 4.4)
+            chosen = ink[np.ix_(row, column)].reshape(-1, *ink.shape[2:])
+            return preview.images([tile(chosen, len(column))], ["the whole plane"], 4.4)
         keep, columns = (16, 4) if ink.shape[1] > 16 else (ink.shape[1], min(self.columns, 4))
         moments = preview.some(len(ink), 5)
-        sheets = [tile(ink[i, :keep], columns) for i in moments]
-        return preview.images(sheets, [self.captions[i] for i in moments])
+        return preview.images([tile(ink[i, :keep], columns) for i in moments], [self.captions[i] for i in moments])
 
     def __repr__(self) -> str:
         return f"FramePlayer({self.label}): run the cell to {'explore' if self.plane else 'play'}"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return preview.bundle(super()._repr_mimebundle_(**kwargs), self.strip(), self.label, repr(self))

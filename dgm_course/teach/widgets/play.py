@@ -1,10 +1,9 @@
-"""Sliders for what the kernel computes, players for what only moves.
+"""Sliders for what the kernel computes.
 
     play(draw, sigma=(0.1, 2.0), method=["euler", "heun"])
 
-calls `draw(sigma=..., method=...)` again as a control moves and shows the picture that it returns. The
-players (`TrajectoryPlayer`, `FramePlayer`) are sent once and then need no kernel; choose them wherever
-everything that can be seen is known beforehand.
+calls ``draw(sigma=..., method=...)`` when a control moves and shows the picture that it returns.  The players
+(``TrajectoryPlayer``, ``FramePlayer``) need no kernel: use them for what can be computed beforehand.
 """
 
 from __future__ import annotations
@@ -23,30 +22,20 @@ import torch
 from matplotlib.figure import Figure
 
 from ...core.tensors import strict
-from ..plots import style
-from . import FramePlayer, TrajectoryPlayer, preview
+from ..plots.style import VERMILION, png
+from . import preview
 
-__all__ = ["FramePlayer", "TrajectoryPlayer", "play"]
-
-DPI = 120  # pixels an inch on the wire; shown at 84, so that letters stay crisp on a dense screen
-SHOWN = 84
-ALERT = (
-    '<div role="alert" style="border-left:4px solid #D55E00;padding:2px 10px">'
-    "draw({said}) did not draw: {why}</div>"
-)
-
-
-def numeric(values: tuple[Any, ...]) -> bool:
-    """Whether all are numbers (a bool is not one here)."""
-    return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+DPI, SHOWN = 120, 84  # pixels an inch: as sent, and as shown, so that letters are sharp on a dense screen
+ALERT = f'<div role="alert" style="border-left:4px solid {VERMILION};padding:2px 10px">'
 
 
 def slider(name: str, spec: tuple[Any, ...]) -> widgets.Widget:
     """A slider for (lo, hi), (lo, hi, step) or (lo, hi, step, start); whole numbers where all are whole."""
-    if not 2 <= len(spec) <= 4 or not numeric(spec):
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in spec)
+    if not 2 <= len(spec) <= 4 or not numbers:
+        expected = "(lo, hi), (lo, hi, step) or (lo, hi, step, start) of numbers"
         raise ValueError(
-            f"{name} as a tuple must be (lo, hi), (lo, hi, step) or (lo, hi, step, start) of "
-            f"numbers; {spec!r} came. For a choice between values use a list."
+            f"{name} as a tuple must be {expected}; {spec!r} came. For a choice between values use a list."
         )
     whole = all(isinstance(v, int) for v in spec)
     lo, hi = spec[:2]
@@ -63,7 +52,7 @@ def slider(name: str, spec: tuple[Any, ...]) -> widgets.Widget:
 
 
 def control(name: str, spec: Any) -> widgets.Widget:
-    """The widget that a slider's description stands for: tuple, list, bool, dict or a widget as it is."""
+    """The widget for a tuple (a slider), a list or dict (a choice) or a bool; a widget stays as it is."""
     if isinstance(spec, widgets.Widget):
         return spec
     if isinstance(spec, bool):
@@ -72,13 +61,12 @@ def control(name: str, spec: Any) -> widgets.Widget:
         return slider(name, spec)
     if isinstance(spec, (list, dict)) and len(spec):
         return widgets.Dropdown(options=spec, description=name)
-    raise TypeError(
-        f"{name} must be a tuple (lo, hi[, step[, start]]), a list of choices or True / False; {spec!r} came."
-    )
+    expected = "a tuple (lo, hi[, step[, start]]), a list of choices or True / False"
+    raise TypeError(f"{name} must be {expected}; {spec!r} came.")
 
 
 def samples(widget: widgets.Widget) -> list[Any]:
-    """At most five values that a control can take, for the filmstrip; a zero is a zero there, not a rounding error."""
+    """At most five values of a control, rounded so that zero is exactly zero."""
     if isinstance(widget, widgets.Checkbox):
         return [False, True]
     if hasattr(widget, "_options_full"):
@@ -90,15 +78,8 @@ def samples(widget: widgets.Widget) -> list[Any]:
     return [type(widget.value)(round(widget.min + i * widget.step, 9)) for i in preview.some(count + 1, 5)]
 
 
-def release(figure: Figure) -> None:
-    """Take the figure out of pyplot's hands: each redraw would leave one behind for the cell to show."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is not None:
-        pyplot.close(figure)
-
-
 def array_png(picture: Any) -> tuple[bytes, int]:
-    """PNG and width of an image (H, W), 1 in ink, or (H, W, 3): bytes, or floats in [0, 1] (or [-1, 1])."""
+    """PNG and width of an image (H, W), 1 in ink, or (H, W, 3): bytes, or floats in [0, 1] or [-1, 1]."""
     x = np.asarray(picture.detach().cpu() if isinstance(picture, torch.Tensor) else picture)
     grey = x.ndim == 2
     if not (grey or (x.ndim == 3 and x.shape[2] in (3, 4))):
@@ -113,7 +94,7 @@ def array_png(picture: Any) -> tuple[bytes, int]:
 
 
 def picture_of(drawn: Any) -> tuple[bytes, int]:
-    """PNG bytes and width on the page of what a draw function returned."""
+    """The PNG bytes and the width on the page of what a draw function returned."""
     if isinstance(drawn, np.ndarray) and drawn.dtype == object:  # plt.subplots(1, 3) gives an array
         drawn = drawn.flat[0]
     if isinstance(drawn, (tuple, list)) and drawn:
@@ -122,15 +103,15 @@ def picture_of(drawn: Any) -> tuple[bytes, int]:
         return array_png(drawn)
     figure = drawn if isinstance(drawn, Figure) else getattr(drawn, "figure", None)
     if not isinstance(figure, Figure):
-        raise TypeError(
-            f"draw must return the figure or axes it drew on, or an image array; {type(drawn).__name__} came"
-        )
-    release(figure)
-    return style.png(figure, DPI), int(figure.get_figwidth() * SHOWN)
+        expected = "the figure or axes it drew on, or an image array"
+        raise TypeError(f"draw must return {expected}; {type(drawn).__name__} came")
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close(figure)  # else the cell would show the figure of every redraw
+    return png(figure, DPI), int(figure.get_figwidth() * SHOWN)
 
 
 class Play(widgets.VBox):
-    """Controls above one picture. The picture is replaced, never added to; see `play`."""
+    """Controls above one picture that is replaced as they move; see ``play``."""
 
     def __init__(self, draw: Callable[..., Any], controls: dict[str, widgets.Widget], label: str) -> None:
         self.draw, self.controls, self.label = draw, controls, label
@@ -144,31 +125,30 @@ class Play(widgets.VBox):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the controls say now."""
         return {name: widget.value for name, widget in self.controls.items()}
 
     def redraw(self, change: Any = None) -> None:
-        """Draw the newest values; what cannot be drawn leaves the last picture and one sentence."""
+        """Draw the present values; on an error keep the last picture and show one sentence."""
         values = self.values
         if values == self.shown:
             return
         self.shown = values
         try:
-            png, width = picture_of(self.draw(**values))
+            image, width = picture_of(self.draw(**values))
         except Exception as why:
             self.fail(values, why)
             return
-        self.note.value = ""
-        self.image.width = str(width)
-        self.image.value = png
+        self.note.value, self.image.width, self.image.value = "", str(width), image
 
     def fail(self, values: dict[str, Any], why: Exception) -> None:
-        """One sentence in place of a traceback; strict mode (tests, graders) raises."""
+        """Show one sentence in place of a traceback; raise in strict mode."""
         if strict():
             raise why
-        said = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        reason = f"{type(why).__name__}: {why}"[:300]
-        self.note.value = ALERT.format(said=html.escape(said), why=html.escape(reason))
+        call, reason = (
+            ", ".join(f"{name}={value!r}" for name, value in values.items()),
+            f"{type(why).__name__}: {why}",
+        )
+        self.note.value = f"{ALERT}draw({html.escape(call)}) did not draw: {html.escape(reason[:300])}</div>"
 
     def strip(self) -> bytes:
         """The picture at five values of the first control, as one PNG."""
@@ -176,11 +156,11 @@ class Play(widgets.VBox):
         pictures, captions = [], []
         for value in samples(first):
             try:
-                png, _ = picture_of(self.draw(**{**self.values, name: value}))
+                image, _ = picture_of(self.draw(**{**self.values, name: value}))
             except Exception as why:
                 self.fail({**self.values, name: value}, why)
                 continue
-            pictures.append(matplotlib.image.imread(io.BytesIO(png))[..., :3])
+            pictures.append(matplotlib.image.imread(io.BytesIO(image))[..., :3])
             captions.append(f"{name} = {value:.3g}" if isinstance(value, float) else f"{name} = {value}")
         return preview.images(pictures, captions) if pictures else b""
 
@@ -189,29 +169,25 @@ class Play(widgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         live, note = super()._repr_mimebundle_(**kwargs), self.note.value
-        picture = (
-            self.strip() if os.environ.get("DGM_PREVIEW") else self.image.value
-        )  # five draws: for built notebooks alone
-        self.note.value = note  # the strip speaks of values that nobody has chosen
+        # five draws: for built notebooks alone
+        picture = self.strip() if os.environ.get("DGM_PREVIEW") else self.image.value
+        self.note.value = note  # drop what the strip's other values wrote
         return preview.bundle(live, picture, self.label, repr(self)) if picture else live
 
 
 def play(draw: Callable[..., Any], **sliders: Any) -> Play:
-    """Show `draw(**values)` with a control for each name, redrawn as they move.
+    """Show ``draw(**values)`` with a control for each name, redrawn as they move.
 
     draw      returns the Figure or Axes it drew on, or an image (H, W) / (H, W, 3); best kept under 0.1 s
     sliders   (lo, hi), (lo, hi, step) or (lo, hi, step, start); a list or dict of choices; a bool; a widget
 
-    The first sentence of draw's docstring is the picture's alternative text. ValueError or TypeError in a
-    sentence for a slider that cannot be; an error inside draw is shown in one sentence under the picture.
-    """
+    The first line of draw's docstring is the alternative text.  An error inside draw is shown under the picture."""
     if not callable(draw):
-        raise TypeError(
-            f"play needs a function that draws; {type(draw).__name__} came. Write play(draw, t=(0., 1.))."
-        )
+        came = f"{type(draw).__name__} came. Write play(draw, t=(0., 1.))."
+        raise TypeError(f"play needs a function that draws; {came}")
     if not sliders:
         raise TypeError("play needs at least one slider, such as t=(0.0, 1.0).")
-    said = (draw.__doc__ or "").strip().split("\n")[0]
+    first = (draw.__doc__ or "").strip().split("\n")[0]
     name = getattr(draw, "__name__", "a picture").replace("_", " ").replace("<lambda>", "a picture")
-    label = said or f"{name} for {', '.join(sliders)}"
+    label = first or f"{name} for {', '.join(sliders)}"
     return Play(draw, {name: control(name, spec) for name, spec in sliders.items()}, label)

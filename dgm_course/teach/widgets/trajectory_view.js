@@ -9,7 +9,7 @@ function sayTime(spec, u) {
 }
 
 function render({ model, el }) {
-  const spec = model.get("spec"), raw = wholeParcel(model.get("parcel"));
+  const spec = model.get("spec"), raw = alignedBytes(model.get("buffer"));
   const panels = spec.panels.map((panel) => makePanel(raw, panel, spec));
   const any = (name) => spec.panels.some((panel) => name in panel);
   const show = { density: true, arrows: true, data: true, cloud: true, trails: spec.trails ? "short" : "none" };
@@ -49,7 +49,7 @@ function render({ model, el }) {
   const trails = spec.trails ? choice("trails", [["none", "none"], ["short", "short"], ["whole", "whole way"]], show.trails,
     (value) => { show.trails = value; redraw(); }) : null;
   const random = () => panels[0].start(Math.random());
-  const side = make("div", { class: "dgm-side" }, group("Show", ...toggles, ...(trails ? [trails] : [])), paceGroup(clock),
+  const side = make("div", { class: "dgm-side" }, group("Show", ...toggles, ...(trails ? [trails] : [])), speedGroup(clock),
     any("field") ? dropGroup(own, { refollow, report, random, dropAt }) : null);
 
   const root = make("div", { class: `dgm-player${panels.length > 1 ? " dgm-many" : ""}` },

@@ -3,13 +3,13 @@
 const WIDE = 470, TALL = 330, TOP = 46, BOTTOM = 22, SIDE = 28, ACROSS = 5;
 
 function render({ model, el }) {
-  const spec = model.get("spec"), raw = wholeParcel(model.get("parcel")), lines = spec.lines;
-  let chosen = 0, kept = true;
+  const spec = model.get("spec"), raw = alignedBytes(model.get("buffer")), lines = spec.lines;
+  let chosen = 0, pinned = true;
   const { canvas, pen } = makeCanvas(WIDE, TALL, { role: "img", "aria-label": spec.label, style: `width:${WIDE}px;height:${TALL}px;cursor:pointer` });
   const down = Math.ceil(spec.count / ACROSS);
   const sheet = make("canvas", { width: ACROSS * SIDE, height: down * SIDE, role: "img", class: "dgm-pixel",
     style: `width:${ACROSS * 40}px;height:${down * 40}px` });
-  const name = make("output", { class: "dgm-clock", "aria-live": "polite" }), told = make("div", { class: "dgm-report" });
+  const name = make("output", { class: "dgm-clock", "aria-live": "polite" }), details = make("div", { class: "dgm-report" });
   const ax = (i) => 62 + i * (WIDE - 124) / 2, ay = (h) => TOP + (1 - h) * (TALL - TOP - BOTTOM);
 
   function axes() {
@@ -48,7 +48,7 @@ function render({ model, el }) {
     lines.forEach((line, k) => { if (k !== chosen) stroke(line, false); });
     stroke(lines[chosen], true);
     name.textContent = lines[chosen].name;
-    told.replaceChildren(make("div", { text: lines[chosen].family }), ...lines[chosen].figures.map((text) => make("div", { text })));
+    details.replaceChildren(make("div", { text: lines[chosen].family }), ...lines[chosen].figures.map((text) => make("div", { text })));
     digits(lines[chosen]);
   }
 
@@ -71,15 +71,15 @@ function render({ model, el }) {
   }
 
   const choose = (k) => { chosen = (k + lines.length) % lines.length; list.value = String(chosen); draw(); };
-  canvas.addEventListener("pointermove", (event) => { const k = nearest(event); if (!kept && k >= 0 && k !== chosen) choose(k); });
-  canvas.addEventListener("pointerenter", () => { kept = false; });
-  canvas.addEventListener("pointerdown", (event) => { const k = nearest(event); if (k >= 0) { choose(k); kept = true; } });
-  const field = choice("model", lines.map((line, k) => [String(k), line.name]), "0", (value) => { kept = true; choose(Number(value)); });
+  canvas.addEventListener("pointermove", (event) => { const k = nearest(event); if (!pinned && k >= 0 && k !== chosen) choose(k); });
+  canvas.addEventListener("pointerenter", () => { pinned = false; });
+  canvas.addEventListener("pointerdown", (event) => { const k = nearest(event); if (k >= 0) { choose(k); pinned = true; } });
+  const field = choice("model", lines.map((line, k) => [String(k), line.name]), "0", (value) => { pinned = true; choose(Number(value)); });
   const list = field.querySelector("select");
   const stage = make("div", { class: "dgm-stage", tabindex: 0, role: "application",
     "aria-label": `${spec.label}. N and P choose the next and the previous model.` }, canvas);
   const root = make("div", { class: "dgm-player" }, make("div", { class: "dgm-main" }, stage),
-    make("div", { class: "dgm-side" }, group("Model", name, field, told), sheet,
+    make("div", { class: "dgm-side" }, group("Model", name, field, details), sheet,
       make("span", { class: "dgm-hint", text: "Point at a line; a click keeps it. N and P go through the models." })));
   listenKeys(root, { n: () => choose(chosen + 1), p: () => choose(chosen - 1), ArrowRight: () => choose(chosen + 1), ArrowLeft: () => choose(chosen - 1) });
   root.dgm = { state: () => ({ chosen, name: lines[chosen].name, count: lines.length, spots: lines.map((line) => line.heights.map((h, i) => [ax(i), ay(h)])) }) };

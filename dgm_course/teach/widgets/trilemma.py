@@ -1,28 +1,22 @@
-"""The trilemma player: three axes, a line for each model, and the digits of the one that the pointer is on.
-
-Everything is in the browser; where no script runs, a picture of all lines stands in.
-"""
+"""The trilemma player: a line over three axes for each model, and the digits of the line under the pointer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import anywidget
 import numpy as np
-import traitlets
 
 from ...comparison import Row
 from ...comparison.measure import milliseconds
-from ..plots.comparison import CORNERS, color, heights, trilemma
-from . import preview
-from .serialize import BufferBuilder, quantise, script, style
+from ..plots.comparison import CORNERS, axis_ends, color, heights, trilemma
+from .preview import Player
+from .serialize import Array, BufferBuilder, quantise, script
 
 SHOWN = 20  # digits of each model
 
 
 def figures(row: Row) -> list[str]:
-    """What the player writes under a model's name."""
+    """The lines under a model's name."""
     q, f = row.quality, row.floor
     likelihood = f"likelihood: {row.system.likelihood.kind}"
     if row.likelihood_result is not None:
@@ -37,24 +31,25 @@ def figures(row: Row) -> list[str]:
     ]
 
 
-class TrilemmaPlayer(anywidget.AnyWidget):
-    """Rows of the overview as lines over speed, quality and coverage; point at one to see its digits and its figures.
+def _digits(row: Row) -> Array:
+    """The first SHOWN samples as bytes, ink 0, white where there are fewer.  -> (SHOWN, H, W)"""
+    digits = row.samples[:SHOWN, 0].numpy()
+    blank = -np.ones((SHOWN - len(digits), *digits.shape[1:]), digits.dtype)
+    return quantise(-np.concatenate([digits, blank]), -1.0, 1.0, "u1")
 
-    rows: what ``overview.survey`` gives.  ValueError where there are none."""
+
+class TrilemmaPlayer(Player):
+    """Rows of the comparison as lines over speed, quality and coverage; point at one to see its digits and figures.
+
+    ValueError where there are no rows"""
 
     _esm = script("common", "trilemma")
-    _css = style()
-    parcel = traitlets.Bytes().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
 
     def __init__(self, rows: Sequence[Row], label: str = "") -> None:
         if not rows:
             raise ValueError("there are no rows: expected at least one system that was measured.")
-        self.rows = list(rows)
-        self.label = (
-            label or f"speed, quality and coverage of {len(self.rows)} models, each a line over three axes"
-        )
-        parcel = BufferBuilder()
+        self.rows, buffer = list(rows), BufferBuilder()
+        self.label = label or f"speed, quality and coverage of {len(rows)} models, each a line over three axes"
         lines = [
             {
                 "name": row.name,
@@ -62,29 +57,15 @@ class TrilemmaPlayer(anywidget.AnyWidget):
                 "colour": color(row),
                 "heights": line,
                 "figures": figures(row),
-                "at": parcel.add(self._sheet(row)),
+                "at": buffer.add(_digits(row)),
             }
             for row, line in zip(self.rows, heights(self.rows).tolist())
         ]
-        slow, fast = (pick(row.seconds for row in self.rows) for pick in (max, min))
-        ends = [[milliseconds(slow), milliseconds(fast)], ["0", "as real digits"], ["0", "as real digits"]]
-        super().__init__(
-            parcel=parcel.bytes(),
-            spec={"lines": lines, "axes": list(CORNERS), "ends": ends, "count": SHOWN, "label": self.label},
-        )
-
-    @staticmethod
-    def _sheet(row: Row) -> np.ndarray:
-        digits = row.samples[:SHOWN, 0].numpy()
-        blank = -np.ones((SHOWN - len(digits), *digits.shape[1:]), digits.dtype)
-        return quantise(-np.concatenate([digits, blank]), -1.0, 1.0, "u1")
+        spec = {"lines": lines, "axes": list(CORNERS), "ends": list(map(list, axis_ends(self.rows)))}
+        super().__init__(spec={**spec, "count": SHOWN, "label": self.label}, buffer=buffer.bytes())
 
     def strip(self) -> bytes:
-        """All lines with their names, as a PNG."""
         return trilemma(self.rows, alt=self.label).png()
 
     def __repr__(self) -> str:
         return f"TrilemmaPlayer({self.label}): run the cell and point at a line"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return preview.bundle(super()._repr_mimebundle_(**kwargs), self.strip(), self.label, repr(self))

@@ -97,7 +97,7 @@ def test_the_player_sends_figures_heights_and_digits(rows):
     assert torch.allclose(
         torch.tensor([line["heights"] for line in spec["lines"]]), comparison_plots.heights(rows)
     )
-    sheet = np.frombuffer(player.parcel, "u1", SHOWN * 784, spec["lines"][1]["at"]).reshape(SHOWN, 28, 28)
+    sheet = np.frombuffer(player.buffer, "u1", SHOWN * 784, spec["lines"][1]["at"]).reshape(SHOWN, 28, 28)
     assert (
         np.allclose(sheet[:5] / 255, (1 - rows[1].samples[:, 0].numpy()) / 2, atol=0.003)
         and (sheet[5:] == 255).all()

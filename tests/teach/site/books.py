@@ -31,7 +31,7 @@ $$
 A [notebook](99_other.ipynb#end), a [paper](https://example.org/a).
 """
 PLAYER = """import torch
-from dgm_course.teach.widgets.play import FramePlayer, TrajectoryPlayer, play
+from dgm_course.teach import FramePlayer, TrajectoryPlayer, play
 x = torch.randn(20, 30, 2, generator=torch.Generator().manual_seed(0)).cumsum(0) / 4
 TrajectoryPlayer(x, lambda x, t: -x, label="Thirty particles & more")"""
 SLIDER = """def line(slope):

@@ -109,7 +109,7 @@ def test_a_pictures_file_is_named_after_its_bytes_and_has_its_size(small):
 
 
 def test_the_players_data_are_those_of_the_widget(small):
-    """The parcel on the page, read back, is where the particles are."""
+    """The buffer on the page, read back, is where the particles are."""
     import base64
 
     import numpy as np
@@ -117,7 +117,7 @@ def test_the_players_data_are_those_of_the_widget(small):
 
     (name,) = re.findall(r'data-player="([^"]+)"', text(small, "98_small.html"))
     plain, held = re.fullmatch(r'dgmSite\.data\("[^"]+", (\{.*\}), (\{.*\})\);\n', text(small, name)).groups()
-    spec, raw = json.loads(plain)["spec"], base64.b64decode(json.loads(held)["parcel"])
+    spec, raw = json.loads(plain)["spec"], base64.b64decode(json.loads(held)["buffer"])
     x = torch.randn(20, 30, 2, generator=torch.Generator().manual_seed(0)).cumsum(0) / 4
     panel = spec["panels"][0]
     sent = np.frombuffer(raw, "<u2", 20 * 30 * 2, panel["x"]) / 65535 * 2 * panel["wide"] - panel["wide"]

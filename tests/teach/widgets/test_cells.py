@@ -22,7 +22,7 @@ def player():
 
 def test_it_sends_points_and_vectors_once(player):
     spec = player.spec
-    sent = np.frombuffer(player.parcel, np.float32, 2 * spec["count"], spec["at"]).reshape(-1, 2)
+    sent = np.frombuffer(player.buffer, np.float32, 2 * spec["count"], spec["at"]).reshape(-1, 2)
     assert np.array_equal(sent, player.points) and spec["count"] == 200
     assert np.allclose(spec["vectors"], player.vectors) and spec["label"] == "five vectors"
 
@@ -50,7 +50,7 @@ def test_a_step_is_the_mean_of_those_that_are_nearest(player):
         (torch.zeros(5, 3), torch.zeros(2, 2), r"points must have shape \(N, 2\).*\(5, 3\) came"),
         (torch.zeros(5, 2), torch.zeros(1, 2), r"vectors must have shape \(N, 2\), N from 2.*\(1, 2\) came"),
         (torch.zeros(0, 2), torch.zeros(2, 2), "points must have shape"),
-        (torch.full((5, 2), math.nan), torch.zeros(2, 2), "points holds 10 values that are NaN"),
+        (torch.full((5, 2), math.nan), torch.zeros(2, 2), "points must be finite; 10 values"),
         (torch.zeros(6000, 2), torch.zeros(2, 2), "N from 1 to 5,000"),
     ],
 )

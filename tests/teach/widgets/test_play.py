@@ -12,7 +12,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dgm_course.teach.widgets.play import FramePlayer, TrajectoryPlayer, control, play, samples
+from dgm_course.teach.widgets import FramePlayer, TrajectoryPlayer
+from dgm_course.teach.widgets.play import control, play, samples
 from dgm_course.teach.widgets.serialize import quantise, sample_density, sample_field
 
 
@@ -27,8 +28,8 @@ def cloud() -> torch.Tensor:
 
 
 def sent(player, at: int, count: int, dtype: str = "<u2") -> np.ndarray:
-    """Numbers read back from the parcel, as the browser reads them."""
-    return np.frombuffer(player.parcel, dtype=dtype, count=count, offset=at)
+    """Numbers read back from the buffer, as the browser reads them."""
+    return np.frombuffer(player.buffer, dtype=dtype, count=count, offset=at)
 
 
 def picture(widget) -> Image.Image:
@@ -58,7 +59,7 @@ def test_ten_thousand_particles_are_under_five_megabytes():
     player = TrajectoryPlayer(
         torch.zeros(100, 10_000, 2), turning, data=torch.zeros(1000, 2), density=torch.ones(17, 64, 64)
     )
-    assert 4e6 < len(player.parcel) < 5e6
+    assert 4e6 < len(player.buffer) < 5e6
 
 
 def test_every_array_starts_on_eight_bytes(cloud):
@@ -193,7 +194,7 @@ def test_bad_input_is_answered_in_a_sentence(make, kind, said, cloud):
 )
 def test_pixels_are_bytes_from_paper_to_ink(values, shown):
     player = FramePlayer(values.view(3, 1, 1).expand(3, 2, 2))
-    assert player.pixels[:, 0, 0, 0].tolist() == shown and len(player.parcel) == 16
+    assert player.pixels[:, 0, 0, 0].tolist() == shown and len(player.buffer) == 16
     assert player.spec["captions"][0] == "frame 1 of 3"
 
 
