@@ -312,7 +312,7 @@ plots.schedules({k: p for k, p in gaussian_paths.items() if k != "VE"},
 def laboratory(path, t):
     return plots.flow(gaussian_paths[path].exact(truth), t)
 
-play(laboratory, t=(0.0, 0.98, 0.02, 0.6), path=list(paths))
+play(laboratory, t=(0.0, 0.98, 0.02, 0.6), path=list(gaussian_paths))
 
 # %% [markdown]
 # **Predict before you choose.** All five paths end in the same moons. Do VP and conical pass through the same clouds on the way?

@@ -26,6 +26,7 @@
 # %%
 import torch
 from dgm_course import comparison, data
+from dgm_course.comparison.measure import Evaluator
 from dgm_course.core import metrics
 from dgm_course.teach import check, import_graph, play, plots, verify
 from dgm_course.teach.plots import comparison as comparison_plots
@@ -341,7 +342,7 @@ comparison_plots.library(graph, marked=families, alt="The files of the library o
 # The three functions you wrote judge two of the models above, from the same features. They must find what the library found. (Where a piece is still missing the reference stands in.)
 
 # %%
-judge = comparison.measure.Evaluator(digits, rows[0].n)
+judge = Evaluator(digits, rows[0].n)
 by_row = lambda name: next(row for row in rows if row.name == name)
 for name in ("DCGAN", "VAE"):
     row = by_row(name)
