@@ -37,8 +37,7 @@ class _Raster(Autoregressive):
         super().__init__(vocabulary, event, width, classes)
         if len(self.event) < 2 or self.length != self.event[-2] * self.event[-1]:
             raise ValueError(
-                f"event is {self.event}: {type(self).__name__} expects images of one channel, (1, H, W), or "
-                "codes, (H, W)."
+                f"event is {self.event}: {type(self).__name__} expects images of one channel, (1, H, W), or (H, W)."
             )
         check_min(self.min_depth, depth=depth)
         self.rows, self.columns = self.event[-2:]

@@ -33,7 +33,7 @@ class LlamaGen(Autoregressive):
         super().__init__(vocabulary, event, net.width, classes)
         if net.length != self.length:
             raise ValueError(
-                f"the net has {net.length} places and event {self.event} has {self.length}: expected as many."
+                f"the net has {net.length} places and event {self.event} has {self.length}: expected equal."
             )
         if not 0 <= drop < 1:
             raise ValueError(f"drop is {drop}: expected a share, at least 0 and below 1.")

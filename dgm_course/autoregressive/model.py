@@ -56,10 +56,7 @@ class Autoregressive(nn.Module):
         self.length = math.prod(self.event)
         order = torch.arange(self.length) if order is None else torch.as_tensor(order)
         if order.is_floating_point() or not torch.equal(order.sort().values, torch.arange(self.length)):
-            raise ValueError(
-                f"order is {order.tolist()[:10]}{' ...' * (len(order) > 10)}: expected a permutation of "
-                f"0 to {self.length - 1}, each place once."
-            )
+            raise ValueError(f"order is {order.tolist()[:10]}: expected a permutation of 0 to {self.length - 1}.")
         self.register_buffer("order", order)  # saved with the weights, which mean nothing in another order
         self.label_embedding = nn.Embedding(max(1, classes), width)
 
@@ -143,13 +140,11 @@ class Autoregressive(nn.Module):
     def _symbols(self, x: Tensor) -> Tensor:
         """x where it is a batch (B, *event) of symbols, or an error."""
         if not isinstance(x, Tensor) or x.is_floating_point() or x.dtype == torch.bool:
-            raise TypeError(
-                f"x has {_kind(x)}: expected symbols, a tensor of integers 0 to {self.vocabulary - 1}; grey values "
-                "have to be made symbols first (data.binarise(images).long())."
-            )
+            symbols = f"symbols, a tensor of integers 0 to {self.vocabulary - 1}"
+            raise TypeError(f"x has {_kind(x)}: expected {symbols}; for grey values data.binarise(x).long().")
         if tuple(x.shape[1:]) != self.event:
-            expected = f"(B, {', '.join(map(str, self.event))})"
-            raise ValueError(f"x has shape {tuple(x.shape)}: this {type(self).__name__} expects {expected}.")
+            expected = ", ".join(map(str, ("B", *self.event)))
+            raise ValueError(f"x has shape {tuple(x.shape)}: this {type(self).__name__} expects ({expected}).")
         if x.device != self.order.device:
             raise ValueError(f"x is on the device {x.device}: expected {self.order.device}, where the model is.")
         low, high = (int(end) for end in torch.aminmax(x)) if x.numel() and x.device.type == "cpu" else (0, 0)
@@ -172,8 +167,7 @@ class Autoregressive(nn.Module):
         if len(late):
             before, place = self.order[int(late[0]) :][:2].tolist()
             raise ValueError(
-                f"known is no beginning of the order of generation: place {place} is known, and place {before}, just "
-                "before it, is not."
+                f"known is no beginning of the order: place {place} is known, and place {before}, just before it, not."
             )
         return given.expand(n, self.length)
 

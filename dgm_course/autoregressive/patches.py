@@ -21,9 +21,9 @@ class PatchModel(nn.Module):
     def __init__(self, model: Autoregressive, side: int = 2) -> None:
         super().__init__()
         if side < 1 or model.vocabulary != 2**side**2 or len(model.event) != 2:
+            expected = f"2^({side}²) symbols in a shape (rows, columns)"
             raise ValueError(
-                f"the model has {model.vocabulary} symbols in the shape {model.event}: blocks of side {side} "
-                f"are {2**side**2 if side > 0 else 'no'} symbols in a shape (rows, columns)."
+                f"the model has {model.vocabulary} symbols in shape {model.event}: expected {expected}."
             )
         self.model, self.side = model, side
         self.event = (1, *(side * size for size in model.event))
@@ -42,9 +42,9 @@ class PatchModel(nn.Module):
     def symbols(self, x: Tensor) -> Tensor:
         """The numbers of the blocks.  (B, 1, H, W) -> (B, H / side, W / side)"""
         if tuple(x.shape[1:]) != self.event or x.is_floating_point() or x.dtype == torch.bool:
+            event = ", ".join(map(str, self.event))
             raise ValueError(
-                f"x has shape {tuple(x.shape)} and dtype {x.dtype}: expected black and white pixels, integers "
-                f"(B, {', '.join(map(str, self.event))})."
+                f"x is {tuple(x.shape)}, {x.dtype}: expected black and white pixels, integers (B, {event})."
             )
         if x.numel() and x.device.type == "cpu" and (int(x.min()) < 0 or int(x.max()) > 1):
             raise ValueError(f"x runs from {int(x.min())} to {int(x.max())}: expected pixels 0 and 1.")
@@ -76,7 +76,7 @@ class PatchModel(nn.Module):
         blocks = self._blocks(known[None])
         if bool((blocks.any(-1) != blocks.all(-1)).any()):
             raise ValueError(
-                f"known cuts through a block of {self.side} x {self.side} pixels: expected whole blocks."
+                f"known cuts through a block of {self.side} x {self.side} pixels: expected whole ones."
             )
         return self.pixels(self.model.inpaint(self.symbols(x), blocks.all(-1), y, **options))
 

@@ -78,9 +78,7 @@ class MultiScaleQuantizer(nn.Module):
         if not self.sides or min(self.sides) < 1 or any(a >= b for a, b in zip(self.sides, self.sides[1:])):
             raise ValueError(f"sides are {self.sides}: expected rising whole numbers, such as (1, 2, 3, 5, 7).")
         if smooth is not None and len(smooth) != len(self.sides):
-            raise ValueError(
-                f"smooth holds {len(smooth)} modules for {len(self.sides)} scales: expected one a scale."
-            )
+            raise ValueError(f"smooth holds {len(smooth)} modules for {len(self.sides)} scales: expected as many.")
         if not 0 <= drop_prob < 1:
             raise ValueError(f"drop_prob is {drop_prob}: expected a share, at least 0 and below 1.")
         self.codebook, self.drop_prob = codebook, drop_prob
@@ -168,9 +166,9 @@ class MultiScaleQuantizer(nn.Module):
     def _expect_codes(self, codes: Tensor) -> None:
         """An error unless codes are integers (B, L)."""
         if codes.is_floating_point() or codes.dtype == torch.bool or codes.shape[1:] != (self.length,):
+            expected = f"(B, {self.length}), the scales {', '.join(f'{s} x {s}' for s in self.sides)}"
             raise ValueError(
-                f"codes have shape {tuple(codes.shape)} and dtype {codes.dtype}: expected integers (B, {self.length}), "
-                f"the scales {', '.join(f'{s} x {s}' for s in self.sides)} one after the other."
+                f"codes have shape {tuple(codes.shape)}, {codes.dtype}: expected integers {expected}."
             )
 
     def extra_repr(self) -> str:

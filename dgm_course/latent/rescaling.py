@@ -26,9 +26,7 @@ class LatentScaler(nn.Module):
         mean, std = torch.as_tensor(mean), torch.as_tensor(std)
         if mean.shape != std.shape or not bool((std > 0).all() & mean.isfinite().all() & std.isfinite().all()):
             raise ValueError(
-                f"mean has shape {tuple(mean.shape)} and std {tuple(std.shape)}, the smallest "
-                f"{float(mean.min()):.4g} and {float(std.min()):.4g}: expected one shape, finite numbers, and "
-                "every std above 0."
+                f"mean is {mean.tolist()}, std {std.tolist()}: expected one shape, finite, and every std above 0."
             )
         self.register_buffer("mean", mean.clone())
         self.register_buffer("std", std.clone())
@@ -43,15 +41,10 @@ class LatentScaler(nn.Module):
         if 0 not in axes:
             raise ValueError(f"axes are {tuple(axes)}: expected the batch, axis 0, among them.")
         if math.prod(codes.shape[axis] for axis in axes) < 2:
-            raise ValueError(
-                f"codes have shape {tuple(codes.shape)}: a standard deviation over the axes {tuple(axes)} "
-                "needs at least 2 numbers."
-            )
+            raise ValueError(f"codes {tuple(codes.shape)}: a std over {tuple(axes)} needs at least 2 numbers.")
         var, mean = torch.var_mean(codes.detach(), axes, correction=0, keepdim=True)
         if not bool((var > 0).all()):
-            raise ValueError(
-                f"{int((var == 0).sum())} of {var.numel()} channels never vary: expected a std above 0 for each."
-            )
+            raise ValueError(f"{int((var == 0).sum())} of {var.numel()} channels never vary: expected none.")
         shape = mean.shape[1:] if mean.numel() > 1 else ()
         return cls(mean.reshape(shape), var.sqrt().reshape(shape))
 
@@ -73,10 +66,8 @@ class LatentScaler(nn.Module):
         try:
             self.mean.expand(codes.shape[1:])
         except RuntimeError:
-            raise ValueError(
-                f"codes have shape {tuple(codes.shape)}: this rescaling has one mean for each of "
-                f"{tuple(self.mean.shape)}."
-            ) from None
+            shape = tuple(self.mean.shape)
+            raise ValueError(f"codes are {tuple(codes.shape)}: expected them to fit the means, {shape}.") from None
         return codes
 
     def extra_repr(self) -> str:

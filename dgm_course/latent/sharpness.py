@@ -21,9 +21,7 @@ def sharpness(x: Tensor, like: Tensor) -> float:
 
     x, like (B, C, H, W).  Noise counts as detail, so report an error beside it."""
     if x.shape[1:] != like.shape[1:]:
-        raise ValueError(
-            f"x has shape {tuple(x.shape)} and like {tuple(like.shape)}: expected images of one size."
-        )
+        raise ValueError(f"x is {tuple(x.shape)} and like {tuple(like.shape)}: expected images of one size.")
     ours, theirs = (laplacian(expect_some(part)).double().square().mean() for part in (x, like))
     if not theirs > 0:
         raise ValueError("like has no detail: expected images that are not constant.")

@@ -32,9 +32,8 @@ class FirstStage(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         if missing := [name for name in self.needs if not hasattr(model, name)]:
-            raise TypeError(
-                f"{type(model).__name__} has no {', no '.join(missing)}: {type(self).__name__} expects {self.kind}."
-            )
+            lacks = ", no ".join(missing)
+            raise TypeError(f"{type(model).__name__} has no {lacks}: {type(self).__name__} expects {self.kind}.")
         self.model = model
 
     def encode(self, x: Tensor) -> Tensor:

@@ -35,16 +35,12 @@ class VAR(nn.Module):
         super().__init__()
         if net.length != scales.length:
             raise ValueError(
-                f"the net has {net.length} places and the scales {scales.length} codes: expected as many."
+                f"the net has {net.length} places and the scales {scales.length} codes: expected equal."
             )
         if scales.sides[0] != 1:
-            raise ValueError(
-                f"the first scale has side {scales.sides[0]}: expected 1, since a start token makes one code."
-            )
+            raise ValueError(f"the first scale has side {scales.sides[0]}: expected 1, for one start token.")
         if classes < 1 or not 0 <= drop < 1:
-            raise ValueError(
-                f"classes is {classes} and drop {drop}: expected at least 1 class, and a share below 1."
-            )
+            raise ValueError(f"classes is {classes} and drop {drop}: expected 1 or more, and a share below 1.")
         self.scales, self.net = copy.deepcopy(scales).requires_grad_(False), net
         self.classes, self.drop = classes, drop
         self.label_embedding = nn.Parameter(0.02 * torch.randn(classes + 1, net.width))  # the last row: no class
@@ -100,9 +96,7 @@ class VAR(nn.Module):
 
         guidance: w in free + w (conditional − free); 1 is the model itself, without a second pass."""
         if n < 0 or not 0 < temperature < math.inf:
-            raise ValueError(
-                f"n is {n} and temperature {temperature}: expected 0 or more, and a finite number above 0."
-            )
+            raise ValueError(f"n is {n} and temperature {temperature}: expected 0 or more, and finite above 0.")
         labels = self._labels(y, n)
         twice = guidance != 1 and y is not None
         label = torch.cat([labels, torch.full_like(labels, self.classes)]) if twice else labels

@@ -9,8 +9,7 @@ The squared error is least at the mean of all images that share a code, which is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +19,6 @@ from ..core.tensors import parameter_count
 from ..training.diagnostics import Diagnostic, critic_won
 from ..training.loop import Objective, frozen
 from .stages import FirstStage, VQStage
-
-
-class AdversarialLoss(Protocol):
-    """The losses of both sides as functions of the critic's outputs, as in `gan.losses`: hinge(), non_saturating(), ..."""
-
-    name: str
-    critic: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
-    penalties: tuple[Callable[..., Tensor], ...]
 
 
 def adaptive_weight(
@@ -47,17 +37,12 @@ def adaptive_weight(
 def _grad_norm(name: str, loss: Tensor, weights: Tensor) -> Tensor:
     """‖∇_weights loss‖, ()"""
     if loss.numel() != 1:
-        raise ValueError(
-            f"the {name} loss has shape {tuple(loss.shape)}: expected one number, a mean over the batch."
-        )
-    grads = (
-        torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True) if loss.requires_grad else [None]
-    )
+        raise ValueError(f"the {name} loss has shape {tuple(loss.shape)}: expected one number, such as a mean.")
+    grads = [None]
+    if loss.requires_grad:
+        grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
     if grads[0] is None:
-        raise ValueError(
-            f"the {name} loss does not depend on the last layer {tuple(weights.shape)}: expected a loss of "
-            "the decoder's output, with its graph."
-        )
+        raise ValueError(f"the {name} loss does not depend on the last layer, {tuple(weights.shape)}.")
     return grads[0].norm()
 
 
@@ -72,17 +57,14 @@ class Adversarial(nn.Module):
         self,
         stage: FirstStage,
         critic: nn.Module,
-        rules: AdversarialLoss,
+        rules: Any,
         strength: float = 0.8,
         start: int = 0,
         lr_ratio: float = 1.0,
     ) -> None:
         super().__init__()
         if not 0 <= strength < math.inf or start < 0:
-            raise ValueError(
-                f"strength is {strength} and start {start}: expected a finite number and a number of steps, "
-                "both at least 0."
-            )
+            raise ValueError(f"strength is {strength} and start {start}: expected finite numbers, at least 0.")
         self.stage, self.critic, self.rules = stage, critic, rules
         self.strength, self.start, self.lr_ratio = strength, start, lr_ratio
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))  # finished training steps
@@ -146,8 +128,7 @@ class Adversarial(nn.Module):
         scores = self.critic(x)
         if not scores.ndim or len(scores) != len(x):
             raise ValueError(
-                f"the critic gives {tuple(scores.shape)} for {tuple(x.shape)}: expected one number a patch, "
-                f"({len(x)}, ...)."
+                f"the critic gives {tuple(scores.shape)}: expected one number a patch ({len(x)}, ...)."
             )
         return scores
 
@@ -160,6 +141,6 @@ class Adversarial(nn.Module):
         )
 
 
-def vqgan(model: nn.Module, critic: nn.Module, rules: AdversarialLoss, *args: Any, **kwargs: Any) -> Adversarial:
+def vqgan(model: nn.Module, critic: nn.Module, rules: Any, *args: Any, **kwargs: Any) -> Adversarial:
     """A VQ-VAE with the adversarial loss added; options as for `Adversarial`.       (lecture 14, Vector Quantized GAN)"""
     return Adversarial(VQStage(model), critic, rules, *args, **kwargs)

@@ -33,13 +33,9 @@ class LinearGaussian(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor, std: float) -> None:
         super().__init__()
         if weight.ndim != 2 or bias.shape != weight.shape[:1]:
-            raise ValueError(
-                f"weight is {tuple(weight.shape)} and bias {tuple(bias.shape)}: expected (D, d) and (D,)."
-            )
+            raise ValueError(f"weight is {tuple(weight.shape)}, bias {tuple(bias.shape)}: expected (D, d), (D,).")
         if not 0 < std < math.inf:
-            raise ValueError(
-                f"std is {std}: expected a number above 0; without noise W Wᵀ is singular: no density."
-            )
+            raise ValueError(f"std is {std}: expected a number above 0 (without noise W Wᵀ is singular).")
         self.weight, self.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
         self.log_std = nn.Parameter(weight.new_tensor(float(std)).log())
         self.prior = StandardNormal(weight.shape[1]).to(weight)
@@ -51,17 +47,12 @@ class LinearGaussian(nn.Module):
         The columns of W are orthogonal, so the exact posterior is diagonal.                 (Tipping & Bishop 1999)"""
         expect_batch(x, name="x")
         if not 1 <= dim < x.shape[1] or len(x) < 2:
-            raise ValueError(
-                f"dim is {dim} for data of shape {tuple(x.shape)}: expected 1 to D − 1; at least two points."
-            )
+            raise ValueError(f"dim is {dim} for data {tuple(x.shape)}: expected 1 to D − 1, at least two points.")
         values, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))
         values, vectors = values.flip(0), vectors.flip(1)
         noise = values[dim:].mean()
         if not noise > 1e-12 * values[0]:
-            raise ValueError(
-                f"the data lie in {dim} dimensions (the variance left over is {float(noise):.3g}): the "
-                "covariance is singular. Expected data with noise in all directions."
-            )
+            raise ValueError(f"the data lie in {dim} dimensions, a singular covariance: expected noise in all.")
         return cls(vectors[:, :dim] * (values[:dim] - noise).sqrt(), x.mean(0), float(noise.sqrt()))
 
     @property
@@ -119,13 +110,9 @@ def m_step(x: Tensor, q: Tensor, least: float = 0.0) -> Mixture:
 
     least: the smallest deviation allowed; with 0, a component that shrinks onto a point is an error."""
     if q.ndim != 2 or len(q) != len(expect_some(expect_batch(x))):
-        raise ValueError(
-            f"q is {tuple(q.shape)} for x of shape {tuple(x.shape)}: expected (B, K), a row for each point."
-        )
+        raise ValueError(f"q is {tuple(q.shape)} for x {tuple(x.shape)}: expected (B, K), a row for each point.")
     if float(q.min()) < 0 or float((q.sum(1) - 1).abs().max()) > 1e-4:
-        raise ValueError(
-            "q is no distribution over the components: expected rows that sum to one, none of them negative."
-        )
+        raise ValueError("q is no distribution over the components: expected non-negative rows that sum to one.")
     mass = q.sum(0)[:, None]  # (K, 1)
     means = q.T @ x / mass
     variance = torch.stack([(w[:, None] * (x - m) ** 2).sum(0) for w, m in zip(q.T, means, strict=True)]) / mass

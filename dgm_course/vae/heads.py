@@ -83,9 +83,9 @@ class Head(nn.Module):
         out = self.net(condition) if y is None else self.net(condition, y)
         wanted = each * math.prod(self.event)
         if out.numel() != len(condition) * wanted:
+            count = out.numel() // max(1, len(condition))
             raise ValueError(
-                f"the network of {type(self).__name__} gave {out.numel() // max(1, len(condition))} numbers a "
-                f"sample: expected {wanted}, {each} for each coordinate of the event {tuple(self.event)}."
+                f"{type(self).__name__}: the network gave {count} numbers a sample, expected {wanted}."
             )
         return out.reshape(len(condition), each, *self.event)
 
@@ -158,8 +158,5 @@ def expect_bits(x: Tensor) -> Tensor:
         return x
     grey = x[~((x == 0) | (x == 1))]
     if grey.numel():
-        raise ValueError(
-            f"x holds {float(grey[0]):.3g} and {grey.numel() - 1:,} other values that are not bits: a Bernoulli"
-            " head expects 0 and 1 only. Draw bits by data.binarise(images, 'dynamic'), or take a Gaussian."
-        )
+        raise ValueError(f"x holds {float(grey[0]):.3g}, not bits: expected 0 and 1, as data.binarise gives.")
     return x

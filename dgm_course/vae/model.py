@@ -40,9 +40,7 @@ class Autoencoder(nn.Module):
         """mean over the batch of ‖x − x'‖², summed over the event.                   (intro lecture, Reconstruction loss)"""
         found = self(expect_some(x))
         if found.shape != x.shape:
-            raise ValueError(
-                f"the decoder gives {tuple(found.shape)} for x of shape {tuple(x.shape)}: expected the same."
-            )
+            raise ValueError(f"the decoder gives {tuple(found.shape)} for x {tuple(x.shape)}: expected the same.")
         return (x - found).square().flatten(1).sum(1).mean()
 
     def __repr__(self) -> str:
@@ -69,9 +67,7 @@ class VAE(nn.Module):
         super().__init__()
         latent, wanted = (getattr(part, "event", None) for part in (encoder, prior))
         if None not in (latent, wanted) and tuple(latent) != tuple(wanted):
-            raise ValueError(
-                f"the prior is over {tuple(wanted)} and the encoder over {tuple(latent)}: expected one latent space."
-            )
+            raise ValueError(f"the prior is over {tuple(wanted)}, the encoder over {tuple(latent)}: expected one.")
         if not 0 <= kl_weight < math.inf:
             raise ValueError(f"kl_weight is {kl_weight}: expected a finite number, 0 or more.")
         self.encoder, self.decoder, self.prior, self.kl_weight = encoder, decoder, prior, kl_weight

@@ -10,7 +10,7 @@ Such a code is *dead*, until a `DeadCodeReset` moves it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,36 +26,23 @@ def choice_counts(codes: Tensor, like: Tensor) -> Tensor:
     return torch.zeros_like(like).index_add_(0, codes, like.new_ones(len(codes)))
 
 
-class Rule(Protocol):
-    """How the vectors of a codebook learn."""
-
-    def install(self, codebook: Codebook, vectors: Tensor) -> None:
-        """Give the codebook its `vectors`, as a parameter or as buffers."""
-
-    def loss(self, z: Tensor, e: Tensor) -> Tensor:
-        """The vectors' term of the loss, one number a sample.  z, e (B, C, *grid) -> (B,)"""
-
-    def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
-        """The update after a batch of outputs (N, C) has chosen its codes (N,)."""
-
-    def set_vectors(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
-        """Replace the vectors of some rows.  where (K, 1) bool, vectors (K, C)"""
-
-
 @dataclass(frozen=True)
 class GradientUpdate:
     """e_k is a weight; its loss ‖sg[z_e] − e‖² pulls it towards the outputs that chose it, and not these towards it."""
 
     def install(self, codebook: Codebook, vectors: Tensor) -> None:
+        """Give the codebook its `vectors`, as a parameter or as buffers.  (K, C)"""
         codebook.vectors = nn.Parameter(vectors)
 
     def loss(self, z: Tensor, e: Tensor) -> Tensor:
+        """The vectors' term of the loss.  z, e (B, C, *grid) -> (B,)"""
         return squared_error(z.detach(), e)
 
     def update(self, codebook: Codebook, rows: Tensor, codes: Tensor) -> None:
-        pass
+        """The update after a batch of outputs (N, C) has chosen its codes (N,): none beside the optimizer's."""
 
     def set_vectors(self, codebook: Codebook, where: Tensor, vectors: Tensor) -> None:
+        """Replace the vectors of some rows.  where (K, 1) bool, vectors (K, C)"""
         codebook.vectors.data.copy_(torch.where(where, vectors, codebook.vectors))
 
 
@@ -125,7 +112,9 @@ class Codebook(nn.Module):
     vectors (K, C): where they start.  rule: `GradientUpdate()` or `EMAUpdate()`.  revival: `DeadCodeReset()`, or None.
     It learns only when it is called in training mode.  share (K,): the running share of the choices of each code."""
 
-    def __init__(self, vectors: Tensor, rule: Rule | None = None, revival: DeadCodeReset | None = None) -> None:
+    def __init__(
+        self, vectors: Tensor, rule: GradientUpdate | EMAUpdate | None = None, revival: DeadCodeReset | None = None
+    ) -> None:
         super().__init__()
         expect_table(vectors)
         self.rule, self.revival = rule or GradientUpdate(), revival

@@ -33,7 +33,7 @@ def gumbel_softmax(logits: Tensor, noise: Tensor, temperature: float | Tensor) -
         raise ValueError(f"temperature is {float(temperature):g}: expected a finite number above 0.")
     if logits.shape != noise.shape:
         raise ValueError(
-            f"logits have shape {tuple(logits.shape)} and the noise {tuple(noise.shape)}: expected the same."
+            f"logits are {tuple(logits.shape)} and the noise {tuple(noise.shape)}: expected one shape."
         )
     return ((logits + noise) / temperature).softmax(1)
 
@@ -70,10 +70,10 @@ class GumbelVAE(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """log q(c | x) up to a constant.  x (B, *event) -> (B, K, *grid)"""
         logits = self.encoder(x)
-        if logits.ndim < 2 or logits.shape[1] != len(self.vectors):
+        size = len(self.vectors)
+        if logits.ndim < 2 or logits.shape[1] != size:
             raise ValueError(
-                f"the encoder gives {tuple(logits.shape)}: expected (B, {len(self.vectors)}, ...), a logit for "
-                "each code."
+                f"the encoder gives {tuple(logits.shape)}: expected (B, {size}, ...), a logit a code."
             )
         return logits
 

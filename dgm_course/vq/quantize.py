@@ -21,10 +21,7 @@ def nearest(z: Tensor, vectors: Tensor) -> Tensor:
     expect_table(vectors)
     expect_batch(z, name="z", on=vectors.device)
     if z.ndim < 2 or z.shape[1] != vectors.shape[1]:
-        raise ValueError(
-            f"z has shape {tuple(z.shape)}: expected (B, {vectors.shape[1]}, ...), since the vectors of the "
-            f"codebook have {vectors.shape[1]} numbers (the channels come second, as in images)."
-        )
+        raise ValueError(f"z has shape {tuple(z.shape)}: expected (B, {vectors.shape[1]}, ...), channels second.")
     if z.dtype != vectors.dtype:
         raise TypeError(f"z has dtype {z.dtype} and the codebook {vectors.dtype}: expected the same.")
     middle = vectors.detach().mean(0)
@@ -62,10 +59,7 @@ def expect_table(vectors: Tensor) -> None:
     """An error unless vectors is a finite floating table (K, C) of at least two entries."""
     if not isinstance(vectors, Tensor) or vectors.ndim != 2 or vectors.shape[0] < 2 or vectors.shape[1] < 1:
         came = f"shape {tuple(vectors.shape)}" if isinstance(vectors, Tensor) else f"type {type(vectors).__name__}"
-        raise ValueError(
-            f"the codebook has {came}: expected (K, C), at least two vectors; a single one gives every input the "
-            "same code."
-        )
+        raise ValueError(f"the codebook has {came}: expected (K, C), at least two, as a single one says nothing.")
     if not vectors.is_floating_point():
         raise TypeError(f"the codebook has dtype {vectors.dtype}: expected floating point.")
     if vectors.device.type == "cpu" and not bool(torch.isfinite(vectors).all()):
@@ -78,9 +72,7 @@ def expect_codes(codes: Tensor, size: int, on: torch.device | None = None) -> No
     if not isinstance(codes, Tensor):
         raise TypeError(f"codes have type {type(codes).__name__}: expected a tensor of integers (B, ...).")
     if codes.is_floating_point() or codes.dtype == torch.bool or codes.ndim < 1:
-        raise TypeError(
-            f"codes have dtype {codes.dtype} and shape {tuple(codes.shape)}: expected integers (B, ...)."
-        )
+        raise TypeError(f"codes have dtype {codes.dtype}, shape {tuple(codes.shape)}: expected integers (B, ...).")
     if on is not None and codes.device != on:
         raise ValueError(f"codes are on the device {codes.device}: expected {on}, where the codebook is.")
     on_cpu = codes.numel() and codes.device.type == "cpu"

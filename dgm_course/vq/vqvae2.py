@@ -47,7 +47,7 @@ class VQVAE2(nn.Module):
         super().__init__()
         if not 0 <= commitment < math.inf or not 0 <= drop_prob < 1:
             raise ValueError(
-                f"commitment is {commitment} and drop_prob {drop_prob}: expected 0 or more, and a share below 1."
+                f"commitment is {commitment} and drop_prob {drop_prob}: expected 0 or more, and below 1."
             )
         self.nets, self.decoder, self.top, self.bottom = nets, decoder, top, bottom
         self.commitment, self.drop_prob = commitment, drop_prob

@@ -66,7 +66,7 @@ def test_a_blank_scaler_is_the_identity_and_loads():
         (lambda: LatentScaler.of(torch.randn(1, 3)), "at least 2 numbers"),
         (lambda: LatentScaler.of(torch.randn(4, 3), axes=(1,)), "expected the batch"),
         (lambda: LatentScaler.of(torch.ones(4, 3).long()), "floating point"),
-        (lambda: LatentScaler.blank(3)(torch.randn(2, 4, 7, 7)), "this rescaling has one mean"),
+        (lambda: LatentScaler.blank(3)(torch.randn(2, 4, 7, 7)), "expected them to fit the means"),
         (lambda: LatentScaler.blank(4)(torch.full((2, 4, 7, 7), torch.nan)), "NaN"),
     ],
 )

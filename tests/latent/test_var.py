@@ -142,14 +142,14 @@ CODES = torch.zeros(2, 5).long()
         (lambda: VAR(quantizer(), Llama(torch.arange(4), 8, 1, 2)), "the net has 4 places and the scales 5 codes"),
         (lambda: var((2, 3)), "the first scale has side 2: expected 1"),
         (lambda: var(classes=0), "classes is 0"),
-        (lambda: var(drop=1.0), "drop 1.0: expected at least 1 class, and a share below 1"),
+        (lambda: var(drop=1.0), "drop 1.0: expected 1 or more, and a share below 1"),
         (lambda: var().log_prob(CODES, 2), "y runs from 2 to 2: expected class numbers 0 to 1"),
         (lambda: var().log_prob(CODES, torch.zeros(3).long()), r"y has shape \(3,\).*class numbers.*\(2,\)"),
         (lambda: var().sample(2, 0.5), "dtype torch.float32: expected class numbers"),
         (lambda: var().log_prob(CODES[:, :4]), r"codes have shape \(2, 4\)"),
         (lambda: var().loss(CODES[:0]), "empty batch"),
         (lambda: var().sample(-1), "n is -1"),
-        (lambda: var().sample(2, temperature=0.0), "temperature 0.0: expected 0 or more, and a finite number"),
+        (lambda: var().sample(2, temperature=0.0), "temperature 0.0: expected 0 or more, and finite above 0"),
     ],
 )
 def test_wrong_input(wrong, words):
