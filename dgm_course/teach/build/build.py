@@ -1,6 +1,6 @@
-"""From a master to the notebook a student opens.
+"""From a master to the notebook that a student opens.
 
-A master ``notebooks/source/NN_topic.py`` is a notebook as text (jupytext ``py:percent``), solutions included:
+A master ``notebooks/source/NN_topic.py`` is a notebook as text (jupytext ``py:percent``) with solutions:
 
     # %% [markdown]                                       prose
     # %% tags=["slide:fm.conical"]                        a code cell that shows item fm.conical
@@ -8,15 +8,9 @@ A master ``notebooks/source/NN_topic.py`` is a notebook as text (jupytext ``py:p
     # %% check="fm.velocity" points=2                     its check cell, locked
     # %% [markdown] exercise="fm.why_straight" points=1   a written answer, graded by hand
 
-``student`` replaces every solution by ``raise NotImplementedError("your turn")``, ``solved`` keeps it and
-drops the markers; both write nbgrader's metadata, and cell ids made from the text alone. The build runs the
-student's notebook on the CPU with the quick budget, removes what differs from one run or machine to the
-next, and writes nothing where something is wrong.
-
-    python -m dgm_course.teach.build.build                  all notebooks
-    python -m dgm_course.teach.build.build 8 overview       some, by number or part of the name
-    python -m dgm_course.teach.build.build --check          only say which are out of date
-    python -m dgm_course.teach.build.build --solved DIR     solved copies, for teachers
+``student`` replaces each solution by a stub, ``solved`` keeps it without the markers; both write nbgrader's metadata and
+cell ids made from the text.  A build runs the student's notebook on the CPU with the quick budget, removes what differs
+between runs or machines, and writes nothing where something is wrong.  ``python -m dgm_course.teach.build --help``
 """
 
 from __future__ import annotations
@@ -36,10 +30,9 @@ from nbformat import NotebookNode
 
 from ...core.notebook_dir import find
 from .clean import LANGUAGE, faults, run, tidy
-from .exercise_cells import MasterError, dress, without_markers, without_solutions
+from .exercise_cells import MasterError, check_cells, without_markers, without_solutions
 
-# OWNER/REPOSITORY on GitHub, once the course is published: then every notebook gets the cell ELSEWHERE after its title,
-# and has to be built again.  Until then no notebook knows of it.
+# OWNER/REPOSITORY on GitHub, once the course is published; then every notebook has the cell ELSEWHERE after its title.
 PUBLISHED = ""
 ELSEWHERE = """# On Colab and Kaggle this fetches the course; anywhere else it does nothing.
 import os, sys
@@ -50,33 +43,32 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def student(master: Path) -> NotebookNode:
-    """The notebook as a student gets it: every solution a stub. Not executed."""
+    """The student's notebook, every solution a stub.  Not executed."""
     return _notebook(Path(master), without_solutions)
 
 
 def solved(master: Path) -> NotebookNode:
-    """The same notebook with the solutions in and their markers gone. Not executed."""
+    """The notebook with solutions and without markers.  Not executed."""
     return _notebook(Path(master), without_markers)
 
 
 def execute(
     notebook: NotebookNode, timeout: int = 600, env: dict[str, str] | None = None, folder: Path | None = None
 ) -> NotebookNode:
-    """Run a copy from first cell to last as the build does, in ``folder``; ``timeout`` in seconds a cell.
+    """Run a copy in ``folder`` on the CPU, the quick budget and two threads; ``env`` overrides, ``timeout`` seconds a cell.
 
-    CPU, quick budget, two threads; ``env`` overrides. A cell that raises ends in a MasterError.
-    """
+    MasterError where a cell raises"""
     return run(notebook, timeout, env or {}, folder or Path.cwd())
 
 
 def fingerprint(notebook: NotebookNode) -> str:
-    """SHA-256 of the cells as the student gets them, before execution: what 'out of date' is judged by."""
+    """SHA-256 of the student's cells before execution, which tells whether a notebook is out of date."""
     cells = [[c.cell_type, c.id, c.source, c.metadata] for c in notebook.cells]
     return hashlib.sha256(json.dumps(cells, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def is_current(master: Path, target: Path) -> bool:
-    """Whether the built notebook has the cells that its master would give today."""
+    """Whether the built notebook has the cells that its master gives."""
     if not target.exists():
         return False
     built, fresh = nbformat.read(target, as_version=4), student(master)
@@ -84,7 +76,7 @@ def is_current(master: Path, target: Path) -> bool:
 
 
 def build(master: Path, target: Path, timeout: int = 600) -> None:
-    """Write ``target`` from its master: strip, run, tidy, inspect; where that fails the old file stays."""
+    """Write ``target`` from its master: strip, run, tidy, inspect.  On an error the old file stays."""
     target.parent.mkdir(parents=True, exist_ok=True)
     notebook = tidy(execute(student(master), timeout, folder=target.parent))
     if wrong := faults(notebook):
@@ -93,7 +85,7 @@ def build(master: Path, target: Path, timeout: int = 600) -> None:
 
 
 def write(notebook: NotebookNode, target: Path) -> None:
-    """To a temporary file, then renamed: an interrupted build leaves the old notebook whole."""
+    """Write to a temporary file and rename it, so that an interrupted build keeps the old notebook."""
     nbformat.validate(notebook)
     with tempfile.NamedTemporaryFile(
         "w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8", newline="\n"
@@ -104,10 +96,11 @@ def write(notebook: NotebookNode, target: Path) -> None:
 
 
 def _notebook(master: Path, change: Callable[[str], str]) -> NotebookNode:
-    """Read, dress the exercise cells, change the solutions, name the cells, sign."""
+    """Read the master, check its exercise cells, change the solutions, name the cells, add the fingerprint."""
     try:
-        cells = [_student_cell(cell) for cell in dress(_read(master))]
-        cells[1:1] = _elsewhere()
+        cells = [_student_cell(cell) for cell in check_cells(_read(master))]
+        if PUBLISHED:
+            cells[1:1] = [nbformat.v4.new_code_cell(ELSEWHERE.format(address=PUBLISHED))]
         ids = _cell_ids(master.stem, cells)
         signed = _assemble(ids, cells, without_solutions)
         notebook = _assemble(ids, cells, change)
@@ -118,32 +111,27 @@ def _notebook(master: Path, change: Callable[[str], str]) -> NotebookNode:
 
 
 def _read(master: Path) -> list[NotebookNode]:
-    """The master's cells. jupytext belongs to the [test] set-up, so only those who build need it."""
-    import jupytext
+    """The master's cells."""
+    import jupytext  # of the [test] set-up: only builds need it
 
     return jupytext.reads(master.read_text(encoding="utf-8"), fmt="py:percent").cells
 
 
 def _student_cell(cell: NotebookNode) -> NotebookNode:
-    """A fresh cell with text and metadata alone, so that nothing random of the reader's slips in."""
+    """A new cell with the text and the metadata alone, without what jupytext adds at random."""
     new = {"markdown": nbformat.v4.new_markdown_cell, "raw": nbformat.v4.new_raw_cell}
     return new.get(cell.cell_type, nbformat.v4.new_code_cell)(cell.source, metadata=cell.metadata)
 
 
-def _elsewhere() -> list[NotebookNode]:
-    """The first code cell of a published notebook, for machines that have no course yet; none before that."""
-    return [nbformat.v4.new_code_cell(ELSEWHERE.format(address=PUBLISHED))] if PUBLISHED else []
-
-
 def _cell_ids(name: str, cells: Iterable[NotebookNode]) -> list[str]:
-    """An exercise cell is called by its exercise, any other by its text: inserting one renames no other."""
+    """Ids from the exercise or from the hash of the text, so that a new cell renames no other."""
     seen: Counter[str] = Counter()
     ids = []
     for cell in cells:
         digest = hashlib.sha256(f"{name}\n{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] += 1
-        again = f"-{seen[digest]}" if seen[digest] > 1 else ""
-        ids.append(cell.metadata.get("nbgrader", {}).get("grade_id", digest + again))
+        number = f"-{seen[digest]}" if seen[digest] > 1 else ""
+        ids.append(cell.metadata.get("nbgrader", {}).get("grade_id", digest + number))
     return ids
 
 
@@ -168,7 +156,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _one(master: Path, options: argparse.Namespace) -> bool:
-    """Do to one master what the options say; whether all is well with it."""
+    """Build, check or solve one master; return whether it is right."""
     target = options.notebooks / f"{master.stem}.ipynb"
     if options.solved:
         options.solved.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Run a notebook away from the machine's habits, remove what no two runs share, and say what is still wrong.
+"""Run a notebook with fixed settings, remove what differs between runs, and list what is wrong with the result.
 
-Committed outputs are read by people and compared by git: they carry no widget state (a PNG stands in for it),
-no timestamps, no random ids, no path and no warning of the machine that made them.
+Committed outputs are compared by git: no widget state (a PNG stands in for it), no times, no random ids, no path and no
+warning of the machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUIET = {
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MOST_BYTES, MOST_LINES = 1_500_000, 20
-# A folder of somebody's machine; the look-behind spares addresses such as https://example.org/home/x.
+# A folder of a machine; the look-behind skips addresses such as https://example.org/home/x.
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|opt|var|mnt|private)/[\w.-]+"
     r"|\b[A-Z]:\\\\?\w+"
@@ -44,12 +44,12 @@ ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
 class Client(NotebookClient):
-    """nbclient with this very interpreter as kernel, whatever kernels the user has registered."""
+    """nbclient with this interpreter as kernel, whatever kernels the user has registered."""
 
     private: str = ""
 
     def create_kernel_manager(self):
-        """The native kernel alone, its connection file in the private folder."""
+        """The native kernel, with its connection file in the private folder."""
         self.kernel_name = "python3"
         manager = super().create_kernel_manager()
         manager.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
@@ -60,24 +60,19 @@ class Client(NotebookClient):
 def quiet_environment(private: str, **more: str) -> dict[str, str]:
     """This process's environment on the quick budget and the CPU, without the user's IPython start-up."""
     env = {**os.environ, **thread_waits(os.environ), **QUIET, "IPYTHONDIR": private, **more}
-    env.pop("MPLBACKEND", None)  # else pictures would go to the test's backend and not into the notebook
+    env.pop("MPLBACKEND", None)  # else pictures would not go into the notebook
     return env
 
 
 def run(notebook: NotebookNode, timeout: int, env: dict[str, str], folder: Path) -> NotebookNode:
-    """Execute a copy; a cell that raises, hangs or kills the kernel becomes a MasterError that names it."""
-    # Fonts are found here, for where that takes long its notice would land in a cell's stderr.
-    import matplotlib.font_manager  # noqa: F401
+    """Execute a copy.  MasterError, naming the cell, where one raises, hangs or kills the kernel"""
+    import matplotlib.font_manager  # noqa: F401  builds the font cache, whose notice would land in a cell's stderr
 
     notebook = copy.deepcopy(notebook)
     with tempfile.TemporaryDirectory(prefix="dgm-") as private:
-        client = Client(
-            notebook,
-            timeout=timeout,
-            record_timing=False,
-            extra_arguments=["--log-level=ERROR"],
-            resources={"metadata": {"path": str(folder)}},
-        )
+        where = {"metadata": {"path": str(folder)}}
+        quiet = ["--log-level=ERROR"]
+        client = Client(notebook, timeout=timeout, record_timing=False, extra_arguments=quiet, resources=where)
         client.private = private
         try:
             client.execute(env=quiet_environment(private, **env))
@@ -95,9 +90,9 @@ def run(notebook: NotebookNode, timeout: int, env: dict[str, str], folder: Path)
 
 
 def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Neighbouring pieces of one stream as one output, each line as a terminal leaves it after its last CR.
+    """Neighbouring pieces of a stream as one output, each line from its last CR on.
 
-    Pieces are cut by chance. (nbclient would join them too, in a time quadratic in the longest line.)"""
+    (nbclient joins them too, in a time quadratic in the longest line.)"""
     whole: list[NotebookNode] = []
     for output in outputs:
         if whole and output.output_type == "stream" and whole[-1].get("name") == output.name:
@@ -111,7 +106,7 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Drop widget state, timings and machine facts; name each widget after its place, not at random."""
+    """Drop widget state, times and facts of the machine; name each widget after its place."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(LANGUAGE)
     names: dict[str, str] = {}
@@ -132,20 +127,15 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
 
 
 def faults(notebook: NotebookNode) -> list[str]:
-    """What a reader, git or a grader would stumble over; empty where all is well."""
-    found = [
-        f"{_called(number, cell)} {what}"
-        for number, cell in enumerate(notebook.cells, 1)
-        for what in _cell_faults(cell)
-    ]
+    """What is wrong with a built notebook, in sentences."""
+    cells = list(enumerate(notebook.cells, 1))
+    found = [f"{_called(number, cell)} {what}" for number, cell in cells for what in _cell_faults(cell)]
     if "widgets" in notebook.metadata:
         found.append("The notebook carries widget state: drop metadata.widgets.")
     if (size := len(nbformat.writes(notebook).encode())) > MOST_BYTES:
-        largest = max(notebook.cells, key=lambda c: len(json.dumps(c.get("outputs", []))))
-        number = notebook.cells.index(largest) + 1
+        largest = _called(*max(cells, key=lambda c: len(json.dumps(c[1].get("outputs", []))))).lower()
         found.append(
-            f"The notebook has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6}; "
-            f"the largest is {_called(number, largest).lower()}."
+            f"The notebook has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6}; the largest is {largest}."
         )
     return found
 
@@ -169,7 +159,7 @@ def _cell_faults(cell: NotebookNode) -> list[str]:
 
 
 def _readable(output: NotebookNode) -> str:
-    """All text of an output but pictures, whose base64 may spell anything."""
+    """All text of an output without the base64 of its pictures."""
     data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
     texts = (value if isinstance(value, str) else json.dumps(value) for value in data.values())
     return "\n".join([output.get("text", ""), *texts])
@@ -181,7 +171,7 @@ def _called(number: int, cell: NotebookNode) -> str:
 
 
 def _failed(notebook: NotebookNode) -> str:
-    """The last cell that was started is the one that stopped the run."""
+    """The last cell that was started."""
     cells = enumerate(notebook.cells, 1)
     started = [(i, c) for i, c in cells if c.get("execution_count") or c.get("outputs")]
     return _called(*started[-1]) if started else "The first cell"

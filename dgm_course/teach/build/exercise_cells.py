@@ -1,8 +1,8 @@
-"""Exercise cells of a master: what they must look like, and what a student and nbgrader see of them.
+"""Exercise cells of a master: their rules, and what a student and nbgrader get of them.
 
-A solution stands inside a function between ``### BEGIN SOLUTION`` and ``### END SOLUTION``; the stub that
-replaces it parses and does one thing, raise NotImplementedError. The metadata is nbgrader's schema 3, whose
-``grade_id`` knows no dots: exercise ``fm.velocity`` is cell ``fm-velocity``, its check ``fm-velocity-test``.
+A solution is inside a function, between ``### BEGIN SOLUTION`` and ``### END SOLUTION``; its stub raises
+NotImplementedError.  nbgrader's metadata (schema 3) allows no dots: exercise ``fm.velocity`` is cell ``fm-velocity``, its
+check ``fm-velocity-test``.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ EXERCISE_ID = re.compile(r"[a-z0-9]+(\.[a-z0-9_]+)+")
 
 
 class MasterError(ValueError):
-    """A master that cannot become a notebook; the message is a sentence to its author."""
+    """A master that cannot become a notebook."""
 
 
-def dress(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """Check the exercise cells of a whole master and give every cell its final metadata."""
+def check_cells(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Check the exercise cells of a master and give every cell its final metadata."""
     solutions: set[str] = set()
     checks: set[str] = set()
     for number, cell in enumerate(cells, 1):
         try:
-            _accept(cell, solutions, checks)
+            _check_cell(cell, solutions, checks)
         except MasterError as wrong:
             raise MasterError(f"cell {number}: {wrong}") from None
     written = {c.metadata.get("exercise") for c in cells if c.cell_type == "markdown"}
@@ -38,17 +38,17 @@ def dress(cells: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def without_solutions(source: str) -> str:
-    """Every solution block replaced by the stub's one line, at the block's own indentation."""
+    """The source with a stub in place of each solution, at its indentation."""
     return "\n".join(line for kind, line in _lines(source) if kind in ("plain", "begin"))
 
 
 def without_markers(source: str) -> str:
-    """The solutions stay, the two marker lines of each go."""
+    """The source with its solutions and without their marker lines."""
     return "\n".join(line for kind, line in _lines(source) if kind in ("plain", "solution"))
 
 
 def solution_blocks(source: str) -> list[str]:
-    """The text of each solution block, for those who test that none of it leaks."""
+    """The text of each solution."""
     blocks: list[list[str]] = []
     for kind, line in _lines(source):
         if kind == "begin":
@@ -77,8 +77,8 @@ def _lines(source: str) -> list[tuple[str, str]]:
     return parts
 
 
-def _accept(cell: NotebookNode, solutions: set[str], checks: set[str]) -> None:
-    """One cell against the rules, the exercises seen so far in hand."""
+def _check_cell(cell: NotebookNode, solutions: set[str], checks: set[str]) -> None:
+    """Hold one cell to the rules, given the exercises and checks before it."""
     meta = cell.metadata
     if unknown := sorted(set(meta) - KEYS):
         raise MasterError(f"{unknown[0]!r} is no key of a cell; the keys are {', '.join(sorted(KEYS))}.")
@@ -88,12 +88,12 @@ def _accept(cell: NotebookNode, solutions: set[str], checks: set[str]) -> None:
     if "exercise" in meta and "check" in meta:
         raise MasterError("one cell cannot be an exercise and a check.")
     if "check" in meta:
-        _accept_check(meta, solutions, checks)
+        _check_check(meta, solutions, checks)
     if "exercise" in meta:
-        _accept_exercise(cell, marked, solutions)
+        _check_exercise(cell, marked, solutions)
 
 
-def _accept_check(meta: NotebookNode, solutions: set[str], checks: set[str]) -> None:
+def _check_check(meta: NotebookNode, solutions: set[str], checks: set[str]) -> None:
     name = meta["check"]
     if name not in solutions:
         raise MasterError(f"the check of {name!r} stands before its exercise, or has none.")
@@ -103,10 +103,10 @@ def _accept_check(meta: NotebookNode, solutions: set[str], checks: set[str]) -> 
     checks.add(name)
 
 
-def _accept_exercise(cell: NotebookNode, marked: bool, solutions: set[str]) -> None:
+def _check_exercise(cell: NotebookNode, marked: bool, solutions: set[str]) -> None:
     name = cell.metadata["exercise"]
     if not isinstance(name, str) or not EXERCISE_ID.fullmatch(name):
-        raise MasterError(f"an exercise is called topic.name in small letters, digits and _, not {name!r}.")
+        raise MasterError(f"an exercise must be named topic.name in small letters, digits and _; {name!r} came.")
     if name.replace(".", "-") in {n.replace(".", "-") for n in solutions}:
         raise MasterError(f"exercise {name!r} stands there twice.")
     if cell.cell_type == "markdown":
@@ -125,7 +125,7 @@ def _need_points(meta: NotebookNode, name: str) -> None:
 
 
 def _need_stub(source: str, name: str) -> None:
-    """Both forms must parse, and each stub stand inside a function: else the cell itself would raise."""
+    """Both forms must parse, and each stub must be inside a function: else Run All would stop at the cell."""
     for form in (without_solutions(source), without_markers(source)):
         try:
             ast.parse(form)
@@ -139,7 +139,7 @@ def _need_stub(source: str, name: str) -> None:
 
 
 def _with_metadata(cell: NotebookNode) -> NotebookNode:
-    """The master's keys replaced by what notebooks and nbgrader know; tags and folding pass through."""
+    """A new cell with nbgrader's metadata in place of the master's keys; tags and folding stay."""
     meta = cell.metadata
     kept = {key: meta[key] for key in ("jupyter", "tags") if key in meta}
     if name := meta.get("exercise"):
@@ -148,9 +148,8 @@ def _with_metadata(cell: NotebookNode) -> NotebookNode:
         kept["nbgrader"] = _nbgrader(name, cell.cell_type, solution=True, locked=False, **by_hand)
     elif name := meta.get("check"):
         kept |= {"editable": False, "deletable": False}
-        kept["nbgrader"] = _nbgrader(
-            f"{name}-test", cell.cell_type, solution=False, locked=True, grade=True, points=meta["points"]
-        )
+        graded = {"solution": False, "locked": True, "grade": True, "points": meta["points"]}
+        kept["nbgrader"] = _nbgrader(f"{name}-test", cell.cell_type, **graded)
     return NotebookNode(cell_type=cell.cell_type, source=cell.source, metadata=NotebookNode(kept))
 
 

@@ -1,8 +1,7 @@
-"""The players of a notebook: run it once, keep what they hold, and let a page read it when they come into view.
+"""The players of a notebook: run it once, keep their state, and let a page load it when they come into view.
 
-A widget whose state has an ES module of its own (``_esm``: every player is one) needs no kernel once it is drawn. Its module
-and its data become two small classic scripts, for a page on a disk may load those where it may not fetch; widgets that
-ask the kernel for each picture stay the strips they are in the notebook.
+A widget whose state has an ES module (``_esm``, as every player) needs no kernel.  Its module and its state become two
+classic scripts, because a page opened from a disk may load those but not fetch.  Other widgets stay still pictures.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from nbformat import NotebookNode
 from ..build.build import execute
 from ..build.clean import WIDGET
 
-HOUSE = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[2]
 STATES = "application/vnd.jupyter.widget-state+json"
 EXPORT = re.compile(r"^export default ", re.M)
 
 
 @dataclass(frozen=True)
 class WidgetFiles:
-    """A player of a page: the files of its module and of its data, counted from the site's folder."""
+    """The files of a player's module and data, relative to the site's folder."""
 
     module: str
     data: str
@@ -39,24 +38,23 @@ Run = Callable[[NotebookNode, Path], NotebookNode]
 
 
 def output_key(cell: NotebookNode, number: int) -> str:
-    """The name of an output."""
     return f"{cell.id}/{number}"
 
 
 def no_players(path: Path, folder: Path) -> Places:
-    """No players at all: every page shows their strips, and nothing is run."""
+    """No players: nothing is run, and every page shows their still pictures."""
     return {}
 
 
 def run(notebook: NotebookNode, where: Path) -> NotebookNode:
-    """Run it in its folder on the quick budget, or on what DGM_BUDGET says."""
+    """Run a notebook in its folder on the budget DGM_BUDGET, by default quick."""
     return execute(notebook, timeout=1200, env={"DGM_BUDGET": os.environ.get("DGM_BUDGET", "quick")}, folder=where)
 
 
 def players(path: Path, folder: Path, run: Run = run) -> Places:
-    """Write the players of the notebook ``path`` into the site's ``folder`` and say where each stands.
+    """Write the players of the notebook ``path`` into the site's ``folder``; return the files of each.
 
-    What was written for the same cells, library and budget is taken as it is; a cell that raises is a MasterError."""
+    Files of an earlier run are kept while cells, library and budget are the same.  MasterError where a cell raises."""
     notebook = nbformat.read(path, as_version=4)
     last = _last_player(notebook)
     if last is None:
@@ -74,28 +72,28 @@ def players(path: Path, folder: Path, run: Run = run) -> Places:
 
 
 def _last_player(notebook: NotebookNode) -> int | None:
-    """The last cell with a widget that moves without the kernel (what `play` shows says so itself)."""
+    """The last cell with a widget that needs no kernel: any but those of ``play``."""
 
-    def moves(output: NotebookNode) -> bool:
+    def is_player(output: NotebookNode) -> bool:
         data = output.get("data", {})
         return WIDGET in data and not data.get("text/plain", "").startswith("play(")
 
-    found = [i for i, cell in enumerate(notebook.cells) if any(map(moves, cell.get("outputs", [])))]
+    found = [i for i, cell in enumerate(notebook.cells) if any(map(is_player, cell.get("outputs", [])))]
     return found[-1] if found else None
 
 
 def _stamp(notebook: NotebookNode) -> str:
-    """What the players depend on: the cells, every file of the library, the budget."""
+    """A hash of what the players depend on: the cells, every file of the library, the budget."""
     digest = hashlib.sha256(os.environ.get("DGM_BUDGET", "quick").encode())
     for cell in notebook.cells:
         digest.update(f"{cell.id}\n{cell.source}\n".encode())
-    for file in sorted(p for p in HOUSE.rglob("*") if p.suffix in (".py", ".js", ".css", ".safetensors")):
+    for file in sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css", ".safetensors")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
 def _kept(known: Path, stamp: str, folder: Path) -> Places | None:
-    """The players of an earlier run, where they are still those that a new one would give."""
+    """The players of an earlier run, where its stamp is the same and every file is there."""
     if not known.is_file():
         return None
     record = json.loads(known.read_text(encoding="utf-8"))
@@ -105,32 +103,30 @@ def _kept(known: Path, stamp: str, folder: Path) -> Places | None:
 
 
 def _written(notebook: NotebookNode, stem: str, folder: Path) -> Iterator[tuple[str, WidgetFiles]]:
-    """Each player's place and files, written as they come."""
+    """Write the files of each player; yield its place and its files."""
     states = notebook.metadata.get("widgets", {}).get(STATES, {}).get("state", {})
     for cell in notebook.cells:
         for number, output in enumerate(cell.get("outputs", [])):
             model = states.get(output.get("data", {}).get(WIDGET, {}).get("model_id"))
             script = None if model is None else classic(model["state"].get("_esm", ""))
             if script is not None:
-                module = hashlib.sha256(script.encode()).hexdigest()[:12]
-                name = f"{stem}-{cell.id}-{number}"
-                files = WidgetFiles(f"players/module-{module}.js", f"players/{name}.js")
-                (folder / files.module).write_text(
-                    f'dgmSite.module("{files.module}", {script});\n', encoding="utf-8"
-                )
+                digest = hashlib.sha256(script.encode()).hexdigest()[:12]
+                files = WidgetFiles(f"players/module-{digest}.js", f"players/{stem}-{cell.id}-{number}.js")
+                module = f'dgmSite.module("{files.module}", {script});\n'
+                (folder / files.module).write_text(module, encoding="utf-8")
                 (folder / files.data).write_text(_data(files.data, model), encoding="utf-8")
                 yield output_key(cell, number), files
 
 
 def classic(esm: str) -> str | None:
-    """An ES module without imports as a function that returns its default export; None where it is no such module."""
+    """An ES module as a function that returns its default export; None where it imports or exports more."""
     if len(EXPORT.findall(esm)) != 1 or re.search(r"^(import|export (?!default))\b", esm, re.M):
         return None
     return f'() => {{ "use strict";\n{EXPORT.sub("return ", esm)}\n}}'
 
 
 def _data(name: str, model: NotebookNode) -> str:
-    """A widget's state as a script: plain values as they are, bytes in base64, its style sheet with them."""
+    """A widget's state with its style sheet as a script; bytes in base64."""
     values = {key: value for key, value in model["state"].items() if key == "_css" or not key.startswith("_")}
     held = {buffer["path"][0]: buffer["data"] for buffer in model.get("buffers", []) if len(buffer["path"]) == 1}
     plain = json.dumps({key: value for key, value in values.items() if key not in held}, ensure_ascii=False)

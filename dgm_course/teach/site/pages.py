@@ -1,4 +1,4 @@
-"""The pages: one a notebook, a front page, the slides with the cells that show them, and what stands beside these."""
+"""The pages: one for each notebook, a front page, and the index of slides with the cells that show them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from .live import Places, players
 from .words import Words
 
 HERE = Path(__file__).parent
-STATIC = ("site.css", "site.js", "katex")
 LINK = re.compile(r'\b(?:href|src|data-module|data-player)="([^"]*)"')
 NAME = re.compile(r'\bid="([^"]*)"')
-OUTWARDS = re.compile(r"[a-z]+:|//")
+EXTERNAL = re.compile(r"[a-z]+:|//")
 PAGE = Template((HERE / "page.html").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class NotebookPage:
-    """A notebook as its page needs it."""
+    """What other pages and its own page need of a notebook."""
 
     stem: str
     title: str
@@ -38,29 +37,23 @@ class NotebookPage:
 
     @property
     def page(self) -> str:
-        """The page's file."""
         return f"{self.stem}.html"
 
 
 def site(
     notebooks: Sequence[Path], folder: Path, moving: Callable[[Path, Path], Places] = players
 ) -> Iterator[str]:
-    """Write the site of these notebooks into ``folder``, a line for each page; an old site there is brought up to date.
+    """Write the site of these notebooks into ``folder``, over an old site; yield a line for each page.
 
-    moving: how a notebook's players come about, `live.objectives` or `live.still`.  ValueError where nothing can be shown."""
+    moving: ``live.players``, or ``live.no_players`` to run nothing.  ValueError without notebooks or for a folder in use"""
     if not notebooks:
         raise ValueError("There is no notebook to make a page of: build them with `make notebooks`.")
-    if (
-        folder.exists()
-        and not (folder / "site.js").is_file()
-        and not (folder.is_dir() and not any(folder.iterdir()))
-    ):
+    empty = not folder.exists() or folder.is_dir() and not any(folder.iterdir())
+    if not empty and not (folder / "site.js").is_file():
         raise ValueError(f"{folder} is there already, and no site of this course: name a new folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in STATIC:
-        beside(HERE / "static" / name, folder / name)
+    shutil.copytree(HERE / "static", folder, dirs_exist_ok=True)
     if (pictures := notebooks[0].parent / "pictures").is_dir():
-        beside(pictures, folder / "pictures")
+        shutil.copytree(pictures, folder / "pictures", dirs_exist_ok=True)
     books = []
     for path in notebooks:
         places = moving(path, folder)
@@ -68,20 +61,12 @@ def site(
         yield f"{books[-1].page}: {len(places)} players, {len(books[-1].shown)} cells with slides."
     for number, one in enumerate(books):
         around = [books[i] if 0 <= i < len(books) else None for i in (number - 1, number + 1)]
-        write(folder / one.page, one.title, contents(one) + f"<main>{one.body}{ways(*around)}</main>", books)
+        write(folder / one.page, one.title, contents(one) + f"<main>{one.body}{neighbours(*around)}</main>", books)
     write(folder / "slides.html", "The slides, and where they run", f"<main>{slides(books)}</main>", books)
     write(folder / "index.html", "Deep generative models, running", f"<main>{front(books)}</main>", books)
-    yield from (f"{page} leads nowhere: {link}" for page, link in astray(folder))
+    yield from (f"{page} leads nowhere: {link}" for page, link in broken_links(folder))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     yield f"Written: {folder / 'index.html'} ({size / 1e6:.1f} MB in all); open it in a browser, no server is needed."
-
-
-def beside(source: Path, target: Path) -> None:
-    """A file or folder copied to its place."""
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(source, target)
 
 
 def book(path: Path, folder: Path, places: Places) -> NotebookPage:
@@ -101,11 +86,11 @@ def table() -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-# --- what stands on a page
+# --- parts of a page
 
 
 def write(path: Path, title: str, body: str, books: Sequence[NotebookPage]) -> None:
-    """The page around a body."""
+    """Write a page with this body and links to all notebooks."""
     plain = re.sub(r"<[^>]*>", "", title)
     links = "".join(
         f'<a href="{one.page}"{" aria-current=page" if one.page == path.name else ""}>{one.stem[:2]}'
@@ -126,8 +111,8 @@ def contents(one: NotebookPage) -> str:
     return f'<nav class="contents" aria-label="Sections"><ol>{lines}</ol></nav>'
 
 
-def ways(before: NotebookPage | None, after: NotebookPage | None) -> str:
-    """To the neighbouring notebooks."""
+def neighbours(before: NotebookPage | None, after: NotebookPage | None) -> str:
+    """Links to the neighbouring notebooks."""
     back = f'<a href="{before.page}" rel="prev">← {before.title}</a>' if before else ""
     on = f'<a href="{after.page}" rel="next">{after.title} →</a>' if after else ""
     return f'<nav class="ways" aria-label="Next and previous"><span>{back}</span><span>{on}</span></nav>'
@@ -149,9 +134,8 @@ def slides(books: Sequence[NotebookPage]) -> str:
     where: dict[str, list[str]] = {}
     for one in books:
         for slide, anchor, above in one.shown:
-            where.setdefault(slide, []).append(
-                f'<a href="{one.page}#{anchor}">{one.stem[:2]}, {shortened(above)}</a>'
-            )
+            link = f'<a href="{one.page}#{anchor}">{one.stem[:2]}, {shortened(above)}</a>'
+            where.setdefault(slide, []).append(link)
     lectures: dict[str, list[str]] = {}
     for row in table():
         cells = "<br>".join(dict.fromkeys(where.get(row["id"], []))) or "not on these pages"
@@ -169,19 +153,15 @@ def slides(books: Sequence[NotebookPage]) -> str:
 # --- links
 
 
-def astray(folder: Path) -> Iterator[tuple[str, str]]:
-    """(page, link) of every link within the site that leads to no file or to no place of its page."""
+def broken_links(folder: Path) -> Iterator[tuple[str, str]]:
+    """(page, link) of every link within the site to a missing file or anchor."""
     texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.html"))}
     names = {name: set(NAME.findall(text)) for name, text in texts.items()}
     for page, text in texts.items():
         for link in sorted(set(LINK.findall(text))):
             target, _, anchor = html.unescape(link).partition("#")
-            if OUTWARDS.match(link):
+            if EXTERNAL.match(link):
                 continue
-            if (
-                target
-                and not (folder / target).is_file()
-                or anchor
-                and anchor not in names.get(target or page, ())
-            ):
+            missing = target and not (folder / target).is_file()
+            if missing or anchor and anchor not in names.get(target or page, ()):
                 yield page, link

@@ -1,4 +1,4 @@
-"""Prose and code of a cell as HTML: formulas marked for KaTeX, headings named, links turned from notebooks to pages."""
+"""Markdown and code of a cell as HTML: formulas for KaTeX, named headings, and links between pages."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-# Formulas inside a block of HTML, such as a folded answer: markdown leaves it alone, and JupyterLab typesets it.
+# Formulas inside a block of HTML: markdown leaves them alone, JupyterLab typesets them.
 IN_HTML = re.compile(r"\$\$(.+?)\$\$|(?<![\\$])\$([^$]+?)\$", re.S)
 NOTEBOOK = re.compile(r"""(href=["'])([^"'#:]*?)([0-9][0-9]_\w+)\.ipynb""")
 
 
 def formula(tex: str, display: bool = False) -> str:
-    """A place for KaTeX; until it comes (or where it cannot) one reads the TeX.  ``tex`` is HTML already, `&lt;` and all."""
+    """A span for KaTeX that shows the TeX until KaTeX has run.  tex: escaped as HTML"""
     return f'<span class="math{" display" if display else ""}">{tex.strip()}</span>'
 
 
 class Words(IPythonRenderer):
-    """Markdown as JupyterLab reads it; ``headings`` gathers (level, name, HTML) of what was rendered."""
+    """Markdown as JupyterLab renders it; ``headings`` collects (level, name, HTML)."""
 
     def __init__(self) -> None:
         super().__init__(escape=False, exclude_anchor_links=True)
@@ -57,7 +57,7 @@ class Words(IPythonRenderer):
         return f'<h{level} id="{name}">{text}</h{level}>\n'
 
     def named(self, text: str) -> str:
-        """An anchor made of a heading's letters, told apart from an earlier one of the same letters."""
+        """An anchor made of a heading's words, with a number from its second use on."""
         plain = unescape(re.sub(r"<[^>]*>", "", text)).lower()
         name = "-".join(re.findall(r"\w+", plain)) or "section"
         self.names[name] += 1
@@ -70,10 +70,8 @@ def to_pages(text: str) -> str:
 
 
 def code(source: str) -> str:
-    """Python with colours."""
     return highlight(source, PythonLexer(), HtmlFormatter())
 
 
 def plain(source: str) -> str:
-    """Text as it stands."""
     return f"<pre>{html.escape(source, quote=False)}</pre>"

@@ -167,12 +167,12 @@ def test_a_module_that_is_more_than_one_script_stays_a_picture(esm):
 def test_every_link_leads_somewhere(whole):
     folder, said = whole
     assert not [line for line in said if "leads nowhere" in line]
-    assert list(pages.astray(folder)) == []
+    assert list(pages.broken_links(folder)) == []
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "a.html").write_text('<p id="b"><a href="#b"></a><a href="#c"></a><a href="d.html"></a>')
-    assert list(pages.astray(tmp_path)) == [("a.html", "#c"), ("a.html", "d.html")]
+    assert list(pages.broken_links(tmp_path)) == [("a.html", "#c"), ("a.html", "d.html")]
 
 
 def test_no_page_asks_another_host(whole):
