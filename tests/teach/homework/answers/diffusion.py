@@ -176,7 +176,7 @@ def posterior_by_vmap(xk, x_data, k, betas):
     log_bars = torch.nn.functional.pad(torch.log1p(-betas).cumsum(0), (1, 0))
 
     def one(x, data, k):
-        now, before, beta = log_bars[k].exp(), log_bars[k - 1].exp(), betas[k - 1]
+        now, before, beta = log_bars.take(k).exp(), log_bars.take(k - 1).exp(), betas.take(k - 1)
         share = (1 - before) / (1 - now)
         return before.sqrt() * beta / (1 - now) * data + (1 - beta).sqrt() * share * x, share * beta[None]
 
