@@ -1,10 +1,6 @@
-"""What can be inverted: z = f(x) with the logarithm of its change of volume, and the way back x = g(z).
+"""Invertible layers without networks: z, ladj = layer(x) towards the noise, x = layer.inverse(z) back.
 
-    log p(x) = log p(f(x)) + log |det ∂f/∂x|                                  (lecture 5, NF-Based VAE Prior)
-
-Every layer is called towards the noise, ``z, ladj = layer(x)``, and gives the way back as ``layer.inverse(z)``.  Here stand
-the protocol and the plain layers, which know nothing but numbers: one coordinate at a time (`ActNorm`), a matrix (`LULinear`),
-nothing but order (`Permutation`); those with networks inside are in `triangular`.
+log p(x) = log p(f(x)) + log |det ∂f/∂x|                                  (lecture 5, NF-Based VAE Prior)
 """
 
 from __future__ import annotations
@@ -23,7 +19,7 @@ Change = tuple[Tensor, Tensor]  # z (B, *event) and ladj (B,)
 
 
 def as_base(base: Any) -> Any:
-    """The density of z: N(0, I) where base is a shape, such as 2 or (784,), otherwise base itself."""
+    """The density of z: N(0, I) over a shape such as 2 or (784,), otherwise base itself."""
     if isinstance(base, int):
         return StandardNormal(base)
     return StandardNormal(*base) if isinstance(base, (tuple, list)) else base
@@ -34,26 +30,33 @@ def total(values: Tensor) -> Tensor:
     return flat(values).sum(1)
 
 
-class Bijection(nn.Module):
-    """z, ladj = f(x) and x = g(z).  x, z (B, *event), ladj = log |det ∂f/∂x| (B,)
+def expect_channels(x: Tensor, size: int, name: str) -> Tensor:
+    """x where it is a batch (B, size, ...) without NaN, or a ValueError."""
+    if expect_batch(x, name=name).ndim < 2 or x.shape[1] != size:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B, {size}, ...).")
+    return x
 
-    A subclass gives ``forward`` and ``inverse``; ``event`` is the shape it expects, None where any will do."""
+
+class Bijection(nn.Module):
+    """z, ladj = f(x) and x = f⁻¹(z).  x, z (B, *event), ladj = log |det ∂f/∂x| (B,)
+
+    A subclass gives ``forward``, ``inverse`` and ``event``, the shape it expects (None for any)."""
 
     event: tuple[int, ...] | None = None
 
     def forward(self, x: Tensor) -> Change:
-        raise NotImplementedError(f"{type(self).__name__} does not say what f is: expected it to define forward.")
+        raise NotImplementedError(f"{type(self).__name__} has no forward: expected it to define z = f(x).")
 
     def inverse(self, z: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} has no way back: expected it to define inverse.")
+        raise NotImplementedError(f"{type(self).__name__} has no inverse: expected it to define x = f⁻¹(z).")
 
     def check_input(self, x: Tensor, name: str = "x") -> Tensor:
-        """x where it is a batch of this layer's event without NaN, or a sentence."""
+        """x where it is a batch of this layer's event without NaN, or a ValueError."""
         return expect_batch(x, self.event, name)
 
 
 class Compose(Bijection):
-    """f = f_L ∘ ... ∘ f_1: the log-determinants add up, and the way back goes in the other order."""
+    """f = f_L ∘ ... ∘ f_1; ladj is the sum of the layers'."""
 
     def __init__(self, layers: Sequence[Bijection]) -> None:
         super().__init__()
@@ -69,23 +72,20 @@ class Compose(Bijection):
             ladj = ladj + change
         return x, ladj
 
-    def back(self, z: Tensor) -> Iterator[Tensor]:
-        """z, and what it becomes after each layer on the way to the data."""
+    def iter_inverse(self, z: Tensor) -> Iterator[Tensor]:
+        """z, and the result of each layer's inverse in turn."""
         yield z
         for layer in reversed(self.layers):
             z = layer.inverse(z)
             yield z
 
     def inverse(self, z: Tensor) -> Tensor:
-        for layer in reversed(self.layers):
-            z = layer.inverse(z)
-        return z
+        *_, x = self.iter_inverse(z)
+        return x
 
 
 class ActNorm(Bijection):
-    """z = (x − shift) · exp(log_scale), coordinate by coordinate; ladj = Σ log_scale.    (ActNorm, where set from data)
-
-    event: such as (2,) or (4, 14, 14)."""
+    """z = (x − shift) · exp(log_scale), ladj = Σ log_scale, over an event such as (2,) or (4, 14, 14)."""
 
     def __init__(self, *event: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class ActNorm(Bijection):
 
     @torch.no_grad()
     def set_from(self, x: Tensor, least: float = 1e-3) -> ActNorm:
-        """Give the data mean 0 and deviation 1 (deviations below ``least`` count as that).  x (B, *event), B > 1"""
+        """Set z to mean 0 and deviation 1 (deviations are at least ``least``) on x (B, *event), B > 1."""
         if len(expect_some(self.check_input(x))) < 2:
             raise ValueError("x holds one sample: expected two or more, which have a deviation.")
         self.shift.copy_(x.mean(0))
@@ -107,14 +107,11 @@ class ActNorm(Bijection):
     def inverse(self, z: Tensor) -> Tensor:
         return self.check_input(z, "z") * (-self.log_scale).exp() + self.shift
 
-    def extra_repr(self) -> str:
-        return f"z = (x - shift) exp(log_scale), {self.event}"
-
 
 class LULinear(Bijection):
-    """z = L U x + shift, L lower triangular with ones on its diagonal, U upper: log |det| = Σ log |U_ii|.   x (B, D)
+    """z = L U x + shift, L lower triangular with ones on its diagonal, U upper; ladj = Σ log U_ii.   x (B, D)
 
-    raw holds both triangles, and log U_ii on its diagonal: every choice of it can be inverted."""
+    raw holds both triangles, with log U_ii on its diagonal, so every raw is invertible."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -124,8 +121,8 @@ class LULinear(Bijection):
     @property
     def factors(self) -> tuple[Tensor, Tensor]:
         """L and U, (D, D) each."""
-        ones = torch.eye(len(self.raw), dtype=self.raw.dtype, device=self.raw.device)
-        return self.raw.tril(-1) + ones, self.raw.triu(1) + torch.diag(self.raw.diagonal().exp())
+        identity = torch.eye(len(self.raw)).to(self.raw)
+        return self.raw.tril(-1) + identity, self.raw.triu(1) + torch.diag(self.raw.diagonal().exp())
 
     @property
     def matrix(self) -> Tensor:
@@ -138,13 +135,9 @@ class LULinear(Bijection):
 
     def inverse(self, z: Tensor) -> Tensor:
         lower, upper = self.factors
-        y = torch.linalg.solve_triangular(
-            lower, (self.check_input(z, "z") - self.shift).T, upper=False, unitriangular=True
-        )
+        centred = (self.check_input(z, "z") - self.shift).T
+        y = torch.linalg.solve_triangular(lower, centred, upper=False, unitriangular=True)
         return torch.linalg.solve_triangular(upper, y, upper=True).T
-
-    def extra_repr(self) -> str:
-        return f"z = L U x + shift, {len(self.raw)} coordinates"
 
 
 class Permutation(Bijection):
@@ -155,18 +148,13 @@ class Permutation(Bijection):
         order = torch.as_tensor(order)
         if order.is_floating_point() or not torch.equal(order.sort().values, torch.arange(len(order))):
             raise ValueError(f"order is {order.tolist()}: expected a permutation of 0 to {len(order) - 1}.")
-        self.register_buffer("order", order)  # saved: the weights mean nothing in another order
+        self.register_buffer("order", order)
+
+    def check_input(self, x: Tensor, name: str = "x") -> Tensor:
+        return expect_channels(x, len(self.order), name)
 
     def forward(self, x: Tensor) -> Change:
-        return self._checked(x, "x")[:, self.order], x.new_zeros(len(x))
+        return self.check_input(x)[:, self.order], x.new_zeros(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
-        return self._checked(z, "z")[:, self.order.argsort()]
-
-    def _checked(self, x: Tensor, name: str) -> Tensor:
-        if expect_batch(x, name=name).ndim < 2 or x.shape[1] != len(self.order):
-            raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B, {len(self.order)}, ...).")
-        return x
-
-    def extra_repr(self) -> str:
-        return f"order {self.order.tolist()}"
+        return self.check_input(z, "z")[:, self.order.argsort()]

@@ -1,15 +1,12 @@
-"""A flow of infinitely many, infinitely thin layers: a vector field, and the integral of its trace.
+"""Continuous normalizing flows: dx/dt = f(x, t), d log p_t(x(t)) / dt = −tr ∂f/∂x.  (lecture 14, 2024: continuity equation)
 
-    dx/dt = f(x, t),     d log p_t(x(t)) / dt = −tr ∂f/∂x            (lecture 14, 2024: KFP theorem, continuity equation)
-
-Nothing has to be invertible by construction: an ODE runs back as well as forth, and no two of its roads meet.  Nor is there
-a determinant, only a trace, exact (a derivative for each coordinate) or by Hutchinson (one, with random signs).  The price
-is the solver: every density is many evaluations of the field, and training goes through all of them.
+An ODE is invertible for every f.  The trace is exact (one derivative a coordinate) or Hutchinson's estimate (one with
+random signs).  Each density takes many evaluations of f, and training differentiates through all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,12 +20,10 @@ Trace = Callable[[Field, Tensor, Tensor], Tensor]
 
 
 class ContinuousFlow(nn.Module):
-    """x(0) ~ base, dx/dt = f(x, t), x = x(1), with log p(x) = log p(x(0)) − ∫ tr ∂f/∂x dt.        (x (B, D))
+    """x(0) ~ base, dx/dt = f(x, t), x = x(1), with log p(x) = log p(x(0)) − ∫ tr ∂f/∂x dt.  x (B, D)
 
-    field: called f(x, t), such as `nets.MLP`.  base: as for `Flow`.  steps, method: of ``dynamics.iter_solve``.  trace:
-    ``dynamics.divergence`` (exact) or ``dynamics.hutchinson``.  span: times of noise and data.
-
-    ``log_prob`` can be differentiated through the solver, step by step: so such flows were trained before flow matching."""
+    field: f(x, t), such as `nets.MLP`.  base: as for `Flow`.  steps, method: of ``ode.iter_solve``.  trace:
+    ``ode.divergence`` (exact) or ``ode.hutchinson``.  span: times of noise and data.  ``log_prob`` is differentiable."""
 
     def __init__(
         self,
@@ -37,7 +32,7 @@ class ContinuousFlow(nn.Module):
         steps: int = 20,
         method: Method = rk4,
         trace: Trace = divergence,
-        span: Sequence[float] = (0.0, 1.0),
+        span=(0.0, 1.0),
     ) -> None:
         super().__init__()
         if steps < 1:
@@ -46,11 +41,11 @@ class ContinuousFlow(nn.Module):
         self.base = as_base(base)
 
     def times(self, like: Tensor) -> Tensor:
-        """steps + 1 equal times from noise to data, as x needs them."""
+        """steps + 1 equal times from noise to data, in x's dtype and on its device."""
         return torch.linspace(*self.span, self.steps + 1, dtype=like.dtype, device=like.device)
 
     def slope(self, state: Tensor, t: Tensor) -> Tensor:
-        """(f, tr ∂f/∂x) of the points and their volumes: the field is asked once for both.  state (B, D + 1)"""
+        """(f, tr ∂f/∂x) with one evaluation of the field.  state (B, D + 1), the points and their log volumes"""
         with torch.enable_grad():
             x = state[:, :-1]
             x = x if x.requires_grad else x.detach().requires_grad_()
@@ -59,7 +54,7 @@ class ContinuousFlow(nn.Module):
         return torch.cat([f, change[:, None]], 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """z = x(0), the flow run back from the data, and −∫ tr ∂f/∂x dt.  x (B, D) -> (B, D), (B,)"""
+        """z = x(0) and −∫ tr ∂f/∂x dt.  x (B, D) -> (B, D), (B,)"""
         start = torch.cat([expect_batch(x), torch.zeros_like(x[:, :1])], 1)
         for state in iter_solve(self.slope, start, self.times(x).flip(0), method=self.method):
             pass
@@ -76,17 +71,13 @@ class ContinuousFlow(nn.Module):
 
     @torch.no_grad()
     def trajectory(self, z: Tensor) -> Tensor:
-        """The way of the noise to the data.  z (B, D) -> (steps + 1, B, D)"""
+        """x(t) from z = x(0).  z (B, D) -> (steps + 1, B, D)"""
         return solve(self.field, z, self.times(z), method=self.method)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """x = x(1) from z = x(0), without its density."""
+        """x = x(1) from z = x(0)"""
         return self.trajectory(z)[-1]
 
     def sample(self, n: int) -> Tensor:
         """x(1), x(0) ~ base.  -> (n, D)"""
         return self.inverse(self.base.sample(n))
-
-    def extra_repr(self) -> str:
-        how = getattr(self.trace, "__name__", "trace")
-        return f"d log p / dt = -tr df/dx, {self.steps} steps of {self.method.__name__}, trace: {how}"

@@ -1,12 +1,7 @@
-"""Layers with a network inside, and a determinant that costs nothing.
+"""Layers with a network inside and a cheap determinant; the network is evaluated both ways and never inverted.
 
-A Jacobian of D x D numbers has a determinant of D³ operations.  There are two ways around it, each a class or two here:
-
-* a triangular matrix, whose determinant is its diagonal: `Coupling`, where some coordinates decide what happens to the
-  others, and `MaskedAutoregressive`, where each coordinate is decided by those before it;
-* a matrix of rank one beside the identity: `Planar`.
-
-The network itself may be anything: it is asked, on the way there and on the way back, and never inverted.
+Triangular Jacobians, whose determinant is the diagonal: `Coupling`, `MaskedCoupling`, `MaskedAutoregressive`.  The identity
+plus a matrix of rank one: `Planar`.
 """
 
 from __future__ import annotations
@@ -18,22 +13,22 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import expect_batch
 from ..nets.masked import MaskedLinear
-from .bijections import Bijection, Change, Compose, total
+from .bijections import Bijection, Change, Compose, expect_channels, total
+
+Unit = type[nn.Module]
+Order = Sequence[int] | Tensor
 
 
 def bounded(raw: Tensor, bound: float) -> Tensor:
-    """bound · tanh(raw / bound): a log-scale that cannot explode, and is free where it is small; bound inf: raw itself."""
+    """bound · tanh(raw / bound), a bounded log-scale; bound inf: raw itself."""
     return raw if math.isinf(bound) else bound * torch.tanh(raw / bound)
 
 
-def mlp(
-    inputs: int, outputs: int, width: int = 64, depth: int = 2, unit: type[nn.Module] = nn.ReLU
-) -> nn.Sequential:
-    """depth hidden layers; the last layer starts at zero, so an untrained flow is the identity.
+def mlp(inputs: int, outputs: int, width: int = 64, depth: int = 2, unit: Unit = nn.ReLU) -> nn.Sequential:
+    """depth hidden layers and a last one that starts at zero, so an untrained flow is the identity.
 
-    unit: ReLUs have kinks where they are wanted; sharp densities are learned several times sooner than by smooth ones."""
+    unit: sharp densities are learned several times sooner with ReLUs than with smooth units."""
     sizes = [inputs, *[width] * depth]
     hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), unit())]
     last = nn.Linear(sizes[-1], outputs)
@@ -45,20 +40,15 @@ def mlp(
 class Coupling(Bijection):
     """z_kept = x_kept,  z_rest = x_rest · exp(s(x_kept)) + t(x_kept);  ladj = Σ s.            (lecture 5, RealNVP)
 
-    The Jacobian is triangular with diagonal (1, exp s), whatever the network: it is never inverted, only asked again.
-    kept: places along the first axis of the event (coordinates or channels) out of ``size``; net: (B, |kept|, ...) ->
+    kept: indices along the first axis of the event (coordinates or channels) out of ``size``; net: (B, |kept|, ...) ->
     (B, 2 |rest|, ...), the raw log-scale first.  bound: the largest |s|."""
 
-    def __init__(
-        self, kept: Sequence[int] | Tensor, size: int, net: Callable[[Tensor], Tensor], bound: float = 3.0
-    ) -> None:
+    def __init__(self, kept: Order, size: int, net: Callable[[Tensor], Tensor], bound: float = 3.0) -> None:
         super().__init__()
         kept = torch.as_tensor(kept, dtype=torch.long).reshape(-1)
         inside = torch.zeros(size, dtype=torch.bool)
         if not 0 < len(kept) < size or kept.min() < 0 or kept.max() >= size or len(kept.unique()) < len(kept):
-            raise ValueError(
-                f"kept is {kept.tolist()}: expected some places of 0 to {size - 1}, each once, and not all."
-            )
+            raise ValueError(f"kept is {kept.tolist()}: expected some of 0 to {size - 1}, each once, and not all.")
         inside[kept] = True
         self.net, self.bound, self.size = net, bound, size
         self.register_buffer("kept", kept)
@@ -66,7 +56,7 @@ class Coupling(Bijection):
         self.register_buffer("places", torch.cat([self.kept, self.rest]).argsort(), persistent=False)
 
     def conditions(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """s and t of the rest, from what is kept."""
+        """s and t of the rest, from the kept part."""
         s, t = self.net(kept).chunk(2, 1)
         return bounded(s, self.bound), t
 
@@ -81,8 +71,7 @@ class Coupling(Bijection):
         return self._joined(kept, (rest - t) * (-s).exp())
 
     def _parts(self, x: Tensor, name: str) -> tuple[Tensor, Tensor]:
-        if expect_batch(x, name=name).ndim < 2 or x.shape[1] != self.size:
-            raise ValueError(f"{name} has shape {tuple(x.shape)}: expected (B, {self.size}, ...).")
+        expect_channels(x, self.size, name)
         return x.index_select(1, self.kept), x.index_select(1, self.rest)
 
     def _joined(self, kept: Tensor, rest: Tensor) -> Tensor:
@@ -93,17 +82,15 @@ class Coupling(Bijection):
 
 
 class MaskedCoupling(Bijection):
-    """The same with a mask over the whole event: z = m x + (1 − m)(x · exp(s(m x)) + t(m x));  ladj = Σ (1 − m) s.
+    """z = m x + (1 − m)(x · exp(s(m x)) + t(m x));  ladj = Σ (1 − m) s.
 
     mask (*event), True where x is kept, such as a checkerboard; net: (B, *event) -> (B, 2 event[0], ...)."""
 
     def __init__(self, mask: Tensor, net: Callable[[Tensor], Tensor], bound: float = 3.0) -> None:
         super().__init__()
         if mask.dtype != torch.bool or mask.all():
-            raise ValueError(
-                f"mask has dtype {mask.dtype} and keeps {int(mask.sum())} of {mask.numel()} places: expected "
-                "torch.bool, and some place that is changed."
-            )
+            share = f"{int(mask.sum())} of {mask.numel()}"
+            raise ValueError(f"mask is {mask.dtype}, True in {share} places: expected torch.bool, not all True.")
         self.net, self.bound, self.event = net, bound, tuple(mask.shape)
         self.register_buffer("mask", mask)
 
@@ -120,24 +107,21 @@ class MaskedCoupling(Bijection):
         s, t = self.conditions(self.check_input(z, "z"))
         return (z - t) * (-s).exp()
 
-    def extra_repr(self) -> str:
-        return f"{int(self.mask.sum())} of {self.mask.numel()} places kept"
-
 
 class MaskedAutoregressive(Bijection):
     """z_i = (x_i − m_i(x_<i)) · exp(−a_i(x_<i));  ladj = −Σ a_i.                    (lecture 5, Autoregressive NF; MAF)
 
-    ∂z_i/∂x_j = 0 for j > i: triangular.  All m and a come from one pass over x (masks, as in MADE); but x_i needs the x
-    before it, so the way back takes D passes.  order: the places in the order in which they depend on one another."""
+    All m and a come from one pass over x (masks, as in MADE); the inverse takes D passes, since x_i needs the x before it.
+    order: the coordinates in the order of their dependence."""
 
     def __init__(
         self,
         dim: int,
         width: int = 64,
         depth: int = 2,
-        order: Sequence[int] | Tensor | None = None,
+        order: Order | None = None,
         bound: float = 3.0,
-        unit: type[nn.Module] = nn.ReLU,
+        unit: Unit = nn.ReLU,
     ) -> None:
         super().__init__()
         order = torch.arange(dim) if order is None else torch.as_tensor(order)
@@ -145,8 +129,8 @@ class MaskedAutoregressive(Bijection):
             raise ValueError(f"order is {order.tolist()}: expected a permutation of 0 to {dim - 1}.")
         self.event, self.bound = (dim,), bound
         self.register_buffer("order", order)
-        rank = order.argsort()  # of each place
-        degree = torch.arange(width) % max(1, dim - 1)  # a unit of degree d has seen ranks 0 ... d
+        rank = order.argsort()  # of each coordinate
+        degree = torch.arange(width) % max(1, dim - 1)  # a unit of degree d depends on ranks 0 ... d
         sizes = [degree[:, None] >= rank] + [degree[:, None] >= degree] * (depth - 1)
         last = MaskedLinear((rank[:, None] > degree).repeat(2, 1))
         nn.init.zeros_(last.weight)
@@ -154,7 +138,7 @@ class MaskedAutoregressive(Bijection):
         self.net = nn.Sequential(*[m for mask in sizes for m in (MaskedLinear(mask), unit())], last)
 
     def conditions(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """m and a of every place, from the places before it.  (B, D) each"""
+        """m and a of each coordinate, from those before it.  (B, D) each"""
         m, a = self.net(x).chunk(2, 1)
         return m, bounded(a, self.bound)
 
@@ -163,22 +147,19 @@ class MaskedAutoregressive(Bijection):
         return (x - m) * (-a).exp(), -a.sum(1)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """x_i = z_i · exp(a_i) + m_i, place by place: D passes."""
+        """x_i = z_i · exp(a_i) + m_i, one coordinate after the other"""
         x = torch.zeros_like(self.check_input(z, "z"))
         for i in self.order.tolist():
             m, a = self.conditions(x)
             x = x.index_copy(1, self.order.new_tensor([i]), (z * a.exp() + m)[:, i : i + 1])
         return x
 
-    def extra_repr(self) -> str:
-        return f"{self.event[0]} places, each scaled and moved by what those before it say"
-
 
 class Planar(Bijection):
     """z = x + û tanh(w·x + b);  det = 1 + û·w (1 − tanh²): the identity plus a matrix of rank one.     x (B, D)
 
-    û = u moved along w until û·w > −1, so that f is invertible.  (Rezende & Mohamed 2015.)  The way back has no formula, but
-    only one unknown, a = w·x, with w·z = a + û·w tanh(a + b): found by halving an interval."""
+    û·w > −1, so that f is invertible (Rezende & Mohamed 2015).  The inverse bisects for the one unknown a = w·x in
+    w·z = a + û·w tanh(a + b)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -197,49 +178,35 @@ class Planar(Bijection):
         return x + bend[:, None] * self.u_hat, torch.log1p((1 - bend**2) * (self.w @ self.u_hat))
 
     def inverse(self, z: Tensor) -> Tensor:
-        push, goal = self.u_hat, self.check_input(z, "z") @ self.w
-        reach = self.w @ push
+        u_hat, goal = self.u_hat, self.check_input(z, "z") @ self.w
+        reach = self.w @ u_hat
         low, high = goal - reach.abs(), goal + reach.abs()
         for _ in range(64):
             middle = (low + high) / 2
             above = middle + reach * torch.tanh(middle + self.b) > goal
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        return z - torch.tanh((low + high) / 2 + self.b)[:, None] * push
-
-    def extra_repr(self) -> str:
-        return f"z = x + u tanh(w x + b), {self.event[0]} coordinates"
-
-
-def halves(dim: int) -> tuple[list[int], list[int]]:
-    """Even and odd places: the two sides of alternating couplings; they differ by one where dim is odd."""
-    if dim < 2:
-        raise ValueError(
-            f"dim is {dim}: expected at least 2, something for a coupling to keep and something to change."
-        )
-    return list(range(0, dim, 2)), list(range(1, dim, 2))
+        return z - torch.tanh((low + high) / 2 + self.b)[:, None] * u_hat
 
 
 def couplings(
-    dim: int, count: int = 8, width: int = 64, depth: int = 2, bound: float = 3.0, unit: type[nn.Module] = nn.ReLU
+    dim: int, count: int = 8, width: int = 64, depth: int = 2, bound: float = 3.0, unit: Unit = nn.ReLU
 ) -> Compose:
-    """RealNVP for points (B, dim): couplings that keep the even and the odd places in turn.         (lecture 5, RealNVP)"""
-    sides = halves(dim)
-    layers = [
-        Coupling(kept, dim, mlp(len(kept), 2 * (dim - len(kept)), width, depth, unit), bound)
-        for kept in (sides[k % 2] for k in range(count))
-    ]
-    return Compose(layers)
+    """RealNVP for points (B, dim): couplings that keep the even and the odd coordinates in turn.    (lecture 5, RealNVP)"""
+    if dim < 2:
+        raise ValueError(f"dim is {dim}: expected at least 2, so that a coupling keeps some and changes some.")
+    sides = [range(k % 2, dim, 2) for k in range(count)]
+    nets = [mlp(len(kept), 2 * (dim - len(kept)), width, depth, unit) for kept in sides]
+    return Compose([Coupling(kept, dim, net, bound) for kept, net in zip(sides, nets)])
 
 
 def autoregressive(
-    dim: int, count: int = 5, width: int = 64, depth: int = 2, bound: float = 3.0, unit: type[nn.Module] = nn.ReLU
+    dim: int, count: int = 5, width: int = 64, depth: int = 2, bound: float = 3.0, unit: Unit = nn.ReLU
 ) -> Compose:
-    """MAF for points (B, dim): masked autoregressive layers, forwards and backwards in turn."""
-    forwards = torch.arange(dim)
-    orders = [forwards if k % 2 == 0 else forwards.flip(0) for k in range(count)]
+    """MAF for points (B, dim): masked autoregressive layers in forward and backward order in turn."""
+    orders = [range(dim)[:: -1 if k % 2 else 1] for k in range(count)]
     return Compose([MaskedAutoregressive(dim, width, depth, order, bound, unit) for order in orders])
 
 
 def planars(dim: int, count: int = 16) -> Compose:
-    """Planar layers, one bend each."""
+    """count planar layers"""
     return Compose([Planar(dim) for _ in range(count)])

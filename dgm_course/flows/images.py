@@ -1,12 +1,9 @@
-"""Images as points of a space: dequantisation, the logit, and couplings at two scales.
+"""Flows for images: dequantisation, the logit, and couplings at two scales.           (Dinh et al. 2017, RealNVP)
 
-A pixel is a whole number 0 ... K − 1, a flow has a density.  Adding uniform noise makes one of the other:
+    log P(x) ≥ E_u log p(x + u),   u ~ U[0, 1)^D
 
-    log P(x) ≥ E_u log p(x + u),   u ~ U[0, 1)^D,
-
-since P(x) is the integral of p over the cube of x.  Then the logit stretches [0, 1] to the whole line, and layers for
-images follow: `Squeeze` turns blocks of 2 x 2 pixels into four channels, so that a split of channels is a checkerboard of
-pixels; `Split` sends half of the channels to the noise and goes on with the others.   (Dinh et al. 2017, RealNVP)
+A pixel is a whole number 0 ... K − 1; with uniform noise it has a density, and P(x) is the integral of p over the cube of x.
+`Squeeze` makes four channels of 2 x 2 pixels, `Split` sends half of the channels to the noise.
 """
 
 from __future__ import annotations
@@ -25,10 +22,9 @@ from .couplings import Coupling
 
 
 class Dequantise(Bijection):
-    """z = (k + u)/levels in [0, 1), u uniform, for images whose values are k = 0 ... levels − 1, given in [−1, 1].
+    """z = (k + u)/levels in [0, 1), u uniform, for pixels k = 0 ... levels − 1 given in [−1, 1]; ladj = −D log levels.
 
-    ladj = −D log levels, so a log-density after it is (a bound on) the log-probability of the image itself; each call draws
-    a new u.  The way back is the k of a bin, as an image in [−1, 1].  event: (C, H, W)"""
+    Each call draws a new u; the inverse is the bin of z, in [−1, 1].  event: (C, H, W)"""
 
     def __init__(self, event: Sequence[int], levels: int = 256) -> None:
         super().__init__()
@@ -41,9 +37,9 @@ class Dequantise(Bijection):
         whole = k.round()
         odd = ((k - whole).abs() > 0.01) | (whole < 0) | (whole >= self.levels)
         if x.device.type == "cpu" and odd.any():
+            low, high = float(x.min()), float(x.max())
             raise ValueError(
-                f"x runs from {float(x.min()):.4g} to {float(x.max()):.4g}: expected pixels of {self.levels} "
-                "equally spaced values from -1 to 1 (grey values as they came, not dequantised already)."
+                f"x runs from {low:.4g} to {high:.4g}: expected pixels of {self.levels} values, -1 to 1."
             )
         z = (whole + torch.rand_like(x)) / self.levels
         return z, x.new_full((len(x),), -math.prod(self.event) * math.log(self.levels))
@@ -52,14 +48,11 @@ class Dequantise(Bijection):
         k = (self.check_input(z, "z") * self.levels).floor().clamp(0, self.levels - 1)
         return 2 * k / (self.levels - 1) - 1
 
-    def extra_repr(self) -> str:
-        return f"{self.levels} values of a pixel -> [0, 1), {self.event}"
-
 
 class Logit(Bijection):
     """s = margin + (1 − 2 margin) x,  z = log s − log(1 − s);  ladj = Σ log(1 − 2 margin) − log s − log(1 − s).
 
-    x in [0, 1] -> the whole line.  margin: keeps s away from 0 and 1, where the logit is infinite; 0 for x inside (0, 1)."""
+    x in [0, 1], or in (0, 1) for margin 0.  margin: keeps s away from 0 and 1, where the logit is infinite."""
 
     def __init__(self, margin: float = 0.05) -> None:
         super().__init__()
@@ -76,20 +69,13 @@ class Logit(Bijection):
         return (torch.sigmoid(expect_batch(z, name="z")) - self.margin) / (1 - 2 * self.margin)
 
     def _inside(self, x: Tensor) -> Tensor:
-        looked_at = expect_batch(x).numel() and x.device.type == "cpu"
-        low, high = (float(end) for end in torch.aminmax(x.detach())) if looked_at else (0.5, 0.5)
+        checked = expect_batch(x).numel() and x.device.type == "cpu"
+        low, high = (float(end) for end in torch.aminmax(x.detach())) if checked else (0.5, 0.5)
         edge = 1e-6 if self.margin else 0.0
         if low < -edge or high > 1 + edge or not self.margin and (low <= 0 or high >= 1):
-            wanted = (
-                "[0, 1]"
-                if self.margin
-                else "(0, 1), ends excluded: without a margin the logit of 0 or 1 is infinite"
-            )
+            wanted = "[0, 1]" if self.margin else "(0, 1), ends excluded, as the logit of 0 or 1 is infinite"
             raise ValueError(f"x runs from {low:.4g} to {high:.4g}: expected numbers in {wanted}.")
         return x
-
-    def extra_repr(self) -> str:
-        return f"logit of margin + (1 - 2 margin) x, margin {self.margin:g}"
 
 
 class Squeeze(Bijection):
@@ -103,10 +89,9 @@ class Squeeze(Bijection):
 
     def forward(self, x: Tensor) -> Change:
         channels, height, width = self.event
-        blocks = (
-            self.check_input(x).reshape(len(x), channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4)
-        )
-        return blocks.reshape(len(x), 4 * channels, height // 2, width // 2), x.new_zeros(len(x))
+        blocks = self.check_input(x).reshape(len(x), channels, height // 2, 2, width // 2, 2)
+        z = blocks.permute(0, 1, 3, 5, 2, 4).reshape(len(x), 4 * channels, height // 2, width // 2)
+        return z, x.new_zeros(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
         channels, height, width = self.event
@@ -116,38 +101,35 @@ class Squeeze(Bijection):
 
 
 class Split(Bijection):
-    """Half of the channels are noise already, the others go on: z = (x_first, rest(x_second)), flat.
+    """z = (x_first, rest(x_second)), flat, with the two halves of the channels.  (B, C, H, W) -> (B, D)
 
-    (B, C, H, W) -> (B, D).  rest: a layer for (C/2, H, W) whose z is flat, or None where all is noise."""
+    rest: a layer for (C/2, H, W) whose z is flat, or None: z = x."""
 
     def __init__(self, event: Sequence[int], rest: Bijection | None = None) -> None:
         super().__init__()
         if rest is not None and event[0] % 2:
-            raise ValueError(
-                f"event is {tuple(event)}: expected an even number of channels, to be split into halves."
-            )
+            raise ValueError(f"event is {tuple(event)}: expected an even number of channels, for two halves.")
         self.event, self.rest = tuple(event), rest
 
     def forward(self, x: Tensor) -> Change:
         if self.rest is None:
             return flat(self.check_input(x)), x.new_zeros(len(x))
-        done, going = self.check_input(x).chunk(2, 1)
-        z, ladj = self.rest(going)
-        return torch.cat([flat(done), z], 1), ladj
+        first, second = self.check_input(x).chunk(2, 1)
+        z, ladj = self.rest(second)
+        return torch.cat([flat(first), z], 1), ladj
 
     def inverse(self, z: Tensor) -> Tensor:
         size = math.prod(self.event)
         expect_batch(z, (size,), "z")
         if self.rest is None:
             return z.view(len(z), *self.event)
-        done, going = z.split(size // 2, 1)
-        return torch.cat([done.reshape(len(z), self.event[0] // 2, *self.event[1:]), self.rest.inverse(going)], 1)
+        first, second = z.split(size // 2, 1)
+        first = first.reshape(len(z), self.event[0] // 2, *self.event[1:])
+        return torch.cat([first, self.rest.inverse(second)], 1)
 
 
 class CouplingCNN(nn.Module):
-    """The network of a coupling of images: what the kept channels say about the others.  (B, i, H, W) -> (B, o, H, W)
-
-    Two looks around (3 x 3), a bias for each place since digits stand in the middle; the last layer starts at zero."""
+    """Three 3 x 3 convolutions, a bias for each pixel, a last layer that starts at zero.  (B, i, H, W) -> (B, o, H, W)"""
 
     def __init__(self, inputs: int, outputs: int, width: int, size: Sequence[int]) -> None:
         super().__init__()
@@ -163,20 +145,17 @@ class CouplingCNN(nn.Module):
 
 
 def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
-    """``count`` couplings of halves of the channels, each half in turn, the halves chosen anew for every two."""
+    """``count`` couplings, each half of the channels kept in turn, with a new permutation of channels for every two."""
     channels, *size = event
-    source, layers = torch.Generator().manual_seed(channels), []
+    generator, layers = torch.Generator().manual_seed(channels), []
     for k in range(count):
         if k % 2 == 0:
-            fixed = (
-                [0, 3, 1, 2] if channels == 4 and k == 0 else torch.randperm(channels, generator=source).tolist()
-            )
-            layers.append(Permutation(fixed))
+            checkerboard = channels == 4 and k == 0  # of the four pixels that `Squeeze` makes channels
+            order = [0, 3, 1, 2] if checkerboard else torch.randperm(channels, generator=generator)
+            layers.append(Permutation(order))
         kept = range(channels // 2) if k % 2 == 0 else range(channels // 2, channels)
-        layers += [
-            ActNorm(*event),
-            Coupling(list(kept), channels, CouplingCNN(channels // 2, channels, width, size), 2.0),
-        ]
+        net = CouplingCNN(channels // 2, channels, width, size)
+        layers += [ActNorm(*event), Coupling(kept, channels, net, 2.0)]
     return [*layers, ActNorm(*event)]
 
 
@@ -189,25 +168,18 @@ def multiscale_realnvp(
 ) -> Compose:
     """RealNVP for grey images: pixels -> [0, 1) -> the line -> couplings of 4 channels -> of 8, for half of them -> noise.
 
-    (1, H, W) with H and W divisible by 4 -> (H·W,).   counts, widths: couplings and their width at the two scales.
-    stretch: from [0, 1) to the line, pixel by pixel; None for the paper's logit."""
+    (1, H, W) with H and W divisible by 4 -> (H·W,).  counts, widths: of the couplings at the two scales.  stretch: from
+    [0, 1) to the line for each pixel; None for the paper's logit."""
     channels, height, width = event
     fine, coarse = (4 * channels, height // 2, width // 2), (8 * channels, height // 4, width // 4)
     rest = Compose([Squeeze((2 * channels, *fine[1:])), *scale(coarse, counts[1], widths[1]), Split(coarse)])
-    return Compose(
-        [
-            Dequantise(event, levels),
-            stretch or Logit(),
-            Squeeze(event),
-            *scale(fine, counts[0], widths[0]),
-            Split(fine, rest),
-        ]
-    )
+    first = [Dequantise(event, levels), stretch or Logit(), Squeeze(event)]
+    return Compose([*first, *scale(fine, counts[0], widths[0]), Split(fine, rest)])
 
 
 @torch.no_grad()
 def set_scales(layer: Bijection, x: Tensor, least: float = 1e-3) -> Tensor:
-    """Set every `ActNorm` in turn from what a batch of data looks like when it arrives there.  -> f(x)"""
+    """Set every `ActNorm` in turn from its input for a batch of data x.  -> f(x)"""
     if isinstance(layer, Compose):
         for part in layer.layers:
             x = set_scales(part, x, least)

@@ -1,8 +1,7 @@
-"""A curve for one coordinate: monotone, smooth, invertible in closed form, and of any shape one likes.
+"""Rational-quadratic splines: monotone curves for one coordinate, invertible in closed form.
 
-Grey values need one.  A pixel that is certainly paper is, once dequantised, uniform on [0, 1/256): its ends are sharp, and
-affine layers can move and stretch it but never make it normal, which costs ½ log(2πe/12) nats, a quarter of a bit, for each
-such pixel.  A spline that is steep near both ends of the bin pays it once, for all pixels.
+Grey values need one.  A white pixel, once dequantised, is uniform on [0, 1/256).  Affine layers cannot make it normal, which
+costs ½ log(2πe/12) nats, a quarter of a bit, for each such pixel; a spline steep near both ends of the bin can.
 """
 
 from __future__ import annotations
@@ -22,18 +21,15 @@ class Spline(Bijection):
 
         s = z_k + h [r ξ² + d_k ξ(1−ξ)] / [r + (d_k + d_(k+1) − 2r) ξ(1−ξ)]
 
-    and a straight line beyond the outer ones.  knots, values (K + 1,): increasing, points that the curve goes through at
-    first; heights and slopes are learned, the knots stay.  Any event."""
+    and straight lines outside.  knots, values (K + 1,): increasing, initial points of the curve; the knots stay fixed."""
 
     def __init__(self, knots: Tensor, values: Tensor) -> None:
         super().__init__()
         knots, values = torch.as_tensor(knots, dtype=torch.float64), torch.as_tensor(values, dtype=torch.float64)
-        rises = [bool((part.diff() > 0).all()) and part.ndim == 1 and len(part) > 1 for part in (knots, values)]
+        rises = [part.ndim == 1 and len(part) > 1 and bool((part.diff() > 0).all()) for part in (knots, values)]
         if not all(rises) or len(knots) != len(values):
-            raise ValueError(
-                f"knots {tuple(knots.shape)} and values {tuple(values.shape)}: expected two increasing rows of "
-                "equal length, two numbers or more."
-            )
+            shapes = f"knots {tuple(knots.shape)} and values {tuple(values.shape)}"
+            raise ValueError(f"{shapes}: expected two increasing rows of one length, at least 2.")
         slopes = values.diff() / knots.diff()
         inner = (slopes[1:] * slopes[:-1]).sqrt()
         self.register_buffer("knots", knots.float(), persistent=False)  # half precision would move those near 1
@@ -70,32 +66,22 @@ class Spline(Bijection):
         return torch.cat([self.start[None], self.start + heights.cumsum(0)])
 
     def _piece(self, x: Tensor, ends: Tensor) -> Tensor:
-        """Number of the piece that x is in.  (...) -> (...)"""
-        return (torch.searchsorted(ends.detach().contiguous(), x.detach().contiguous(), right=True) - 1).clamp(
-            0, len(ends) - 2
-        )
-
-    def extra_repr(self) -> str:
-        return f"an increasing curve through {len(self.knots)} knots from {self.knots[0]:g} to {self.knots[-1]:g}"
+        """Index of the interval that holds x.  (...) -> (...)"""
+        right = torch.searchsorted(ends.detach().contiguous(), x.detach().contiguous(), right=True)
+        return (right - 1).clamp(0, len(ends) - 2)
 
 
 def grey_spline(levels: int = 256, greys: int = 8) -> Spline:
-    """A spline for dequantised grey values in [0, 1): the first and the last bin become nearly normal, greys are stretched.
+    """A spline for dequantised grey values in [0, 1) that makes the first and the last bin nearly normal.
 
-    Inside those two bins the knots are quantiles of a uniform number and of a normal one; between them they are even."""
+    In those two bins the knots are quantiles of a uniform and of a normal number; between them they are equally spaced."""
     u = torch.tensor([0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99], dtype=torch.float64)
     normal = torch.special.ndtri(u)
     paper, ink = u / levels, 1 - (1 - u) / levels
     between = torch.linspace(1 / levels, 1 - 1 / levels, greys + 1, dtype=torch.float64)
     knots = torch.cat([u.new_zeros(1), paper, between, ink, u.new_ones(1)])
     edge, step = 3.0, 4.0 / greys
-    values = torch.cat(
-        [
-            normal.new_tensor([-edge]),
-            normal,
-            edge + step * torch.arange(greys + 1),
-            2 * edge + 4 + normal,
-            normal.new_tensor([3 * edge + 4]),
-        ]
-    )
+    ends = normal.new_tensor([-edge, 3 * edge + 4])
+    middle = edge + step * torch.arange(greys + 1)
+    values = torch.cat([ends[:1], normal, middle, 2 * edge + 4 + normal, ends[1:]])
     return Spline(knots, values - values.mean())

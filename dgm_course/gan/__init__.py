@@ -1,11 +1,9 @@
-"""Generative adversarial networks: noise made into data by a generator, judged by a discriminator, both learning.
+"""Generative adversarial networks: a generator makes noise into data, a discriminator tells it from data, both learn.
 
     min_G max_D  E_π log D(x) + E_z log(1 − D(G(z)))                          (intro lecture, GAN objective)
 
-Against the best discriminator, D* = π/(π + p), the generator plays for 2 JSD(π, p) − 2 log 2.  In practice neither is best,
-and the game decides whether they meet at all: see the games in `games`, their penalties, and the two-number `DiracGAN`.
-
-A ``GAN`` offers ``objectives()`` to `fit` where other models have a ``loss``, and ``sample(n)``.
+Against the best discriminator D* = π/(π + p) the generator minimises 2 JSD(π, p) − 2 log 2.  A ``GAN`` has ``objectives()``
+for ``fit``, one a network, and ``sample(n)``; `losses` holds the games and their penalties.
 """
 
 from .losses import (
@@ -33,27 +31,3 @@ from .model import (
     invert,
     value_on_grid,
 )
-
-__all__ = [
-    "GAN",
-    "R1",
-    "AffineGenerator",
-    "DiracGAN",
-    "Game",
-    "GradientPenalty",
-    "Inversion",
-    "OptimalDiscriminator",
-    "alternating",
-    "cross_entropy",
-    "hinge",
-    "invert",
-    "least_squares",
-    "minimax",
-    "non_saturating",
-    "saturating",
-    "squared_grad_norm",
-    "nonsaturating_loss",
-    "value_on_grid",
-    "wasserstein",
-    "wasserstein_gp",
-]

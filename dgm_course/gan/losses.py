@@ -1,14 +1,7 @@
-"""The rules of the game: what each side wants, written for the numbers that the discriminator gives.
+"""Games: the losses of critic and generator, both to be minimised, as functions of the critic's numbers (B,).
 
-A game has two losses, both to be made small: ``critic(real, fake)`` and ``generator(fake)``.  real and fake are logits (B,):
-D = sigmoid(logit) is the lecture's probability that a sample is real.  For Wasserstein games they are heights of a function
-f, and no probability is meant.
-
-    V(G, D) = E_π log D(x) + E_z log(1 − D(G(z)))                                  (intro lecture, GAN objective)
-
-The discriminator maximises V, so its loss is −V: a binary cross-entropy.  The generator minimises V (*minimax*, also called
-saturating), or something with the same optimum and a better slope.  A *penalty* holds the critic's slope down; it is all
-that ``wasserstein_gp`` adds to ``wasserstein``.
+The numbers are logits, D = sigmoid(logit), or for Wasserstein games any real numbers.  A penalty, such as R1, is added to
+the critic's loss and bounds the critic's slope.
 """
 
 from __future__ import annotations
@@ -26,26 +19,21 @@ Penalty = Callable[[Net, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Game:
-    """What the two sides want: critic(real, fake) -> (), generator(fake) -> (), both to be made small.
+    """The losses critic(real, fake) -> () and generator(fake) -> ().
 
-    penalties: each called with (net, real samples, fake samples), added to the critic's loss.  clip: the critic's weights
-    are kept within ±clip.  logits: whether the critic's numbers stand for probabilities."""
+    penalties: functions of (net, real samples, fake samples), added to the critic's loss.  clip: the critic's weights are
+    kept within ±clip."""
 
     name: str
     critic: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
     penalties: tuple[Penalty, ...] = ()
     clip: float | None = None
-    logits: bool = True
 
     def with_penalty(self, penalty: Penalty) -> Game:
-        """The same game with one penalty more on the critic."""
+        """The same game with one more penalty on the critic."""
         name = f"{self.name} + {getattr(penalty, 'name', 'penalty')}"
         return replace(self, name=name, penalties=(*self.penalties, penalty))
-
-    def __repr__(self) -> str:
-        kept = f", weights within ±{self.clip:g}" if self.clip else ""
-        return f"{self.name} game: the critic gives {'logits' if self.logits else 'any real numbers'}{kept}"
 
 
 def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -54,59 +42,51 @@ def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def saturating(fake: Tensor) -> Tensor:
-    """E log(1 − D(G(z))): the generator's half of V, whose slope −D vanishes where the critic is sure.    (Algorithm 1)"""
+    """E log(1 − D(G(z))), whose slope −D vanishes where the critic is sure.                          (Algorithm 1)"""
     return -F.softplus(fake).mean()
 
 
 def nonsaturating_loss(fake: Tensor) -> Tensor:
-    """−E log D(G(z)): the same wish, whose slope −(1 − D) is largest where the critic is sure.   (Goodfellow et al. 2014)"""
+    """−E log D(G(z)), whose slope −(1 − D) is largest where the critic is sure.              (Goodfellow et al. 2014)"""
     return F.softplus(-fake).mean()
 
 
 def minimax() -> Game:
-    """Both sides play for V; the generator's slope dies where it loses.            (intro lecture, GAN objective)"""
+    """V = E_π log D(x) + E_z log(1 − D(G(z))) for both sides.                     (intro lecture, GAN objective)"""
     return Game("minimax", cross_entropy, saturating)
 
 
 def non_saturating() -> Game:
-    """The critic plays for V, the generator for −E log D(G(z)).        (Goodfellow et al. 2014, what everybody uses)"""
+    """V for the critic, −E log D(G(z)) for the generator.                                 (Goodfellow et al. 2014)"""
     return Game("non-saturating", cross_entropy, nonsaturating_loss)
 
 
 def least_squares(fake: float = 0.0, real: float = 1.0, wanted: float = 1.0) -> Game:
     """½ E(f(x) − real)² + ½ E(f(G(z)) − fake)², the generator ½ E(f(G(z)) − wanted)².                 (Mao et al. 2017)"""
-    return Game(
-        "least-squares",
-        lambda r, f: ((r - real).square().mean() + (f - fake).square().mean()) / 2,
-        lambda f: (f - wanted).square().mean() / 2,
-        logits=False,
-    )
+
+    def critic(r: Tensor, f: Tensor) -> Tensor:
+        return ((r - real).square().mean() + (f - fake).square().mean()) / 2
+
+    return Game("least-squares", critic, lambda f: (f - wanted).square().mean() / 2)
 
 
 def hinge() -> Game:
     """E max(0, 1 − f(x)) + E max(0, 1 + f(G(z))), the generator −E f(G(z)).                   (Lim & Ye 2017)"""
-    return Game(
-        "hinge", lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), lambda f: -f.mean(), logits=False
-    )
+    return Game("hinge", lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), lambda f: -f.mean())
 
 
 def wasserstein(clip: float | None = 0.1) -> Game:
-    """E f(G(z)) − E f(x), the generator −E f(G(z)): minus a distance, if f is no steeper than 1.     (Arjovsky et al. 2017)
-
-    clip: keep the critic's weights within ±clip, a rough way to bound its slope."""
-    return Game("Wasserstein", lambda r, f: f.mean() - r.mean(), lambda f: -f.mean(), clip=clip, logits=False)
+    """E f(G(z)) − E f(x), the generator −E f(G(z)); the critic's weights are kept within ±clip.  (Arjovsky et al. 2017)"""
+    return Game("Wasserstein", lambda r, f: f.mean() - r.mean(), lambda f: -f.mean(), clip=clip)
 
 
 def wasserstein_gp(weight: float = 10.0) -> Game:
-    """The same without clipping; the slope is pulled to 1 between real and fake samples.         (Gulrajani et al. 2017)"""
+    """``wasserstein`` with a ``GradientPenalty`` in place of the clipping.                        (Gulrajani et al. 2017)"""
     return wasserstein(clip=None).with_penalty(GradientPenalty(weight))
 
 
-# --- penalties
-
-
 def squared_grad_norm(net: Net, x: Tensor) -> Tensor:
-    """‖∇_x f(x)‖² of each sample, on the graph: its own gradient reaches the weights of f.  x (B, *event) -> (B,)"""
+    """‖∇_x f(x)‖² of each sample, differentiable by the weights of f.  x (B, *event) -> (B,)"""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
@@ -115,7 +95,7 @@ def squared_grad_norm(net: Net, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class GradientPenalty:
-    """weight · E(‖∇f(x̂)‖ − 1)², x̂ = u x + (1 − u) G(z) with one uniform u a pair.             (Gulrajani et al. 2017)"""
+    """weight · E(‖∇f(x̂)‖ − 1)², x̂ = u x + (1 − u) G(z), one uniform u a pair.             (Gulrajani et al. 2017)"""
 
     weight: float = 10.0
     name = "gradient penalty"
@@ -125,15 +105,13 @@ class GradientPenalty:
         return self.at(net, u * real + (1 - u) * fake)
 
     def at(self, net: Net, x: Tensor) -> Tensor:
-        """The penalty at given points."""
+        """The penalty at given points x̂ (B, *event)"""
         return self.weight * ((squared_grad_norm(net, x) + 1e-12).sqrt() - 1).square().mean()
 
 
 @dataclass(frozen=True)
 class R1:
-    """weight/2 · E_π ‖∇f(x)‖²: flat where the data are, so that a critic who has nothing to say says nothing.
-
-    With it the game of two parameters, which circles for ever without, comes to rest.      (Mescheder et al. 2018)"""
+    """weight/2 · E_π ‖∇f(x)‖²: with it the two-parameter game converges.                  (Mescheder et al. 2018)"""
 
     weight: float = 0.1
     name = "R1"

@@ -1,9 +1,4 @@
-"""Two networks at odds: the model, its exact opponent, and what can be had from a trained generator.
-
-A GAN has no density and no encoder: p(x|z) is all at the one point G(z).  What it offers is ``sample``, and one pass is all
-a sample costs.  Everything else here is about the *game*: who moves which weights, what the best discriminator would be
-(known where both densities are), and what the generator then plays for.
-"""
+"""The GAN, its optimal discriminator where both densities are known, the two-number game, and inversion by descent."""
 
 from __future__ import annotations
 
@@ -16,20 +11,22 @@ from torch.nn import functional as F
 
 from ..core.checks import expect_batch, expect_some
 from ..core.distributions import DiagNormal
-from ..core.metrics import GRID, Grid, LogDensity
+from ..core.metrics import GRID, Grid
 from ..core.tensors import flat, parameter_count
 from ..training.diagnostics import Diagnostic, critic_won, mode_collapse
 from ..training.loop import Objective, frozen
 from .losses import Game, non_saturating
 
+NO_SIGMOID = "since the game takes the sigmoid itself and log(1 − D) of a rounded D is −inf."
+
 
 class GAN(nn.Module):
-    """A generator against a discriminator, by the rules of a game.                 (intro lecture, Algorithm 1)
+    """A generator against a discriminator.                                          (intro lecture, Algorithm 1)
 
     generator: z (B, latent) -> x, with an attribute ``latent``; discriminator: x -> (B,) logits, without a sigmoid.
     k: discriminator steps per generator step.  lr_ratio: the generator's learning rate over the discriminator's."""
 
-    graph_safe = True  # each training step is the same operations: a GPU may replay it (``recorded``)
+    graph_safe = True  # every training step runs the same operations, so a GPU may replay it
 
     def __init__(
         self,
@@ -43,85 +40,69 @@ class GAN(nn.Module):
         if k < 1:
             raise ValueError(f"k is {k}: expected at least 1 discriminator step per generator step.")
         if not isinstance(getattr(generator, "latent", None), int):
-            raise TypeError(
-                f"{type(generator).__name__} has no latent: expected a generator that says how many numbers it "
-                "wants, such as nets with latent = 2."
-            )
+            raise TypeError(f"{type(generator).__name__} has no latent: expected its number of inputs, such as 2.")
         last = list(discriminator.modules())[-1]
         if isinstance(last, (nn.Sigmoid, nn.LogSigmoid)):
-            raise ValueError(
-                f"the discriminator ends in a {type(last).__name__}: expected logits, the numbers before it; "
-                "the game takes the sigmoid itself, where it can do so without rounding log(1 − D) to −inf."
-            )
+            raise ValueError(f"the discriminator ends in a {type(last).__name__}: expected logits, {NO_SIGMOID}")
         self.generator, self.discriminator, self._logits_seen = generator, discriminator, False
         self.game, self.k, self.lr_ratio = non_saturating() if game is None else game, k, lr_ratio
 
     def objectives(self) -> dict[str, Objective]:
-        """The two sides for ``fit``: the discriminator moves at every step, the generator at each k-th."""
+        """For ``fit``: the discriminator is updated at every step, the generator at every k-th."""
         return {
             "discriminator": Objective(self.discriminator, self.discriminator_loss),
             "generator": Objective(self.generator, self.generator_loss, self.k, self.lr_ratio),
         }
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """z ~ N(0, I).  -> (n, latent), where the weights are"""
+        """z ~ N(0, I), in the dtype and on the device of the weights.  -> (n, latent)"""
         like = next(iter(self.generator.parameters()))
         return torch.randn(n, self.generator.latent, dtype=like.dtype, device=like.device, generator=generator)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """x = G(z): one pass, no loop.  -> (n, *event)"""
+        """x = G(z).  -> (n, *event)"""
         with torch.no_grad():
             return self.generator(self.noise(n, generator))
 
     def scores(self, x: Tensor) -> Tensor:
-        """The discriminator's numbers, (B,) (or one a pack), or a sentence where they are probabilities or misshapen."""
+        """The discriminator's logits (B,), or one a pack, or a ValueError.  x (B, *event)"""
         found = self.discriminator(x)
         if not self._logits_seen and _is_a_probability(found):
-            raise ValueError(
-                "the discriminator gives probabilities (its last step is a sigmoid): expected logits, any real "
-                "number; the game takes the sigmoid itself."
-            )
-        self._logits_seen = self._logits_seen or found.grad_fn is not None  # the first answer that tells is enough
+            raise ValueError(f"the discriminator gives probabilities: expected logits, {NO_SIGMOID}")
+        self._logits_seen = self._logits_seen or found.grad_fn is not None
         if found.ndim > 2 or found.ndim == 2 and found.shape[1] != 1 or found.ndim == 0 or len(found) > len(x):
-            raise ValueError(
-                f"the discriminator answers {tuple(x.shape)} with {tuple(found.shape)}: expected one number a "
-                f"sample, ({len(x)},)."
-            )
+            shapes = f"{tuple(x.shape)} with {tuple(found.shape)}"
+            raise ValueError(f"the discriminator answers {shapes}: expected one number a sample, ({len(x)},).")
         return found.reshape(-1)
 
     def discriminator_loss(self, x: Tensor, *condition: Any) -> Tensor:
-        """What the discriminator wants small, on real x (B, *event) and as many fakes, which are held fixed."""
-        self._clipped()
+        """The critic's loss on real x (B, *event) and as many fakes, with the generator fixed."""
+        self._clip_weights()
         with torch.no_grad():
             fake = self.generator(self.noise(len(self._real(x, condition))))
         if fake.shape != x.shape:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)} and the generator makes {tuple(fake.shape)}: expected the same."
-            )
+            raise ValueError(f"x has shape {tuple(x.shape)}: expected {tuple(fake.shape)}, as G(z) has.")
         loss = self.game.critic(self.scores(x), self.scores(fake))
         return loss + sum(penalty(self.discriminator, x, fake) for penalty in self.game.penalties)
 
     def generator_loss(self, x: Tensor, *condition: Any) -> Tensor:
-        """What the generator wants small, on as many fakes as x has samples; the judge's weights are held fixed."""
-        self._clipped()
+        """The generator's loss on as many fakes as x has samples, with the discriminator fixed."""
+        self._clip_weights()
         with frozen(self.discriminator):
             return self.game.generator(self.scores(self.generator(self.noise(len(self._real(x, condition))))))
 
     def symptoms(self, x: Tensor, *condition: Any) -> list[Diagnostic]:
-        """A discriminator that has won, or samples that are all alike, beside the real x (B, *event)."""
+        """Whether the discriminator has won or the samples collapse, against real x (B, *event)"""
         fake = self.sample(len(x))
         return [*critic_won(self.game.critic, self.scores(x), self.scores(fake)), *mode_collapse(fake, x)]
 
     def _real(self, x: Tensor, condition: tuple[Any, ...]) -> Tensor:
         if any(some is not None for some in condition):
-            raise ValueError(
-                "labels were given, but this GAN knows no classes: train it on the images alone, "
-                "fit(gan, images.train, ...)."
-            )
+            raise ValueError("labels were given, but a GAN knows no classes: expected images alone.")
         return expect_some(expect_batch(x))
 
     @torch.no_grad()
-    def _clipped(self) -> None:
+    def _clip_weights(self) -> None:
         if self.game.clip is not None:
             for p in self.discriminator.parameters():
                 p.clamp_(-self.game.clip, self.game.clip)
@@ -143,39 +124,26 @@ def _is_a_probability(x: Tensor) -> bool:
         name = type(node).__name__
         if "Sigmoid" in name:
             return True
-        if (
-            not any(word in name for word in ("View", "Squeeze", "Select", "Reshape", "Slice"))
-            or not node.next_functions
-        ):
+        reshapes = any(word in name for word in ("View", "Squeeze", "Select", "Reshape", "Slice"))
+        if not reshapes or not node.next_functions:
             return False
         node = node.next_functions[0][0]
     return False
 
 
-# --- where both densities are known
-
-
 class OptimalDiscriminator(nn.Module):
-    """The best discriminator of two known densities, D*(x) = π(x) / (π(x) + p(x)), as logits log π − log p.    (Proof)
-
-    A drop-in for a trained one: Optimal(world, model)(x).sigmoid() is D*.  Both need ``log_prob``."""
+    """D*(x) = π(x) / (π(x) + p(x)) of data and model with ``log_prob``, as logits log π − log p.   (intro lecture, Proof)"""
 
     def __init__(self, data: Any, model: Any) -> None:
         super().__init__()
         for role, density in (("data", data), ("model", model)):
             if not hasattr(density, "log_prob"):
-                raise TypeError(
-                    f"the {role} are a {type(density).__name__} without log_prob: the best discriminator is "
-                    "known only where both densities are (a GAN itself has none)."
-                )
+                raise TypeError(f"the {role} are a {type(density).__name__}: expected an object with log_prob.")
         self.data, self.model = data, model
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, *event) -> logits (B,)"""
         return self.data.log_prob(x) - self.model.log_prob(x)
-
-    def extra_repr(self) -> str:
-        return "D*(x) = π(x) / (π(x) + p(x)), exact"
 
 
 def value_on_grid(data: Any, model: Any, discriminator: Any, grid: Grid = GRID) -> float:
@@ -184,22 +152,19 @@ def value_on_grid(data: Any, model: Any, discriminator: Any, grid: Grid = GRID) 
     With ``OptimalDiscriminator(data, model)`` it is 2 JSD(π, p) − 2 log 2 (intro lecture, Proof continued)."""
     nodes: list[Tensor] = []
 
-    def seen(x: Tensor) -> Tensor:
+    def log_prob(x: Tensor) -> Tensor:
         nodes.append(x)
         return data.log_prob(x)
 
-    real, fake = _masses(seen, "the data", grid), _masses(model.log_prob, "the model", grid)
+    real = grid.log_masses(log_prob, "the data").exp()
+    fake = grid.log_masses(model.log_prob, "the model").exp()
     with torch.no_grad():
         logits = torch.cat([discriminator(x) for x in nodes]).double()
     return float(real @ F.logsigmoid(logits) + fake @ F.logsigmoid(-logits))
 
 
-def _masses(log_prob: LogDensity, name: str, grid: Grid) -> Tensor:
-    return grid.log_masses(log_prob, name).exp()
-
-
 class AffineGenerator(nn.Module):
-    """G(z) = shift + exp(log_scale) z: so simple a generator that its density is known.  z (B, dim) -> (B, dim)"""
+    """G(z) = shift + exp(log_scale) z, with a known density.  z (B, dim) -> (B, dim)"""
 
     def __init__(self, shift: Tensor, scale: Tensor | float = 1.0) -> None:
         super().__init__()
@@ -209,24 +174,17 @@ class AffineGenerator(nn.Module):
 
     @property
     def distribution(self) -> DiagNormal:
-        """N(shift, scale² I) as it is now."""
+        """N(shift, scale² I)"""
         return DiagNormal(self.shift.detach(), self.log_scale.detach().exp())
 
     def forward(self, z: Tensor) -> Tensor:
         return self.shift + self.log_scale.exp() * z
 
-    def extra_repr(self) -> str:
-        return f"z in R^{self.latent} -> shift + scale z"
-
-
-# --- the smallest game
-
 
 class DiracGAN:
-    """The game of two numbers: data all at 0, a generator that always says θ, a critic f(x) = ψ x.  (Mescheder et al. 2018)
+    """The two-number game: data all at 0, the generator always θ, the critic f(x) = ψ x.           (Mescheder et al. 2018)
 
-    Called as a field, duel((θ, ψ), t): where plain gradient descent of both sides would move them.  For every game the only
-    point of rest is θ = 0, ψ = 0; whether it is reached is another matter.  r1: weight of the R1 penalty, here r1/2 · ψ²."""
+    A field of simultaneous gradient descent, dirac((θ, ψ), t).  r1: weight of the R1 penalty, here r1/2 · ψ²."""
 
     def __init__(self, game: Game, r1: float = 0.0) -> None:
         self.game, self.r1 = game, r1
@@ -238,27 +196,24 @@ class DiracGAN:
         with torch.enable_grad():
             theta, psi = x.detach().requires_grad_().unbind(1)
             fake = theta * psi
-            mine = torch.autograd.grad(self.game.generator(fake) * len(x), theta, retain_graph=True)[0]
+            (dtheta,) = torch.autograd.grad(self.game.generator(fake) * len(x), theta, retain_graph=True)
             loss = self.game.critic(0 * psi, fake) * len(x) + self.r1 / 2 * psi.square().sum()
-            (its,) = torch.autograd.grad(loss, psi)
-        return -torch.stack([mine, its], 1).detach()
+            (dpsi,) = torch.autograd.grad(loss, psi)
+        return -torch.stack([dtheta, dpsi], 1).detach()
 
     def __repr__(self) -> str:
-        return f"duel of two numbers, {self.game.name} game" + (f", R1 penalty {self.r1:g}" if self.r1 else "")
+        return f"Dirac GAN, {self.game.name} game" + (f", R1 penalty {self.r1:g}" if self.r1 else "")
 
 
 def alternating(field: DiracGAN, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
-    """One step each, the critic first, the generator against the new critic: a method for ``dynamics.solve``."""
+    """A method of ``ode.solve``: a step of the critic, then one of the generator against the new critic."""
     theta, psi = x.unbind(1)
     psi = psi + dt * field(x, t)[:, 1]
     return torch.stack([theta + dt * field(torch.stack([theta, psi], 1), t)[:, 0], psi], 1)
 
 
-# --- no encoder
-
-
 class Inversion(NamedTuple):
-    """What the search found: the noise z (B, latent), its picture G(z), and mean squared error a sample (B,)."""
+    """The noise z (B, latent), its image G(z) and the mean squared error of each sample (B,)"""
 
     z: Tensor
     image: Tensor
@@ -268,10 +223,9 @@ class Inversion(NamedTuple):
 def invert(
     generator: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.1, starts: int = 4, prior: float = 0.0
 ) -> Inversion:
-    """The z whose G(z) is nearest to x, by descent on z from several starts: all one can do without an encoder.
+    """The z whose G(z) is nearest to x, by gradient descent on z from several starts.  x (B, *event)
 
-    x (B, *event).  Minimises the mean of (G(z) − x)² a sample plus prior·‖z‖²/latent; the best start of each sample wins, by
-    the error alone.  Whatever lies outside the range of G is not found."""
+    Minimises the mean of (G(z) − x)² plus prior·‖z‖²/latent for each sample and keeps the start of least error."""
     expect_some(expect_batch(x))
     if steps < 1 or starts < 1:
         raise ValueError(f"steps is {steps} and starts {starts}: expected at least 1 of each.")

@@ -1,14 +1,10 @@
-"""A head start for images: what a Gaussian of each class would answer, in closed form, and a network for what is left.
+"""The velocity, noise or data that a Gaussian of each class predicts, in closed form, as a skip connection for a network.
 
-If the images of a class were Gaussian, N(m, C), then on a path x_t = α x1 + σ x0 everything would be linear.  Whatever is
-predicted is a row a x1 + b x0 (`GaussianPath.rows`): the velocity has (α', σ'), the noise (0, 1).  Its expectation is
+For x1 ~ N(m, C) and a prediction a x1 + b x0 (``GaussianPath.rows``):
 
     E[a x1 + b x0 | x_t]  =  a m + (a α C + b σ I) (α² C + σ² I)⁻¹ (x_t − α m)
 
-Digits are not Gaussian, but the answer is right about what matters most while there is much noise (where the ink lies, and
-how it varies), and needs no training.  `GaussianSkip` hands it to a network, as a second picture beside x_t and as a first
-guess to be added to.  (An input scaled and added to the output is the skip connection of Karras et al. 2022: there the guess
-of one Gaussian of equal variances.)
+With one Gaussian of equal variances this is the skip connection of Karras et al. 2022.
 """
 
 from __future__ import annotations
@@ -23,11 +19,9 @@ from .gaussian import GaussianPath
 
 
 class ClassGaussians(nn.Module):
-    """N(m_k, C_k) for each class k, and in the last row one for all images together.
+    """N(m_k, C_k) for each class k, and in the last row one for all images.  images (N, *event), labels (N,) from 0
 
-    images (N, *event), labels (N,) from 0 to classes − 1.  rank: how many directions of C_k have a variance of their own;
-    the others share their mean, so that C_k = V diag(λ) Vᵀ + ρ (I − V Vᵀ).  shrinkage: how much of C_k is the mean of the
-    covariances of all classes, since a few hundred images say little about 784² numbers."""
+    C_k = V diag(λ) Vᵀ + ρ (I − V Vᵀ) with ``rank`` directions V; shrinkage: share of C_k that is the classes' mean."""
 
     def __init__(
         self, images: Tensor, labels: Tensor, classes: int = 10, rank: int = 48, shrinkage: float = 0.25
@@ -37,31 +31,29 @@ class ClassGaussians(nn.Module):
         counts = labels.bincount(minlength=classes)
         if len(labels) != len(x) or len(counts) != classes or not bool((counts > 1).all()):
             raise ValueError(
-                f"{len(x)} images and {len(labels)} labels, of the classes {counts.tolist()}: expected a label "
-                f"for each image, and of each class 0 to {classes - 1} two images or more."
+                f"{len(x)} images and {len(labels)} labels, {counts.tolist()} a class: expected a label for each image, "
+                f"and two images or more for each class 0 to {classes - 1}."
             )
         if not 0 < rank < x.shape[1] or not 0 <= shrinkage <= 1:
-            raise ValueError(
-                f"rank is {rank} and shrinkage {shrinkage}: expected 1 to {x.shape[1] - 1}, and a share from 0 to 1."
-            )
+            limits = f"expected 1 to {x.shape[1] - 1} and 0 to 1"
+            raise ValueError(f"rank is {rank} and shrinkage {shrinkage}: {limits}.")
         self.event, self.rank = tuple(images.shape[1:]), rank
-        each = [x[labels == k] for k in range(classes)]
-        covs = (
-            torch.stack([part.T.cov(correction=0) for part in (*each, x)]).double().cpu()
-        )  # eigh is most at home there
+        parts = [*(x[labels == k] for k in range(classes)), x]
+        covs = torch.stack([part.T.cov(correction=0) for part in parts]).double().cpu()  # eigh is fastest there
         common = (covs[:-1] * (counts / len(x)).to(covs)[:, None, None]).sum(0)
         covs[:-1] = torch.lerp(covs[:-1], common.expand_as(covs[:-1]), shrinkage)
         values, vectors = torch.linalg.eigh(covs)
-        self.register_buffer("means", torch.stack([part.mean(0) for part in (*each, x)]), persistent=False)
-        for name, value in {
-            "directions": vectors[:, :, -rank:].transpose(0, 1).flatten(1),
-            "variances": values[:, -rank:],
-            "rest": values[:, :-rank].mean(1, keepdim=True).clamp(min=1e-6),
-        }.items():
-            self.register_buffer(name, value.to(x), persistent=False)
+        self.register_buffer("means", torch.stack([part.mean(0) for part in parts]), persistent=False)
+        directions, rest = (
+            vectors[:, :, -rank:].transpose(0, 1).flatten(1),
+            values[:, :-rank].mean(1, keepdim=True),
+        )
+        self.register_buffer("directions", directions.to(x), persistent=False)
+        self.register_buffer("variances", values[:, -rank:].to(x), persistent=False)
+        self.register_buffer("rest", rest.clamp(min=1e-6).to(x), persistent=False)
 
     def covariance(self, row: int) -> Tensor:
-        """C = V diag(λ) Vᵀ + ρ (I − V Vᵀ), written out.  -> (D, D)"""
+        """C = V diag(λ) Vᵀ + ρ (I − V Vᵀ).  -> (D, D)"""
         v = self.directions.view(len(self.directions), -1, self.rank)[:, row]
         return (v * (self.variances[row] - self.rest[row])) @ v.T + self.rest[row] * torch.eye(len(v)).to(v)
 
@@ -73,38 +65,33 @@ class ClassGaussians(nn.Module):
         x (B, *event), row (B,), at = (α, σ) and of = (a, b), each () or (B, 1, ...)  ->  (B, *event)"""
         alpha, sigma, a, b = (number.reshape(-1, 1) for number in (*at, *of))
 
-        def gain(variance):
+        def gain(variance: Tensor) -> Tensor:
             return (a * alpha * variance + b * sigma) / (alpha**2 * variance + sigma**2).clamp(min=1e-6)
 
-        own, apart = row[:, None, None].expand(-1, 1, self.rank), flat(x) - alpha * self.means[row]
-        along = (apart @ self.directions).view(
-            len(x), -1, self.rank
-        )  # of all rows: one product is cheaper than a gather
+        index, centred = row[:, None, None].expand(-1, 1, self.rank), flat(x) - alpha * self.means[row]
+        along = (centred @ self.directions).view(len(x), -1, self.rank)  # for all rows: cheaper than a gather
         rest = gain(self.rest[row])
-        more = (gain(self.variances[row]) - rest)[:, None] * along.gather(1, own)
-        spread = torch.zeros_like(along).scatter(1, own, more).flatten(1) @ self.directions.T
-        return (a * self.means[row] + rest * apart + spread).view_as(x)
+        more = (gain(self.variances[row]) - rest)[:, None] * along.gather(1, index)
+        spread = torch.zeros_like(along).scatter(1, index, more).flatten(1) @ self.directions.T
+        return (a * self.means[row] + rest * centred + spread).view_as(x)
 
 
 class GaussianSkip(nn.Module):
-    """g + net([x, g], t, y), where g is what the Gaussian of the class y expects of the prediction at x.
+    """g + net([x, g], t, y), where g is the prediction of the Gaussian of class y at x.
 
-    net: a `UNet` with twice as many input channels as x has.  path and prediction: those of the model it is for, since g
-    depends on them.  Labels are forgotten here, by the share that the net would have forgotten, so that both are told the
-    same."""
+    net: a `UNet` with twice the channels of x; path, prediction: the model's.  Labels are dropped here with the net's
+    probability, so that g and the net see the same."""
 
     def __init__(self, net: UNet, gaussians: ClassGaussians, path: GaussianPath, prediction: str) -> None:
         super().__init__()
         if net.classes + 1 != len(gaussians.means) or net.inputs != 2 * gaussians.event[0]:
             raise ValueError(
-                f"the net knows {net.classes} classes and takes {net.inputs} channels: expected "
-                f"{len(gaussians.means) - 1} and {2 * gaussians.event[0]}, as the Gaussians have it."
+                f"the net has {net.classes} classes and {net.inputs} input channels: expected "
+                f"{len(gaussians.means) - 1} and {2 * gaussians.event[0]}, as the Gaussians."
             )
         if not path.gaussian or prediction not in path.predictions:
-            raise ValueError(
-                f"a skip for the {prediction} on the {path.name} path: expected a source N(0, I), and one of "
-                f"{', '.join(path.predictions)}."
-            )
+            names = ", ".join(path.predictions)
+            raise ValueError(f"the {prediction} on {path!r}: expected a source N(0, I), and one of {names}.")
         self.net, self.gaussians, self.path, self.prediction = net, gaussians, path, prediction
         self.forget, net.forget = net.forget, 0.0
 

@@ -1,14 +1,7 @@
-"""What every model of a path can do, learned or exact: guess, and so move, and so sample.
+"""What every model of a path does, learned or exact: a prediction becomes a velocity, a score and samples.
 
-``PathField`` needs two things from a model, ``predict(xt, t)`` and ``start(n)``.  Sampling is ``dynamics.iter_solve``, the one loop
-of the course, with a *method* that says how a guess becomes a step:
-
-* ``euler``, ``heun`` ... use the guess as an arrow: flow matching, the probability-flow ODE, with ``noise`` the SDEs;
-* ``ddim`` uses it as a place: stand between the guessed ends at the next time.  On a Gaussian path that is DDIM, on a
-  mask path it is one step of unmasking;
-* ``ancestral`` hops with as much fresh noise as the exact posterior has: DDPM;
-* ``annealed_langevin`` uses its score and forgets the arrow: NCSN as first published;
-* ``maskgit_step`` (in ``masked``) reveals the tokens that the model is surest of.
+A subclass of ``PathField`` gives ``predict(xt, t)`` and ``start(n)``.  All sampling is ``ode.iter_solve`` with a method:
+a solver of `ode` (``euler``, ``heun``, ...), which follows the velocity, or a sampler (``ddim``, ...) with ``predict``.
 """
 
 from __future__ import annotations
@@ -27,18 +20,11 @@ Noise = float | Callable[[Tensor], Tensor]
 
 
 class PathField(nn.Module):
-    """A model of a path: from ``predict`` follow velocity, score and samples.
-
-    A subclass gives ``predict(xt, t)`` and ``start(n) -> x0 (n, *event)``.  Calling it is its velocity, so it can be handed
-    to every solver, player and law."""
+    """A model of a path: velocity, score and samples from ``predict(xt, t)`` and ``start(n) -> x0 (n, *event)``."""
 
     path: Any
-
-    def predict(self, xt: Tensor, t: Tensor | float) -> Any:
-        raise NotImplementedError
-
-    def start(self, n: int) -> Tensor:
-        raise NotImplementedError
+    predict: Callable[[Tensor, Tensor | float], Any]
+    start: Callable[[int], Tensor]
 
     def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
         """The marginal velocity u_t(x).  x (B, *event), t () or (B,) -> (B, *event)"""
@@ -51,7 +37,7 @@ class PathField(nn.Module):
         return self.predict(x, t).score
 
     def drift(self, noise: Noise) -> Callable[[Tensor, Tensor], Tensor]:
-        """u_t + ½ noise² ∇ log p_t: with this drift and that noise an SDE has the very marginals of the ODE."""
+        """u_t + ½ noise² ∇ log p_t: the SDE with this drift and noise has the marginals of the ODE."""
 
         def field(x: Tensor, t: Tensor) -> Tensor:
             prediction, g = self.predict(x, t), noise(t) if callable(noise) else noise
@@ -60,7 +46,7 @@ class PathField(nn.Module):
         return field if noise else self
 
     def times(self, steps: int | Tensor, like: Tensor) -> Tensor:
-        """steps + 1 equal times over the path's span, or the given ones; in the dtype and on the device of ``like``."""
+        """steps + 1 equal times over the path's span, or the given times (T,); dtype and device of ``like``."""
         dtype = like.dtype if like.is_floating_point() else None
         if isinstance(steps, Tensor):
             return steps.to(like.device, dtype)
@@ -81,37 +67,33 @@ class PathField(nn.Module):
     def trajectory(
         self, x0: Tensor | int, steps: int | Tensor = 50, method: Method | None = None, noise: Noise = 0.0
     ) -> Tensor:
-        """All points of the way from source points, or from that many fresh ones.  -> (steps + 1, n, *event)
+        """All points from the source x0, or from that many new source points.  -> (steps + 1, n, *event)
 
-        steps: how many of equal length, or the times themselves (T,), from one end of the path's span to the other.
-        method: the path's own unless given, Euler's for Gaussian paths and ``ddim`` for masks."""
+        steps: a number, or the times (T,).  method: default ``euler`` for Gaussian paths, ``ddim`` for masks."""
         return torch.stack(list(self._iter_solve(x0, steps, method, noise)))
 
     @torch.no_grad()
     def sample(
         self, n: int | Tensor, steps: int | Tensor = 50, method: Method | None = None, noise: Noise = 0.0
     ) -> Tensor:
-        """Where the way ends, without keeping it.  n, or the source points themselves -> (n, *event)"""
+        """The last point of ``trajectory``.  n, or the source points themselves -> (n, *event)"""
         for x in self._iter_solve(n, steps, method, noise):
             pass
         return x
 
     def elbo(self, x1: Tensor, steps: int | None = None, draws: int = 8) -> Tensor:
-        """A lower bound of log p(x1), where the path has one (masks).  x1 (B, *event) -> (B,)"""
+        """A lower bound of log p(x1), on a mask path.  x1 (B, *event) -> (B,)"""
         if not hasattr(self.path, "elbo"):
-            raise ValueError(
-                f"the {self.path.name} path has a density by the continuity equation: expected log_prob(x), not elbo."
-            )
+            raise ValueError(f"elbo needs a mask path, which this is not: {self.path!r}.  Expected log_prob(x).")
         return self.path.elbo(self, x1, steps, draws)
 
     def log_prob(self, x: Tensor, steps: int = 100) -> Tensor:
-        """log p_1(x) by the continuity equation, exact trace; for events (D,) and a standard normal source."""
+        """log p_1(x) by the continuity equation, exact trace.  x (B, D) -> (B,)"""
         if not self.path.gaussian:
             raise ValueError(
-                f"log_prob needs a standard normal source x0, which this has not: {self.path!r}. Expected the "
-                "source's density as log_base= of dynamics.log_density, or on a mask path elbo(x)."
+                f"log_prob needs a standard normal source x0, which this path has not: {self.path!r}.  Expected "
+                "ode.log_density(..., log_base=source.log_prob), or on a mask path elbo(x)."
             )
         ts = self.times(steps, x).flip(0)
-        sigma = self.path.sigma(ts[-1])
-        base = DiagNormal(torch.zeros_like(x[0]), sigma, x.ndim - 1)
+        base = DiagNormal(torch.zeros_like(x[0]), self.path.sigma(ts[-1]), x.ndim - 1)
         return log_density(self, x, ts, base.log_prob, divergence)

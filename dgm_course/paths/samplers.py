@@ -10,35 +10,38 @@ from ..core.ode import Method, langevin
 from .fields import PathField
 
 
-def expect_model(field: Any) -> PathField:
-    """A model of a path, or a ValueError: with ``noise`` a method is given the SDE's drift, a plain function, instead."""
+def expect_model(field: Any, gaussian: bool = False) -> PathField:
+    """A model of a path, of a Gaussian one if asked, or a ValueError; with ``noise`` a method is given a plain function."""
     if not hasattr(field, "predict"):
         raise ValueError(
-            "noise was given to a method that has its own (ddim, ancestral, annealed_langevin, maskgit_step): "
-            "expected noise with a solver such as euler."
+            "noise was given to a sampler that sets its own: expected a solver such as euler, or no noise."
+        )
+    if gaussian and not hasattr(field.path, "sigma"):
+        raise ValueError(
+            f"this sampler needs a Gaussian path, not the {field.path!r}: expected ddim or maskgit_step."
         )
     return field
 
 
-def ddim(field: PathField, x: Any, t: Tensor, dt: Tensor) -> Tensor:
-    """x_s = path.step(guess at t, s), s = t + dt: both ends guessed, then a place between them.
+def ddim(model: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+    """x_s = path.step(prediction at t, s), s = t + dt.  Gaussian: alpha_s x̂1 + sigma_s x̂0 (DDIM, Song et al. 2021).
 
-    Gaussian: alpha_s x̂1 + sigma_s x̂0, that is DDIM (Song et al. 2021).  Masks: the posterior's step, token by token."""
-    return expect_model(field).path.step(field.predict(x, t), t + dt)
+    Masks: a draw from the posterior, token by token."""
+    return expect_model(model).path.step(model.predict(x, t), t + dt)
 
 
-def ancestral(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
-    """x_s ~ q(x_s | x_t, x̂1), s = t + dt: the posterior of the chain, with the guess for the data.        (DDPM)"""
-    prediction = expect_model(field).predict(x, t)
-    return field.path.step(prediction, t + dt, field.path.posterior_std(prediction, t + dt))
+def ancestral(model: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+    """x_s ~ q(x_s | x_t, x̂1), s = t + dt: the posterior of the chain with the predicted data.             (DDPM)"""
+    path, prediction = expect_model(model, gaussian=True).path, model.predict(x, t)
+    return path.step(prediction, t + dt, path.posterior_std(prediction, t + dt))
 
 
 def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Method:
-    """At each noise level some Langevin steps of size ratio · sigma², then the next level.  (NCSN, Song & Ermon 2019)"""
+    """Langevin steps of size ratio · sigma² at each noise level, then the next level.  (NCSN, Song & Ermon 2019)"""
 
-    def method(field: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+    def method(model: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
         s = t + dt
-        size = ratio * float(expect_model(field).path.sigma(s)) ** 2
-        return langevin(lambda y: field.score(y, s), x, size, steps)[-1]
+        size = ratio * float(expect_model(model, gaussian=True).path.sigma(s)) ** 2
+        return langevin(lambda y: model.score(y, s), x, size, steps)[-1]
 
     return method

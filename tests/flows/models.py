@@ -1,4 +1,4 @@
-"""Weights far from the identity that a flow starts as, seeded batches and a grid of the plane: for the tests of flows."""
+"""Layers with random weights, seeded batches and a grid of the plane."""
 
 from __future__ import annotations
 

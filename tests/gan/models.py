@@ -1,4 +1,4 @@
-"""A small game in the plane, Gaussians on a line and the grid that sums them up: for the tests of adversarial games."""
+"""A small GAN in the plane, Gaussians on a line and a grid of it."""
 
 from __future__ import annotations
 

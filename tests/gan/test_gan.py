@@ -1,4 +1,4 @@
-"""Games of two networks: losses and penalties against the lecture's formulas and autograd, who moves whom, the duel."""
+"""Losses and penalties against formulas and autograd, which weights each loss moves, and the Dirac GAN."""
 
 from __future__ import annotations
 
@@ -45,11 +45,8 @@ def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     return all(map(torch.equal, a, b))
 
 
-# --- the losses
-
-
 @pytest.mark.parametrize("make", [minimax, non_saturating])
-def test_the_critics_loss_is_minus_the_value_in_probabilities(make):
+def test_critic_loss_is_minus_the_value(make):
     real, fake = LOGITS, LOGITS.flip(0) - 0.7
     value = torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean()
     torch.testing.assert_close(make().critic(real, fake), -value)
@@ -58,8 +55,8 @@ def test_the_critics_loss_is_minus_the_value_in_probabilities(make):
     torch.testing.assert_close(make().critic(real, fake), 2 * bce)
 
 
-def test_what_the_generators_play_for_and_their_slopes():
-    """∂ of minimax by the logit is −D, of non-saturating −(1 − D): the same sign, and strong where the other is weak."""
+def test_generator_losses_and_their_slopes():
+    """The derivative by the logit is −D for minimax and −(1 − D) for non-saturating."""
     d = torch.sigmoid(LOGITS)
     for game, value, slope in ((minimax(), (1 - d).log().mean(), -d), (non_saturating(), -d.log().mean(), d - 1)):
         logits = LOGITS.clone().requires_grad_()
@@ -70,34 +67,30 @@ def test_what_the_generators_play_for_and_their_slopes():
 
 @pytest.mark.parametrize("size", [100.0, -100.0, 1e4])
 @pytest.mark.parametrize("name", GAMES)
-def test_sure_critics_give_finite_losses(name, size):
+def test_losses_of_large_logits_are_finite(name, size):
     game, logits = GAMES[name](), torch.tensor([size, -size])
     assert torch.isfinite(game.critic(logits, logits)) and torch.isfinite(game.generator(logits))
 
 
-def test_the_other_games_in_their_papers_formulas():
+def test_other_games_are_their_papers_formulas():
     real, fake = LOGITS, LOGITS * 0.5 + 1
     by_hand = 0.5 * ((real - 1) ** 2).mean() + 0.5 * (fake**2).mean()
     assert least_squares().critic(real, fake).item() == pytest.approx(by_hand.item())
     assert least_squares(-1, 1, 0).generator(fake).item() == pytest.approx(0.5 * (fake**2).mean())
-    assert hinge().critic(real, fake).item() == pytest.approx(
-        sum(max(0, 1 - float(r)) for r in real) / 8 + sum(max(0, 1 + float(f)) for f in fake) / 8
-    )
+    by_hand = sum(max(0, 1 - float(r)) for r in real) / 8 + sum(max(0, 1 + float(f)) for f in fake) / 8
+    assert hinge().critic(real, fake).item() == pytest.approx(by_hand)
     assert wasserstein().critic(real, fake).item() == pytest.approx((fake.mean() - real.mean()).item())
     assert hinge().generator(fake) == wasserstein().generator(fake) == -fake.mean()
 
 
 @pytest.mark.parametrize("name", GAMES)
-def test_the_critic_wants_real_above_fake_and_the_generator_wants_fake_up(name):
+def test_signs_of_the_slopes_of_games(name):
     game, zero = GAMES[name](), torch.zeros(4)
     real, fake = (zero.clone().requires_grad_() for _ in range(2))
     up, down = torch.autograd.grad(game.critic(real, fake), (real, fake), allow_unused=True)
     assert (up < 0).all() and (down is None or (down >= 0).all())
     fake = zero.clone().requires_grad_()
     assert (torch.autograd.grad(game.generator(fake), fake)[0] < 0).all()
-
-
-# --- penalties
 
 
 class Quadratic(nn.Module):
@@ -111,7 +104,7 @@ class Quadratic(nn.Module):
         return x @ self.a + self.c / 2 * x.square().sum(1)
 
 
-def test_penalties_on_a_critic_with_known_slope_and_their_gradients_by_hand():
+def test_penalties_and_their_gradients_by_hand():
     f, x = Quadratic(), torch.randn(9, 2, dtype=torch.float64)
     g = f.a + f.c * x
     torch.testing.assert_close(squared_grad_norm(f, x), g.square().sum(1))
@@ -127,54 +120,48 @@ def test_penalties_on_a_critic_with_known_slope_and_their_gradients_by_hand():
             torch.testing.assert_close(ours, hand)
 
 
-def test_the_gradient_penalty_looks_between_real_and_fake_with_one_share_a_pair():
+def test_gradient_penalty_interpolates_pairs():
     seen = []
     real, fake = torch.zeros(64, 1, 3, 3), torch.ones(64, 1, 3, 3)
     GradientPenalty()(lambda x: seen.append(x.detach()) or x.flatten(1).sum(1), real, fake)
     u = seen[0].flatten(1)
-    assert (
-        torch.equal(u, u[:, :1].expand_as(u)) and u.min() >= 0 and u.max() <= 1 and u[:, 0].unique().numel() > 50
-    )
+    assert torch.equal(u, u[:, :1].expand_as(u)) and u.min() >= 0 and u.max() <= 1 and len(u[:, 0].unique()) > 50
 
 
-def test_a_flat_critic_has_finite_penalties_and_gradients():
+def test_penalty_of_flat_critic_is_differentiable():
     f = nn.Linear(2, 1)
     nn.init.zeros_(f.weight)
     GradientPenalty()(f, torch.randn(4, 2), torch.randn(4, 2)).backward()
     assert torch.isfinite(f.weight.grad).all()
 
 
-def test_the_penalty_of_a_game_enters_the_critics_loss_and_its_weights():
+def test_penalty_is_added_to_critic_loss():
     real = data.moons().sample(64)
     bare, penalised = plane(wasserstein(None)), plane(wasserstein(None).with_penalty(R1(2.0)))
-    torch.manual_seed(3)
-    without = bare.discriminator_loss(real)
-    torch.manual_seed(3)
-    full = penalised.discriminator_loss(real)
-    assert (full - without).item() == pytest.approx(
-        squared_grad_norm(bare.discriminator, real).mean().item(), rel=1e-5
-    )
+    losses = []
+    for gan in (bare, penalised):
+        torch.manual_seed(3)
+        losses.append(gan.discriminator_loss(real).item())
+    penalty = squared_grad_norm(bare.discriminator, real).mean().item()
+    assert losses[1] - losses[0] == pytest.approx(penalty, rel=1e-5)
     assert "R1" in repr(penalised)
 
 
-# --- who moves whom
-
-
 @pytest.mark.parametrize("name", GAMES)
-def test_each_loss_moves_the_weights_of_its_own_side_alone(name):
+def test_each_loss_moves_its_own_weights(name):
     gan, real = plane(GAMES[name]()), data.moons().sample(32)
     own = {"discriminator": gan.discriminator, "generator": gan.generator}
-    for side, player in gan.objectives().items():
+    for side, objective in gan.objectives().items():
         gan.zero_grad()
-        player.loss(real).backward()
-        assert player.module is own[side]
+        objective.loss(real).backward()
+        assert objective.module is own[side]
         for who, module in own.items():
             moved = any(p.grad is not None and p.grad.abs().max() > 0 for p in module.parameters())
             assert moved == (who == side), (side, who)
     assert all(p.requires_grad for p in gan.parameters())
 
 
-def test_k_critic_steps_to_one_of_the_generator_on_fresh_data():
+def test_k_critic_steps_a_generator_step():
     gan = plane(k=3)
     trace = [[], []]
 
@@ -188,14 +175,14 @@ def test_k_critic_steps_to_one_of_the_generator_on_fresh_data():
     assert torch.isfinite(history.losses["generator"]).nonzero()[:, 0].tolist() == [2, 5]
 
 
-def test_clipping_bounds_every_weight_before_it_is_used():
+def test_clipping_bounds_every_weight():
     gan = plane(wasserstein(0.05))
     gan.discriminator_loss(data.moons().sample(8))
     assert max(float(p.detach().abs().max()) for p in gan.discriminator.parameters()) <= 0.05 + 1e-7
     assert "0.05" in repr(gan.game)
 
 
-def test_a_gan_learns_two_moons():
+def test_gan_learns_two_moons():
     torch.manual_seed(0)
     gan = GAN(
         nets.MLPGenerator(2, 2, 64, 2), nets.MLPDiscriminator(2, 64, 2), non_saturating().with_penalty(R1(0.1))
@@ -208,11 +195,8 @@ def test_a_gan_learns_two_moons():
     assert "no density, no encoder" in repr(gan) and not hasattr(gan, "log_prob") and not hasattr(gan, "loss")
 
 
-# --- the duel
-
-
-def test_the_duel_of_two_numbers_by_hand():
-    """Minimax: V = log σ(0) + log(1 − σ(θψ)), so θ' = ψ σ(θψ) and ψ' = −θ σ(θψ); non-saturating: θ' = ψ σ(−θψ)."""
+def test_dirac_gan_is_its_formula():
+    """V = log σ(0) + log(1 − σ(θψ)), so θ' = ψ σ(θψ) and ψ' = −θ σ(θψ); non-saturating: θ' = ψ σ(−θψ)."""
     x = torch.randn(7, 2, dtype=torch.float64)
     theta, psi = x.T
     s = torch.sigmoid(theta * psi)
@@ -222,15 +206,15 @@ def test_the_duel_of_two_numbers_by_hand():
     torch.testing.assert_close(DiracGAN(minimax(), r1=0.3)(x)[:, 1], -theta * s - 0.3 * psi)
 
 
-def test_in_continuous_time_the_duel_circles_and_in_steps_it_spirals_out_unless_they_take_turns():
+def test_dirac_gan_circles_diverges_or_converges():
     x, ts = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.linspace(0, 20, 201, dtype=torch.float64)
-    duel = DiracGAN(wasserstein(None))
+    dirac = DiracGAN(wasserstein(None))
     radius = lambda way: way[:, 0].norm(dim=1)
-    assert radius(solve(duel, x, ts, method=rk4)).sub(1).abs().max() < 1e-4
-    euler = radius(solve(duel, x, ts))
+    assert radius(solve(dirac, x, ts, method=rk4)).sub(1).abs().max() < 1e-4
+    euler = radius(solve(dirac, x, ts))
     torch.testing.assert_close(euler, 1.01 ** (torch.arange(201).double() / 2))  # |1 + ih|² = 1 + h²
-    turns = radius(solve(duel, x, ts, method=alternating))
-    assert turns.min() > 0.9 and turns.max() < 1.1
+    alternated = radius(solve(dirac, x, ts, method=alternating))
+    assert alternated.min() > 0.9 and alternated.max() < 1.1
     assert radius(solve(DiracGAN(minimax(), 0.5), x, ts, method=rk4))[-1] < 0.2  # the penalty brings it to rest
     assert radius(solve(DiracGAN(minimax()), x, ts, method=rk4))[-1] == pytest.approx(1, abs=1e-3)
     assert "R1" in repr(DiracGAN(minimax(), 0.5))

@@ -1,4 +1,4 @@
-"""A mixture in the plane, a source and every path between them, and what a path is by its definition and by differences."""
+"""A mixture in the plane, a source, the paths between them, and their schedules by differences."""
 
 from __future__ import annotations
 

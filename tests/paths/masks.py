@@ -1,6 +1,6 @@
-"""Worlds of tokens so small that every sequence, every mask and every order of unmasking is looked at.
+"""Tables of so few tokens that all sequences, masks and orders can be summed over.
 
-The oracles use the schedule alpha(t) and the table only: sums over all masks, chains followed state by state."""
+The oracles use the schedule alpha(t) and the table only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dgm_course.paths.model import PathModel
 
 F64 = torch.float64
 BETAS = torch.tensor([0.1, 0.35, 0.2, 0.5, 1.0], dtype=F64)
-PATHS = {  # a new schedule is one line here, and every law is tested for it
+PATHS = {  # every law is tested for every schedule here
     "linear": MaskPath(2, linear_reveal),
     "cosine": MaskPath(2, cosine_reveal),
     "geometric": MaskPath(2, geometric_reveal),
@@ -30,7 +30,7 @@ DATA = TableDistribution(
 )
 PAIR = TableDistribution(
     torch.tensor([[0.2, 0.1, 0.05], [0.0, 0.3, 0.1], [0.1, 0.05, 0.1]], dtype=F64), "pair"
-)  # one word never comes
+)  # one word has probability 0
 WORDS = list(itertools.product(range(K), repeat=L))
 DARK = (K,) * L
 
@@ -61,12 +61,12 @@ TOLD = conditional_table(DATA)
 
 
 def appears(path, t: float, s: float) -> float:
-    """P(hour < alpha_s | hour >= alpha_t), the hour uniform."""
+    """P(x0 < alpha_s | x0 >= alpha_t), x0 uniform"""
     return (alpha(path, s) - alpha(path, t)) / (1 - alpha(path, t))
 
 
 def nexts(table, chance: float, state) -> dict:
-    """The states after one step and their probabilities: masked places appear each on its own."""
+    """The states after one step and their probabilities; masked tokens appear independently."""
     options = [
         [(seen, 1.0)]
         if seen < K
@@ -92,13 +92,13 @@ def followed(path, table, steps: int, start=DARK) -> torch.Tensor:
 
 
 def shares(x: torch.Tensor, k: int = K + 1) -> torch.Tensor:
-    """How often each sequence came.  (n, L) -> (k, ..., k)"""
+    """Frequency of each sequence.  (n, L) -> (k, ..., k)"""
     place = sum(x[:, i] * k ** (x.shape[1] - 1 - i) for i in range(x.shape[1]))
     return torch.bincount(place, minlength=k ** x.shape[1]).double().view([k] * x.shape[1]) / len(x)
 
 
 def assert_frequencies(x: torch.Tensor, expected: torch.Tensor) -> None:
-    """Each count within five standard errors (and three counts, for the rarest), and nothing where nothing can be."""
+    """Each frequency within five standard errors (plus three counts), and 0 where it has to be."""
     found = shares(x, expected.shape[0])
     assert (found[expected == 0] == 0).all()
     slack = 5 * (expected * (1 - expected) / len(x)).sqrt() + 3 / len(x)
@@ -106,13 +106,12 @@ def assert_frequencies(x: torch.Tensor, expected: torch.Tensor) -> None:
 
 
 class Lookup(nn.Module):
-    """Any logits for any state, blind to time: a wrong model whose bound can be added up."""
+    """Random logits for each state: a wrong model whose bound can be summed."""
 
     def __init__(self):
         super().__init__()
-        self.logits = nn.Parameter(
-            torch.randn(*[K + 1] * L, L, K, generator=torch.Generator().manual_seed(9), dtype=F64)
-        )
+        generator = torch.Generator().manual_seed(9)
+        self.logits = nn.Parameter(torch.randn(*[K + 1] * L, L, K, generator=generator, dtype=F64))
 
     def forward(self, x, t, y=None):
         return self.logits[tuple(x.T)]

@@ -1,4 +1,4 @@
-"""Two mixtures of the plane and a network that knows the exact field between them: for the tests of models of a path."""
+"""Two mixtures of the plane and a network that gives the exact prediction between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gaussians of classes: what they expect against dense algebra and the definition, and what a network adds."""
+"""Gaussians of classes against dense algebra and the definition, and as a skip connection of a network."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ def conical(net, gaussians):
 
 def small(classes=3, rank=4, shrinkage=0.25, n=90):
     generator = torch.Generator().manual_seed(4)
-    mixed = (
-        torch.randn(n, 6, generator=generator, dtype=torch.float64)
-        @ torch.randn(6, 6, generator=generator).double()
-    )
+    images = torch.randn(n, 6, generator=generator).double() @ torch.randn(6, 6, generator=generator).double()
     labels = torch.arange(n) % classes
-    images = (mixed + 3 * labels[:, None]).view(n, *EVENT)
+    images = (images + 3 * labels[:, None]).view(n, *EVENT)
     return images, labels, ClassGaussians(images, labels, classes, rank, shrinkage)
 
 
+@pytest.fixture(scope="module")
+def digits():
+    images = data.mnist()
+    return images, ClassGaussians(images.train, images.train_labels, rank=16)
+
+
 def covariance(made, row):
-    """C = V diag(λ) Vᵀ + ρ (I − V Vᵀ), written out, as the class itself says it."""
     v = made.directions.view(len(made.directions), -1, made.rank)[:, row]
     dense = v @ torch.diag(made.variances[row]) @ v.T + made.rest[row] * (torch.eye(len(v)).double() - v @ v.T)
     assert torch.allclose(made.covariance(row), dense)
     return dense
 
 
-def test_the_covariances_are_those_of_the_data_as_far_as_the_rank_goes():
+def test_covariances_are_those_of_the_data():
+    """With a rank of all but one direction."""
     images, labels, made = small(rank=5, shrinkage=0.0)
     rows = [images[labels == k].flatten(1) for k in range(3)] + [images.flatten(1)]
     for row, part in enumerate(rows):
         assert torch.allclose(made.means[row], part.mean(0))
-        assert torch.allclose(
-            covariance(made, row), part.T.cov(correction=0)
-        )  # with all but one direction nothing is lost
+        assert torch.allclose(covariance(made, row), part.T.cov(correction=0))
 
 
-def test_shrinking_moves_each_class_towards_the_mean_covariance_and_leaves_that_of_all_alone():
+def test_shrinkage_moves_classes_to_mean_covariance():
     images, labels, plain = small(rank=5, shrinkage=0.0)
     half, whole = ClassGaussians(images, labels, 3, 5, 0.5), ClassGaussians(images, labels, 3, 5, 1.0)
     for row in range(3):
@@ -78,7 +79,7 @@ def expected_of(made, path, prediction, x, t, row):
         ("VP", "v", lambda alpha, sigma: (-sigma, alpha)),
     ],
 )
-def test_the_expectation_is_that_of_dense_linear_algebra(rank, path, prediction, weights):
+def test_conditional_mean_is_dense_linear_algebra(rank, path, prediction, weights):
     _, _, made = small(rank=rank)
     x, row, path = torch.randn(5, *EVENT).double(), torch.tensor([0, 3, 2, 1, 1]), PATHS[path]
     for t in (torch.tensor([0.0, 0.2, 0.5, 0.9, 0.99]).double(), torch.tensor(0.3).double()):
@@ -93,22 +94,21 @@ def test_the_expectation_is_that_of_dense_linear_algebra(rank, path, prediction,
 
 
 @pytest.mark.parametrize("path, prediction", [("conical", "velocity"), ("VP", "noise")])
-def test_it_is_the_conditional_expectation(path, prediction):
-    """No linear answer has a smaller error for data of that very Gaussian: the derivative of the mean error is 0."""
+def test_conditional_mean_is_best_linear_prediction(path, prediction):
+    """For data of that Gaussian its error is uncorrelated with x_t."""
     _, _, made = small(rank=3)
-    row, t, path = torch.full((200_000,), 1), torch.tensor(0.4).double(), PATHS[path]
-    chol = torch.linalg.cholesky(covariance(made, 1))
-    x1 = made.means[1] + torch.randn(200_000, 6).double() @ chol.T
-    pair = path.endpoints(x1, torch.randn(200_000, 6).double(), t)
+    n, t, path = 200_000, torch.tensor(0.4).double(), PATHS[path]
+    x1 = made.means[1] + torch.randn(n, 6).double() @ torch.linalg.cholesky(covariance(made, 1)).T
+    pair = path.endpoints(x1, torch.randn(n, 6).double(), t)
     xt = path.interpolate(pair)
-    left = getattr(pair, prediction) - expected_of(made, path, prediction, xt.view(-1, *EVENT), t, row).flatten(1)
-    centred = torch.cat([xt - xt.mean(0), torch.ones(len(xt), 1).double()], 1)
-    sizes = left.std(0) * centred.std(0).clamp(min=1)[:, None]
-    assert (centred.T @ left / len(xt)).abs().max() < 5 * float(sizes.max()) / len(xt) ** 0.5
+    mean = expected_of(made, path, prediction, xt.view(-1, *EVENT), t, torch.full((n,), 1)).flatten(1)
+    error, centred = getattr(pair, prediction) - mean, torch.cat([xt - xt.mean(0), torch.ones(n, 1).double()], 1)
+    sizes = error.std(0) * centred.std(0).clamp(min=1)[:, None]
+    assert (centred.T @ error / n).abs().max() < 5 * float(sizes.max()) / n**0.5
 
 
 @pytest.mark.parametrize("path, prediction", [("conical", "velocity"), ("VP", "noise")])
-def test_an_untrained_network_leaves_the_gaussians_answer(path, prediction):
+def test_untrained_network_gives_the_gaussians_mean(path, prediction):
     images, path = data.mnist(), PATHS[path]
     model = pretrained.live_digits(images, path, prediction).eval()
     x, y, t = torch.randn(4, 1, 28, 28), torch.tensor([1, 2, 3, 4]), torch.tensor(0.3)
@@ -119,32 +119,28 @@ def test_an_untrained_network_leaves_the_gaussians_answer(path, prediction):
         assert torch.allclose(model.net(x, t), expected_of(known, path, prediction, x, t, none))
 
 
-def test_the_network_sees_the_answer_and_both_forget_the_same_labels():
-    seen = []
+def test_network_sees_mean_and_same_dropped_labels(digits):
+    seen, (_, gaussians) = [], digits
 
     class Spy(UNet):
         def forward(self, x, t, y=None):
             seen.append((x, y))
             return super().forward(x, t, y)
 
-    images = data.mnist()
-    gaussians = ClassGaussians(images.train, images.train_labels, rank=8)
     skip = conical(Spy(8, 10, inputs=2), gaussians).train()
     x, t, y = torch.randn(400, 1, 28, 28), torch.full((400,), 0.5), torch.arange(400) % 10
     skip(x, t, y)
     ((both, row),) = seen
-    forgotten = row == 10
-    assert 0.04 < float(forgotten.float().mean()) < 0.18 and torch.equal(row[~forgotten], y[~forgotten])
-    answer = expected_of(gaussians, Conical(), "velocity", x, t, row)
-    assert torch.equal(both[:, :1], x) and torch.allclose(both[:, 1:], answer, atol=1e-5)
-    seen.clear()
+    dropped = row == 10
+    assert 0.04 < float(dropped.float().mean()) < 0.18 and torch.equal(row[~dropped], y[~dropped])
+    mean = expected_of(gaussians, Conical(), "velocity", x, t, row)
+    assert torch.equal(both[:, :1], x) and torch.allclose(both[:, 1:], mean, atol=1e-5)
     skip.eval()(x, t, y)
-    assert torch.equal(seen[0][1], y)
+    assert torch.equal(seen[1][1], y)
 
 
-def test_the_guess_is_computed_in_full_precision_within_autocast():
-    images = data.mnist()
-    skip = conical(UNet(8, 10, inputs=2), ClassGaussians(images.train, images.train_labels, rank=8)).eval()
+def test_mean_is_in_full_precision_under_autocast(digits):
+    skip = conical(UNet(8, 10, inputs=2), digits[1]).eval()
     x, y = torch.randn(2, 1, 28, 28), torch.tensor([0, 1])
     with torch.no_grad():
         expected = expected_of(skip.gaussians, Conical(), "velocity", x, 0.5, y)
@@ -152,74 +148,55 @@ def test_the_guess_is_computed_in_full_precision_within_autocast():
             assert torch.equal(skip(x, torch.tensor(0.5), y), expected)
 
 
-def test_samples_of_the_gaussians_alone_have_their_moments():
-    images = data.mnist()
-    gaussians = ClassGaussians(images.train, images.train_labels)
-    model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
-    with torch.no_grad():
-        drawn = model.eval().with_label(3).sample(400, 40).flatten(1)
-    threes = images.train[images.train_labels == 3].flatten(1)
-    assert (drawn.mean(0) - threes.mean(0)).abs().max() < 0.2
-    total = gaussians.variances[3].sum() + (784 - gaussians.rank) * gaussians.rest[3]
-    assert abs(float(drawn.var(0).sum() / total) - 1) < 0.1
-
-
 @pytest.mark.parametrize(
     "wrong, says",
     [
         ({"labels": torch.arange(89) % 3}, "90 images and 89 labels"),
-        ({"classes": 2}, "classes"),
+        ({"classes": 2}, "two images or more for each class 0 to 1"),
         ({"labels": torch.cat([torch.zeros(89), torch.ones(1)]).long()}, "two images or more"),
         ({"rank": 0}, "rank is 0"),
         ({"rank": 6}, "expected 1 to 5"),
         ({"shrinkage": 1.5}, "shrinkage 1.5"),
     ],
 )
-def test_what_cannot_be_fitted_is_a_sentence(wrong, says):
+def test_bad_data_are_refused(wrong, says):
     images, labels, _ = small()
     with pytest.raises(ValueError, match=says):
         ClassGaussians(images, **{"labels": labels, "classes": 3, "rank": 4, **wrong})
 
 
 @pytest.mark.parametrize(
-    "net, says", [(UNet(8, 10), "takes 1 channels: expected 10 and 2"), (UNet(8, 4, inputs=2), "knows 4 classes")]
+    "net, path, prediction, says",
+    [
+        (UNet(8, 10), Conical(), "velocity", "1 input channels: expected 10 and 2"),
+        (UNet(8, 4, inputs=2), Conical(), "velocity", "has 4 classes"),
+        (UNet(8, 10, inputs=2), Conical(), "tokens", "the tokens on conical path.*: expected a source N"),
+        (UNet(8, 10, inputs=2), LinearPath(data.moons()), "velocity", "the velocity on linear path"),
+    ],
 )
-def test_a_network_that_does_not_fit_the_gaussians_is_a_sentence(net, says):
-    images = data.mnist()
+def test_unfit_networks_and_paths_are_refused(net, path, prediction, says, digits):
     with pytest.raises(ValueError, match=says):
-        conical(net, ClassGaussians(images.train, images.train_labels, rank=4))
+        GaussianSkip(net, digits[1], path, prediction)
+    assert net.forget > 0  # the network is not modified
 
 
-@pytest.mark.parametrize("path, prediction", [(Conical(), "tokens"), (LinearPath(data.moons()), "velocity")])
-def test_a_path_that_has_no_such_answer_is_a_sentence(path, prediction):
-    images, net = data.mnist(), UNet(8, 10, inputs=2)
-    with pytest.raises(
-        ValueError, match=f"a skip for the {prediction} on the {path.name} path: expected a source"
-    ):
-        GaussianSkip(net, ClassGaussians(images.train, images.train_labels, rank=4), path, prediction)
-    assert net.forget > 0  # and the network is as it was
-
-
-def test_it_learns_what_the_gaussians_leave():
-    images = data.mnist()
-    gaussians = ClassGaussians(images.train, images.train_labels, rank=16)
+def test_network_learns_the_rest(digits):
+    images, gaussians = digits
     model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))
     x1, t = images.test[:200], torch.rand(200)
     pair = model.path.endpoints(x1, torch.randn_like(x1), t)
 
     @torch.no_grad()
     def error():
-        model.eval()
-        return float(
-            (model._net(model.path.interpolate(pair), t, images.test_labels[:200]) - pair.velocity).square().mean()
-        )
+        found = model.eval()._net(model.path.interpolate(pair), t, images.test_labels[:200])
+        return float((found - pair.velocity).square().mean())
 
     before = error()
     fit(model, (images.train, None, images.train_labels), Recipe(120, 32, 5e-3, warmup=20, decay=linear, ema=0.9))
     assert error() < 0.95 * before
 
 
-def test_stratified_times_have_the_law_of_plain_ones_and_their_mean_is_less_noisy():
+def test_stratified_logit_normal_is_less_noisy():
     like = torch.zeros(32, 1)
     plain, even = (torch.stack([f(like) for _ in range(2000)]) for f in (logit_normal, stratified_logit_normal))
     for q in (0.1, 0.5, 0.9):

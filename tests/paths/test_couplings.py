@@ -1,4 +1,4 @@
-"""When a model is asked and who travels with whom: times by their distributions, couplings by brute force, and reflow."""
+"""Times by their distributions, couplings by brute force, and reflow."""
 
 from __future__ import annotations
 
@@ -26,56 +26,56 @@ def test_times_have_their_distributions():
         assert torch.allclose(found, torch.tensor(quartiles, dtype=F64), atol=0.015)
 
 
-def test_stratified_times_are_each_uniform_and_together_evenly_spread():
+def test_stratified_times_are_uniform_and_evenly_spread():
     size, like = 64, torch.zeros(64, 2)
     draws = torch.stack([pm.stratified(like) for _ in range(2000)])
     gaps = draws.sort(1).values.diff(dim=1)
     assert torch.allclose(gaps, torch.full_like(gaps, 1 / size), atol=1e-6) and 0 <= draws.min() <= draws.max() < 1
     for place in (0, 17, 63):
         assert stats.kstest(draws[:, place].numpy(), "uniform").pvalue > 1e-4
-    beside = draws[:, 0] - draws[:, 1]  # neighbours in the batch are no neighbours in time
-    assert float(beside.abs().mean()) == pytest.approx(1 / 3, abs=0.03)
+    gap = draws[:, 0] - draws[:, 1]  # of neighbours in the batch
+    assert float(gap.abs().mean()) == pytest.approx(1 / 3, abs=0.03)
     plain = torch.stack([pm.uniform(like) for _ in range(2000)])
     assert float(draws.mean(1).std()) < 0.2 * float(plain.mean(1).std())
     assert pm.stratified(like[:0]).shape == (0,) and pm.stratified(like[:1]).shape == (1,)
 
 
 @pytest.mark.parametrize("times", [pm.uniform, pm.stratified, pm.logit_normal])
-def test_tokens_have_their_times_too(times):
+def test_times_of_tokens_are_floating(times):
     t = times(torch.zeros(50, 3, dtype=torch.long))
     assert t.shape == (50,) and t.is_floating_point() and 0 <= t.min() < t.max() <= 1
 
 
 @pytest.mark.parametrize("event", [(2,), (1, 3, 2)])
-def test_optimal_transport_is_the_best_of_all_permutations(event):
+def test_optimal_transport_is_the_best_permutation(event):
     for _ in range(5):
         x0, x1 = torch.randn(6, *event, dtype=F64), torch.randn(6, *event, dtype=F64) + 1
         best = min(float((x0[list(p)] - x1).square().sum()) for p in itertools.permutations(range(6)))
         y0, y1 = pm.optimal_transport(x0, x1)
         assert float((y0 - y1).square().sum()) == pytest.approx(best)
-        assert torch.equal(y1, x1)  # the data, and so their labels, stay where they are
+        assert torch.equal(y1, x1)  # as labels belong to x1
         assert sorted(map(tuple, y0.flatten(1).tolist())) == sorted(map(tuple, x0.flatten(1).tolist()))
 
 
-def test_couplings_of_nothing():
+def test_couplings_of_empty_batches():
     none = torch.zeros(0, 1, 4, 4)
     assert all(x.shape == none.shape for x in pm.optimal_transport(none, none) + pm.independent(none, none))
 
 
-def test_pairs_draw_both_sides_in_fits_order():
+def test_independent_pairs_are_data_then_source():
     x1, x0 = pm.IndependentPairs(Mixture(torch.ones(1), torch.full((1, 2), 100.0), 1.0), SOURCE).sample(7)
     assert x1.shape == x0.shape == (7, 2) and float(x1.min()) > 50 > float(x0.max())
 
 
-def test_reflow_pairs_are_joined_by_the_models_own_flow():
+def test_reflow_pairs_are_joined_by_flow():
     model = PathModel(Knows(Conical(), "velocity"), Conical(), (2,))
     x1, x0 = pm.reflow_pairs(model, 9, steps=6)
     assert torch.equal(x1, model.sample(x0, 6, heun)) and not torch.allclose(x1, model.sample(x0, 6, euler))
     assert not x1.requires_grad
 
 
-def test_reflow_straightens():
-    """Rectified pairs never cross: at t = 1/2 the conditional velocity is almost a function of x_t."""
+def test_reflow_straightens_the_flow():
+    """At t = 1/2 the conditional velocity of rectified pairs is almost a function of x_t."""
     model = PathModel(Knows(Conical(), "velocity"), Conical(), (2,))
     x1, x0 = pm.reflow_pairs(model, 2000, 30)
 

@@ -1,4 +1,4 @@
-"""Guidance: the formulas, on networks that know a class and on ones that are known in closed form."""
+"""Classifier-free guidance against its formula."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ from ..nets.models import images, stirred, tokens
     [(UNet(channels=8, classes=10), images(3)), (TokenUNet(2, 8, classes=10), tokens(2, 3, 1, 28, 28))],
     ids=["UNet", "TokenUNet"],
 )
-def test_guidance_is_the_formula_and_weight_one_is_the_conditional_field(net, x):
+def test_guidance_is_its_formula(net, x):
     net, y = stirred(net), torch.tensor([0, 4, 9])
     free, conditional = net(x, 0.5), net(x, 0.5, y)
     torch.testing.assert_close(Guided(net, 1.0)(x, 0.5, y), conditional)
     torch.testing.assert_close(Guided(net, 0.0)(x, 0.5, y), free)
     torch.testing.assert_close(Guided(net, 3.0)(x, 0.5, y), 3 * conditional - 2 * free)
     torch.testing.assert_close(Guided(net, 3.0)(x, 0.5), free)
-
-
-def test_a_repr_is_the_formula():
-    assert "2 (v(x, t | y) - v(x, t))" in repr(Guided(UNet(8, 10), 2.0))
+    assert "3 (v(x, t | y) - v(x, t))" in repr(Guided(net, 3.0))
