@@ -20,7 +20,7 @@ Order = Sequence[int] | Tensor | None
 class _Raster(Autoregressive):
     """A network over a grid of places in row-major order.  event (1, H, W), or (H, W) for codes.
 
-    depth: number of layers; first, kernel: sizes of the first kernel and of the others."""
+    depth: number of layers; first, kernel: sizes of the first kernel and of the others.  A subclass has ``_build``."""
 
     min_depth = 1
 
@@ -44,10 +44,6 @@ class _Raster(Autoregressive):
         self.out_proj = nn.Conv2d(width, vocabulary, 1)
         self._build(depth - 1, first, kernel)
         self.to(memory_format=torch.channels_last)
-
-    def _build(self, layers: int, first: int, kernel: int) -> None:
-        """Create the convolutions: the first one, then `layers` others."""
-        raise NotImplementedError
 
     def _image(self, seen: Tensor) -> Tensor:
         """(B, *event, K) -> (B, K, H, W)"""

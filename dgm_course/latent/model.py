@@ -22,7 +22,9 @@ Model = TypeVar("Model", bound="GeneratorOfCodes")
 
 
 class GeneratorOfCodes(nn.Module):
-    """A generator between ``encode`` and ``decode``, which a subclass defines; all other arguments are the generator's."""
+    """A generator between a subclass's ``encode``, (B, *event) -> (B, *grid), and its inverse ``decode``.
+
+    All other arguments are the generator's."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -32,14 +34,6 @@ class GeneratorOfCodes(nn.Module):
     def graph_safe(self) -> bool:
         """Whether a GPU may replay a training step: as for the generator."""
         return graph_safe(self.generator)
-
-    def encode(self, x: Tensor) -> Tensor:
-        """What the generator learns for x.  x (B, *event) -> (B, *grid)"""
-        raise NotImplementedError
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """The inverse: (B, *grid) -> (B, *event)"""
-        raise NotImplementedError
 
     def loss(self, x: Tensor, *condition: Any) -> Tensor:
         """The generator's loss on the codes of x; `condition` (source, labels) is passed on.  x (B, *event) -> ()"""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,8 @@ class MultiScaleQuantizer(nn.Module):
     codebook: with vectors (K, C), size, codes, lookup and learn (`vq.Codebook`).  sides: of the grids, rising, the last that
     of z.  smooth: φ_k, one module a scale, or None.  drop_prob: share of the training samples of which the decoder gets only
     the first rounds, a random number of them."""
+
+    codebook: Any
 
     def __init__(
         self,

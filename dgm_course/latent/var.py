@@ -109,7 +109,7 @@ class VAR(nn.Module):
     def _descend(self, label: Tensor, u: Tensor, guidance: float, temperature: float) -> Tensor:
         """The scales one after the other; label (n,), or (2n,) with and without the class; u (n, L) in [0, 1)."""
         cache, start, drawn, n = self.net.memory(len(label)), 0, [], len(u)
-        h, total = self.start(label), 0.0
+        h, total = self.start(label), u.new_zeros(())
         for k, side in enumerate(self.scales.sides):
             stop = start + side**2
             logits = self.out_proj(self.net.step(h, cache, start))

@@ -38,12 +38,12 @@ def _grad_norm(name: str, loss: Tensor, weights: Tensor) -> Tensor:
     """‖∇_weights loss‖, ()"""
     if loss.numel() != 1:
         raise ValueError(f"the {name} loss has shape {tuple(loss.shape)}: expected one number, such as a mean.")
-    grads = [None]
+    grad = None
     if loss.requires_grad:
-        grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-    if grads[0] is None:
+        (grad,) = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    if grad is None:
         raise ValueError(f"the {name} loss does not depend on the last layer, {tuple(weights.shape)}.")
-    return grads[0].norm()
+    return grad.norm()
 
 
 class Adversarial(nn.Module):
@@ -52,6 +52,8 @@ class Adversarial(nn.Module):
     critic: x (B, *event) -> (B, ...), one number a patch or an image.  rules: an adversarial loss of `gan.losses`.
     strength: weight of the balanced adversarial loss.  start: steps of the first stage alone, before the critic enters.
     lr_ratio: the critic's learning rate over the first stage's."""
+
+    turn: Tensor
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Adversarial(nn.Module):
     def critic_loss(self, x: Tensor, *condition: Any) -> Tensor:
         """The critic's loss on real images and on their reconstructions, which are constants."""
         if not self.critic_active or self.strength == 0:
-            return 0.0 * sum(p.sum() for p in self.critic.parameters())
+            return 0.0 * torch.stack([p.sum() for p in self.critic.parameters()]).sum()
         reconstruction = self.stage.reconstruct(expect_some(expect_batch(x)))
         loss = self.rules.critic(self._scores(x), self._scores(reconstruction))
         return loss + sum(penalty(self.critic, x, reconstruction) for penalty in self.rules.penalties)

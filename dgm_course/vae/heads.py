@@ -101,6 +101,8 @@ class GaussianHead(Head):
 class FixedGaussianHead(Head):
     """N(mean, std² I), the mean from the network, the deviation given: the squared error."""
 
+    log_std: Tensor
+
     def __init__(self, net: nn.Module, event: Event, std: float = 1.0) -> None:
         super().__init__(net, event)
         if not 0 < std < math.inf:

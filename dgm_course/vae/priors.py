@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from ..core.checks import expect_batch, expect_labels, expect_some
 from ..core.distributions import DiagNormal, Mixture
 
-Encoder = Callable[..., DiagNormal]
-
 
 class LearnedPrior(nn.Module):
     """A prior p(z | λ) that can be fitted to codes alone: ``fit(prior, AggregatedPosterior(q), recipe)``.
@@ -26,9 +24,6 @@ class LearnedPrior(nn.Module):
     Only the marginal KL depends on λ: KL(q_agg ‖ p(z|λ)) = −E_q_agg log p(z|λ) − H(q_agg), maximum likelihood on codes."""
 
     graph_safe = True  # a training step is the same operations each time
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} has no log_prob: expected a subclass to define it.")
 
     def loss(self, z: Tensor) -> Tensor:
         """−mean log p(z | λ): the forward KL up to the entropy of q_agg.  z (B, D) -> ()   (lecture 5, ELBO Revisiting)"""
@@ -96,7 +91,7 @@ class VampPrior(LearnedPrior):
 
     encoder: the VAE's own, shared; inputs (K, *event): where the u_k start, such as K images."""
 
-    def __init__(self, encoder: Encoder, inputs: Tensor) -> None:
+    def __init__(self, encoder: nn.Module, inputs: Tensor) -> None:
         super().__init__()
         expect_some(inputs, "inputs")
         self.inputs = nn.Parameter((inputs if inputs.is_floating_point() else inputs.float()).detach().clone())
