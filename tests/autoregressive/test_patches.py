@@ -57,24 +57,36 @@ def test_completion_keeps_whole_blocks_and_refuses_half_ones(model):
         model.inpaint(x, (torch.arange(4) < 1).expand(1, 2, 4))
 
 
-def test_bad_input_is_a_sentence(model):
-    with pytest.raises(ValueError, match="2 symbols in shape .1, 2.: expected 2.*symbols"):
-        PatchModel(ImageGPT(2, (1, 2), width=8, depth=1, heads=2))
-    with pytest.raises(ValueError, match="expected black and white pixels"):
-        model.log_prob(torch.rand(2, 1, 2, 4))
-    with pytest.raises(ValueError, match=r"expected black and white pixels, integers \(B, 1, 2, 4\)"):
-        model.symbols(torch.zeros(2, 1, 4, 4, dtype=torch.long))
-    with pytest.raises(ValueError, match="x runs from 0 to 2: expected pixels 0 and 1"):
-        model.symbols(torch.full((1, 1, 2, 4), 2) * torch.tensor([0, 1, 1, 1]))
-    assert "blocks of 2 x 2 pixels as symbols of ImageGPT" in repr(model)
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda m: PatchModel(ImageGPT(2, (1, 2), 8, 1, 2)), "2 symbols in shape .1, 2.: expected 2.*symbols"),
+        (lambda m: m.log_prob(torch.rand(2, 1, 2, 4)), "expected black and white pixels"),
+        (lambda m: m.symbols(torch.zeros(2, 1, 4, 4).long()), r"black and white pixels, integers \(B, 1, 2, 4\)"),
+        (
+            lambda m: m.symbols(torch.tensor([0, 2, 2, 2]).expand(1, 1, 2, 4)),
+            "x runs from 0 to 2: expected pixels",
+        ),
+    ],
+)
+def test_wrong_input(model, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        wrong(model)
 
 
-def test_the_little_world_is_the_mixture_of_six_lines():
+def test_a_raster_model_of_blocks():
+    model = PatchModel(PixelCNN(16, (3, 3), width=8, depth=2))
+    assert model.sample(2).shape == (2, 1, 6, 6)
+    assert "blocks of 2 x 2 pixels as symbols of PixelCNN" in repr(model)
+
+
+# --- the worlds of notebook 01
+
+
+def test_little_images_are_a_mixture_of_lines():
     world = data.little_images(0.1)
     level = torch.tensor([[0, 0, 0, 1, 1, 1, 0, 0, 0]])
-    by_hand = (
-        0.9**9 + 2 * 0.9**3 * 0.1**6 + 3 * 0.9**5 * 0.1**4
-    ) / 6  # other levels differ in 6 pixels, uprights in 4
+    by_hand = (0.9**9 + 2 * 0.9**3 * 0.1**6 + 3 * 0.9**5 * 0.1**4) / 6  # levels differ in 6 pixels, uprights in 4
     assert float(world.log_prob(level)) == pytest.approx(math.log(by_hand), rel=1e-5)
     assert float(world.probs.sum()) == pytest.approx(1, abs=1e-5) and world.event == (9,)
     for flip in (0, 0.5, -1):
@@ -82,7 +94,7 @@ def test_the_little_world_is_the_mixture_of_six_lines():
             data.little_images(flip)
 
 
-def test_shrinking_takes_the_middle_and_means_of_four():
+def test_shrink_takes_means_of_four():
     images = torch.full((1, 1, 28, 28), -1.0)
     images[..., 4:6, 4:6] = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
     images[..., :4, :] = 1.0  # outside of the middle
@@ -90,8 +102,3 @@ def test_shrinking_takes_the_middle_and_means_of_four():
     assert small.shape == (1, 1, 10, 10) and float(small[0, 0, 0, 0]) == 0.5 and float(small.sum()) == 0.5 - 99
     with pytest.raises(ValueError, match="images has shape"):
         data.shrink_to_10x10(torch.zeros(1, 1, 10, 10))
-
-
-def test_a_raster_model_of_blocks_works_too():
-    model = PatchModel(PixelCNN(16, (3, 3), width=8, depth=2))
-    assert model.sample(2).shape == (2, 1, 6, 6)

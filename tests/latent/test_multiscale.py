@@ -82,7 +82,7 @@ def test_codes_and_sums_round_by_round(smooth):
 
 
 @pytest.mark.parametrize("smooth", [False, True])
-def test_the_sum_of_all_scales_is_what_the_decoder_gets(smooth):
+def test_z_q_is_the_sum_of_all_scales(smooth):
     made, z = scales(smooth=smooth), normal(3, 3, 4, 4)
     codes = made.codes(z)
     parts = [made.upsampled(part, k) for k, part in enumerate(made.split(codes))]
@@ -190,9 +190,6 @@ def test_the_mask_is_block_causal():
     allowed, scale = block_causal_mask((1, 2, 3)), [0] + [1] * 4 + [2] * 9
     for i, j in itertools.product(range(14), repeat=2):
         assert bool(allowed[i, j]) == (scale[j] <= scale[i])
-
-
-# --- sentences
 
 
 @pytest.mark.parametrize(

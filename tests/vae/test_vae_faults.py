@@ -1,4 +1,4 @@
-"""What a VAE refuses, each in a sentence; empty batches; and how everything tells what it is."""
+"""Wrong input of a VAE: each error names what came and what was expected; empty batches; reprs."""
 
 from __future__ import annotations
 
