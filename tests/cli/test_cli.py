@@ -1,4 +1,4 @@
-"""`dgm` speaks in sentences, and JupyterLab opens on this machine only, behind a token."""
+"""The command `dgm`: sentences for errors, JupyterLab on this machine only and behind a token, the doctor's report."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from argparse import Namespace
 from importlib import metadata
 
 import pytest
+import torch
 
-from dgm_course.cli import main
+from dgm_course.cli import doctor, main
 from dgm_course.core import notebook_dir
+from dgm_course.nets import MLP
+from dgm_course.paths.model import flow_matching
 
 
 @pytest.fixture
@@ -32,18 +35,14 @@ def course(tmp_path, monkeypatch):
     return here
 
 
-@pytest.mark.parametrize(
-    "word, name",
-    [
-        ("0", "00_introduction"),
-        ("00", "00_introduction"),
-        ("7", "07_diffusion"),
-        ("intro", "00_introduction"),
-        ("07_diffusion.ipynb", "07_diffusion"),
-        ("ABSORBING", "09_absorbing_diffusion"),
-        ("09", "09_absorbing_diffusion"),
-    ],
-)
+FOUND = {
+    "00_introduction": "0 00 intro",
+    "07_diffusion": "7 07_diffusion.ipynb",
+    "09_absorbing_diffusion": "ABSORBING 09",
+}
+
+
+@pytest.mark.parametrize("word, name", [(word, name) for name, words in FOUND.items() for word in words.split()])
 def test_a_word_finds_its_notebook(course, word, name):
     assert notebook_dir.find(course / "notebooks", word).stem == name
 
@@ -77,13 +76,13 @@ def test_a_port_in_use_is_a_sentence(course, capsys):
 
 
 @pytest.mark.parametrize("port", ["0", "-5", "70000"])
-def test_a_number_that_is_no_port_is_a_sentence(course, port, capsys):
+def test_an_invalid_port_is_a_sentence(course, port, capsys):
     assert main.main(["lab", f"--port={port}"]) == 2
     assert "from 1 to 65535" in capsys.readouterr().err
 
 
 def test_without_a_port_a_free_one_is_taken(monkeypatch):
-    monkeypatch.setattr(main, "_in_the_way", lambda port: "taken" if port < 8890 else "")
+    monkeypatch.setattr(main, "_port_error", lambda port: "taken" if port < 8890 else "")
     assert main._port(None) == 8890
 
 
@@ -97,7 +96,7 @@ def test_lab_is_local_and_its_token_new_each_time(course):
     assert "--LabApp.default_url=/lab/tree/notebooks/07_diffusion.ipynb" in first
 
 
-def test_lab_gives_its_kernels_short_thread_waits(course, monkeypatch):
+def test_lab_shortens_thread_waits(course, monkeypatch):
     """The server's environment is what every kernel inherits."""
     labapp, seen = pytest.importorskip("jupyterlab.labapp"), {}
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "JUPYTER_CONFIG_PATH"):
@@ -121,7 +120,8 @@ def get(url: str) -> tuple[int, str]:
         return refused.code, ""
 
 
-def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_jupyterlab_opens_only_with_the_token(course, tmp_path, monkeypatch):
     """The real server: the printed address opens, without its token nothing does, and no news are fetched."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -160,40 +160,29 @@ def test_jupyterlab_opens_the_notebook_for_the_token_alone(course, tmp_path, mon
 
 def test_doctor_does_not_time_a_busy_machine(monkeypatch, capsys):
     monkeypatch.setattr(os, "getloadavg", lambda: (14.2, 0.0, 0.0))
-    monkeypatch.setattr("dgm_course.cli.pace.machine_speed", lambda: pytest.fail("timed beside 14 others"))
+    monkeypatch.setattr(doctor, "machine_speed", lambda: pytest.fail("timed a busy machine"))
     main.main(["doctor"])
     assert "busy (load 14 on" in capsys.readouterr().out
 
 
-def test_nothing_is_said_to_train_that_has_no_recipe(capsys):
+def test_unknown_weights_are_not_trained(capsys):
     assert main.main(["train", "gardening"]) == 2
     said = capsys.readouterr()
     assert said.out == "" and "There are no weights called 'gardening'" in said.err
 
 
-def test_doctor_says_what_is_here(monkeypatch, capsys):
-    monkeypatch.setattr(main, "_missing_packages", lambda: iter(()))
+def test_doctor_reports_the_machine(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "_missing_packages", lambda: iter(()))
     assert main.main(["doctor"]) == 0
     said = capsys.readouterr().out
-    for word in (
-        "Python 3.",
-        "torch 2",
-        "cores",
-        "5,000 MNIST images",
-        "full MNIST",
-        "Chromium",
-        "Nothing that is needed is missing.",
-    ):
-        assert word in said
+    parts = "Python 3.|torch 2|cores|5,000 MNIST images|full MNIST|Chromium|Nothing that is needed is missing."
+    assert all(part in said for part in parts.split("|"))
     assert all(line.rstrip().endswith(".") for line in said.splitlines())
 
 
 def test_doctor_names_what_is_missing_or_too_old(monkeypatch, capsys):
-    monkeypatch.setattr(
-        metadata,
-        "requires",
-        lambda name: ["numpy>=99", "no-such-package>=1", "pytest>=1", 'nbgrader>=99; extra == "grading"'],
-    )
+    wanted = ["numpy>=99", "no-such-package>=1", "pytest>=1", 'nbgrader>=99; extra == "grading"']
+    monkeypatch.setattr(metadata, "requires", lambda name: wanted)
     assert main.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "no-such-package is not installed" in said and re.search(r"numpy \S+ is too old, 99 or", said)
@@ -228,7 +217,7 @@ def test_errors_are_one_sentence(monkeypatch, capsys, error, said):
         main.main(["doctor"])
 
 
-def test_ctrl_c_is_no_accident(monkeypatch, capsys):
+def test_ctrl_c_exits_with_130(monkeypatch, capsys):
     def stop(options):
         raise KeyboardInterrupt
 
@@ -249,3 +238,19 @@ def test_anchors_is_a_table_of_all_weights(capsys):
     assert main.main(["anchors"]) == 0
     printed = capsys.readouterr().out
     assert all(f"\n{name} " in printed for name in pretrained.names()) and "Traceback" not in printed
+
+
+def test_speed_is_the_larger_ratio(monkeypatch):
+    seconds = iter((0.058, 0.00284))
+    monkeypatch.setattr(doctor, "_seconds", lambda step, threads, tries: next(seconds))
+    assert doctor.machine_speed() == pytest.approx(4)
+
+
+def test_a_timed_step_trains():
+    """The weights move, and the number of threads is restored."""
+    torch.set_num_threads(2)
+    model = flow_matching(MLP(2), (2,))
+    before = [p.clone() for p in model.parameters()]
+    doctor._training_step(model, torch.rand(8, 2))()
+    assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters()))
+    assert doctor.machine_speed(tries=1) > 0 and torch.get_num_threads() == 2
