@@ -211,9 +211,10 @@ class Surgery:
         return self.reconstruction.mean - self.mutual_information.mean - self.marginal_kl.mean
 
     def __repr__(self) -> str:
-        names = "reconstruction", "mutual_information", "marginal_kl", "kl"
-        parts = [f"{name.replace('_', ' ')} {getattr(self, name)}" for name in names]
-        return f"{', '.join(parts)}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
+        return (
+            f"reconstruction {self.reconstruction}, mutual information {self.mutual_information}, marginal KL "
+            f"{self.marginal_kl}, mean KL {self.kl}; ELBO {self.elbo:.2f}; log n {self.most:.2f} (nats)"
+        )
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ def test_surgery_against_quadrature():
         assert abs(share.mean - wanted.item()) < 5 * share.error and 0 < share.error < 0.05
     assert 0.05 < found.mutual_information.mean < found.most == pytest.approx(math.log(12))
     assert found.elbo == pytest.approx(found.reconstruction.mean - found.kl.mean, abs=1e-9)
-    assert "mutual information" in repr(found)
+    assert "mutual information" in repr(found) and "marginal KL" in repr(found) and "mean KL" in repr(found)
 
 
 def test_mutual_information_and_marginal_kl_sum_up():
