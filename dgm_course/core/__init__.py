@@ -1,1 +1,1 @@
-"""What every other room stands on: tensors, guards, distributions, ODE solvers, metrics."""
+"""Tensors, checks, distributions, ODE solvers and metrics, for every other part of the package."""

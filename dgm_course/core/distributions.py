@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from .checks import expect_batch
 
-Count = int | tuple[int, ...]  # of samples: a number or a shape
+Count = int | Sequence[int]  # of samples: a number or a shape
 
 
 class IndependentEvent(Independent):
@@ -34,7 +35,7 @@ class IndependentEvent(Independent):
 
     def _extended_shape(self, n: Count = ()) -> torch.Size:
         """(n, *batch, *event)"""
-        return super()._extended_shape((n,) if isinstance(n, int) else n)
+        return super()._extended_shape(torch.Size((n,) if isinstance(n, int) else n))
 
     def _expect(self, x: Tensor) -> Tensor:
         """x itself, if it broadcasts to this batch and event and is on its device."""

@@ -87,7 +87,7 @@ def fast_dtype(on: torch.device | None = None) -> torch.dtype | None:
     if kind == "cuda":
         able = torch.cuda.is_bf16_supported()
     else:
-        known = getattr(
+        known: dict[str, Any] = getattr(
             torch.cpu, "get_capabilities", dict
         )()  # an older torch has no such list; Arm calls it bf16
         able = kind == "cpu" and any(known.get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))

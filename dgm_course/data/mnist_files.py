@@ -45,32 +45,25 @@ class IdxFile(NamedTuple):
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
-FILES = {
-    "train": IdxFile(
-        "train-images-idx3-ubyte",
-        (60000, 28, 28),
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    ),
-    "train_labels": IdxFile(
-        "train-labels-idx1-ubyte",
-        (60000,),
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    ),
-    "test": IdxFile(
-        "t10k-images-idx3-ubyte",
-        (10000, 28, 28),
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    "test_labels": IdxFile(
-        "t10k-labels-idx1-ubyte",
-        (10000,),
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
+SHA256 = {
+    "train": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "test": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+GZ_SHA256 = {
+    "train": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train_labels": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "test": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "test_labels": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+NAMES = {
+    "train": ("train-images-idx3-ubyte", (60000, 28, 28)),
+    "train_labels": ("train-labels-idx1-ubyte", (60000,)),
+    "test": ("t10k-images-idx3-ubyte", (10000, 28, 28)),
+    "test_labels": ("t10k-labels-idx1-ubyte", (10000,)),
+}
+FILES = {key: IdxFile(*NAMES[key], SHA256[key], GZ_SHA256[key]) for key in NAMES}
 Arrays = dict[str, np.ndarray]
 
 
@@ -168,7 +161,7 @@ def fetch(file: IdxFile, folder: Path, mirrors: Sequence[str]) -> np.ndarray:
     raise DataError(
         f"{file.name} could not be downloaded from {len(mirrors)} mirrors in {ATTEMPTS} rounds: is there a network? "
         "mnist() has 5,000 real digits without any; or put the four IDX files into a folder and name it in DGM_DATA. "
-        f"Wanted: {file.size:,} bytes decoded, SHA-256 {file.sha256}. Last: {why}"
+        f"Expected: {file.size:,} bytes decoded, SHA-256 {file.sha256}. Last: {why}"
     )
 
 

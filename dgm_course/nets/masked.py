@@ -96,7 +96,7 @@ class CachedConv2d:
 
     @staticmethod
     def _slots(places: Tensor, rows: int, width: int) -> Tensor:
-        """Where ``seen`` keeps a place: a new row overwrites the oldest one.  (..., 2) -> (...)"""
+        """The index of a place in ``seen``: a new row overwrites the oldest one.  (..., 2) -> (...)"""
         row, column = places.unbind(-1)
         inside = (row >= 0) & (column >= 0) & (column < width)
         return torch.where(inside, row % rows * width + column, rows * width)
