@@ -42,7 +42,7 @@ class Bijection(nn.Module):
 
     A subclass gives ``forward``, ``inverse`` and ``event``, the shape it expects (None for any)."""
 
-    event: tuple[int, ...] | None = None
+    event: Any = None
 
     def forward(self, x: Tensor) -> Change:
         raise NotImplementedError(f"{type(self).__name__} has no forward: expected it to define z = f(x).")

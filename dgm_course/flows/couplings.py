@@ -52,8 +52,9 @@ class Coupling(Bijection):
         inside[kept] = True
         self.net, self.bound, self.size = net, bound, size
         self.register_buffer("kept", kept)
-        self.register_buffer("rest", (~inside).nonzero()[:, 0])
-        self.register_buffer("places", torch.cat([self.kept, self.rest]).argsort(), persistent=False)
+        rest = (~inside).nonzero()[:, 0]
+        self.register_buffer("rest", rest)
+        self.register_buffer("places", torch.cat([kept, rest]).argsort(), persistent=False)
 
     def conditions(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """s and t of the rest, from the kept part."""

@@ -73,8 +73,8 @@ class Logit(Bijection):
         low, high = (float(end) for end in torch.aminmax(x.detach())) if checked else (0.5, 0.5)
         edge = 1e-6 if self.margin else 0.0
         if low < -edge or high > 1 + edge or not self.margin and (low <= 0 or high >= 1):
-            wanted = "[0, 1]" if self.margin else "(0, 1), ends excluded, as the logit of 0 or 1 is infinite"
-            raise ValueError(f"x runs from {low:.4g} to {high:.4g}: expected numbers in {wanted}.")
+            interval = "[0, 1]" if self.margin else "(0, 1), ends excluded, as the logit of 0 or 1 is infinite"
+            raise ValueError(f"x runs from {low:.4g} to {high:.4g}: expected numbers in {interval}.")
         return x
 
 
@@ -147,7 +147,8 @@ class CouplingCNN(nn.Module):
 def scale(event: Sequence[int], count: int, width: int) -> list[Bijection]:
     """``count`` couplings, each half of the channels kept in turn, with a new permutation of channels for every two."""
     channels, *size = event
-    generator, layers = torch.Generator().manual_seed(channels), []
+    generator = torch.Generator().manual_seed(channels)
+    layers: list[Bijection] = []
     for k in range(count):
         if k % 2 == 0:
             checkerboard = channels == 4 and k == 0  # of the four pixels that `Squeeze` makes channels

@@ -1,4 +1,4 @@
-"""Generative adversarial networks: a generator makes noise into data, a discriminator tells it from data, both learn.
+"""Generative adversarial networks: a generator makes noise into data, a discriminator distinguishes it from data.
 
     min_G max_D  E_π log D(x) + E_z log(1 − D(G(z)))                          (intro lecture, GAN objective)
 

@@ -42,12 +42,12 @@ def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def saturating(fake: Tensor) -> Tensor:
-    """E log(1 − D(G(z))), whose slope −D vanishes where the critic is sure.                          (Algorithm 1)"""
+    """E log(1 − D(G(z))), whose slope −D vanishes at D = 0.                          (Algorithm 1)"""
     return -F.softplus(fake).mean()
 
 
 def nonsaturating_loss(fake: Tensor) -> Tensor:
-    """−E log D(G(z)), whose slope −(1 − D) is largest where the critic is sure.              (Goodfellow et al. 2014)"""
+    """−E log D(G(z)), whose slope −(1 − D) is largest at D = 0.              (Goodfellow et al. 2014)"""
     return F.softplus(-fake).mean()
 
 

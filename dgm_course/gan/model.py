@@ -71,8 +71,8 @@ class GAN(nn.Module):
             raise ValueError(f"the discriminator gives probabilities: expected logits, {NO_SIGMOID}")
         self._logits_seen = self._logits_seen or found.grad_fn is not None
         if found.ndim > 2 or found.ndim == 2 and found.shape[1] != 1 or found.ndim == 0 or len(found) > len(x):
-            shapes = f"{tuple(x.shape)} with {tuple(found.shape)}"
-            raise ValueError(f"the discriminator answers {shapes}: expected one number a sample, ({len(x)},).")
+            shapes = f"{tuple(x.shape)} to {tuple(found.shape)}"
+            raise ValueError(f"the discriminator maps {shapes}: expected one number a sample, ({len(x)},).")
         return found.reshape(-1)
 
     def discriminator_loss(self, x: Tensor, *condition: Any) -> Tensor:

@@ -91,12 +91,14 @@ class GaussianPath:
         t = expect_time(t, x)
         t = t if x is None else expand_time(t, x)
         if self.slopes:
-            return self.alpha(t), self.sigma(t), *(torch.full_like(t, slope) for slope in self.slopes)
+            dalpha, dsigma = (torch.full_like(t, slope) for slope in self.slopes)
+            return self.alpha(t), self.sigma(t), dalpha, dsigma
         with torch.inference_mode(False):  # inside which PyTorch 2.6 gives slopes of 0
             u = t.clone()  # a tensor of inference mode has no derivatives
-            values, backward = torch.func.vjp(lambda u, w: (self.alpha(u), self.sigma(w)), u, u)
+            values, backward = torch.func.vjp(lambda u, w: (self.alpha(u), self.sigma(w)), u, u)[:2]
             slopes = backward(tuple(torch.ones_like(value) for value in values))
-        return tuple(torch.broadcast_to(value, t.shape) for value in (*values, *slopes))
+        alpha, sigma, dalpha, dsigma = (torch.broadcast_to(value, t.shape) for value in (*values, *slopes))
+        return alpha, sigma, dalpha, dsigma
 
     @property
     def gaussian(self) -> bool:
@@ -204,15 +206,15 @@ class GaussianPath:
         """A ValueError or TypeError where x1 is no batch to train on."""
         expect_some(expect_batch(x1, event, "x1", device), "x1")
 
-    def check_output(self, answer: Tensor, xt: Tensor) -> Tensor:
+    def check_output(self, output: Tensor, xt: Tensor) -> Tensor:
         """The network's output in the dtype of its input, or a ValueError where the shapes differ."""
-        answer = answer.to(xt.dtype)
-        expect_alike(answer, xt, ("the net's answer", "its input"))
-        return answer
+        output = output.to(xt.dtype)
+        expect_alike(output, xt, ("the net's output", "its input"))
+        return output
 
-    def loss(self, answer: Tensor, endpoints: Prediction, prediction: str) -> Tensor:
-        """Mean over batch and coordinates of (answer − a·x1 − b·x0)²"""
-        return nn.functional.mse_loss(answer, getattr(endpoints, prediction))
+    def loss(self, output: Tensor, endpoints: Prediction, prediction: str) -> Tensor:
+        """Mean over batch and coordinates of (output − a·x1 − b·x0)²"""
+        return nn.functional.mse_loss(output, getattr(endpoints, prediction))
 
     def marginal(self, data: Mixture, t: Tensor | float) -> Mixture:
         """p_t for data of a mixture: a mixture of all pairs of a source and a data component."""

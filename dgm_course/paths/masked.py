@@ -251,20 +251,20 @@ class MaskPath:
         """A ValueError or TypeError where x1 is no batch to train on."""
         expect_some(self._tokens(x1, "x1", self.vocabulary - 1), "x1")
         if tuple(x1.shape[1:]) != event or x1.device != device:
-            wanted = ", ".join(map(str, event))
-            raise ValueError(f"x1 has shape {tuple(x1.shape)} on {x1.device}: expected (B, {wanted}) on {device}.")
+            shape = ", ".join(map(str, event))
+            raise ValueError(f"x1 has shape {tuple(x1.shape)} on {x1.device}: expected (B, {shape}) on {device}.")
 
-    def check_output(self, answer: Tensor, xt: Tensor) -> Tensor:
+    def check_output(self, output: Tensor, xt: Tensor) -> Tensor:
         """The network's logits, at least float32, or a ValueError."""
-        if answer.shape != (*xt.shape, self.vocabulary):
+        if output.shape != (*xt.shape, self.vocabulary):
             expected = (*xt.shape, self.vocabulary)
-            raise ValueError(f"the net's answer has shape {tuple(answer.shape)}: expected logits {expected}.")
-        return answer.float() if answer.dtype in (torch.bfloat16, torch.float16) else answer
+            raise ValueError(f"the net's output has shape {tuple(output.shape)}: expected logits {expected}.")
+        return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
-    def loss(self, answer: Tensor, endpoints: TokenPair, prediction: str) -> Tensor:
+    def loss(self, output: Tensor, endpoints: TokenPair, prediction: str) -> Tensor:
         """Mean over the batch of w_t Σ_masked −log p(x1 | x_t), in nats a sample.      (lecture 14, Simplified Training)"""
         x1, weight = endpoints.x1, self.weight(self, endpoints.t.clamp(max=1 - 1e-6))
-        nats = F.cross_entropy(answer.flatten(0, -2), x1.flatten(), reduction="none").view(x1.shape)
+        nats = F.cross_entropy(output.flatten(0, -2), x1.flatten(), reduction="none").view(x1.shape)
         return (weight * (nats * endpoints.hidden).flatten(1).sum(1)).mean()
 
     def elbo(self, field: PathField, x1: Tensor, steps: int | None = None, draws: int = 8) -> Tensor:
@@ -347,8 +347,8 @@ def maskgit_step(model: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     The order is greedy, so the samples follow no stated distribution."""
     prediction = expect_model(model).predict(x, t)
     tokens, share = prediction.sample(), float(model.path.unmask(t, t + dt))
-    sure = prediction.data.gather(-1, tokens[..., None])[..., 0].masked_fill(~prediction.masked, -1.0).flatten(1)
-    rank = sure.argsort(1, descending=True).argsort(1)
+    p = prediction.data.gather(-1, tokens[..., None])[..., 0].masked_fill(~prediction.masked, -1.0).flatten(1)
+    rank = p.argsort(1, descending=True).argsort(1)
     chosen = rank < (prediction.masked.flatten(1).sum(1, keepdim=True) * share).round()
     return torch.where(prediction.masked & chosen.view(x.shape), tokens, x)
 

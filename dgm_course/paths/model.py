@@ -104,6 +104,7 @@ class PathModel(PathField):
 
     graph_safe = True  # every training step runs the same operations, so a GPU may replay it
     bounds: tuple[float, float] | None = None
+    label: Tensor | int | None = None
     precision: torch.dtype | None = None
 
     def __init__(
@@ -120,7 +121,7 @@ class PathModel(PathField):
             known = " or ".join(", ".join(path.predictions).rsplit(", ", 1))
             raise ValueError(f"prediction is {prediction!r}: expected {known} on this path.")
         self.net, self.path, self.event, self.prediction = net, path, tuple(event), prediction
-        self.time_sampler, self.coupling, self.label = times, coupling, None
+        self.time_sampler, self.coupling = times, coupling
 
     def loss(self, x1: Tensor, x0: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """Mean (target − net(x_t, t))² on Gaussian paths, weighted cross-entropy of hidden tokens on mask paths.

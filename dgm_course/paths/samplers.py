@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from ..core.ode import Method, langevin
+from ..core.ode import langevin
 from .fields import PathField
 
 
 def expect_model(field: Any, gaussian: bool = False) -> PathField:
-    """A model of a path, of a Gaussian one if asked, or a ValueError; with ``noise`` a method is given a plain function."""
+    """A model of a path, Gaussian if required, or a ValueError; with ``noise`` a method gets a plain function."""
     if not hasattr(field, "predict"):
         raise ValueError(
             "noise was given to a sampler that sets its own: expected a solver such as euler, or no noise."
@@ -36,7 +37,7 @@ def ancestral(model: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:
     return path.step(prediction, t + dt, path.posterior_std(prediction, t + dt))
 
 
-def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Method:
+def annealed_langevin(steps: int = 10, ratio: float = 0.1) -> Callable[..., Tensor]:
     """Langevin steps of size ratio · sigma² at each noise level, then the next level.  (NCSN, Song & Ermon 2019)"""
 
     def method(model: PathField, x: Tensor, t: Tensor, dt: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ REFUSALS = [
     (lambda: plane().discriminator_loss(REAL * math.nan), "contains NaN in 8 of 8"),
     (lambda: plane().discriminator_loss(REAL.long()), "dtype torch.int64: expected floating"),
     (lambda: plane().discriminator_loss(torch.zeros(4, 3)), r"shape \(4, 3\): expected \(4, 2\)"),
-    (lambda: GAN(nets.MLPGenerator(), nn.Linear(2, 3)).discriminator_loss(REAL), r"with \(4, 3\): expected one"),
+    (lambda: GAN(nets.MLPGenerator(), nn.Linear(2, 3)).discriminator_loss(REAL), r"to \(4, 3\): expected one"),
     (lambda: OptimalDiscriminator(data.moons(), G), "model are a MLPGenerator: expected an object with log_prob"),
     (lambda: value_on_grid(FAR, NEAR, OptimalDiscriminator(FAR, NEAR), LINE), "the data sums to"),
     (lambda: DiracGAN(minimax())(torch.zeros(2)), r"expected pairs \(θ, ψ\)"),

@@ -57,7 +57,7 @@ def conditional_table(data: TableDistribution) -> torch.Tensor:
     return table / table.sum(-1, keepdim=True)
 
 
-TOLD = conditional_table(DATA)
+CONDITIONAL = conditional_table(DATA)
 
 
 def appears(path, t: float, s: float) -> float:

@@ -149,7 +149,7 @@ def test_mean_is_in_full_precision_under_autocast(digits):
 
 
 @pytest.mark.parametrize(
-    "wrong, says",
+    "wrong, message",
     [
         ({"labels": torch.arange(89) % 3}, "90 images and 89 labels"),
         ({"classes": 2}, "two images or more for each class 0 to 1"),
@@ -159,14 +159,14 @@ def test_mean_is_in_full_precision_under_autocast(digits):
         ({"shrinkage": 1.5}, "shrinkage 1.5"),
     ],
 )
-def test_bad_data_are_refused(wrong, says):
+def test_bad_data_are_refused(wrong, message):
     images, labels, _ = small()
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         ClassGaussians(images, **{"labels": labels, "classes": 3, "rank": 4, **wrong})
 
 
 @pytest.mark.parametrize(
-    "net, path, prediction, says",
+    "net, path, prediction, message",
     [
         (UNet(8, 10), Conical(), "velocity", "1 input channels: expected 10 and 2"),
         (UNet(8, 4, inputs=2), Conical(), "velocity", "has 4 classes"),
@@ -174,8 +174,8 @@ def test_bad_data_are_refused(wrong, says):
         (UNet(8, 10, inputs=2), LinearPath(data.moons()), "velocity", "the velocity on linear path"),
     ],
 )
-def test_unfit_networks_and_paths_are_refused(net, path, prediction, says, digits):
-    with pytest.raises(ValueError, match=says):
+def test_unfit_networks_and_paths_are_refused(net, path, prediction, message, digits):
+    with pytest.raises(ValueError, match=message):
         GaussianSkip(net, digits[1], path, prediction)
     assert net.forget > 0  # the network is not modified
 

@@ -12,7 +12,7 @@ import torch
 from dgm_course.paths import MaskPath
 from dgm_course.paths.model import stratified
 
-from .masks import DARK, DATA, F64, TOLD, WORDS, K, L, alpha, appears, every, followed, lookup, nexts
+from .masks import CONDITIONAL, DARK, DATA, F64, WORDS, K, L, alpha, appears, every, followed, lookup, nexts
 
 
 @pytest.fixture(autouse=True)
@@ -84,14 +84,14 @@ def test_bound_is_the_mean_over_orders(path):
 @every
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
 def test_bound_in_steps_is_sum_of_kls(path, steps):
-    words = torch.tensor([chain_bound(path, TOLD, word, steps) for word in WORDS], dtype=F64)
+    words = torch.tensor([chain_bound(path, CONDITIONAL, word, steps) for word in WORDS], dtype=F64)
     field = path.exact(DATA)
     assert_means(field.elbo(rows(1000), steps, draws=2), words)
     model = lookup(path)
     with torch.no_grad():
         wrong = [chain_bound(path, model.net.log_conditional.exp(), word, steps) for word in WORDS]
         assert_means(model.elbo(rows(1000), steps, draws=1), torch.tensor(wrong, dtype=F64))
-    sampled = followed(path, TOLD, steps)[:K, :K, :K].log().flatten()
+    sampled = followed(path, CONDITIONAL, steps)[:K, :K, :K].log().flatten()
     assert (words <= sampled + 1e-12).all()
 
 

@@ -11,7 +11,7 @@ import torch
 from dgm_course.core.distributions import TableDistribution
 from dgm_course.paths import MaskPath, PathField, ddim, maskgit_step
 
-from .masks import DATA, F64, PAIR, TOLD, K, appears, assert_frequencies, conditional_table, every, followed
+from .masks import CONDITIONAL, DATA, F64, PAIR, K, appears, assert_frequencies, conditional_table, every, followed
 
 
 @every
@@ -32,7 +32,7 @@ def test_exact_prediction_is_bayes(path, data):
 @every
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_samples_follow_the_chain(path, steps):
-    expected = followed(path, TOLD, steps)
+    expected = followed(path, CONDITIONAL, steps)
     assert float(expected[:K, :K, :K].sum()) == pytest.approx(1)  # no mask is left
     assert_frequencies(path.exact(DATA).sample(20_000, steps), expected)
 
@@ -64,7 +64,7 @@ def test_visible_tokens_stay_and_all_are_revealed(path, method):
 def test_given_tokens_are_kept(path, start):
     field, given = path.exact(DATA), torch.tensor([start]).expand(20_000, 3)
     x = field.sample(given, 6)
-    assert_frequencies(x, followed(path, TOLD, 6, start))
+    assert_frequencies(x, followed(path, CONDITIONAL, 6, start))
     assert torch.equal(given, torch.tensor([start]).expand(20_000, 3))
 
 

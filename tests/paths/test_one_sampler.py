@@ -69,7 +69,7 @@ FITTING["absorbing"] = {"the path's own", "ddim", "maskgit_step"}
 @pytest.mark.parametrize("recipe, name", [(r, m) for r in RECIPES for m in METHODS if m in FITTING[r]])
 def test_all_sampling_runs_in_iter_solve(recipe, name, monkeypatch):
     """Without the loop of ``ode.iter_solve`` nothing moves and no net is evaluated."""
-    method, asks = METHODS[name]
+    method, evaluations = METHODS[name]
     model, solved = RECIPES[recipe](), []
     x0 = model.start(5)
     if recipe != "absorbing":  # the noise is undetermined at one end, the score infinite at the other
@@ -83,7 +83,7 @@ def test_all_sampling_runs_in_iter_solve(recipe, name, monkeypatch):
     monkeypatch.setattr(fields, "iter_solve", counted)
     assert model.trajectory(x0, 4, method).shape == (5, *start.shape)
     assert torch.isfinite(model.sample(x0, 4, method)).all()
-    assert solved == [5, 5] and counter(model).calls == 2 * 4 * asks
+    assert solved == [5, 5] and counter(model).calls == 2 * 4 * evaluations
     monkeypatch.setattr(fields, "iter_solve", lambda field, x, ts, noise, method: iter([x]))
     counter(model).calls = 0
     assert torch.equal(model.sample(x0, 4, method), start)
