@@ -1,15 +1,16 @@
-"""The grader: marks that a teacher can believe.
+"""Grading of a class.
 
-    submissions     what was handed in, read into memory; whatever is more than a notebook is refused
-    notebooks       the exercise cells of a notebook, and nothing else of it
-    worker_package  the files of the course that stand beside a student's code: they hold no answer
-    sandbox         what the operating system can be made to refuse
-    worker          a process that forks one child for every exercise
-    messages        how results come home: arrays, never a pickle
-    pool            the grader's side of all that
-    grade           expected values made here, results judged here
-    report          a table that is no formula, and a page a student without a script
-    listing         `dgm homework`: all exercises in lines
+    submissions     read what was handed in, without unpacking it
+    notebooks       find the exercise cells
+    worker_package  the course files that a worker may see; they hold no answer
+    sandbox         operating-system limits
+    worker          one process for each exercise
+    messages        results as bytes, never pickled
+    pool            start workers and read their results
+    grade           compute expected values and compare
+    report          CSV table and HTML pages
+    workspace       `dgm grade`: from a folder of submissions to the report
+    listing, release, nbgrader    the commands `dgm homework`, `dgm release`, `dgm nbgrader`
 
-What is and is not tamper-proof stands in TEACHING.md.
+TEACHING.md lists what is tamper-proof.
 """

@@ -1,4 +1,4 @@
-"""From submissions to marks: every exercise of every student in a process of its own, judged here from arrays alone."""
+"""From submissions to marks: each exercise runs in its own process; its values are compared with expected ones here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ALWAYS = (
 
 @dataclass(frozen=True)
 class Assignment:
-    """A notebook that was handed out: its exercises, and the imports on which their cells rely."""
+    """A notebook as handed out: its exercises, and the imports on which their cells rely."""
 
     name: str
     asked: tuple[ExerciseCell, ...]
@@ -61,8 +61,8 @@ class Mark:
     verdict: Verdict
     notes: tuple[str, ...] = ()
     source: str = ""
-    said: str = ""
-    held: tuple[str, ...] = ()
+    printed: str = ""
+    enforced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,7 @@ class Graded:
 
 @dataclass
 class Grader:
-    """Marks whole classes: what is asked, on which seeds, within which limits, by how many workers at a time.
-
-    The expected values are made here, once, before any worker starts, and never leave this process."""
+    """Grades a class. Expected values are computed once, before any worker starts, and never leave this process."""
 
     assignments: Sequence[Assignment]
     seeds: Sequence[int]
@@ -95,38 +93,42 @@ class Grader:
     expected: dict[str, Expected] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        for assignment in self.assignments:
-            for one in assignment.asked:
-                task = exercise(one.id)
-                self.expected[one.id] = task.expected([case for seed in self.seeds for case in task.inputs(seed)])
+        for task in self._tasks():
+            self.expected[task.id] = task.expected([case for seed in self.seeds for case in task.inputs(seed)])
 
-    def grade(self, everybody: Sequence[Submission]) -> Iterator[Graded]:
-        """A `Graded` for each submission, in their order, each as soon as it and those before it are done."""
-        bench = Workspace()
+    def grade(self, submissions: Sequence[Submission]) -> Iterator[Graded]:
+        """A `Graded` for each submission, in order, as soon as it and those before it are done."""
+        workspace = Workspace()
+        workers = [Worker(workspace) for _ in range(self.workers)]
         idle: SimpleQueue[Worker] = SimpleQueue()
-        staff = [Worker(bench) for _ in range(self.workers)]
-        for worker in staff:
+        for worker in workers:
             idle.put(worker)
 
-        def one(submission: Submission) -> Graded:
+        def grade_one(submission: Submission) -> Graded:
             worker = idle.get()
             try:
                 return self._student(submission, worker)
-            except Exception as wrong:  # one submission never costs another its marks
-                return self._nothing(submission, f"The grader stumbled over it ({type(wrong).__name__}).")
+            except Exception as wrong:  # one submission must not cost another its marks
+                return self._failed(submission, f"The grader failed on it ({type(wrong).__name__}).")
             finally:
                 idle.put(worker)
 
         try:
             with ThreadPoolExecutor(self.workers) as pool:
-                yield from pool.map(one, everybody)
+                yield from pool.map(grade_one, submissions)
         finally:
-            for worker in staff:
+            for worker in workers:
                 worker.stop()
-            bench.close()
+            workspace.close()
+
+    def _tasks(self) -> list[Exercise]:
+        return [exercise(one.id) for assignment in self.assignments for one in assignment.asked]
+
+    def _failed(self, submission: Submission, why: str) -> Graded:
+        marks = tuple(Mark(task, 0, Verdict("wrong", why)) for task in self._tasks())
+        return Graded(submission.student, marks, (why,))
 
     def _student(self, submission: Submission, worker: Worker) -> Graded:
-        """All exercises of one student; nothing that is in a submission can keep the next from being graded."""
         books, troubles = handed_in(submission)
         if not books:
             troubles = troubles or ["There is no notebook in it."]
@@ -134,17 +136,13 @@ class Grader:
         for assignment in self.assignments:
             found = {one.id: find(books, one) for one in assignment.asked}
             prelude = tuple(dict.fromkeys((*ALWAYS, *assignment.imports, *imports(books))))
-            marks += [self._mark(one, assignment, found, prelude, worker) for one in assignment.asked]
+            marks += [self._mark(one, assignment.asked, found, prelude, worker) for one in assignment.asked]
         return Graded(submission.student, tuple(marks), tuple(troubles))
-
-    def _nothing(self, submission: Submission, why: str) -> Graded:
-        tasks = [exercise(one.id) for assignment in self.assignments for one in assignment.asked]
-        return Graded(submission.student, tuple(Mark(task, 0, Verdict("wrong", why)) for task in tasks), (why,))
 
     def _mark(
         self,
         one: ExerciseCell,
-        assignment: Assignment,
+        all_tasks: Sequence[ExerciseCell],
         found: dict[str, AnswerCell],
         prelude: tuple[str, ...],
         worker: Worker,
@@ -153,19 +151,18 @@ class Grader:
         if cell.reason:
             return Mark(task, 0, Verdict("wrong", cell.reason), cell.notes)
         if is_stub(cell.source, one):
-            return Mark(
-                task, 0, Verdict(NOT_YET, "Not yet: the function is still to be written."), cell.notes, cell.source
-            )
-        earlier = _before(one, assignment.asked, found)
+            verdict = Verdict(NOT_YET, "Not yet: the function is still to be written.")
+            return Mark(task, 0, verdict, cell.notes, cell.source)
+        earlier = _before(one, all_tasks, found)
         cells = tuple((f"<{name}>", source) for name, source in (*earlier.items(), (one.id, cell.source)))
         expected = self.expected[one.id]
-        lines = wanted(prelude, [source for _, source in cells])
-        outcome = worker.ask(
-            Job(cells, lines, one.function, bare(expected.cases), task.watch, self.limits, worker.bench.yard)
-        )
+        lines, cases = wanted(prelude, [source for _, source in cells]), bare(expected.cases)
+        job = Job(cells, lines, one.function, cases, task.watch, self.limits, worker.workspace.paths)
+        outcome = worker.run(job)
         verdict = _verdict(task, outcome, expected)
         notes = (*cell.notes, *(f"It was run with your own answer to {name}." for name in earlier))
-        return Mark(task, task.points * verdict.passed, verdict, notes, cell.source, outcome.said, outcome.held)
+        points = task.points * verdict.passed
+        return Mark(task, points, verdict, notes, cell.source, outcome.printed, outcome.enforced)
 
 
 def handed_in(submission: Submission) -> tuple[list[Notebook], list[str]]:
@@ -184,7 +181,7 @@ def handed_in(submission: Submission) -> tuple[list[Notebook], list[str]]:
 
 
 def _before(one: ExerciseCell, others: Sequence[ExerciseCell], found: dict[str, AnswerCell]) -> dict[str, str]:
-    """The cells of earlier exercises that a cell needs, those first that others need."""
+    """The cells of other exercises that a cell needs, in the order in which they must run."""
     order: dict[str, str] = {}
 
     def visit(task: ExerciseCell, path: tuple[str, ...]) -> None:
@@ -198,7 +195,7 @@ def _before(one: ExerciseCell, others: Sequence[ExerciseCell], found: dict[str, 
 
 
 def _verdict(task: Exercise, outcome: Outcome, expected: Expected) -> Verdict:
-    """What the judge says; without a result, or where the judge itself stumbles over one, no points."""
+    """Compare with the expected values; no points without a result, or where the comparison itself fails."""
     if outcome.reason:
         return Verdict("wrong", outcome.reason)
     try:

@@ -1,4 +1,4 @@
-"""`dgm homework`: every exercise in a line: number, points, what is asked, hints, and how well its check is proven."""
+"""`dgm homework`: one line for each exercise: number, points, hints, wrong answers that its check is tested on, prompt."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from ..teach.homework import Exercise, exercise, exercises, topics
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = ROOT / "tests" / "teach" / "homework" / "answers"
 ELSEWHERE = (
-    "How many wrong answers each check is proven against is written in the tests, which are not here: "
+    "How many wrong answers each check refuses is written in the tests, which are not here: "
     "run this in a checkout of the course."
 )
 
 
 def homework(topic: str | None = None) -> Iterator[str]:
     """The lines of the table; of one lecture, or of all."""
-    banks = proofs()
-    chosen = exercises(topic)
+    banks, chosen = proofs(), exercises(topic)
     width = max(len(task.id) for task in chosen)
     yield f"{'':5} {'exercise':{width}} points hints {'refused' if banks else '':7}  asked"
     for task in chosen:
@@ -34,12 +33,12 @@ def homework(topic: str | None = None) -> Iterator[str]:
 
 
 def _hints(task: Exercise) -> int:
-    """Sentences of the exercise's own: one for each known mistake, and the second hint."""
+    """The number of the exercise's own hints: one for each known mistake, and the second hint."""
     return len({hint for hint, _ in task.mistakes}) + bool(task.more)
 
 
 def proofs() -> Mapping[str, int]:
-    """How many wrong answers the tests try on each exercise: the bank's mistakes and further ones; empty without tests."""
+    """How many wrong answers the tests try on each exercise; empty where the tests are missing."""
     if not (ANSWERS / "__init__.py").is_file():
         return {}
     sys.path.insert(0, str(ROOT))

@@ -1,12 +1,12 @@
-"""How results come home from a process that nobody trusts: one JSON line that names the arrays, then their numbers.
+"""A result as bytes: one JSON line that names the arrays, then their numbers. No pickle, no zip, nothing evaluated.
 
-No pickle, no zip, no header that is evaluated: sizes are checked before anything is made of them, and a message with
-one byte too many or too few is none at all.
+Sizes are checked before memory is allocated; a message with one byte too many or too few is refused.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ MOST_HEADER, MOST_ARRAYS, MOST_AXES = 200_000, 5_000, 8
 
 
 def encode(packed: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays of float64 and of texts (what `pack` gives) as one message: header line, then the numbers in its order."""
+    """One message of float64 and text arrays (from `pack`): header line, then the numbers in its order."""
     header: dict[str, list] = {}
     numbers: list[bytes] = []
     for name, array in packed.items():
@@ -29,80 +29,80 @@ def encode(packed: Mapping[str, np.ndarray]) -> bytes:
 
 
 def decode(message: bytes) -> dict[str, np.ndarray]:
-    """The way back; a ValueError with a sentence where the message is not exactly what `encode` writes."""
+    """The inverse of `encode`; ValueError with the reason for any other message."""
     line, newline, rest = message.partition(b"\n")
     if not newline or len(line) > MOST_HEADER:
-        raise ValueError("a result came that does not begin with one short line of names.")
-    header = _header(line)
+        raise ValueError(f"the result does not begin with a line of names of at most {MOST_HEADER} bytes.")
     packed: dict[str, np.ndarray] = {}
-    for name, (kind, *parts) in header.items():
+    for name, (kind, *parts) in _header(line).items():
         if kind == "text":
-            packed[name] = np.array([_short(part) for part in parts], dtype=str)
+            packed[name] = np.array([_text(part) for part in parts], dtype=str)
         else:
             packed[name], rest = _array(name, parts, rest)
     if rest:
-        raise ValueError("more than one result came, or numbers that no name belongs to.")
+        raise ValueError(f"more than one result came: {len(rest)} bytes belong to no name.")
     return packed
+
+
+def strict_json(text: str | bytes) -> object:
+    """JSON without NaN and infinities; ValueError or RecursionError for anything else."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _header(line: bytes) -> dict[str, list]:
     try:
-        header = json.loads(line, parse_constant=_refuse)
+        header = strict_json(line)
     except (ValueError, RecursionError):
-        raise ValueError("the names of a result are not JSON.") from None
-    fits = (
+        raise ValueError("the names of the result are not JSON.") from None
+    if (
         isinstance(header, dict)
         and len(header) <= MOST_ARRAYS
         and all(isinstance(entry, list) and entry and entry[0] in ("text", "float64") for entry in header.values())
-    )
-    if not fits:
-        raise ValueError("the names of a result are not in the form of `encode`.")
-    return header
+    ):
+        return header
+    raise ValueError("the names of the result are not in the form that `encode` writes.")
 
 
-def _refuse(word: str) -> None:
-    raise ValueError(word)
-
-
-def _short(part: object) -> str:
+def _text(part: object) -> str:
     if not isinstance(part, str):
-        raise ValueError("a text of a result is no text.")
-    return part[:500].encode("utf-8", "replace").decode()  # half a surrogate pair could be written nowhere
+        raise ValueError(f"a text of the result is {type(part).__name__}: expected str.")
+    return part[:500].encode("utf-8", "replace").decode()  # a lone surrogate could not be written to a file
 
 
 def _array(name: str, shape: list, rest: bytes) -> tuple[np.ndarray, bytes]:
-    """The next array; its size is compared with what came before any memory is asked for."""
+    """The next array and the bytes after it; its size is checked before memory is allocated."""
     if len(shape) > MOST_AXES or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
-        raise ValueError(f"the shape of {name[:60]!r} is no shape.")
-    size = 8
-    for axis in shape:
-        size *= axis
+        raise ValueError(f"the shape of {name[:60]!r} is not a list of at most {MOST_AXES} sizes.")
+    size = 8 * math.prod(shape)
     if size > len(rest):
         raise ValueError(f"{name[:60]!r} promises {size} bytes and {len(rest)} came.")
     return np.frombuffer(rest[:size], "<f8").reshape(shape).astype(np.float64), rest[size:]
 
 
-# --- frames: how the grader and its own worker speak
+# --- between the grader and its own worker
 
 
 def send(fd: int, message: bytes) -> None:
-    """Eight bytes of length, then the message."""
+    """Write eight bytes of length, then the message."""
     view = memoryview(len(message).to_bytes(8, "big") + message)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def receive(fd: int) -> bytes:
-    """The next message; an EOFError where the other side is gone."""
+    """Read the next message; EOFError where the other process has ended."""
     return _exactly(fd, int.from_bytes(_exactly(fd, 8), "big"))
 
 
 def _exactly(fd: int, count: int) -> bytes:
-    parts: list[bytes] = []
-    while count:
-        part = os.read(fd, min(count, 1 << 20))
+    content = bytearray()
+    while len(content) < count:
+        part = os.read(fd, min(count - len(content), 1 << 20))
         if not part:
-            raise EOFError("the other side is gone.")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+            raise EOFError(f"the other process ended after {len(content)} of {count} bytes.")
+        content += part
+    return bytes(content)

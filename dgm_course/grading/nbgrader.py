@@ -1,8 +1,7 @@
-"""`dgm nbgrader DIR`: a course directory for those who grade with nbgrader.
+"""`dgm nbgrader DIR`: a course folder for nbgrader, with the notebooks as they are committed.
 
-What is released are the notebooks as they are committed: nbgrader's own clearing of solutions is left out, since they have
-none, and would replace every stub.  In nbgrader's execution a check cell raises where it is not passed, which is what
-nbgrader counts; student and checks share a kernel there, so these marks are not guarded as those of `dgm grade` are.
+nbgrader counts a check cell that raises as failed. It runs a student's code and the checks in one kernel, so its marks are
+not protected as those of `dgm grade` are.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ c.Execute.timeout = 600  # seconds a cell: some of them train
 
 
 def course(notebooks: Sequence[Path], folder: Path) -> Iterator[str]:
-    """Settings, and one assignment for each notebook, named after it."""
+    """Write the settings, and one assignment for each notebook, named after it."""
     settings = folder / "nbgrader_config.py"
     if settings.exists():
-        raise ValueError(f"{settings} is there already: name another folder, or move it away.")
+        raise ValueError(f"{settings} is there already: expected a folder without it.")
     for path in notebooks:
         (folder / "source" / path.stem).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / "source" / path.stem / path.name)

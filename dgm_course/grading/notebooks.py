@@ -1,23 +1,23 @@
-"""A notebook as the grader reads it: the source of its cells and their marks, and nothing else of it.
+"""A notebook as the grader reads it: the kind, source and mark of each cell; outputs and attachments are dropped.
 
-Outputs, widgets, attachments and every other cell are dropped on reading.  An exercise's cell is found by its mark
-(nbgrader's ``grade_id``, which Jupyter keeps when cells are moved), else by the name of its function.
+An exercise's cell is found by its mark (nbgrader's ``grade_id``), else by the name of its function.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..teach.build.exercise_cells import STUB
+from .messages import strict_json
 
-MOST_SOURCE = 30_000  # letters in a cell; what a parser has to swallow is bounded by it
+MOST_SOURCE = 30_000  # characters in a cell; bounds the work of the parser
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 class Unreadable(ValueError):
-    """A file that is no notebook; the message is the reason, in a sentence."""
+    """A file that is not a notebook; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,14 @@ class Notebook:
     name: str
     cells: tuple[Cell, ...]
 
+    @property
+    def code(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell.kind == "code"]
+
 
 @dataclass(frozen=True)
 class ExerciseCell:
-    """What one exercise looks like where it is handed out: mark, function, stub and check cell."""
+    """One exercise as handed out: id, function, stub and check cell."""
 
     id: str
     function: str
@@ -61,15 +65,15 @@ class AnswerCell:
 
 
 def read(name: str, content: bytes) -> Notebook:
-    """The cells of a notebook of format 4; an Unreadable with a sentence for anything else."""
+    """The cells of a notebook of format 4; Unreadable with the reason for anything else."""
     try:
-        data = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse)
+        data = strict_json(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Unreadable(f"{name} cannot be read: it is not UTF-8 text.") from None
     except (ValueError, RecursionError):
         raise Unreadable(f"{name} cannot be read: it is not JSON.") from None
-    if not isinstance(data, dict) or data.get("nbformat") != 4:
-        form = data.get("nbformat", "none") if isinstance(data, dict) else "none"
+    form = data.get("nbformat", "none") if isinstance(data, dict) else "none"
+    if form != 4:
         raise Unreadable(
             f"{name} is no notebook of format 4 (its format is {str(form)[:20]}): save it with JupyterLab."
         )
@@ -77,10 +81,6 @@ def read(name: str, content: bytes) -> Notebook:
     if not isinstance(cells, list):
         raise Unreadable(f"{name} is no notebook: it has no list of cells.")
     return Notebook(name, tuple(_cell(cell) for cell in cells if isinstance(cell, dict)))
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(word)
 
 
 def _cell(cell: dict) -> Cell:
@@ -94,41 +94,39 @@ def _cell(cell: dict) -> Cell:
     return Cell(kind, text.encode("utf-8", "replace").decode(), mark if isinstance(mark, str) else "")
 
 
-# --- what is asked
+# --- the notebook as handed out
 
 
 def asked(book: Notebook) -> tuple[ExerciseCell, ...]:
-    """The exercises of a notebook as it is handed out, in order, from its check cells."""
-    stubs = {cell.mark: cell.source for cell in book.cells if cell.kind == "code" and cell.mark}
+    """The exercises of a notebook as handed out, in order, read from its check cells."""
+    stubs = {cell.mark: cell.source for cell in book.code if cell.mark}
     found = []
-    for cell in book.cells:
-        if cell.kind == "code" and cell.mark.endswith("-test"):
-            call = next(
-                (n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call) and len(n.args) == 2), None
+    for cell in book.code:
+        if not cell.mark.endswith("-test"):
+            continue
+        nodes = ast.walk(ast.parse(cell.source))
+        call = next((node for node in nodes if isinstance(node, ast.Call) and len(node.args) == 2), None)
+        stub = stubs.get(cell.mark.removesuffix("-test"))
+        if call is None or stub is None:
+            raise Unreadable(f"{book.name}: the check cell {cell.mark} has no exercise before it.")
+        name, function = call.args[0].value, call.args[1].id
+        if STUB not in stub:
+            raise Unreadable(
+                f"{book.name} has something written into exercise {name}, so it is not as it was handed out: "
+                f"undo it (`git restore notebooks/{book.name}`), or name the folder that you released "
+                "(`--notebooks class/notebooks`)."
             )
-            stub = stubs.get(cell.mark.removesuffix("-test"))
-            if call is None or stub is None:
-                raise Unreadable(f"{book.name}: the check cell {cell.mark} has no exercise before it.")
-            if STUB not in stub:
-                raise Unreadable(
-                    f"{book.name} has something written into exercise {call.args[0].value}, so it is not as it was handed "
-                    f"out: take it back (`git restore notebooks/{book.name}`), or name the folder that you released "
-                    "(`--notebooks class/notebooks`)."
-                )
-            found.append(ExerciseCell(call.args[0].value, call.args[1].id, stub, cell.source))
+        found.append(ExerciseCell(name, function, stub, cell.source))
     return tuple(found)
 
 
 def imports(books: Sequence[Notebook]) -> tuple[str, ...]:
-    """Every import statement at the top level of code cells, one name a line: cells rely on those of the set-up cell."""
-    lines = (
-        line for book in books for cell in book.cells if cell.kind == "code" for line in _imports(cell.source)
-    )
-    return tuple(dict.fromkeys(lines))
+    """Every import at the top level of a code cell, one name a line: exercise cells rely on those of the set-up cell."""
+    return tuple(dict.fromkeys(line for book in books for cell in book.code for line in _imports(cell.source)))
 
 
 def _imports(source: str) -> Iterator[str]:
-    for node in _parsed(plain(source)).body:
+    for node in _parsed(source).body:
         if isinstance(node, ast.Import):
             yield from (ast.unparse(ast.Import([alias])) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level and node.module != "__future__":
@@ -136,109 +134,108 @@ def _imports(source: str) -> Iterator[str]:
 
 
 def wanted(lines: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
-    """Of single imports those whose name some source uses: to import all that a notebook does takes seconds."""
-    names = {node.id for source in sources for node in ast.walk(_parsed(source)) if isinstance(node, ast.Name)}
-    return tuple(line for line in lines if line.split()[-1].partition(".")[0] in names | {"*"})
+    """The single imports whose name a source uses: importing everything that a notebook imports takes seconds."""
+    names = {"*"}.union(*map(_names, sources))
+    return tuple(line for line in lines if line.split()[-1].partition(".")[0] in names)
 
 
 # --- what was handed in
 
 
 def find(books: Sequence[Notebook], task: ExerciseCell) -> AnswerCell:
-    """The cell of one exercise in all notebooks of a student."""
+    """The cell of one exercise in all notebooks of a student; two different answers count as none."""
     notes: list[str] = []
-    answers = {}
+    answers: dict[str, tuple[str, str]] = {}
     for book in _of_the_lecture(books, task):
         source = _in_book(book, task, notes)
         if source is not None:
             answers.setdefault(_form(source), (book.name, source))
     filled = {form: answer for form, answer in answers.items() if form != _form(task.stub)} or answers
-    if not filled:
-        return AnswerCell(reason="No cell for this exercise was handed in.", notes=tuple(notes))
-    if len(filled) > 1:
-        names = " and ".join(name for name, _ in filled.values())
-        return AnswerCell(
-            reason=f"Different answers were handed in, in {names}: one is wanted.", notes=tuple(notes)
-        )
-    ((_, source),) = filled.values()
-    return AnswerCell(source, notes=tuple(notes))
+    if len(filled) == 1:
+        ((_, source),) = filled.values()
+        return AnswerCell(source, notes=tuple(notes))
+    names = " and ".join(name for name, _ in filled.values())
+    several = f"Different answers were handed in, in {names}: one is wanted."
+    return AnswerCell(reason=several if names else "No cell for this exercise was handed in.", notes=tuple(notes))
 
 
 def _of_the_lecture(books: Sequence[Notebook], task: ExerciseCell) -> Sequence[Notebook]:
-    """The notebooks with marks of the exercise's lecture, else all: another lecture may use the same name for its own."""
+    """The notebooks with marks of the exercise's lecture, else all: other lectures may define a function of that name."""
     lecture = f"{task.mark.partition('-')[0]}-"
     return [book for book in books if any(cell.mark.startswith(lecture) for cell in book.cells)] or books
 
 
-def is_stub(source: str, task: ExerciseCell) -> bool:
-    """Whether the cell is still as it was handed out, layout and comments aside."""
-    return _form(source) == _form(task.stub)
-
-
-def needed(source: str, task: ExerciseCell, others: Sequence[ExerciseCell]) -> list[ExerciseCell]:
-    """The earlier exercises whose functions a cell calls."""
-    names = {node.id for node in ast.walk(_parsed(plain(source))) if isinstance(node, ast.Name)}
-    return [other for other in others if other.function in names and other.id != task.id]
-
-
 def _in_book(book: Notebook, task: ExerciseCell, notes: list[str]) -> str | None:
-    """The cell by its mark (the last of several); where that is missing or unfilled, the last that defines the function."""
+    """The last cell with the mark; where that is missing or unfilled, the last that defines the function."""
     marked = [cell for cell in book.cells if cell.mark == task.mark]
-    code = [cell.source for cell in marked if cell.kind == "code"]
+    code = [plain(cell.source) for cell in marked if cell.kind == "code"]
     if any(cell.mark == f"{task.mark}-test" and cell.source.strip() != task.check.strip() for cell in book.cells):
         notes.append("The check cell was changed; it plays no part in the marks.")
     if len(marked) > len(code):
         notes.append("The exercise's cell is no code cell any more, or far too long for one.")
     if len(code) > 1:
         notes.append(f"The cell is there {len(code)} times; the last one counts.")
-    if code and not is_stub(plain(code[-1]), task):
-        return plain(code[-1])
-    named = [
-        cell.source
-        for cell in book.cells
-        if cell.kind == "code" and not cell.mark and _defines(cell.source, task.function)
-    ]
+    if code and not is_stub(code[-1], task):
+        return code[-1]
+    named = [plain(cell.source) for cell in book.code if not cell.mark and _defines(cell.source, task.function)]
     if named:
         notes.append(
-            "The answer stands in a cell without the exercise's mark, and was found by the name of its function."
+            "The answer is in a cell without the exercise's mark; it was found by the name of its function."
         )
-    found = named or code
-    return plain(found[-1]) if found else None
+    return (named or code or [None])[-1]
 
 
-def _defines(source: str, function: str) -> bool:
-    return any(
-        isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == function
-        for node in _parsed(plain(source)).body
-    )
+def needed(source: str, task: ExerciseCell, others: Sequence[ExerciseCell]) -> list[ExerciseCell]:
+    """The other exercises whose functions a cell uses."""
+    names = _names(source)
+    return [other for other in others if other.function in names and other.id != task.id]
+
+
+def is_stub(source: str, task: ExerciseCell) -> bool:
+    """Whether the cell is as it was handed out, layout and comments aside."""
+    return _form(source) == _form(task.stub)
 
 
 def plain(source: str) -> str:
-    """Without IPython's own lines (%magic, !command), which are no Python: they are passed over."""
-    if _readable(source):
+    """The source with IPython's own lines (%magic, !command) replaced by `pass`, where that makes it Python."""
+    if _parses(source):
         return source
-    lines = [
-        f"{line[: len(line) - len(line.lstrip())]}pass" if line.lstrip()[:1] in ("%", "!") else line
-        for line in source.split("\n")
-    ]
-    return "\n".join(lines) if _readable("\n".join(lines)) else source
+    lines = source.split("\n")
+    special = [line.lstrip()[:1] in ("%", "!") for line in lines]
+    python = [f"{_indent(line)}pass" if here else line for line, here in zip(lines, special, strict=True)]
+    return "\n".join(python) if _parses("\n".join(python)) else source
 
 
-def _readable(source: str) -> bool:
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _defines(source: str, function: str) -> bool:
+    body = _parsed(source).body
+    return any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == function for node in body)
+
+
+def _names(source: str) -> set[str]:
+    return {node.id for node in ast.walk(_parsed(source)) if isinstance(node, ast.Name)}
+
+
+def _parses(source: str) -> bool:
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except UNPARSABLE:
         return False
     return True
 
 
 def _parsed(source: str) -> ast.Module:
-    return ast.parse(source) if _readable(source) else ast.Module([], [])
+    """The syntax tree; an empty one where the source is not Python."""
+    source = plain(source)
+    return ast.parse(source) if _parses(source) else ast.Module([], [])
 
 
 def _form(source: str) -> str:
-    """The same text for cells that differ in layout and comments only."""
+    """The same text for cells that differ only in layout and comments."""
     try:
         return ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except UNPARSABLE:
         return source

@@ -1,8 +1,7 @@
-"""A pen for code that nobody trusts: what the operating system can be made to refuse, tried one thing after another.
+"""Operating-system limits for untrusted code: each is tried on its own, and those in force are reported by key of `WORDS`.
 
-On Linux a process can be given a view of its own: no network but an unconnected one, no processes but its own, no files
-but Python and an empty folder, and an unprivileged user.  What could be had is said in the words of `WORDS`, by the child,
-before any line of a student's runs; what could not is left out, and the report says so.  Standard library only.
+Linux namespaces remove the network, other processes and all files except Python's and an empty folder.
+Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -17,9 +16,13 @@ from dataclasses import dataclass
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
-KEPT_FLAGS = NOSUID | NODEV | NOEXEC | 1024 | 2048  # and noatime, nodiratime: a lesser user may not take them off
+KEPT_FLAGS = (
+    NOSUID | NODEV | NOEXEC | 1024 | 2048
+)  # with noatime and nodiratime; an unprivileged user cannot clear them
 NO_NEW_PRIVS, DROP_BOUNDING, DEATH_SIGNAL, DETACH = 38, 24, 1, 2
+PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}  # system call numbers; the C library has no function for it
 DEVICES = ("null", "zero", "random", "urandom")
+SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime")
 HOME = "/tmp/answer"
 WORDS = {
     "process": "a process of its own for every exercise",
@@ -29,6 +32,7 @@ WORDS = {
     "processes": "no sight of other processes",
     "files": "no files but Python and an empty folder",
 }
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class SandboxPaths:
-    """Where pens stand: a folder for their roots, the folders that may be seen in there, those that must not."""
+    """The folder that becomes the root, the folders visible in it, and those covered by an empty one."""
 
     root: str
     visible: tuple[str, ...]
@@ -55,13 +59,13 @@ class SandboxPaths:
 
 
 def unshare() -> set[str]:
-    """Cut this process and its children off, as far as the system allows: the first of several ways that works."""
+    """Enter new namespaces, by the first combination that the system allows; return what they isolate."""
     if not sys.platform.startswith("linux"):
         return set()
     isolated = NEWNS | NEWPID | NEWNET | NEWIPC | NEWUTS
     user, group = os.geteuid(), os.getegid()
     for flags in (isolated, isolated | NEWUSER, NEWNET | NEWUSER, NEWNET):
-        if _libc().unshare(flags) == 0:
+        if LIBC.unshare(flags) == 0:
             if flags & NEWUSER:
                 _map_user(user, group)
             names = {"network": NEWNET, "processes": NEWPID, "files": NEWNS, "own user": NEWUSER}
@@ -69,27 +73,33 @@ def unshare() -> set[str]:
     return set()
 
 
-def close(yard: SandboxPaths, limits: Limits, isolated: set[str], uid: int) -> set[str]:
-    """In the child, before anything of the student's: view, limits, user. Returns which words hold."""
-    held = {"process", *(isolated & {"network"})}
+def restrict(paths: SandboxPaths, limits: Limits, isolated: set[str], uid: int) -> set[str]:
+    """Apply files, limits and user to this process; return the keys of `WORDS` that are in force."""
+    enforced = {"process", *(isolated & {"network"})}
     memory = limits.memory + _address_space()
-    if "files" in isolated and _tried(lambda: _view(yard, limits, uid)):
-        held |= {"files", "processes"}  # the view holds a /proc of its own, or none
+    if "files" in isolated and _succeeds(lambda: _change_root(paths, limits, uid)):
+        enforced |= {"files", "processes"}  # the new root has its own /proc, or none
     else:
-        os.chdir(yard.root)
-    if _tried(lambda: _limit(limits, memory)):
-        held.add("limits")
-    if _tried(lambda: _lower(uid, "own user" in isolated)) and ("own user" not in isolated or "files" in held):
-        held.add("user")
+        os.chdir(paths.root)
+    if _succeeds(lambda: _set_limits(limits, memory)):
+        enforced.add("limits")
+    own_user = "own user" in isolated
+    if _succeeds(lambda: _drop_privileges(uid, own_user)) and (not own_user or "files" in enforced):
+        enforced.add("user")
     os.umask(0o077)
     os.environ.clear()
-    os.environ.update(
-        HOME=os.getcwd(), TMPDIR=os.getcwd(), PATH="/usr/bin:/bin", LANG="C.UTF-8", OMP_NUM_THREADS="1"
-    )
-    return held
+    home = os.getcwd()
+    os.environ.update(HOME=home, TMPDIR=home, PATH="/usr/bin:/bin", LANG="C.UTF-8", OMP_NUM_THREADS="1")
+    return enforced
 
 
-def _tried(step: Callable[[], None]) -> bool:
+def usual_folders(more: Iterable[str]) -> tuple[str, ...]:
+    """The folders that Python needs: system programs and libraries, its own folders, and `more`."""
+    own = [os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, sys.exec_prefix, *more)]
+    return tuple(dict.fromkeys([*SYSTEM, *sorted(own)]))
+
+
+def _succeeds(step: Callable[[], None]) -> bool:
     try:
         step()
     except (OSError, ValueError):
@@ -97,47 +107,36 @@ def _tried(step: Callable[[], None]) -> bool:
     return True
 
 
-# --- the user
-
-
 def _map_user(user: int, group: int) -> None:
-    """In a namespace of users of our own we are 1000, whoever we were outside."""
+    """Map this user to 1000 in the new user namespace."""
     for name, line in (("setgroups", "deny"), ("uid_map", f"1000 {user} 1"), ("gid_map", f"1000 {group} 1")):
         with contextlib.suppress(OSError), open(f"/proc/self/{name}", "w") as file:
             file.write(line)
 
 
-def _lower(uid: int, own_namespace: bool) -> None:
-    """Another user where we are root; in both cases no capability, and no way to gain one."""
+def _drop_privileges(uid: int, own_namespace: bool) -> None:
+    """Become user `uid` where this is root; drop every capability and the means to gain one."""
     linux = sys.platform.startswith("linux")
     if os.geteuid() != 0 and not own_namespace:
-        raise OSError("the same user as the grader")
+        raise OSError("the user stays the grader's: expected root or a user namespace")
     if linux:
         for capability in range(64):
-            _libc().prctl(DROP_BOUNDING, capability, 0, 0, 0)
+            LIBC.prctl(DROP_BOUNDING, capability, 0, 0, 0)
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
     if linux:
-        _drop_capabilities()
-        _libc().prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
-        _libc().prctl(DEATH_SIGNAL, 9, 0, 0, 0)
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of capset, this process; then three empty sets
+        _check(LIBC.capset(header, (ctypes.c_uint32 * 6)()))
+        LIBC.prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
+        LIBC.prctl(DEATH_SIGNAL, 9, 0, 0, 0)
 
 
-def _drop_capabilities() -> None:
-    """capset to nothing: version 3 of its header, this process, three empty sets of two words."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    _ask(_libc().capset(header, (ctypes.c_uint32 * 6)()))
-
-
-# --- limits
-
-
-def _limit(limits: Limits, memory: int) -> None:
-    """Hard limits, for the student and all that is started from there."""
+def _set_limits(limits: Limits, memory: int) -> None:
+    """Set hard limits for this process and its children."""
     cpu = max(1, round(limits.cpu))
-    asked = {
+    wanted = {
         "RLIMIT_CPU": (cpu, cpu + 1),
         "RLIMIT_FSIZE": limits.disk,
         "RLIMIT_NOFILE": limits.files,
@@ -147,7 +146,7 @@ def _limit(limits: Limits, memory: int) -> None:
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
     }
-    for name, value in asked.items():
+    for name, value in wanted.items():
         if hasattr(resource, name):
             resource.setrlimit(getattr(resource, name), value if isinstance(value, tuple) else (value, value))
 
@@ -159,78 +158,55 @@ def _address_space() -> int:
     return 0
 
 
-# --- the view
-
-
-def _view(yard: SandboxPaths, limits: Limits, uid: int) -> None:
-    """A root of our own in memory: the visible folders read-only, /proc of our own processes, /dev/null, an empty home."""
-    _ask(_libc().unshare(NEWNS))  # once more, so that the guard keeps its own view and can clear up
+def _change_root(paths: SandboxPaths, limits: Limits, uid: int) -> None:
+    """Change to a root in memory: visible folders read-only, own /proc, four devices, an empty home."""
+    _check(LIBC.unshare(NEWNS))  # a second time, so that the supervisor keeps its own view and can clean up
     _mount("none", "/", "", REC | PRIVATE)
-    _mount("tmpfs", yard.root, "tmpfs", NOSUID | NODEV, f"size={limits.disk},nr_inodes=4096,mode=755")
-    for path in yard.visible:
-        _show(path, yard.root)
-    for path in yard.hidden:
-        if os.path.isdir(yard.root + path):
-            _mount("tmpfs", yard.root + path, "tmpfs", RDONLY | NOSUID | NODEV, "size=4k,mode=755")
+    _mount("tmpfs", paths.root, "tmpfs", NOSUID | NODEV, f"size={limits.disk},nr_inodes=4096,mode=755")
+    for path in paths.visible:
+        _bind(path, paths.root)
+    for path in paths.hidden:
+        if os.path.isdir(paths.root + path):
+            _mount("tmpfs", paths.root + path, "tmpfs", RDONLY | NOSUID | NODEV, "size=4k,mode=755")
     for name in DEVICES:
-        _show(f"/dev/{name}", yard.root, writable=True)
-    os.makedirs(yard.root + "/proc")
+        _bind(f"/dev/{name}", paths.root, writable=True)
+    os.makedirs(paths.root + "/proc")
     with contextlib.suppress(OSError):
-        _mount("proc", yard.root + "/proc", "proc", NOSUID | NODEV | NOEXEC)
-    os.makedirs(yard.root + HOME)
+        _mount("proc", paths.root + "/proc", "proc", NOSUID | NODEV | NOEXEC)
+    os.makedirs(paths.root + HOME)
     if os.geteuid() == 0:
-        os.chown(yard.root + HOME, uid, uid)
-    os.chdir(yard.root)
-    _ask(_libc().syscall(_pivot_number(), b".", b"."))
-    _ask(_libc().umount2(b".", DETACH))
+        os.chown(paths.root + HOME, uid, uid)
+    os.chdir(paths.root)
+    machine = os.uname().machine
+    if machine not in PIVOT_ROOT:
+        raise OSError(f"no number of pivot_root for {machine}: expected {' or '.join(PIVOT_ROOT)}")
+    _check(LIBC.syscall(PIVOT_ROOT[machine], b".", b"."))
+    _check(LIBC.umount2(b".", DETACH))
     os.chdir(HOME)
 
 
-def _pivot_number() -> int:
-    """pivot_root has no function of its own in the C library."""
-    return {"x86_64": 155, "aarch64": 41}.get(os.uname().machine) or _fail("pivot_root")
-
-
-def _show(path: str, root: str, writable: bool = False) -> None:
-    """The same folder, file or link at the same place under the new root."""
-    there = root + path
-    if os.path.lexists(there) or not os.path.lexists(path):
+def _bind(path: str, root: str, writable: bool = False) -> None:
+    """Show a folder, file or link at the same place under the new root."""
+    target = root + path
+    if os.path.lexists(target) or not os.path.lexists(path):
         return
-    os.makedirs(os.path.dirname(there), exist_ok=True)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.islink(path):
-        os.symlink(os.readlink(path), there)
+        os.symlink(os.readlink(path), target)
         return
-    os.makedirs(there) if os.path.isdir(path) else open(there, "w").close()
-    _mount(path, there, "", BIND | REC)
+    os.makedirs(target) if os.path.isdir(path) else open(target, "w").close()
+    _mount(path, target, "", BIND | REC)
     if not writable:
-        kept = os.statvfs(there).f_flag & KEPT_FLAGS
-        _mount("none", there, "", BIND | REMOUNT | RDONLY | NOSUID | kept)
-
-
-def usual_folders(more: Iterable[str]) -> tuple[str, ...]:
-    """What Python needs to run: the system's programs and libraries, and its own folders."""
-    system = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime")
-    own = [os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, sys.exec_prefix, *more)]
-    return tuple(dict.fromkeys([*system, *sorted(own)]))
-
-
-# --- the C library
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+        kept = os.statvfs(target).f_flag & KEPT_FLAGS
+        _mount("none", target, "", BIND | REMOUNT | RDONLY | NOSUID | kept)
 
 
 def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    words = (source.encode(), target.encode(), kind.encode() or None)
-    _ask(_libc().mount(*words, ctypes.c_ulong(flags), data.encode() or None))
+    names = (source.encode(), target.encode(), kind.encode() or None)
+    _check(LIBC.mount(*names, ctypes.c_ulong(flags), data.encode() or None))
 
 
-def _ask(answer: int) -> None:
-    if answer != 0:
+def _check(status: int) -> None:
+    if status != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-
-
-def _fail(what: str) -> int:
-    raise OSError(f"{what} is not known on {os.uname().machine}")

@@ -1,7 +1,6 @@
-"""What was handed in: a notebook, a folder of them, or a zip file; read into memory, nothing is ever unpacked to disk.
+"""What was handed in: a notebook, a folder of notebooks, or a zip file. It is read into memory and never unpacked to disk.
 
-Whatever tries to be more than that (names that climb out, links, devices, bombs) refuses the whole submission with a
-sentence: it is not repaired.
+A name that leads out, a link, a device or a bomb refuses the whole submission with the reason.
 """
 
 from __future__ import annotations
@@ -14,24 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 MOST_BYTES, MOST_TOGETHER, MOST_ENTRIES = 20_000_000, 100_000_000, 2_000
-PASSED_OVER = {"__MACOSX", ".ipynb_checkpoints"}
 KINDS = (".ipynb", ".zip")
 
 
 class Refused(ValueError):
-    """A submission that cannot be read; the message is the reason, in a sentence."""
+    """A submission that cannot be read; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One student's: the name that will stand in the table, and where it lies."""
+    """One student's: the name for the table, and the path."""
 
     student: str
     path: Path
 
 
 def submissions(where: Path) -> list[Submission]:
-    """One for each file or folder in `where`, by name; where that is a single notebook or zip file, a class of one."""
+    """One for each file or folder in `where`, by name; a single notebook or zip file is a class of one."""
     if where.is_file():
         return [Submission(_printable(where.stem), where)]
     if not where.is_dir():
@@ -46,10 +44,10 @@ def submissions(where: Path) -> list[Submission]:
 
 
 def contents(path: Path) -> list[tuple[str, bytes]]:
-    """(name, bytes) of every notebook in a submission; Refused where it cannot be trusted to be one."""
+    """(name, bytes) of every notebook in a submission; Refused with the reason where it is unsafe or empty."""
     found = []
     total = 0
-    for name, content in _walk(path):
+    for name, content in _notebooks(path):
         total += len(content)
         if total > MOST_TOGETHER:
             raise Refused(f"It holds more than {MOST_TOGETHER // 10**6} MB of notebooks.")
@@ -59,72 +57,84 @@ def contents(path: Path) -> list[tuple[str, bytes]]:
     return found
 
 
-def _walk(path: Path) -> Iterator[tuple[str, bytes]]:
-    if path.is_symlink():
-        raise Refused(f"{_printable(path.name)} is a link, not a file.")
+def _notebooks(path: Path) -> Iterator[tuple[str, bytes]]:
+    _check_no_link(path)
     if path.is_dir():
-        yield from _folder(path)
+        yield from _in_folder(path)
     elif path.suffix.lower() == ".zip":
-        yield from _zip(path)
+        yield from _in_zip(path)
     else:
-        yield path.name, _file(path)
+        yield path.name, _content(path)
 
 
-def _folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     entries = 0
     for here, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not _passed_over(name))
+        folders[:] = sorted(name for name in folders if not _ignored(name))
         entries += len(folders) + len(files)
         if entries > MOST_ENTRIES:
             raise Refused(f"It holds more than {MOST_ENTRIES} files.")
-        for name in [name for name in (*folders, *sorted(files)) if (Path(here) / name).is_symlink()]:
-            raise Refused(f"{_printable(name)} is a link, not a file.")
+        for name in (*folders, *sorted(files)):
+            _check_no_link(Path(here) / name)
         for name in sorted(files):
-            if not _passed_over(name) and Path(name).suffix.lower() in KINDS:
-                yield from _walk(Path(here) / name)
+            if not _ignored(name) and Path(name).suffix.lower() in KINDS:
+                yield from _notebooks(Path(here) / name)
 
 
-def _file(path: Path) -> bytes:
-    """A regular file, and not too long: a pipe would keep us waiting for ever."""
+def _in_zip(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        _look(path)
+        _check_file(path)
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _check_entries(entries)
+            for entry in entries:
+                parts = PurePosixPath(entry.filename).parts
+                if parts and parts[-1].lower().endswith(".ipynb") and not any(map(_ignored, parts)):
+                    yield entry.filename, _member(archive, entry)
+    except Refused:
+        raise
+    except Exception:  # on a damaged archive, zipfile and its decompressors raise errors of many types
+        raise Refused(f"{_printable(path.name)} is no zip file that can be read.") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        _check_file(path)
         return path.read_bytes()
     except OSError as wrong:
         raise Refused(f"{_printable(path.name)} cannot be read: {wrong.strerror}.") from None
 
 
-def _look(path: Path) -> None:
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The bytes of an entry, bounded whatever size it declares."""
+    if entry.file_size <= MOST_BYTES:
+        with archive.open(entry) as member:
+            content = member.read(MOST_BYTES + 1)
+        if len(content) <= MOST_BYTES:
+            return content
+    raise Refused(f"{_printable(entry.filename)[:80]} in the archive has more than {MOST_BYTES // 10**6} MB.")
+
+
+def _check_no_link(path: Path) -> None:
+    if path.is_symlink():
+        raise Refused(f"{_printable(path.name)} is a link, not a file.")
+
+
+def _check_file(path: Path) -> None:
+    """A regular file of bounded size: reading a pipe would never end."""
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise Refused(f"{_printable(path.name)} is no regular file.")
     if status.st_size > MOST_BYTES:
-        raise Refused(
-            f"{_printable(path.name)} has {status.st_size / 1e6:.0f} MB, more than {MOST_BYTES // 10**6}."
-        )
+        size = f"{status.st_size / 1e6:.0f} MB, more than {MOST_BYTES // 10**6}"
+        raise Refused(f"{_printable(path.name)} has {size}.")
 
 
-def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        _look(path)
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            _accept(entries)
-            for entry in entries:
-                parts = PurePosixPath(entry.filename).parts
-                if parts and parts[-1].lower().endswith(".ipynb") and not any(map(_passed_over, parts)):
-                    yield entry.filename, _member(archive, entry)
-    except Refused:
-        raise
-    except Exception:  # a damaged archive makes zipfile and its decompressors raise whatever they like
-        raise Refused(f"{_printable(path.name)} is no zip file that can be read.") from None
-
-
-def _accept(entries: list[zipfile.ZipInfo]) -> None:
-    """All entries are looked at before one is read, and one that is wrong refuses all."""
+def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
+    """Check all entries before one is read; a single bad one refuses the archive."""
     if len(entries) > MOST_ENTRIES:
         raise Refused(f"The archive holds {len(entries)} entries, more than {MOST_ENTRIES}.")
-    names = [entry.filename for entry in entries]
-    if len(set(names)) < len(names):
+    if len({entry.filename for entry in entries}) < len(entries):
         raise Refused("The archive holds one name twice.")
     for entry in entries:
         name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
@@ -138,21 +148,12 @@ def _accept(entries: list[zipfile.ZipInfo]) -> None:
         raise Refused(f"The archive unpacks to more than {MOST_TOGETHER // 10**6} MB.")
 
 
-def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Its bytes, whatever size its entry promises."""
-    if entry.file_size <= MOST_BYTES:
-        with archive.open(entry) as member:
-            content = member.read(MOST_BYTES + 1)
-        if len(content) <= MOST_BYTES:
-            return content
-    raise Refused(f"{_printable(entry.filename)[:80]} in the archive has more than {MOST_BYTES // 10**6} MB.")
-
-
-def _passed_over(name: str) -> bool:
-    return name in PASSED_OVER or name.startswith(".")
+def _ignored(name: str) -> bool:
+    """Hidden files and folders, .ipynb_checkpoints among them, and what macOS adds to archives."""
+    return name == "__MACOSX" or name.startswith(".")
 
 
 def _printable(name: str) -> str:
-    """A name without control characters, and with bytes that are no UTF-8 written out."""
+    """A name without control characters; bytes that are not UTF-8 are written out."""
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(sign if sign.isprintable() else "?" for sign in name)

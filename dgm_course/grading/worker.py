@@ -1,14 +1,14 @@
-"""The worker: a clean interpreter that loads torch once and then forks, for every exercise, a guard and its prisoner.
+"""The worker: an interpreter that loads torch once and forks a supervisor and its child for every exercise.
 
-The template (this process) never sees an answer.  Told to, it forks a *guard*, which reads one job, cuts itself off
-(`pen`), forks the *prisoner*, reads what comes out of it with one eye on the clock, kills it and all its children, and
-replies.  The prisoner gives up every right, runs the student's cells, observes the function and writes one message.
-The expected values are with the grader, in another process; there is nothing here to compare with.
+The supervisor reads one job, enters new namespaces, forks the child, reads its output under limits, kills it with all its
+children, and replies. The child drops its rights, runs the student's cells, observes the function and writes one message.
+No expected value is in any of these processes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import linecache
 import os
@@ -27,26 +27,26 @@ import torch
 from ..teach.homework.cases import Case, ObserveSpec, pack
 from ..teach.homework.observe import observe, warm_up
 from .messages import encode, receive, send
-from .sandbox import Limits, SandboxPaths, close, unshare
+from .sandbox import Limits, SandboxPaths, restrict, unshare
 
-FIRST_USER, USERS = 61184, 4000  # numbers that belong to nobody; several guards at a time have several of them
+FIRST_USER, USERS = 61184, 4000  # user ids without an account; supervisors that run together use different ones
 
 
 @dataclass(frozen=True)
 class Job:
-    """One exercise of one student: cells to run in order, the function to observe, the questions."""
+    """One exercise of one student: cells to run in order, the function to observe, the cases."""
 
-    cells: tuple[tuple[str, str], ...]  # (name in error messages, source); the last one holds the function
-    prelude: tuple[str, ...]  # single import statements; one that fails makes its name say so when used
+    cells: tuple[tuple[str, str], ...]  # (name in error messages, source); the last one defines the function
+    prelude: tuple[str, ...]  # single import statements; the name of a failed one raises when used
     function: str
     cases: tuple[Case, ...]
     watch: ObserveSpec
     limits: Limits
-    yard: SandboxPaths
+    paths: SandboxPaths
 
 
 def main() -> None:
-    """Fork a guard for every byte on stdin, until there are no more."""
+    """Fork a supervisor for every byte on stdin, until its end."""
     torch.set_num_threads(1)
     warm_up()
     send(1, b"ready")
@@ -59,63 +59,49 @@ def main() -> None:
         os.waitpid(supervisor, 0)
 
 
-# --- the guard
+# --- the supervisor
 
 
 def _supervisor() -> None:
-    job: Job = pickle.loads(receive(0))  # from the grader itself
+    job: Job = pickle.loads(receive(0))  # written by the grader itself
     isolated = unshare()
     user = FIRST_USER + os.getpid() % USERS
-    yard = replace(job.yard, root=_folder(job.yard.root, user))
-    results, outputs, news = os.pipe(), os.pipe(), os.pipe()
+    paths = replace(job.paths, root=tempfile.mkdtemp(dir=job.paths.root))
+    if os.geteuid() == 0:
+        os.chown(paths.root, user, user)
+    results, outputs, reports = os.pipe(), os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            _child(replace(job, yard=yard), isolated, user, (outputs[1], results[1], news[1]))
+            _child(replace(job, paths=paths), isolated, user, (outputs[1], results[1], reports[1]))
         os._exit(0)
-    for pipe in (results, outputs, news):
+    for pipe in (results, outputs, reports):
         os.close(pipe[1])
-    held = _all_of(news[0])
-    ended, result, said = _watch(child, results[0], outputs[0], job.limits)
-    _sweep(user)
-    shutil.rmtree(yard.root, ignore_errors=True)
-    header = {"ended": ended, "held": held.decode().split(), "said": said[-2000:].decode("utf-8", "replace")}
+    with os.fdopen(reports[0]) as file:
+        enforced = file.read().split()
+    ended, result, printed = _watch(child, results[0], outputs[0], job.limits)
+    _kill_all(user)
+    shutil.rmtree(paths.root, ignore_errors=True)
+    header = {"ended": ended, "enforced": enforced, "printed": printed[-2000:].decode("utf-8", "replace")}
     send(1, json.dumps(header).encode())
     send(1, result)
 
 
-def _folder(parent: str, user: int) -> str:
-    """An empty folder for one exercise, which is the prisoner's where we can give it away."""
-    made = tempfile.mkdtemp(dir=parent)
-    if os.geteuid() == 0:
-        os.chown(made, user, user)
-    return made
-
-
-def _all_of(fd: int) -> bytes:
-    parts = []
-    while part := os.read(fd, 4096):
-        parts.append(part)
-    return b"".join(parts)
-
-
 def _watch(child: int, results: int, outputs: int, limits: Limits) -> tuple[str, bytes, bytes]:
-    """Read both pipes until the prisoner ends or breaks a limit; how it ended, the result, what it printed."""
-    came = {results: bytearray(), outputs: bytearray()}
+    """Read both pipes until the child ends or exceeds a limit; return how it ended, its result and its output."""
+    received = {results: bytearray(), outputs: bytearray()}
     most = {results: (limits.result, "result"), outputs: (limits.output, "output")}
     deadline, ended, status = time.monotonic() + limits.wall, "", ""
     with selectors.DefaultSelector() as selector:
-        for fd in came:
+        for fd in received:
             os.set_blocking(fd, False)
             selector.register(fd, selectors.EVENT_READ)
         while not ended:
-            readable = (
-                [key.fd for key, _ in selector.select(0.05)] if selector.get_map() else time.sleep(0.01) or []
-            )
+            readable = [key.fd for key, _ in selector.select(0.05 if selector.get_map() else 0.01)]
             for fd in readable:
-                if not _read(fd, came[fd]):
+                if not _read(fd, received[fd]):
                     selector.unregister(fd)
-                elif len(came[fd]) > most[fd][0]:
+                elif len(received[fd]) > most[fd][0]:
                     ended = most[fd][1]
             status = status or _ended(child, limits.cpu)
             if status and not readable:
@@ -123,13 +109,15 @@ def _watch(child: int, results: int, outputs: int, limits: Limits) -> tuple[str,
             elif time.monotonic() > deadline:
                 ended = ended or "wall"
     _kill(child, waited=bool(status))
-    for fd in came:
-        _rest(fd, came[fd], most[fd][0])
-    return ended, bytes(came[results][: limits.result]), bytes(came[outputs][: limits.output])
+    for fd, content in received.items():  # what came between the last read and the end
+        with contextlib.suppress(BlockingIOError):
+            while len(content) <= most[fd][0] and (part := os.read(fd, 1 << 16)):
+                content += part
+    return ended, bytes(received[results][: limits.result]), bytes(received[outputs][: limits.output])
 
 
 def _read(fd: int, into: bytearray) -> bool:
-    """Take what is there; False at the end."""
+    """Append what can be read now; False at the end of the pipe."""
     try:
         part = os.read(fd, 1 << 16)
     except BlockingIOError:
@@ -138,15 +126,8 @@ def _read(fd: int, into: bytearray) -> bool:
     return bool(part)
 
 
-def _rest(fd: int, into: bytearray, most: int) -> None:
-    """What was written between the last look and the end."""
-    with contextlib.suppress(BlockingIOError):
-        while len(into) <= most and (part := os.read(fd, 1 << 16)):
-            into += part
-
-
 def _ended(child: int, cpu: float) -> str:
-    """How the child ended, "" while it runs.  The kernel kills at the hard limit; SIGKILL before that is somebody else's."""
+    """How the child ended, "" while it runs. SIGKILL counts as used-up time only once `cpu` seconds are used."""
     pid, status, usage = os.wait4(child, os.WNOHANG)
     if not pid or not os.WIFSIGNALED(status):
         return "done" if pid else ""
@@ -157,7 +138,7 @@ def _ended(child: int, cpu: float) -> str:
 
 
 def _kill(child: int, waited: bool) -> None:
-    """The whole group; where the prisoner was the first of its namespace, everything in there dies with it."""
+    """Kill the child's process group; in a process namespace, everything in it ends with the child."""
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(OSError):
             kill(child, signal.SIGKILL)
@@ -166,8 +147,8 @@ def _kill(child: int, waited: bool) -> None:
             os.waitpid(child, 0)
 
 
-def _sweep(user: int) -> None:
-    """Where we are root: kill what still runs under the user that was lent, in whatever session it hides."""
+def _kill_all(user: int) -> None:
+    """As root: kill every process of the user, whatever its session."""
     for _ in range(50):
         running = list(_running(user)) if os.geteuid() == 0 else []
         if not running:
@@ -179,7 +160,7 @@ def _sweep(user: int) -> None:
 
 
 def _running(user: int) -> Iterator[int]:
-    """The processes of a user that are not dead yet."""
+    """The user's processes, zombies left out."""
     for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
         with contextlib.suppress(OSError):
             if os.stat(f"/proc/{name}").st_uid == user:
@@ -189,16 +170,16 @@ def _running(user: int) -> Iterator[int]:
                     yield int(name)
 
 
-# --- the prisoner
+# --- the child
 
 
 def _child(job: Job, isolated: set[str], user: int, pipes: tuple[int, int, int]) -> None:
-    """Give up every right, say what is held, and only then touch the student's code."""
+    """Drop all rights, report the limits in force, and only then run the student's code."""
     os.setsid()
-    output, result, news = _only(pipes)
-    held = close(job.yard, job.limits, isolated, user)
-    os.write(news, " ".join(sorted(held)).encode())
-    os.close(news)
+    output, result, report = _keep_only(pipes)
+    enforced = restrict(job.paths, job.limits, isolated, user)
+    os.write(report, " ".join(sorted(enforced)).encode())
+    os.close(report)
     os.dup2(output, 1), os.dup2(output, 2), os.close(output)
     sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, errors="replace", closefd=False) for fd in (1, 2))
     message = encode(pack(observe(_answer(job), job.cases, job.watch)))
@@ -206,27 +187,18 @@ def _child(job: Job, isolated: set[str], user: int, pipes: tuple[int, int, int])
         message = message[os.write(result, message) :]
 
 
-def _only(pipes: tuple[int, int, int]) -> list[int]:
-    """No file stays open but an empty stdin and the three pipes, moved to 3, 4 and 5."""
-    high = [os.dup(os.dup(fd)) for fd in pipes]
-    high = [fd if fd > 5 else _above(fd) for fd in high]
+def _keep_only(pipes: tuple[int, int, int]) -> list[int]:
+    """Close every file but an empty stdin, stdout, stderr and the three pipes, which become 3, 4 and 5."""
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 6) for fd in pipes]
     empty = os.open(os.devnull, os.O_RDWR)
-    for low in (0, 1, 2):
-        os.dup2(empty, low)
-    for low, fd in enumerate(high, 3):
+    for low, fd in enumerate((empty, empty, empty, *high)):
         os.dup2(fd, low)
     os.closerange(6, 4096)
     return [3, 4, 5]
 
 
-def _above(fd: int) -> int:
-    while fd <= 5:
-        fd = os.dup(fd)
-    return fd
-
-
 def _answer(job: Job) -> object:
-    """The student's function; whatever stops its cells is raised again when it is called, and so told as an error."""
+    """The student's function; an error in its cells is raised again when it is called."""
     space: dict[str, object] = {"__name__": "__main__"}
     for line in job.prelude:
         _import(line, space)
@@ -235,37 +207,32 @@ def _answer(job: Job) -> object:
             linecache.cache[name] = (len(source), None, source.splitlines(True), name)
             exec(compile(source, name, "exec"), space)
     except BaseException as error:
-        return _Broken(error)
-    return space.get(job.function, _Broken(NameError(f"the cell defines no function {job.function}")))
-
-
-class _Broken:
-    """Stands for a function whose cell did not run."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def __call__(self, *_: object) -> object:
-        raise self.error
+        return _Raising(error)
+    return space.get(job.function, _Raising(NameError(f"the cell defines no function {job.function}")))
 
 
 def _import(line: str, space: dict[str, object]) -> None:
-    """One import with one name; where it fails, the name says so on first use."""
+    """Run an import of one name; where it fails, the name raises when used."""
     try:
         exec(line, space)
     except BaseException as error:
-        name = line.split()[-1]
-        space[name.partition(".")[0]] = _Absent(name, str(error).partition(" (/")[0])
+        name, why = line.split()[-1], str(error).partition(" (/")[0]
+        text = f"{name} cannot be imported when marks are given ({why}): write the formula itself in torch"
+        space[name.partition(".")[0]] = _Absent(ImportError(text))
 
 
-class _Absent:
-    """A name whose import failed in the worker."""
+class _Raising:
+    """Stands for a function whose cell did not run; a call raises the error."""
 
-    def __init__(self, name: str, why: str) -> None:
-        self._why = f"{name} is not here when marks are given ({why}): the formula itself is asked, in torch"
-
-    def __getattr__(self, attribute: str) -> object:
-        raise ImportError(self._why)
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
 
     def __call__(self, *_: object, **__: object) -> object:
-        raise ImportError(self._why)
+        raise self._error
+
+
+class _Absent(_Raising):
+    """Stands for a name whose import failed; an attribute raises, too."""
+
+    def __getattr__(self, attribute: str) -> object:
+        raise self._error

@@ -1,14 +1,13 @@
-"""The files of the course that a worker holds: what observes an answer, and nothing that knows one.
+"""The course files that a worker may see: they observe an answer and contain no reference, hint or wrong answer.
 
-They are copied as they are into a small package of the same name, so that what is pickled here is known there. Each imports
-only others of the list. The library, the references, the hints and the wrong answers of the homework are not in it."""
+They are copied unchanged into a small package of the same name. Each imports only others of the list."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-HOUSE = Path(__file__).resolve().parents[1]
-NAME = HOUSE.name
+LIBRARY = Path(__file__).resolve().parents[1]
+NAME = LIBRARY.name
 FILES = (
     "core/tensors.py",
     "grading/messages.py",
@@ -23,15 +22,11 @@ FILES = (
 
 
 def write(folder: Path) -> Path:
-    """The package under `folder`, readable by everybody; the `__init__.py` of its folders are empty."""
-    package = folder / NAME
-    for name in FILES:
-        path = package / name
+    """Write the package under `folder`, with an empty `__init__.py` in each of its folders; return its path."""
+    for name in map(Path, FILES):
+        path = folder / NAME / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text((HOUSE / name).read_text(encoding="utf-8"), encoding="utf-8")
-    for inner in {
-        package,
-        *(parent for name in FILES for parent in (package / name).parents if package in parent.parents),
-    }:
-        (inner / "__init__.py").touch()
-    return package
+        path.write_bytes((LIBRARY / name).read_bytes())
+        for parent in name.parents:
+            (folder / NAME / parent / "__init__.py").touch()
+    return folder / NAME

@@ -1,4 +1,4 @@
-"""What the tests of the grader share: a notebook as handed out, cells to fill it with, and answers right and wrong."""
+"""What the grader's tests share: a notebook as handed out, answers right and wrong, and files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import json
 import zipfile
 from pathlib import Path
 
-from dgm_course.grading.notebooks import asked, read
+from dgm_course.grading.notebooks import Notebook, asked, read
 from dgm_course.grading.sandbox import Limits
+from dgm_course.teach.build.build import solved
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NOTEBOOK = ROOT / "notebooks" / "08_flow_matching.ipynb"
-ID, NAME = "fm.cfm_loss", "cfm_loss"
+ID, MARK, NAME = "fm.cfm_loss", "fm-cfm_loss", "cfm_loss"
 SHORT = Limits(cpu=10, wall=60)
+RAW = b'{"nbformat": 4, "cells": []}'
 GOOD = """def cfm_loss(net, x1, x0, t):
     x = (1 - t[:, None]) * x0 + t[:, None] * x1
     return (net(x, t) - (x1 - x0)).square().mean()
 """
 BAD = GOOD.replace("x1 - x0)", "x1 + x0)")
+TASKS = asked(read(NOTEBOOK.name, NOTEBOOK.read_bytes()))
+(TASK,) = [task for task in TASKS if task.id == ID]
 
 
 def notebook(cells: dict[str, str] | None = None) -> dict:
@@ -29,29 +34,26 @@ def notebook(cells: dict[str, str] | None = None) -> dict:
     return data
 
 
-def put(path: Path, data: dict | str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    raw = data if isinstance(data, bytes) else (data if isinstance(data, str) else json.dumps(data)).encode()
-    path.write_bytes(raw)
-    return path
+def with_solutions(stem: str) -> dict:
+    """A notebook with the solutions of its master."""
+    return json.loads(json.dumps(solved(ROOT / "notebooks" / "source" / f"{stem}.py")))
 
 
-TASKS = asked(read(NOTEBOOK.name, NOTEBOOK.read_bytes()))
-(TASK,) = [task for task in TASKS if task.id == ID]
-
-
-def book(data: dict, name: str = "hw.ipynb"):
+def book(data: dict, name: str = "hw.ipynb") -> Notebook:
     return read(name, json.dumps(data).encode())
 
 
-def zipped(path: Path, members: dict[str, bytes], **attributes: int) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            info = zipfile.ZipInfo(name)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = attributes.get("mode", 0) << 16
-            archive.writestr(info, content)
+def put(path: Path, data: dict | str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(data) if isinstance(data, dict) else data
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
-RAW = b'{"nbformat": 4, "cells": []}'
+def zipped(path: Path, members: dict[str, bytes], mode: int = 0) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
+    return path

@@ -1,4 +1,4 @@
-"""Code that means harm: what stands beside an answer, what comes home of it, and what the walls hold."""
+"""Hostile code: what a worker can see, how results return, and what the operating system's limits stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pickle
 import re
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -26,54 +25,49 @@ from dgm_course.teach.import_graph import imports
 from .classes import BAD, GOOD, ID, NAME, ROOT, SHORT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="grading needs limits that only POSIX systems have")
+TASK = exercise(ID)
+CASES = TASK.inputs(11)
+FORK = "import os\nif os.fork():\n    os._exit(0)\nos.setsid()\nimport time\ntime.sleep(3600)"
+STOPPED, TIMED = "something stopped the whole process", "still running|s of the processor"
 
 
-# --- what a worker holds
+# --- what a worker can see
 
 
-def test_the_worker_package_holds_no_answer(tmp_path):
-    """Neither a reference, nor a wrong form, nor a hint of any exercise is in what stands beside a student's code."""
-    package = worker_package.write(tmp_path)
-    text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    assert (
-        "def observe" in text
-        and "MISTAKES" not in text
-        and "def judge" not in text
-        and "class Exercise" not in text
-    )
+def test_worker_package_holds_no_answer(tmp_path):
+    """It contains no reference, no wrong answer and no hint of any exercise."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in worker_package.write(tmp_path).rglob("*.py"))
+    assert "def observe" in text and len(text) < 150_000
+    assert not [word for word in ("MISTAKES", "def judge", "class Exercise") if word in text]
     for task in exercises():
         assert task.more not in text and f"def {task.reference.__name__}(" not in text, task.id
         assert not any(hint in text for hint, _ in (*task.mistakes, *task.gradient_mistakes)), task.id
-    assert len(text) < 150_000
 
 
-def test_the_worker_package_is_complete(tmp_path):
+def test_worker_package_is_complete():
     """Each file imports others of the list alone, and every recipe of every case is defined in one of them."""
     known = {name.removesuffix(".py").replace("/", ".") for name in worker_package.FILES}
     for name in known:
         assert imports(name) <= known, name
     kinds = {type(value) for task in exercises() for case in task.inputs(1) for value in case.args.values()}
-    homes = {kind.__module__.partition(".")[2] for kind in kinds if hasattr(kind, "build")}
-    assert homes == {"teach.homework.cases", "teach.homework.recipes"} <= known
+    modules = {kind.__module__.partition(".")[2] for kind in kinds if hasattr(kind, "build")}
+    assert modules == {"teach.homework.cases", "teach.homework.recipes"} <= known
 
 
-# --- how results come home
+# --- how results return
 
 
-def test_the_wire_brings_observations_home():
+def test_messages_round_trip():
     values = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(2.5)}
-    seen = (
-        Observation(values, {"a": np.full(3, np.nan)}, side_effects=("random",)),
-        Observation(trouble="raised", detail="ValueError: ∇"),
-    )
-    home = decode(encode(pack(seen)))
-    assert home.keys() == pack(seen).keys()
-    assert all(
-        np.array_equal(home[key], value, equal_nan=value.dtype.kind == "f") for key, value in pack(seen).items()
-    )
+    first = Observation(values, {"a": np.full(3, np.nan)}, side_effects=("random",))
+    sent = pack((first, Observation(trouble="raised", detail="ValueError: ∇")))
+    received = decode(encode(sent))
+    assert received.keys() == sent.keys()
+    for key, value in sent.items():
+        assert np.array_equal(received[key], value, equal_nan=value.dtype.kind == "f"), key
 
 
-def test_half_a_letter_cannot_stop_the_report():
+def test_lone_surrogate_becomes_question_mark():
     (text,) = decode(b'{"0|text": ["text", "raised", "\\ud800!"]}\n').values()
     assert list(text) == ["raised", "?!"]
 
@@ -104,7 +98,7 @@ def test_half_a_letter_cannot_stop_the_report():
         b"x" * 300_000 + b"\n",
     ],
 )
-def test_the_wire_takes_nothing_else(message):
+def test_malformed_messages_are_refused(message):
     with pytest.raises(ValueError, match="result|shape|promises|text"):
         decode(message)
 
@@ -112,51 +106,58 @@ def test_the_wire_takes_nothing_else(message):
 # --- hostile code, one process each
 
 
+class Runner:
+    """One worker on the cases of one exercise."""
+
+    def __init__(self) -> None:
+        self.workspace, self.expected = Workspace(), TASK.expected(CASES)
+        self.worker = Worker(self.workspace)
+
+    def __call__(self, source: str, limits: Limits = SHORT):
+        cells = (("<answer>", source),)
+        return self.worker.run(Job(cells, ALWAYS, NAME, bare(CASES), TASK.watch, limits, self.workspace.paths))
+
+    def passes(self, outcome) -> bool:
+        return TASK.judge(outcome.observed, self.expected).passed
+
+    def left(self) -> list[str]:
+        return os.listdir(self.workspace.paths.root)
+
+    def close(self) -> None:
+        self.worker.stop()
+        self.workspace.close()
+
+
 @pytest.fixture(scope="module")
-def desk():
-    """One worker for all of this file, and what an exercise expects."""
-    task = exercise(ID)
-    cases = task.inputs(11)
-    bench = Workspace()
-    worker = Worker(bench)
-
-    def run(source, limits=SHORT, before=()):
-        job = Job((*before, ("<answer>", source)), ALWAYS, NAME, bare(cases), task.watch, limits, bench.yard)
-        return worker.ask(job)
-
-    run.verdict = lambda outcome: task.judge(outcome.observed, expected)
-    run.bench, expected = bench, task.expected(cases)
-    yield run
-    worker.stop()
-    bench.close()
-    assert not bench.folder.exists()
+def run():
+    runner = Runner()
+    yield runner
+    runner.close()
+    assert not runner.workspace.folder.exists()
 
 
-def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
-    outcome = desk(GOOD)
-    assert outcome.reason == "" and desk.verdict(outcome).passed
-    assert {"process", "limits"} <= set(outcome.held) <= set(WORDS)
-    assert os.listdir(desk.bench.yard.root) == []
+def test_correct_answer_passes_and_limits_are_reported(run):
+    outcome = run(GOOD)
+    assert outcome.reason == "" and run.passes(outcome)
+    assert {"process", "limits"} <= set(outcome.enforced) <= set(WORDS)
+    assert run.left() == []
 
 
 @pytest.mark.parametrize(
-    "source, said",
+    "source, reason",
     [
-        ("import os\nos._exit(0)", "something stopped the whole process"),
-        (GOOD.replace("return", "import os; os._exit(0); return"), "something stopped the whole process"),
-        (
-            "import os\nif os.fork():\n    os._exit(0)\nos.setsid()\nimport time\ntime.sleep(60)",
-            "something stopped the whole",
-        ),
+        ("import os\nos._exit(0)", STOPPED),
+        (GOOD.replace("return", "import os; os._exit(0); return"), STOPPED),
+        (FORK, STOPPED),
         ("import time\ntime.sleep(60)", "still running"),
         (
             "import signal, time\nfor s in (1, 2, 3, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(60)",
             "still running",
         ),
-        ("while True: pass", "still running|s of the processor"),
-        ("import os\nwhile True:\n    os.fork()", "still running|s of the processor|more than one result"),
+        ("while True: pass", TIMED),
+        ("import os\nwhile True:\n    os.fork()", f"{TIMED}|more than one result"),
         ("while True: print('x' * 1000)", "printed more"),
-        ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", "still running|s of the processor"),
+        ("def cfm_loss(net, x1, x0, t):\n    while True: print('x' * 1000)", TIMED),
         ("print('x' * (200 << 20))", "printed more|without a result"),
         ("import os\nos.write(4, b'forged')\nos._exit(0)", "no result"),
         ("import os\nos.write(4, b'forged')\n" + GOOD, "no result"),
@@ -170,31 +171,29 @@ def test_a_right_answer_passes_and_the_pen_says_what_it_held(desk):
     ],
     ids=range(15),
 )
-def test_what_brings_no_result_brings_no_points(desk, source, said):
-    outcome = desk(source, Limits(cpu=1, wall=5))
-    assert re.search(said, outcome.reason), outcome
+def test_no_result_earns_no_points(run, source, reason):
+    outcome = run(source, Limits(cpu=1, wall=5))
+    assert re.search(reason, outcome.reason), outcome
     assert outcome.observed == ()
-    assert not _strangers()
+    assert not _left_running()
 
 
-@pytest.mark.parametrize("cpu, said", [(100.0, "signal SIGKILL"), (0.0, "cpu")])
-def test_a_kill_counts_as_used_up_time_only_past_the_limit(cpu, said):
+@pytest.mark.parametrize("cpu, ended", [(100.0, "signal SIGKILL"), (0.0, "cpu")])
+def test_sigkill_means_time_only_past_limit(cpu, ended):
     child = os.fork()
     if child == 0:
         signal.pause()
     assert _ended(child, cpu) == ""
     os.kill(child, signal.SIGKILL)
-    ended = ""
-    while not ended:
-        ended = _ended(child, cpu)
-    assert ended == said
+    while not (found := _ended(child, cpu)):
+        time.sleep(0.01)
+    assert found == ended
 
 
-def _strangers() -> set[int]:
-    """Processes of the users that are lent which run now and go on running: those of a test beside this one end soon."""
+def _left_running() -> set[int]:
+    """Processes of the sandbox users that go on running; those of a test in parallel end soon."""
     users = range(FIRST_USER, FIRST_USER + USERS) if os.getuid() == 0 else ()
-    left = _of(users)
-    until = time.monotonic() + 600
+    left, until = _of(users), time.monotonic() + 120
     while left and time.monotonic() < until:
         time.sleep(0.2)
         left &= _of(users)
@@ -252,108 +251,78 @@ def _of(users) -> set[int]:
     ],
     ids=range(27),
 )
-def test_tricks_earn_nothing(desk, source):
-    outcome = desk(source)
-    assert outcome.reason or not desk.verdict(outcome).passed
+def test_tricks_earn_nothing(run, source):
+    outcome = run(source)
+    assert outcome.reason or not run.passes(outcome)
 
 
-def test_a_forged_message_is_judged_like_any_other_by_its_values(desk):
-    """Whoever writes a whole result by hand has written values, and wrong values are wrong."""
-    forged = encode(pack([Observation({"result": np.array(1.0)})] * len(exercise(ID).inputs(11))))
-    outcome = desk(f"import os\nos.write(4, {forged!r})\nos._exit(0)")
-    assert outcome.reason == "" and not desk.verdict(outcome).passed
+def test_forged_values_are_compared_like_any(run):
+    forged = encode(pack([Observation({"result": np.array(1.0)})] * len(CASES)))
+    outcome = run(f"import os\nos.write(4, {forged!r})\nos._exit(0)")
+    assert outcome.reason == "" and not run.passes(outcome)
 
 
-def test_what_a_prisoner_sees(desk):
-    """Where the pen holds: another user, no environment, an empty home, no network, no course, no other process."""
-    with socket.socket() as sentinel:
-        sentinel.bind(("127.0.0.1", 0))
-        sentinel.listen()
-        probe = f"""
+PROBE = """
 import os, sys, socket
-def tell(name, see):
+def show(name, see):
     try: print(name, see())
     except BaseException as wrong: print(name, type(wrong).__name__)
-tell("user", os.getuid)
-tell("environment", lambda: sorted(os.environ))
-tell("home", lambda: os.listdir("."))
-tell("course", lambda: os.path.exists({str(ROOT / "dgm_course" / "vae")!r}) or os.path.exists({str(ROOT / "tests")!r}))
-tell("others", lambda: len([p for p in os.listdir("/proc") if p.isdigit()]))
-tell("net", lambda: socket.create_connection(("127.0.0.1", {sentinel.getsockname()[1]}), 2))
-tell("root", lambda: os.setuid(0))
-tell("write", lambda: open("/usr/x", "w"))
-tell("modules", lambda: sorted(m for m in sys.modules if m.startswith("dgm") and m.count(".") < 2))
-tell("fds", lambda: os.listdir("/proc/self/fd"))
+show("user", os.getuid)
+show("environment", lambda: sorted(os.environ))
+show("home", lambda: os.listdir("."))
+show("course", lambda: any(map(os.path.exists, FOLDERS)))
+show("others", lambda: len([p for p in os.listdir("/proc") if p.isdigit()]))
+show("net", lambda: socket.create_connection(("127.0.0.1", PORT), 2))
+show("root", lambda: os.setuid(0))
+show("write", lambda: open("/usr/x", "w"))
+show("modules", lambda: sorted(m for m in sys.modules if m.startswith("dgm") and m.count(".") < 2))
+show("fds", lambda: os.listdir("/proc/self/fd"))
 """
-        outcome = desk(probe + GOOD)
-    assert desk.verdict(outcome).passed
-    message = dict(line.split(" ", 1) for line in outcome.said.splitlines())
-    assert (
-        message["environment"] == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'PATH', 'TMPDIR']"
-        and message["home"] == "[]"
-    )
-    assert message["root"] != "None" and message["write"] in ("OSError", "PermissionError")
-    assert message["modules"] == "['dgm_course', 'dgm_course.core', 'dgm_course.grading', 'dgm_course.teach']"
-    if "user" in outcome.held:
-        assert int(message["user"]) not in (0, os.getuid())
-    if "network" in outcome.held:
-        assert message["net"] == "OSError"
-    if "files" in outcome.held:
-        assert message["course"] == "False" and message["others"] in ("1", "FileNotFoundError")
 
 
-def test_without_walls_there_are_still_a_process_and_its_limits(desk):
-    """A system that refuses every namespace: marks are the same, what is missing is said, nothing is left behind."""
-    poor = Workspace()
-    pen = poor.package / "dgm_course" / "grading" / "sandbox.py"
-    pen.write_text(pen.read_text(encoding="utf-8") + "\n\ndef unshare():\n    return set()\n", encoding="utf-8")
-    worker = Worker(poor)
+def test_what_the_child_sees(run):
+    """Where the limits are in force: another user, an empty home, no environment, network, course or other process."""
+    folders = [str(ROOT / "dgm_course" / "vae"), str(ROOT / "tests")]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        outcome = run(f"FOLDERS, PORT = {folders!r}, {port}\n{PROBE}{GOOD}")
+    assert run.passes(outcome)
+    seen = dict(line.split(" ", 1) for line in outcome.printed.splitlines())
+    assert seen["environment"] == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'PATH', 'TMPDIR']" and seen["home"] == "[]"
+    assert seen["root"] != "None" and seen["write"] in ("OSError", "PermissionError")
+    assert seen["modules"] == "['dgm_course', 'dgm_course.core', 'dgm_course.grading', 'dgm_course.teach']"
+    if "user" in outcome.enforced:
+        assert int(seen["user"]) not in (0, os.getuid())
+    if "network" in outcome.enforced:
+        assert seen["net"] == "OSError"
+    if "files" in outcome.enforced:
+        assert seen["course"] == "False" and seen["others"] in ("1", "FileNotFoundError")
 
-    def run(source):
-        return worker.ask(
-            Job(
-                (("<answer>", source),),
-                ALWAYS,
-                NAME,
-                bare(exercise(ID).inputs(11)),
-                exercise(ID).watch,
-                Limits(cpu=4, wall=6),
-                poor.yard,
-            )
-        )
 
+def test_without_namespaces_process_and_limits_remain():
+    """A system that refuses every namespace: same marks, the missing limits are named, nothing is left behind."""
+    run = Runner()
+    sandbox = run.workspace.package / "dgm_course" / "grading" / "sandbox.py"
+    source = sandbox.read_text(encoding="utf-8")
+    sandbox.write_text(source + "\n\ndef unshare():\n    return set()\n", encoding="utf-8")
     try:
         good = run(GOOD)
-        assert desk.verdict(good).passed and not {"files", "network", "processes"} & set(good.held)
-        assert "did not grant: “no network”" in report.isolation(good.held)
-        for source in (
-            "import time\ntime.sleep(90)",
-            "import os\nif os.fork(): os._exit(0)\nos.setsid()\nimport time\ntime.sleep(90)",
-        ):
-            assert run(source).reason
-        if os.getuid() == 0:
-            assert not _strangers()
-        assert os.listdir(poor.yard.root) == [] and desk.verdict(run(GOOD)).passed
+        assert run.passes(good) and not {"files", "network", "processes"} & set(good.enforced)
+        assert "did not grant: “no network”" in report.isolation(good.enforced)
+        for source in ("import time\ntime.sleep(90)", FORK):
+            assert run(source, Limits(cpu=4, wall=6)).reason
+        assert not _left_running()
+        assert run.left() == [] and run.passes(run(GOOD))
     finally:
-        worker.stop()
-        poor.close()
+        run.close()
 
 
-def test_a_worker_that_dies_is_started_again(desk):
-    worker = Worker(desk.bench)
-    job = Job(
-        (("<answer>", GOOD),),
-        ALWAYS,
-        NAME,
-        bare(exercise(ID).inputs(11)),
-        exercise(ID).watch,
-        SHORT,
-        desk.bench.yard,
-    )
-    assert desk.verdict(worker.ask(job)).passed
-    worker.process.kill()
-    worker.process.wait()
-    assert desk.verdict(worker.ask(job)).passed
-    worker.stop()
-    assert worker.process is None and desk.verdict(desk(GOOD)).passed
-    assert threading.active_count() < 20
+def test_dead_worker_is_started_again(run):
+    assert run.passes(run(GOOD))
+    run.worker.process.kill()
+    run.worker.process.wait()
+    assert run.passes(run(GOOD))
+    run.worker.stop()
+    assert run.worker.process is None and run.passes(run(GOOD))
