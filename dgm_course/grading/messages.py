@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def decode(message: bytes) -> dict[str, np.ndarray]:
     return packed
 
 
-def strict_json(text: str | bytes) -> object:
+def strict_json(text: str | bytes) -> Any:
     """JSON without NaN and infinities; ValueError or RecursionError for anything else."""
 
     def refuse(word: str) -> None:

@@ -109,7 +109,7 @@ def asked(book: Notebook) -> tuple[ExerciseCell, ...]:
         stub = stubs.get(cell.mark.removesuffix("-test"))
         if call is None or stub is None:
             raise Unreadable(f"{book.name}: the check cell {cell.mark} has no exercise before it.")
-        name, function = call.args[0].value, call.args[1].id
+        name, function = ast.literal_eval(call.args[0]), ast.unparse(call.args[1])
         if STUB not in stub:
             raise Unreadable(
                 f"{book.name} has something written into exercise {name}, so it is not as it was handed out: "
@@ -182,7 +182,8 @@ def _in_book(book: Notebook, task: ExerciseCell, notes: list[str]) -> str | None
         notes.append(
             "The answer is in a cell without the exercise's mark; it was found by the name of its function."
         )
-    return (named or code or [None])[-1]
+    found = named or code
+    return found[-1] if found else None
 
 
 def needed(source: str, task: ExerciseCell, others: Sequence[ExerciseCell]) -> list[ExerciseCell]:

@@ -115,7 +115,7 @@ def _bodies(source: str) -> Iterator[str]:
     lines = source.encode().split(b"\n")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Lambda):
-            parts: Sequence[ast.AST] = [node.body]
+            parts: Sequence[ast.stmt | ast.expr] = [node.body]
         elif isinstance(node, ast.FunctionDef):
             parts = node.body[ast.get_docstring(node, clean=False) is not None :]
         else:
@@ -125,7 +125,7 @@ def _bodies(source: str) -> Iterator[str]:
             yield _tight("\n".join(map(ast.unparse, parts)))
 
 
-def _segment(lines: list[bytes], part: ast.AST) -> str:
+def _segment(lines: list[bytes], part: ast.stmt | ast.expr) -> str:
     """The text of a node (`ast.get_source_segment` splits the whole file again for each node)."""
     piece = [*lines[part.lineno - 1 : part.end_lineno - 1], lines[part.end_lineno - 1][: part.end_col_offset]]
     return b"\n".join([piece[0][part.col_offset :], *piece[1:]]).decode()
