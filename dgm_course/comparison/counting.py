@@ -1,4 +1,4 @@
-"""How much of a network a sample costs: passes, counted by hooks, and seconds of one processor."""
+"""The cost of a sample: network passes, counted by hooks, and processor seconds."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ..autoregressive.model import Logits
 
 
 class PassCounter:
-    """Samples that went through a network: one for each of the batch, at each pass."""
+    """The number of samples that passed through a network, each pass counted."""
 
     def __init__(self) -> None:
         self.samples = 0.0
 
     def __repr__(self) -> str:
-        return f"{self.samples:g} samples went through"
+        return f"{self.samples:g} passes"
 
 
 @contextmanager
-def _forward(module: nn.Module, tally: PassCounter, weight: float) -> Iterator[None]:
-    """Every forward pass of the module counts its batch, times ``weight``."""
+def _forward(module: nn.Module, counter: PassCounter, weight: float) -> Iterator[None]:
+    """Count the batch of each forward pass, times ``weight``."""
 
     def seen(_: nn.Module, given: tuple[Any, ...], __: Any) -> None:
-        tally.samples += weight * len(given[0])
+        counter.samples += weight * len(given[0])
 
     handle = module.register_forward_hook(seen)
     try:
@@ -40,8 +40,8 @@ def _forward(module: nn.Module, tally: PassCounter, weight: float) -> Iterator[N
 
 
 @contextmanager
-def _places(model: Autoregressive, tally: PassCounter) -> Iterator[None]:
-    """Every place that an autoregressive model answers while it samples counts its batch: it has no forward pass there."""
+def _sampling_steps(model: Autoregressive, counter: PassCounter) -> Iterator[None]:
+    """Count the batch at each step of autoregressive sampling, which has no forward pass."""
     uncounted = model.iter_logits
 
     def counted(n: int, label: Tensor) -> Logits:
@@ -51,7 +51,7 @@ def _places(model: Autoregressive, tally: PassCounter) -> Iterator[None]:
                 logits = steps.send(token)
             except StopIteration:
                 return
-            tally.samples += len(logits)
+            counter.samples += len(logits)
             token = yield logits
 
     model.iter_logits = counted
@@ -63,24 +63,23 @@ def _places(model: Autoregressive, tally: PassCounter) -> Iterator[None]:
 
 @contextmanager
 def counted(parts: list[nn.Module | list[nn.Module]]) -> Iterator[PassCounter]:
-    """A tally of what passes through the parts; of a list of networks each counts as its share of one."""
-    tally = PassCounter()
+    """Count passes through the parts; the networks of a list together count as one."""
+    counter = PassCounter()
     with ExitStack() as stack:
         for part in parts:
             members = part if isinstance(part, list) else [part]
             for member in members:
-                inner = _places(member, tally) if isinstance(member, Autoregressive) else None
-                stack.enter_context(_forward(member, tally, 1 / len(members)))
-                if inner is not None:
-                    stack.enter_context(inner)
-        yield tally
+                stack.enter_context(_forward(member, counter, 1 / len(members)))
+                if isinstance(member, Autoregressive):
+                    stack.enter_context(_sampling_steps(member, counter))
+        yield counter
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for what is measured, also where a model would take every core: threads that wait use time as well."""
+    """Use one thread, since waiting threads use processor time too."""
     before, allowed = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # the most that `tensors.threads_for` takes
+    os.environ["OMP_NUM_THREADS"] = "1"  # the maximum of `tensors.threads_for`
     torch.set_num_threads(1)
     try:
         yield
@@ -92,6 +91,6 @@ def one_thread() -> Iterator[None]:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What the work gives, and its seconds of processor time, those of all threads added."""
+    """The result of work(), and its processor seconds over all threads."""
     start = time.process_time()
     return work(), time.process_time() - start

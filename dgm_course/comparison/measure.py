@@ -1,8 +1,7 @@
-"""Every family on the same data: what a sample costs, how good it is, how much of the data is covered, what is known.
+"""Every family on the same data: cost of a sample, quality, coverage, likelihood.
 
-One call, ``survey(images)``, fills a ``Row`` for each system.  Samples are judged against real digits of their own kind
-(bits against bits, greys against greys) in the features of one fixed classifier, n against n; the ``Floor`` says what n
-other real digits reach in the same place.  Figures of different units stand side by side and are never compared.
+``survey(images)`` returns a ``Row`` for each system.  n samples are compared with n real digits of their kind (bits or
+greys) in the features of one fixed classifier; the floor is the figure of n other real digits.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from .counting import counted, one_thread, timed
 from .models import BITS, BITS_A_PIXEL, GREYS, NATS_OF_BITS, SYSTEMS, ModelSpec, available
 
 K = 5  # neighbours
-PAIRS, SURE = 64, 0.9  # ways between two samples; the probability of one class from which on a digit is recognised
+PAIRS, SURE = 64, 0.9  # interpolations; a digit is recognised where one class has at least this probability
 
 
 class Quality(NamedTuple):
-    """Digits beside real ones, in features: shares, a density, a squared distance; and the share of the rarest class."""
+    """Digits compared with real ones in features, and the share of the rarest class."""
 
     precision: float
     recall: float
@@ -38,7 +37,7 @@ class Quality(NamedTuple):
 
 
 class LikelihoodResult(NamedTuple):
-    """A mean over images with its standard error, in the unit of its likelihood; passes and CPU seconds an image."""
+    """Mean over images and standard error, in the unit of the likelihood; passes and processor seconds per image."""
 
     value: float
     error: float
@@ -47,11 +46,9 @@ class LikelihoodResult(NamedTuple):
 
 
 class LatentFigures(NamedTuple):
-    """Of a latent space: the picture half-way between two samples, and what coordinates say of a factor.
+    """own, middle: shares of samples, and of interpolations half-way, that are recognised; path_length_ratio: in features.
 
-    own, middle: shares of the samples, and of the pictures half-way, that are recognised as one class; path_length_ratio: of the way
-    through features; one, all: shares of a factor's variance, the mean over ink, height and slant, that the best coordinate
-    and all of them explain."""
+    one, all: shares of a factor's variance that the best coordinate, and all, explain: mean over ink, height, slant."""
 
     own: float
     middle: float
@@ -61,15 +58,14 @@ class LatentFigures(NamedTuple):
 
 
 def milliseconds(seconds: float) -> str:
-    """In words of at most three digits: 0.042 ms, 5.9 ms, 123 ms."""
+    """At most three digits: 0.042 ms, 5.9 ms, 123 ms."""
     return f"{1000 * seconds:.{2 if seconds < 0.01 else 3}g} ms"
 
 
 @dataclass(frozen=True, repr=False)
 class Row:
-    """All that was measured of one system.  seconds: of processor time a sample; passes: of networks, a sample;
-
-    floor: real digits beside real digits; faded: middle and detour of two real digits faded into one another."""
+    """The figures of one system.  seconds: of processor time per sample; passes: of networks per sample; floor: the quality
+    of real digits; faded: middle and path_length_ratio of two real digits averaged in pixels."""
 
     system: ModelSpec
     n: int
@@ -88,48 +84,32 @@ class Row:
 
     def __repr__(self) -> str:
         q, f = self.quality, self.floor
-        figure = (
-            f"{self.likelihood_result.value:.2f} ± {self.likelihood_result.error:.2f} {self.system.likelihood.unit}"
-            if self.likelihood_result
-            else "no figure"
-        )
-        beside = ", ".join(
-            f"{name} {ours:.2f} ({real:.2f})"
-            for name, ours, real in (
-                ("precision", q.precision, f.precision),
-                ("recall", q.recall, f.recall),
-                ("coverage", q.coverage, f.coverage),
-                ("Fréchet", q.frechet, f.frechet),
-            )
-        )
+        found, kind = self.likelihood_result, self.system.likelihood
+        figure = f"{found.value:.2f} ± {found.error:.2f} {kind.unit}" if found else "no figure"
+        names = {"precision": "precision", "recall": "recall", "coverage": "coverage", "frechet": "Fréchet"}
+        beside = ", ".join(f"{name} {getattr(q, k):.2f} ({getattr(f, k):.2f})" for k, name in names.items())
         return (
             f"{self.name}: {milliseconds(self.seconds)} and {self.passes:.3g} passes a sample; {beside}; likelihood "
-            f"{self.system.likelihood.kind}, {figure}; n = {self.n}, in brackets real digits"
+            f"{kind.kind}, {figure}; n = {self.n}, in brackets real digits"
         )
 
 
 class Evaluator:
-    """Real digits in the features of the fixed classifier, n of each kind, and what n others reach beside them."""
+    """n real digits of each kind in the features of the fixed classifier, and the quality of n others."""
 
     def __init__(self, images: Images, n: int, k: int = K) -> None:
         if not k < n <= len(images.test):
             raise ValueError(
                 f"n is {n}: expected more than the {k} neighbours and at most {len(images.test)} test images."
             )
-        self.net, self.n, self.k, generator = (
-            pretrained.load("digit_classifier"),
-            n,
-            k,
-            torch.Generator().manual_seed(0),
-        )
+        self.net, self.n, self.k = pretrained.load("digit_classifier"), n, k
+        generator = torch.Generator().manual_seed(0)
 
-        def black(x):
+        def black(x: Tensor) -> Tensor:
             return 2 * binarise(x, "dynamic", generator) - 1
 
-        real, other = (
-            spread(*part, n) for part in ((images.test, images.test_labels), (images.train, images.train_labels))
-        )
-        self.pixels = real
+        self.pixels = real = spread(images.test, images.test_labels, n)
+        other = spread(images.train, images.train_labels, n)
         self.real = {GREYS: self.see(real), BITS: self.see(black(real))}
         self.floor = {GREYS: self.compare(other, GREYS), BITS: self.compare(black(other), BITS)}
 
@@ -144,36 +124,33 @@ class Evaluator:
         return torch.cat([self.net(part).argmax(1) for part in x.split(500)])
 
     def compare(self, x: Tensor, color_mode: str) -> Quality:
-        """x (N, 1, 28, 28) in [−1, 1] beside the real digits of that kind."""
+        """The quality of x (N, 1, 28, 28) in [−1, 1], against real digits of that kind."""
         real, ours = self.real[color_mode], self.see(x)
         shares = metrics.precision_recall_coverage(real, ours, self.k)
         rarest = torch.bincount(self.classes(x), minlength=10).min() / len(x)
-        return Quality(
-            *shares, metrics.density(real, ours, self.k), metrics.frechet_distance(real, ours), float(rarest)
-        )
+        density, frechet = metrics.density(real, ours, self.k), metrics.frechet_distance(real, ours)
+        return Quality(*shares, density, frechet, float(rarest))
 
     @torch.no_grad()
     def recognised(self, x: Tensor) -> float:
         """The share to which the classifier gives one class with probability 0.9 or more."""
-        return float(
-            (torch.cat([self.net(part) for part in x.split(500)]).softmax(1).amax(1) >= SURE).double().mean()
-        )
+        logits = torch.cat([self.net(part) for part in x.split(500)])
+        return float((logits.softmax(1).amax(1) >= SURE).double().mean())
 
     def along(self, start: Tensor, middle: Tensor, end: Tensor) -> tuple[float, float]:
-        """How many pictures half-way are recognised, and the detour of the way through features.  three of (P, 1, 28, 28)"""
-        return self.recognised(middle), metrics.path_length_ratio(
-            torch.stack([self.see(x) for x in (start, middle, end)])
-        )
+        """The share of recognised pictures half-way, and the path length ratio in features.  three of (P, 1, 28, 28)"""
+        path = torch.stack([self.see(x) for x in (start, middle, end)])
+        return self.recognised(middle), metrics.path_length_ratio(path)
 
     def faded(self) -> tuple[float, float]:
-        """The same of real digits of two classes, one faded half-way into the other: no latent at all."""
+        """The same for the mean of two real digits of different classes."""
         few = min(PAIRS, self.n - 1)
         start, end = self.pixels[:few], self.pixels[1 : few + 1]
         return self.along(start, (start + end) / 2, end)
 
 
 def spread(x: Tensor, y: Tensor, n: int) -> Tensor:
-    """n of the images x (N, 1, H, W), the classes in turn as far as they reach."""
+    """n of the images x (N, 1, H, W), the classes in turn."""
     places = [torch.where(y == label)[0] for label in range(10)]
     rank = torch.zeros(len(y), dtype=torch.long)
     for place in places:
@@ -183,7 +160,7 @@ def spread(x: Tensor, y: Tensor, n: int) -> Tensor:
 
 @torch.no_grad()
 def likelihood(system: ModelSpec, model: Any, images: Images, n: int) -> LikelihoodResult | None:
-    """The mean of −log p over n test images, by what the system knows; None where it knows nothing at one go."""
+    """The mean of −log p over n test images; None where the system has no log_prob."""
     kind = system.likelihood
     if kind.log_prob is None:
         return None
@@ -202,9 +179,9 @@ def likelihood(system: ModelSpec, model: Any, images: Images, n: int) -> Likelih
 
 @torch.no_grad()
 def latent_figures(system: ModelSpec, model: Any, judge: Evaluator, x: Tensor, z: Tensor) -> LatentFigures:
-    """How a latent space behaves, by samples x that were drawn from z with the labels 0 ... 9 in turn.
+    """The figures of a latent space, from samples x of latents z with the labels 0, 1, ..., 9, 0, ...
 
-    A way leads from one sample towards the latent of the next, of whatever class; a label, where one is told, stays."""
+    An interpolation goes from one latent to another and keeps the first one's label."""
     few = min(PAIRS, len(x) // 2)
     start, end, y = z[:few], z[few : 2 * few], torch.arange(few) % 10
     middle = system.make(model, metrics.slerp(start, end, 0.5), y).clamp(-1, 1)
@@ -223,16 +200,16 @@ def survey(
     rounds: int = 2,
     report: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """A row for each system: n samples drawn in ``rounds``, all systems in turn in each, likelihoods on ``known`` images.
+    """A row for each system: n samples drawn in ``rounds``, likelihoods on ``known`` images.
 
-    Seconds are those of the faster round; between two rounds all other systems have theirs, so that a busy minute of the
-    machine falls on all; one thread works.  Uses the global random stream: seed it first."""
+    Seconds are the faster round's, on one thread; each round goes over all systems, so that a busy minute of the machine
+    affects all.  Uses the global random stream."""
     chosen = available(SYSTEMS) if systems is None else tuple(systems)
     if n % rounds or n // rounds < 2:
         raise ValueError(f"n is {n} and rounds {rounds}: expected a whole number, at least 2, of samples a round.")
     judge, models = Evaluator(images, n), [system.load() for system in chosen]
     for system, model in zip(chosen, models):
-        system.sample_digits(model, 2)  # what is slow only the first time
+        system.sample_digits(model, 2)  # warm-up
     parts: list[list[Any]] = [[] for _ in chosen]
     for turn in range(rounds):
         for system, model, mine in zip(chosen, models, parts):

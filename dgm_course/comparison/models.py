@@ -1,7 +1,6 @@
-"""Every model of the course that draws digits, under one description: what it is told, what it draws, what it knows.
+"""Every model of the course that draws digits: its weights, its sampler, its likelihood.
 
-A ``ModelSpec`` is a name and a few small functions over weights that ``pretrained`` ships.  To add one is to add a row to
-``SYSTEMS``; a row whose weights are not there is left out by ``available``, and nothing else asks about it.
+To add one, add a row to ``SYSTEMS``; ``available`` leaves out rows whose weights are missing.
 """
 
 from __future__ import annotations
@@ -19,11 +18,8 @@ from ..paths import ancestral, ddim
 from ..paths.model import heun_euler_last
 
 GREYS, BITS = "greys", "bits"  # digits in [−1, 1], or of black and white
-NATS_OF_BITS, BITS_A_PIXEL, NATS_OF_GREYS = (
-    "nats, black and white",
-    "bits a pixel, 256 greys",
-    "nats, density of greys",
-)
+NATS_OF_BITS, BITS_A_PIXEL = "nats, black and white", "bits a pixel, 256 greys"
+NATS_OF_GREYS = "nats, density of greys"
 EXACT, BOUND, BY_ODE, NONE = "exact", "a bound", "by an ODE", "none"
 Net = nn.Module
 Parts = list[Net | list[Net]]
@@ -31,9 +27,9 @@ Parts = list[Net | list[Net]]
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a model says of the probability of data: exact or a bound, of what, and log_prob(model, x, y) -> (B,) in nats.
+    """The kind of a model's likelihood, its unit, and log_prob(model, x, y) -> (B,) in nats.
 
-    x (B, 1, 28, 28): bits as integers where the unit is of bits, else greys in [−1, 1]; y (B,) the labels."""
+    x (B, 1, 28, 28): integer bits where the unit is of bits, else greys in [−1, 1]; y (B,) the labels."""
 
     kind: str
     unit: str = ""
@@ -42,12 +38,10 @@ class Likelihood:
 
 @dataclass(frozen=True, repr=False)
 class ModelSpec:
-    """A way to draw digits.  model: what ``build`` makes of the weights.
+    """A sampler of digits.  build(*weights): the model.  make(model, z, y): digits (n, 1, 28, 28) from latents z, or from n.
 
-    make(model, z, y): digits (n, 1, 28, 28) from latents z, or from their number n where there is no ``source``.
-    source(model, n): latents, where the picture is a function of them.  parts: the networks whose passes are counted, in a
-    list those of which each is a share of one.  told: whether it is told the class; settings: steps, for the record.
-    space: where it works, 'pixels' or 'codes'; beside: the system that does the same in pixels."""
+    source(model, n): latents, where the picture is a function of them.  parts(model): the networks whose passes are counted.
+    space: 'pixels' or 'codes'; beside: the system that does the same in pixels."""
 
     name: str
     family: str
@@ -69,7 +63,7 @@ class ModelSpec:
 
     @torch.no_grad()
     def sample_digits(self, model: Any, n: int) -> tuple[Tensor, Tensor | None, Tensor]:
-        """n digits in [−1, 1], their latents where there are any, and the labels 0 ... 9 in turn, told or not."""
+        """n digits in [−1, 1], their latents or None, and the labels 0, 1, ..., 9, 0, ..."""
         y = torch.arange(n) % 10
         z = None if self.source is None else self.source(model, n)
         x = self.make(model, n if z is None else z, y)
@@ -102,7 +96,7 @@ VAE_BOUND = Likelihood(BOUND, NATS_OF_BITS, lambda model, x, y: model.elbo(x, 8)
 
 
 def _vae(name: str, weights: tuple[str, ...], source: Callable | None = _normal, **more: Any) -> ModelSpec:
-    """The means of the decoder: what is usually shown as a VAE's sample."""
+    """Samples are the means of the decoder."""
 
     def means(model: Any, z: Any, y: Tensor) -> Tensor:
         return 2 * model.decode(model.latents(z) if isinstance(z, int) else z).mean - 1
@@ -132,7 +126,7 @@ def _gan(name: str, weights: str) -> ModelSpec:
 
 
 def _path(name: str, family: str, weights: str, steps: int, method: Callable, **more: Any) -> ModelSpec:
-    """The model itself, told the class and not guided; where the method has no chance in it, the noise is a latent."""
+    """Conditional on the class, without guidance; the noise is a latent where the method is deterministic."""
 
     def make(model: Any, start: Any, y: Tensor) -> Tensor:
         return model.with_label(y).sample(start, steps, method)
@@ -151,7 +145,7 @@ def _path(name: str, family: str, weights: str, steps: int, method: Callable, **
 
 
 def _written(name: str, weights: tuple[str, str], beside: str, parts: Callable[[Any], Parts]) -> ModelSpec:
-    """Codes that a second model writes, one after the other or scale by scale, told the class; the first draws them."""
+    """The second model samples codes of the class, and the first decodes them."""
     return ModelSpec(
         name,
         "vector quantization",
@@ -167,7 +161,7 @@ def _written(name: str, weights: tuple[str, str], beside: str, parts: Callable[[
 
 
 def _in_codes(name: str, family: str, weights: str, steps: int, method: Callable, beside: str) -> ModelSpec:
-    """The recipe of `_path` in the latent of ``latent_digits``, whose decoder draws the codes.  (notebook 10)"""
+    """`_path` in the latent of ``latent_digits``.  (notebook 10)"""
 
     def make(pair: Any, start: Any, y: Tensor) -> Tensor:
         return pair[0].decode(pair[1].with_label(y).sample(start, steps, method)).mean
@@ -250,6 +244,6 @@ SYSTEMS: tuple[ModelSpec, ...] = (
 
 
 def available(systems: tuple[ModelSpec, ...] = SYSTEMS) -> tuple[ModelSpec, ...]:
-    """Those whose weights are all here."""
+    """The systems whose weights exist."""
     known = {name for name in pretrained.names() if (pretrained.FOLDER / f"{name}.safetensors").exists()}
     return tuple(system for system in systems if known.issuperset(system.weights))

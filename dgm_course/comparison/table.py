@@ -1,8 +1,6 @@
-"""The lecture's table, and the same table out of measured figures: a mark is a rule, and stands beside its number.
+"""The lecture's table, and the same table from measured figures, each mark by a rule and with its number.
 
-A tick in a table says neither "compared with what" nor "by what measure".  Here both are written down: quality and coverage
-are compared with real digits in the same place, cost with the slowest system, a latent space with the system's own samples.
-Change a rule and marks change; the figures stay.
+Quality and coverage are compared with real digits, cost with the slowest system, a latent space with its own samples.
 """
 
 from __future__ import annotations
@@ -35,12 +33,9 @@ AGREES, DISAGREES, LEFT_OPEN, NO_WORD = "agrees", "disagrees", "the lecture leav
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a figure becomes a tick.
-
-    speed: at most this share of the slowest system's seconds; quality, coverage: at least this share of what real digits
-    reach; latent: half-way between two samples at least this share of the samples' own recognised, and more than of two
-    real digits faded into each other; disentangled: the best coordinate explains at least this share of what all explain
-    together, on average over the factors."""
+    """The rules of a tick.  speed: at most this share of the slowest system's seconds; quality, coverage: at least this
+    share of the floor; latent: interpolations are recognised at least this share as often as samples, and more often than
+    means of two real digits; disentangled: the best coordinate explains at least this share of what all explain."""
 
     speed: float = 1 / 20
     quality: float = 0.9
@@ -50,7 +45,7 @@ class Thresholds:
 
 
 class TableEntry(NamedTuple):
-    """A sign, the figure it comes from, the lecture's sign ('' where it has none), and whether the two agree."""
+    """A sign, its figure, the lecture's sign ('' where it has none), and whether the two agree."""
 
     sign: str
     figure: str
@@ -62,19 +57,14 @@ USUAL = Thresholds()
 
 
 def marks(rows: Sequence[Row], rules: Thresholds = USUAL) -> dict[str, dict[str, TableEntry]]:
-    """For each system a mark in each column of the lecture's table, the lecture's own beside it."""
+    """For each system an entry in each column of the lecture's table."""
     if not rows:
-        raise ValueError("there are no rows: expected at least one system that was measured.")
+        raise ValueError("there are no rows: expected at least one measured system.")
     slowest, table = max(row.seconds for row in rows), {}
     for row in rows:
-        found = (
-            _efficient(row, slowest, rules),
-            _quality(row, rules),
-            _coverage(row, rules),
-            _latent(row, rules),
-            _disentangled(row, rules),
-            _likelihood(row),
-        )
+        found = [_efficient(row, slowest, rules), _against_floor(row, "precision", rules.quality)]
+        found += [_against_floor(row, "coverage", rules.coverage), _latent(row, rules), _disentangled(row, rules)]
+        found.append(_likelihood(row))
         said = LECTURE.get(ROW_OF.get(row.system.family, ""), ("",) * len(COLUMNS))
         table[row.name] = {
             column: TableEntry(*pair, word, verdict(pair[0], word))
@@ -84,7 +74,7 @@ def marks(rows: Sequence[Row], rules: Thresholds = USUAL) -> dict[str, dict[str,
 
 
 def verdict(measured: str, lecture: str) -> str:
-    """What two signs say of one another."""
+    """Whether two signs agree."""
     if not lecture or measured == UNSEEN:
         return NO_WORD
     if lecture == OPEN:
@@ -93,7 +83,7 @@ def verdict(measured: str, lecture: str) -> str:
 
 
 def agreement(table: dict[str, dict[str, TableEntry]]) -> dict[str, int]:
-    """How many marks agree, disagree, or answer what the lecture leaves open."""
+    """How many entries agree, disagree, or are open in the lecture."""
     words = [mark.verdict for row in table.values() for mark in row.values()]
     return {word: words.count(word) for word in (AGREES, DISAGREES, LEFT_OPEN)}
 
@@ -106,14 +96,9 @@ def _efficient(row: Row, slowest: float, rules: Thresholds) -> tuple[str, str]:
     return _sign(row.seconds <= rules.speed * slowest), milliseconds(row.seconds)
 
 
-def _quality(row: Row, rules: Thresholds) -> tuple[str, str]:
-    ours, real = row.quality.precision, row.floor.precision
-    return _sign(ours >= rules.quality * real), f"{ours:.2f} of {real:.2f}"
-
-
-def _coverage(row: Row, rules: Thresholds) -> tuple[str, str]:
-    ours, real = row.quality.coverage, row.floor.coverage
-    return _sign(ours >= rules.coverage * real), f"{ours:.2f} of {real:.2f}"
+def _against_floor(row: Row, figure: str, share: float) -> tuple[str, str]:
+    ours, real = getattr(row.quality, figure), getattr(row.floor, figure)
+    return _sign(ours >= share * real), f"{ours:.2f} of {real:.2f}"
 
 
 def _latent(row: Row, rules: Thresholds) -> tuple[str, str]:
@@ -137,5 +122,5 @@ def _likelihood(row: Row) -> tuple[str, str]:
         return NOT_APPLICABLE, NONE
     if row.likelihood_result is None:
         return NO, kind if kind == BY_ODE else f"{kind}, not computed"
-    passes = f"{row.likelihood_result.passes:.3g} pass{'es' * (row.likelihood_result.passes > 1.005)}"
-    return _sign(kind == EXACT and row.likelihood_result.passes < 1.005), f"{kind}, {passes}"
+    passes = row.likelihood_result.passes
+    return _sign(kind == EXACT and passes < 1.005), f"{kind}, {passes:.3g} pass{'es' * (passes > 1.005)}"

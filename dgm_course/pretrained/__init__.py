@@ -1,9 +1,9 @@
-"""Trained weights by name, each with a card, each made again by one command.
+"""Trained weights by name, each with a card, each made again by ``dgm train NAME``.
 
-``load("flow_matching_digits")`` is a model ready to sample; ``card(...)`` says what it was trained on, for how long, and
-how well it does on images that it has not seen.  ``dgm train NAME`` (``train``) repeats it.  Training data are the official
-MNIST images without the 1,000 that are the embedded test split, so a notebook may always judge on those.
+``load("flow_matching_digits")`` is a model ready to sample; ``card(...)`` holds its training and its held-out figures.
+Training data are the official MNIST images without the 1,000 of the embedded test split, on which notebooks evaluate.
 """
+# ruff: noqa: F401
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .. import data
 from ..core.tensors import device, seed
 from ..training import checkpoints, distributed
 from ..training.loop import History, fit
-from . import autoregressive, evaluation, flows, gan, latent, multiscale, paths, priors, published, vae, vq  # noqa: F401
+from . import autoregressive, evaluation, flows, gan, latent, multiscale, paths, priors, published, vae, vq
 from .evaluation import accuracy, balanced, judged, nats_of_bits
 from .files import FOLDER, Entry, read_into
 from .flows import bits, digits_nvp
@@ -40,39 +40,6 @@ from .paths import (
     sample_quality,
 )
 
-__all__ = [
-    "ENTRIES",
-    "FOLDER",
-    "GUIDANCE",
-    "STEPS",
-    "accuracy",
-    "adversarial_recipe",
-    "anchors",
-    "balanced",
-    "bits",
-    "bits_recipe",
-    "card",
-    "classes_seen",
-    "digits_absorbing",
-    "digits_dcgan",
-    "digits_ddpm",
-    "digits_flow",
-    "digits_ncsn",
-    "digits_nvp",
-    "digits_recipe",
-    "digits_style",
-    "entry",
-    "judged",
-    "sample_quality",
-    "live_digits",
-    "live_recipe",
-    "load",
-    "names",
-    "nats",
-    "nats_of_bits",
-    "train",
-]
-
 FAMILIES = (evaluation, paths, autoregressive, vae, priors, vq, flows, gan, latent, multiscale)
 ENTRIES: dict[str, Entry] = {name: entry for family in FAMILIES for name, entry in family.ENTRIES.items()}
 
@@ -83,7 +50,7 @@ def names() -> list[str]:
 
 
 def entry(name: str) -> Entry:
-    """The entry of a name, or a sentence that lists the names."""
+    """The entry of a name; KeyError with the known names."""
     if name not in ENTRIES:
         raise KeyError(f"There are no weights called {name!r}; there are {', '.join(names())}.")
     return ENTRIES[name]
@@ -95,9 +62,7 @@ def load(name: str) -> nn.Module:
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known of the weights: data, steps, seed, device, time, command, held-out figure with its protocol.
-
-    CheckpointError where the file is damaged."""
+    """Data, steps, seed, device, time, command, held-out figures with their protocol; CheckpointError where damaged."""
     entry(name)
     try:
         return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
@@ -106,20 +71,16 @@ def card(name: str) -> dict[str, Any]:
 
 
 def train(name: str, folder: Path | None = None, report: Callable[[History], None] | None = None) -> Path:
-    """Make the weights again and write them with their card; an interrupted run goes on where it stopped.
+    """Train the weights and write them with their card; an interrupted run resumes.
 
-    Of several processes (torchrun) all train, and the first one judges and writes."""
+    Of several processes (torchrun) all train; the first one evaluates and writes."""
     made, folder = entry(name), Path(folder or FOLDER)
     images, half = data.mnist_for_weights().to(device()), folder / f"{name}.half.pt"
     seed(0)
     model = made.blank().to(device())
+    before = half if half.exists() else None
     history = fit(
-        made.training(model),
-        made.batches(images),
-        made.recipe(),
-        save=half,
-        report=report,
-        resume=half if half.exists() else None,
+        made.training(model), made.batches(images), made.recipe(), save=half, report=report, resume=before
     )
     if not history.finished:
         return half

@@ -33,29 +33,19 @@ def image_gpt() -> PatchModel:
 
 def exact(model: nn.Module, images: Images) -> dict[str, Any]:
     """Nats of the embedded test images, and of the official ones."""
-    embedded = data.mnist().test.to(device())
-    return nats_of_bits(model.log_prob, embedded, "exact -log p") | {
-        "official_test": nats_of_bits(model.log_prob, images.test, "exact -log p")
-    }
+    both = (data.mnist().test.to(device()), images.test)
+    embedded, official = (nats_of_bits(model.log_prob, x, "exact -log p") for x in both)
+    return embedded | {"official_test": official}
 
 
 def recipe(steps: int, lr: float) -> Recipe:
-    """Many small batches of fresh bits, the rate held for 70 % of them and then brought to zero."""
-    return Recipe(
-        steps,
-        16,
-        lr,
-        warmup=100,
-        decay=constant_then_linear,
-        ema=0.999,
-        betas=(0.9, 0.99),
-        weight_decay=0.01,
-        clip=100.0,
-    )
+    """Many small batches of fresh bits; the rate is constant for 70 % of the steps and then falls to zero."""
+    adam = {"betas": (0.9, 0.99), "weight_decay": 0.01, "clip": 100.0}
+    return Recipe(steps, 16, lr, warmup=100, decay=constant_then_linear, ema=0.999, **adam)
 
 
 def long(steps: int, lr: float) -> Recipe:
-    """The same for minutes of a GPU, where twice the batch hardly takes longer."""
+    """The same for minutes of a GPU, where twice the batch size takes hardly longer."""
     return replace(recipe(steps, lr), batch=32, precision=fast_dtype(), compiled=True)
 
 

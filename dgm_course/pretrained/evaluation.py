@@ -1,6 +1,6 @@
-"""How trained models are judged: digits by the features of one fixed classifier, likelihoods on one fixed draw of bits.
+"""Evaluation of trained models: digits in the features of one fixed classifier, likelihoods on one fixed draw of bits.
 
-Every figure carries its protocol, and a distance its floor: what real digits reach in the same place.
+Every figure has its protocol, and a distance its floor: the distance of other real digits.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def balanced(n: int, like: Tensor) -> Tensor:
 
 @torch.no_grad()
 def judged(sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 1000) -> dict[str, Any]:
-    """How n samples compare with n test images in the classifier's features, beside real ones.
+    """Fréchet distance, precision, recall and coverage of n samples to n test images, in the classifier's features.
 
     sampler: labels (n,), as many of each class -> digits (n, 1, 28, 28) in [-1, 1].  how: the sampler, for the protocol."""
     seed(0)
     ours, real, other = (
-        _features(part) for part in (sampler(balanced(n, images.test)), images.test[:n], _some_of_each(images, n))
+        features(part) for part in (sampler(balanced(n, images.test)), images.test[:n], class_balanced(images, n))
     )
     precision, recall, coverage = (float(v) for v in metrics.precision_recall_coverage(real, ours))
     return {
@@ -80,56 +80,47 @@ def judged_often(
     draws: int = 5,
     floors: int = 20,
 ) -> dict[str, Any]:
-    """As ``judged``, with its chance: means over several sets of n samples, and the floor of the data that were learned.
+    """As ``judged``, with means and deviations over several sets of n samples.
 
-    learned: the set that the model was trained on.  Draws of it are what a perfect model of it would make, and where it is
-    not the set that the test images are from, they too differ from these by more than chance."""
-    real, rows = _features(images.test[:n]), []
+    learned: the training set, whose draws are the floor: samples of a perfect model."""
+    real, rows = features(images.test[:n]), []
     for number in range(draws):
         seed(number)
-        ours = _features(sampler(balanced(n, images.test)))
+        ours = features(sampler(balanced(n, images.test)))
         rows.append([metrics.frechet_distance(ours, real), *metrics.precision_recall_coverage(real, ours)])
     generator = torch.Generator().manual_seed(0)
     floor = torch.tensor(
-        [metrics.frechet_distance(_features(_some_of_each(learned, n, generator)), real) for _ in range(floors)]
+        [metrics.frechet_distance(features(class_balanced(learned, n, generator)), real) for _ in range(floors)]
     )
     found = torch.tensor(rows).double()
-    means = dict(zip(("frechet", "precision", "recall", "coverage"), (round(float(v), 3) for v in found.mean(0))))
-    spread = {
+    figures = dict(zip(("frechet", "precision", "recall", "coverage"), found.mean(0)))
+    figures |= {
         "frechet_spread": found[:, 0].std(),
         "frechet_floor": floor.mean(),
         "frechet_floor_spread": floor.std(),
     }
-    return (
-        means
-        | {name: round(float(value), 3) for name, value in spread.items()}
-        | {
-            "protocol": f"{draws} sets of {n} class-balanced samples, {how}, mean and deviation, each against the same {n} test "
-            f"images of {images.source}; floor: {floors} sets of {n} class-balanced images of {learned.source}; "
-            "features of digit_classifier, k = 5"
-        }
-    )
+    return {name: round(float(value), 3) for name, value in figures.items()} | {
+        "protocol": f"{draws} sets of {n} class-balanced samples, {how}, mean and deviation, each against the same {n} test "
+        f"images of {images.source}; floor: {floors} sets of {n} class-balanced images of {learned.source}; "
+        "features of digit_classifier, k = 5"
+    }
 
 
 def classification_accuracy_score(
     sampler: Callable[[Tensor], Tensor], images: data.Images, how: str, n: int = 5000, steps: int = 1500
 ) -> dict[str, Any]:
-    """The share of test images that a classifier recognises which was taught by n samples alone, each with the class asked
-    for; beside it that of one taught by as many real digits.
+    """The accuracy on test images of a classifier trained on n samples alone, beside one trained on as many real digits.
 
-    No distance of features decides here: samples that lack a way of writing, or show another class, teach badly."""
+    It falls where samples lack a way of writing, or show a class other than their label."""
     labels = balanced(n, images.train)
     with torch.no_grad():
         fake = torch.cat([sampler(part) for part in labels.split(1000)])
     found = []
-    for pupils in (fake, _some_of_each(images, n)):
+    for examples in (fake, class_balanced(images, n)):
         seed(0)
         net = DigitClassifier().to(labels.device)
-        fit(
-            Classifying(net),
-            (pupils, labels),
-            Recipe(steps, 128, 3e-3, warmup=steps // 8, decay=linear, weight_decay=0.01),
-        )
+        recipe = Recipe(steps, 128, 3e-3, warmup=steps // 8, decay=linear, weight_decay=0.01)
+        fit(Classifying(net), (examples, labels), recipe)
         found.append(accuracy(net.eval(), images)["accuracy"])
     return {
         "taught": found[0],
@@ -147,21 +138,36 @@ def nats_of_bits(log_prob: Callable[[Tensor], Tensor], images: Tensor, what: str
     seed(0)
     bits = data.DynamicallyBinarized(images).fixed()
     nats = -torch.cat([log_prob(x) for x in bits.split(500)])
-    return {
-        "nats": round(float(nats.mean()), 2),
-        "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
-        "protocol": f"{what}, {len(bits):,} images, each pixel one fixed Bernoulli draw of its brightness",
+    return mean_and_error("nats", nats) | {
+        "protocol": f"{what}, {len(bits):,} images, each pixel one fixed Bernoulli draw of its brightness"
     }
 
 
-def _features(images: Tensor) -> Tensor:
-    """What the fixed classifier sees in them.  (N, 1, 28, 28) -> (N, 128)"""
-    judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
-    return torch.cat([judge.features(x) for x in images.split(500)])
+def mean_and_error(name: str, values: Tensor, digits: int = 2) -> dict[str, float]:
+    """The mean of values (N,) and its standard error."""
+    error = float(values.std() / len(values) ** 0.5)
+    return {name: round(float(values.mean()), digits), "standard_error": round(error, digits)}
 
 
-def _some_of_each(images: data.Images, n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n training images, as many of each class: the first ones, or drawn by the generator."""
+def squared_error(x: Tensor, other: Tensor) -> float:
+    """‖x − other‖² summed over pixels, mean over images (N, 1, H, W)."""
+    return float((x - other).square().flatten(1).sum(1).mean())
+
+
+def classify(images: Tensor) -> Tensor:
+    """Logits of the fixed classifier.  (N, 1, 28, 28) -> (N, 10)"""
+    net = read_into(DigitClassifier(), "digit_classifier").to(images.device)
+    return torch.cat([net(x) for x in images.split(500)])
+
+
+def features(images: Tensor) -> Tensor:
+    """Features of the fixed classifier.  (N, 1, 28, 28) -> (N, 128)"""
+    net = read_into(DigitClassifier(), "digit_classifier").to(images.device)
+    return torch.cat([net.features(x) for x in images.split(500)])
+
+
+def class_balanced(images: data.Images, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """n training images, as many of each class: the first ones, or random ones."""
     places = [torch.where(images.train_labels == label)[0] for label in range(10)]
     if generator is not None:
         places = [place[torch.randperm(len(place), generator=generator).to(place.device)] for place in places]

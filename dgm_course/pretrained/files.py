@@ -1,4 +1,4 @@
-"""Where trained weights lie, and what is known of each set: an ``Entry`` says how it is made, a card how it did."""
+"""The folder of the weights, and ``Entry``: how one set of weights is made."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..data.images import Images
 from ..training import checkpoints
@@ -19,7 +19,7 @@ FOLDER = Path(str(resources.files("dgm_course"))) / "pretrained" / "weights"
 
 @dataclass(frozen=True)
 class Entry:
-    """How one set of weights is made: the untrained model, what is trained (its ``loss``), on what, how, how well."""
+    """The untrained model, the module whose ``loss`` is trained, its data, its recipe, its held-out figures."""
 
     blank: Callable[[], nn.Module]
     training: Callable[[nn.Module], nn.Module]
@@ -33,8 +33,17 @@ def identity(model: nn.Module) -> nn.Module:
     return model
 
 
+def train_images(images: Images) -> Tensor:
+    return images.train
+
+
+def images_and_labels(images: Images) -> tuple[Tensor, None, Tensor]:
+    """The data of a path model: (images, no noise, labels)."""
+    return images.train, None, images.train_labels
+
+
 def read_into(model: nn.Module, name: str) -> nn.Module:
-    """The model with the weights of that name, ready for use; CheckpointError where the file is missing or damaged."""
+    """The model with these weights, frozen; CheckpointError where the file is missing or damaged."""
     tensors, _ = checkpoints.read(FOLDER / f"{name}.safetensors")
     checkpoints.load_into(model, tensors, f"{name}.safetensors")
     return model.eval().requires_grad_(False)

@@ -24,59 +24,53 @@ from ..latent import (
     sharpness,
     vqgan,
 )
-from ..nets.conv import DigitClassifier, GridEncoder, GridField, PatchCritic
+from ..nets.conv import GridEncoder, GridField, PatchCritic
 from ..paths import ancestral
 from ..paths.model import ddpm, flow_matching, heun_euler_last, logit_normal
 from ..training.config import Recipe, constant_then_linear, linear
 from ..vae import VAE, GaussianHead, StandardNormal
 from ..vq import VQVAE
-from .evaluation import balanced, judged
-from .files import Entry, read_into
+from .evaluation import balanced, classify, features, judged, squared_error
+from .files import Entry, read_into, train_images
 from .paths import GUIDANCE, STEPS, digits_ddpm, digits_flow
 from .vq import digits_vqvae, picture_head
 
 GRID = (4, 7, 7)  # 196 numbers in place of 784 pixels
-PACE = 4.0  # of the critic: one that learns no faster than the decoder is fooled before it has an opinion
+LR_RATIO = 4.0  # of the critic: with the decoder's learning rate it learns too slowly
 
 
 def vqgan_game(model: VQVAE) -> Adversarial:
-    """The shipped VQ-VAE goes on, now also against a critic of patches; it starts where squared error had led."""
+    """The shipped VQ-VAE, trained further against a critic of patches."""
     read_into(model, "vqvae_digits").requires_grad_(True)
-    return vqgan(model, PatchCritic(32), hinge(), lr_ratio=PACE)
+    return vqgan(model, PatchCritic(32), hinge(), lr_ratio=LR_RATIO)
 
 
 def digits_stage() -> VAE:
-    """A VAE with 4 x 7 x 7 latent numbers and a KL so light that they say nearly everything."""
+    """A VAE with 4 x 7 x 7 latent numbers and a small KL weight."""
     decoder = picture_head(GRID[0], 32)
     return VAE(GaussianHead(GridEncoder(2 * GRID[0], 32), GRID), decoder, StandardNormal(*GRID), kl_weight=0.02)
 
 
 def stage_game(model: VAE) -> Adversarial:
-    """The same game for real numbers.  All layers but those next to the codes begin as the VQ-VAE's; the critic enters when
-    the new ones have learned to pass a picture on."""
+    """The same for continuous codes.  All layers but those next to the codes are initialised from the VQ-VAE; the critic
+    starts at step 500."""
     known = {
         name.replace("encoder.", "encoder.net."): value
         for name, value in read_into(digits_vqvae(), "vqvae_digits").state_dict().items()
     }
     own = model.state_dict()
-    model.load_state_dict(
-        own
-        | {
-            name: known[name].to(value)
-            for name, value in own.items()
-            if name in known and known[name].shape == value.shape
-        }
-    )
-    return Adversarial(VAEStage(model), PatchCritic(32), hinge(), start=500, lr_ratio=PACE)
+    fitting = {name for name, value in own.items() if name in known and known[name].shape == value.shape}
+    model.load_state_dict(own | {name: known[name].to(own[name]) for name in fitting})
+    return Adversarial(VAEStage(model), PatchCritic(32), hinge(), start=500, lr_ratio=LR_RATIO)
 
 
 def adversarial_recipe(steps: int, lr: float = 5e-4) -> Recipe:
-    """Less momentum than usual, since the other side moves, too; no average, which would belong to no one codebook."""
+    """Little momentum, since the critic changes too; no average of the weights, which would fit no codebook."""
     return Recipe(steps, 32, lr, warmup=50, decay=linear, clip=100.0, betas=(0.5, 0.99))
 
 
 def frozen_stage() -> VAEStage:
-    """The shipped first stage of real numbers, where the training is."""
+    """The shipped continuous first stage, on the device."""
     return VAEStage(read_into(digits_stage(), "latent_digits")).to(device())
 
 
@@ -87,15 +81,19 @@ def codes_of(images: Tensor) -> Tensor:
     return torch.cat([stage.encode(part.to(device())) for part in images.split(500)])
 
 
+def codes_and_labels(images: data.Images) -> tuple[Tensor, None, Tensor]:
+    return codes_of(images.train), None, images.train_labels
+
+
 def digits_lfm() -> ScaledModel:
-    """Flow matching in the latent: conical path, velocity, logit-normal times, told the class."""
+    """Flow matching in the latent: conical path, velocity, logit-normal times, conditional on the class."""
     model = flow_matching(GridField(GRID, 56, 4, classes=10), GRID)
     model.time_sampler, model.precision = logit_normal, fast_dtype()
     return ScaledModel(model, LatentScaler.blank(GRID[0]))
 
 
 def digits_ldm() -> ScaledModel:
-    """Diffusion in the latent: VP path, noise prediction, uniform times, told the class."""
+    """Diffusion in the latent: VP path, noise prediction, uniform times, conditional on the class."""
     model = ddpm(GridField(GRID, 56, 4, classes=10), GRID)
     model.precision = fast_dtype()
     return ScaledModel(model, LatentScaler.blank(GRID[0]))
@@ -109,19 +107,17 @@ def measured(model: ScaledModel) -> ScaledModel:
 
 @torch.no_grad()
 def rebuilding(stage: FirstStage, images: Tensor) -> dict[str, float]:
-    """Error, sharpness and likeness of pictures that came back from their codes.  images (N, 1, 28, 28)"""
-    judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
+    """Squared error, sharpness and Fréchet distance of reconstructions.  images (N, 1, 28, 28)"""
     back = torch.cat([stage.reconstruct(part) for part in images.split(500)])
-    features = [torch.cat([judge.features(x) for x in part.split(500)]) for part in (back, images)]
     return {
-        "squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
+        "squared_error": round(squared_error(images, back), 2),
         "sharpness": round(sharpness(back, images), 3),
-        "frechet": round(metrics.frechet_distance(*features), 2),
+        "frechet": round(metrics.frechet_distance(features(back), features(images)), 2),
     }
 
 
 def rebuilt(stage: FirstStage, images: data.Images) -> dict[str, Any]:
-    """``rebuilding`` on the embedded and on the official test images, beside the VQ-VAE that knows no critic."""
+    """``rebuilding`` on the embedded and on the official test images, beside the VQ-VAE without a critic."""
     plain = VQStage(read_into(digits_vqvae(), "vqvae_digits").to(device()))
     own = data.mnist().to(device())
     return rebuilding(stage, own.test) | {
@@ -141,13 +137,12 @@ def sample_quality(
     steps: int = STEPS,
     method: Method = heun_euler_last,
 ) -> dict[str, Any]:
-    """How class-balanced samples compare with test images, and how many of them are of the class that was asked for."""
+    """``judged`` of class-balanced samples, and the share classified as their label."""
     system, asked = Latent(frozen_stage(), model), []
 
     def sampler(labels: Tensor) -> Tensor:
         fake = system.with_label(labels, guidance).sample(len(labels), steps, method).clamp(-1, 1)
-        judge = read_into(DigitClassifier(), "digit_classifier").to(fake.device)
-        asked.append(torch.cat([judge(x) for x in fake.split(500)]).argmax(1) == labels)
+        asked.append(classify(fake).argmax(1) == labels)
         return fake
 
     found = judged(
@@ -160,9 +155,9 @@ def sample_quality(
 def time_per_sample(
     pixels: Any, codes: Any, steps: int, method: Method, n: int = 50, laps: int = 3
 ) -> tuple[float, float]:
-    """Seconds a sample in pixels and in the latent, decoder included: by turns in one run, the quickest lap of each.
+    """Seconds a sample in pixels and in the latent, decoder included: the fastest of alternating laps.
 
-    On a CPU these are seconds of the processor, which other work on the machine does not prolong."""
+    On a CPU these are seconds of processor time, which other programs do not prolong."""
     labels, seconds = balanced(n, next(codes.parameters())), ([], [])
     clock = time.process_time if labels.device.type == "cpu" else time.perf_counter
     for _ in range(laps):
@@ -187,7 +182,7 @@ def cost(model: ScaledModel, rival: str, pixels: Any, steps: int, method: Method
 
 
 def codes_recipe(steps: int) -> Recipe:
-    """As for digits of pixels, with twice the batch, which costs hardly more where pictures are so small."""
+    """As for pixels, with twice the batch size, which costs little for small pictures."""
     return Recipe(
         steps, 64, 3e-3, warmup=100, decay=constant_then_linear, ema=0.999, betas=(0.9, 0.99), weight_decay=0.01
     )
@@ -197,21 +192,21 @@ ENTRIES = {
     "vqgan_digits": Entry(
         digits_vqvae,
         vqgan_game,
-        lambda images: images.train,
+        train_images,
         lambda: adversarial_recipe(1200),
         lambda model, images: rebuilt(VQStage(model), images),
     ),
     "latent_digits": Entry(
         digits_stage,
         stage_game,
-        lambda images: images.train,
+        train_images,
         lambda: adversarial_recipe(1400, 1e-3),
         lambda model, images: rebuilt(VAEStage(model), images),
     ),
     "lfm_digits": Entry(
         digits_lfm,
         measured,
-        lambda images: (codes_of(images.train), None, images.train_labels),
+        codes_and_labels,
         lambda: codes_recipe(5000),
         lambda model, images: (
             sample_quality(model, data.mnist().to(device()))
@@ -221,7 +216,7 @@ ENTRIES = {
     "ldm_digits": Entry(
         digits_ldm,
         measured,
-        lambda images: (codes_of(images.train), None, images.train_labels),
+        codes_and_labels,
         lambda: codes_recipe(5000),
         lambda model, images: (
             sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)

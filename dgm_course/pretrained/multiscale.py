@@ -1,7 +1,6 @@
 """Weights of models that write codes: a tokeniser of many scales, VAR over its codes, and LlamaGen over the codes of VQGAN.
 
-Each joins families that do not know each other: a model of codes is trained on what a finished tokeniser gives to the
-training images, and on nothing else; its samples are judged as the digits that the tokeniser's decoder makes of them.
+A model of codes is trained on a trained tokeniser's codes of the training images; its decoded samples are evaluated.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from .. import data
 from ..autoregressive import LlamaGen, guided
 from ..core.tensors import device, seed
 from ..latent import VAR, MultiScaleQuantizer, Smooth, centres
-from ..nets.conv import DigitClassifier, GridEncoder
+from ..nets.conv import GridEncoder
 from ..nets.transformer import Llama, grid_positions
 from ..training.config import Recipe, constant_then_linear, linear
 from ..vq import VQVAE
-from .evaluation import balanced, judged
+from .evaluation import balanced, classify, judged, mean_and_error, squared_error
 from .files import Entry, identity, read_into
 from .vq import CODES, DIM, GRID, codebook, codes_of, digits_vqvae, picture_head, rebuilt, recognised
 
 SIDES = (1, 2, 3, 5, 7)
-GUIDANCE = 2.0  # with which samples are shown and judged: free + 2 (told − free)
+GUIDANCE = 2.0  # of samples shown and evaluated: unconditional + 2 (conditional − unconditional)
 WIDTH, DEPTH, HEADS = 96, 3, 4
 LLAMA_TOKENS = "vqgan_digits"  # whose codes LlamaGen writes
 
@@ -41,7 +40,7 @@ def digits_tokens() -> VQVAE:
 
 
 def start_from_vqvae(model: VQVAE) -> VQVAE:
-    """The same, beginning with what the shipped VQ-VAE has learned: its encoder, its decoder and its vectors."""
+    """The model, initialised with the encoder, decoder and codebook of the shipped VQ-VAE."""
     before = read_into(digits_vqvae(), "vqvae_digits")
     for part, other in (
         (model.encoder, before.encoder),
@@ -53,19 +52,19 @@ def start_from_vqvae(model: VQVAE) -> VQVAE:
 
 
 def digits_var() -> VAR:
-    """Three blocks of width 96 over 88 codes, told the class by the start token."""
+    """Three blocks of width 96 over 88 codes; the start token is the class."""
     return VAR(digits_scales(), Llama(centres(SIDES), WIDTH, DEPTH, HEADS))
 
 
 def finished_var(model: VAR) -> VAR:
-    """The same with the scales of the shipped tokeniser, which stay as they are."""
+    """The model with the scales of the shipped tokeniser, which are frozen."""
     tokens = read_into(digits_tokens(), "var_tokens_digits").codebook
     model.scales.load_state_dict(tokens.to(model.label_embedding.device).state_dict())
     return model
 
 
 def digits_llama() -> LlamaGen:
-    """Three blocks of width 96 over 7 x 7 codes, told the class in place of a first code."""
+    """Three blocks of width 96 over 7 x 7 codes; the class takes the place of a first code."""
     return LlamaGen(CODES, GRID, Llama(grid_positions(*GRID), WIDTH, DEPTH, HEADS), classes=10)
 
 
@@ -88,7 +87,7 @@ def one_scale(images: Tensor) -> Tensor:
 def by_scale(tokens: VQVAE, images: Tensor) -> list[float]:
     """Squared error of the picture from the first k scales, k = 1 ... S, summed over pixels.  images (N, 1, 28, 28)"""
     totals = tokens.codebook.partial(tokens.encode(images))
-    return [float((images - tokens.decoder(total).mean).square().flatten(1).sum(1).mean()) for total in totals]
+    return [squared_error(images, tokens.decoder(total).mean) for total in totals]
 
 
 def scales_figure(model: VQVAE, images: data.Images) -> dict[str, Any]:
@@ -99,9 +98,8 @@ def scales_figure(model: VQVAE, images: data.Images) -> dict[str, Any]:
 
 @torch.no_grad()
 def as_asked(images: Tensor, labels: Tensor) -> dict[str, float]:
-    """Shares of the pictures that the fixed classifier takes for the class asked for: by its first choice, and strictly."""
-    judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
-    first = torch.cat([judge(part) for part in images.split(500)]).argmax(1) == labels
+    """Shares of the pictures classified as their label: by the first choice, and with probability 0.9 or more."""
+    first = classify(images).argmax(1) == labels
     return {
         "as_asked": round(float(first.float().mean()), 3),
         "as_asked_strictly": round(float(recognised(images, labels).float().mean()), 3),
@@ -121,11 +119,7 @@ def written(
     own = data.mnist().to(device())
     nats = -torch.cat([log_prob(*part) for part in zip(codes.split(250), own.test_labels.split(250))])
     labels = balanced(1000, own.test)
-    figures: dict[str, Any] = {
-        "nats": round(float(nats.mean()), 2),
-        "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
-        "passes": passes,
-    }
+    figures: dict[str, Any] = mean_and_error("nats", nats) | {"passes": passes}
     for name, weight in (("guided", GUIDANCE), ("unguided", 1.0)):
         seed(0)
         figures[name] = as_asked(draw(labels, weight), labels) | judged(

@@ -26,9 +26,9 @@ from ..paths.model import (
 )
 from ..training.config import Recipe, constant_then_linear, linear
 from .evaluation import classification_accuracy_score, judged, judged_often, nats_of_bits
-from .files import Entry, identity
+from .files import Entry, identity, images_and_labels
 
-GUIDANCE, STEPS = 1.4, 8  # wherever digits are judged: more guidance is more precise and less varied
+GUIDANCE, STEPS = 1.4, 8  # of evaluated samples: more guidance raises precision and lowers recall
 
 
 def digits_flow(deep: bool = False) -> PathModel:
@@ -41,7 +41,7 @@ def digits_flow(deep: bool = False) -> PathModel:
 
 
 def live_digits(images: data.Images, path: GaussianPath | None = None, prediction: str = "velocity") -> PathModel:
-    """For a minute of training: a light network, which is handed the answer of a Gaussian for each class of images.
+    """For a minute of training: a light network, whose second input is the prediction of a Gaussian for each class.
 
     Flow matching; with path VP() and prediction "noise" it is DDPM."""
     path = path or Conical()
@@ -51,12 +51,12 @@ def live_digits(images: data.Images, path: GaussianPath | None = None, predictio
 
 
 def digits_ddpm() -> PathModel:
-    """DDPM on 28 × 28 digits: VP path, noise prediction, uniform times, told the class."""
+    """DDPM on 28 × 28 digits: VP path, noise prediction, uniform times, conditional on the class."""
     return _for_pixels(ddpm(UNet(channels=32, classes=10), (1, 28, 28)))
 
 
 def digits_ncsn() -> PathModel:
-    """A noise-conditioned score network on 28 × 28 digits: VE path, noise prediction, logit-normal times, told the class.
+    """A noise-conditioned score network on 28 × 28 digits: VE path, noise prediction, logit-normal times, with the class.
 
     The mean of the digits has norm 22 (they are mostly −1), so the noise must be larger than in the plane."""
     model = ncsn(UNet(channels=32, classes=10), (1, 28, 28), sigma_max=30.0)
@@ -79,7 +79,7 @@ def digits_absorbing() -> PathModel:
 def digits_recipe(
     steps: int, lr: float = 2e-3, ema: float = 0.999, decay: Callable[[float], float] = linear
 ) -> Recipe:
-    """Many small steps and a rate that ends at zero: what short trainings of digits want, by comparison."""
+    """Many small steps and a rate that ends at zero, which a comparison of short trainings chose."""
     return Recipe(steps, 32, lr, warmup=100, decay=decay, ema=ema, betas=(0.9, 0.99), weight_decay=0.01)
 
 
@@ -89,7 +89,7 @@ def long(steps: int) -> Recipe:
 
 
 def bits_recipe(steps: int, ema: float = 0.999, decay: Callable[[float], float] = linear) -> Recipe:
-    """As for grey digits, with a bound on the gradient: now and then one hidden token near the data weighs very much."""
+    """As for grey digits, with clipped gradients: a masked token near the data can have a very large weight."""
     return Recipe(
         steps, 32, 3e-3, warmup=100, decay=decay, ema=ema, betas=(0.9, 0.99), weight_decay=0.01, clip=50.0
     )
@@ -111,16 +111,12 @@ def sample_quality(
     steps: int = STEPS,
     method: Method = heun_euler_last,
 ) -> dict[str, Any]:
-    """How n class-balanced samples compare with n test images in the classifier's features, beside real ones."""
-    return judged(
-        lambda labels: model.with_label(labels, guidance).sample(n, steps, method),
-        images,
-        f"guidance {guidance:g}, {method.__name__}, {steps} steps",
-        n,
-    )
+    """``judged`` of n class-balanced samples."""
+    how = f"guidance {guidance:g}, {method.__name__}, {steps} steps"
+    return judged(lambda y: model.with_label(y, guidance).sample(n, steps, method), images, how, n)
 
 
-def likeness_often(
+def sample_quality_often(
     model: PathModel,
     images: data.Images,
     learned: data.Images,
@@ -128,28 +124,23 @@ def likeness_often(
     steps: int = STEPS,
     method: Method = heun_euler_last,
 ) -> dict[str, Any]:
-    """The same over several draws, beside those of the data that were learned."""
+    """``judged_often`` of the model's samples; learned: the set that it was trained on."""
+    how = f"guidance {guidance:g}, {method.__name__}, {steps} steps"
     return judged_often(
-        lambda labels: model.with_label(labels, guidance).sample(len(labels), steps, method),
-        images,
-        learned,
-        f"guidance {guidance:g}, {method.__name__}, {steps} steps",
+        lambda y: model.with_label(y, guidance).sample(len(y), steps, method), images, learned, how
     )
 
 
 def as_teacher(
     model: PathModel, images: data.Images, steps: int = STEPS, method: Method = heun_euler_last
 ) -> dict[str, Any]:
-    """How well a classifier does that has seen nothing but the model's samples; unguided, which vary more."""
-    return classification_accuracy_score(
-        lambda labels: model.with_label(labels).sample(len(labels), steps, method),
-        images,
-        f"no guidance, {method.__name__}, {steps} steps",
-    )
+    """The classification accuracy score of the model's samples, unguided, which vary more."""
+    how = f"no guidance, {method.__name__}, {steps} steps"
+    return classification_accuracy_score(lambda y: model.with_label(y).sample(len(y), steps, method), images, how)
 
 
 def live_recipe(quick: int = 900) -> Recipe:
-    """What live digits train with: notebook 08 for twenty seconds on two cores; with the full budget 22,500 steps."""
+    """The recipe of live digits: twenty seconds on two cores in notebook 08; 22,500 steps with the full budget."""
     return digits_recipe(budget(quick=quick, full=22_500), lr=3e-3, ema=budget(quick=0.99, full=0.9995))
 
 
@@ -157,18 +148,18 @@ ENTRIES = {
     "flow_matching_digits": Entry(
         lambda: digits_flow(deep=True),
         identity,
-        lambda images: (images.train, None, images.train_labels),
+        images_and_labels,
         lambda: replace(long(118_000), batch=128),
         lambda model, images: (
             sample_quality(model, data.mnist().to(device()))
             | as_teacher(model, images)
-            | {"often": likeness_often(model, data.mnist().to(device()), images, guidance=1.2)}
+            | {"often": sample_quality_often(model, data.mnist().to(device()), images, guidance=1.2)}
         ),
     ),
     "ddpm_digits": Entry(
         digits_ddpm,
         identity,
-        lambda images: (images.train, None, images.train_labels),
+        images_and_labels,
         lambda: long(60_000),
         lambda model, images: (
             sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral)
@@ -178,7 +169,7 @@ ENTRIES = {
     "ncsn_digits": Entry(
         digits_ncsn,
         identity,
-        lambda images: (images.train, None, images.train_labels),
+        images_and_labels,
         lambda: long(60_000),
         lambda model, images: sample_quality(model, data.mnist().to(device()), steps=50, method=ancestral),
     ),

@@ -1,10 +1,9 @@
-"""Learned priors for the encoder and decoder of `vae_digits`, which stay as they are.
+"""Learned priors for the frozen encoder and decoder of `vae_digits`.
 
-    mean ELBO = RL − MI − KL(q_agg ‖ p(z|λ)):  only the last term knows λ          (lecture 5, Learnable VAE Prior)
+    mean ELBO = RL − MI − KL(q_agg ‖ p(z|λ)):  only the last term depends on λ     (lecture 5, Learnable VAE Prior)
 
-So a prior is fitted by maximum likelihood to codes that the frozen encoder draws for training images; the images are
-encoded once, with one draw of their bits, and each step draws fresh codes.  A figure is the rise of the ELBO over N(0, I) on
-images that neither the encoder nor the prior has seen, image by image, so that its error is that of the difference.
+A prior is fitted by maximum likelihood to codes of training images.  Its figure is the rise of the ELBO over N(0, I) on
+held-out images.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ..core.tensors import device, seed
 from ..flows import Flow, autoregressive, couplings
 from ..training.config import Recipe, linear
 from ..vae import VAE, AggregatedPosterior, DiagNormal, MixturePrior, VampPrior
-from .evaluation import judged
+from .evaluation import judged, mean_and_error
 from .files import Entry, identity, read_into
 from .vae import IMAGE, digits_vae
 
@@ -49,23 +48,23 @@ def digits_mixture() -> MixturePrior:
 
 
 def digits_vamp() -> VampPrior:
-    """A hundred invented images, seen through the frozen encoder, which is no part of the weights."""
+    """A hundred learned images, encoded by the frozen encoder, which is not part of the weights."""
     return VampPrior(frozen().encoder.cpu(), torch.zeros(100, *IMAGE))
 
 
 def digits_couplings() -> Flow:
-    """RealNVP in the latent space: eight couplings, smooth as the cloud of codes is."""
+    """RealNVP in the latent space: eight smooth couplings."""
     return Flow(couplings(LATENT, 8, 128, unit=nn.SiLU), LATENT)
 
 
 def digits_autoregression() -> Flow:
-    """MAF in the latent space: four masked autoregressive layers, smooth as well."""
+    """MAF in the latent space: four smooth masked autoregressive layers."""
     return Flow(autoregressive(LATENT, 4, 128, unit=nn.SiLU), LATENT)
 
 
 @torch.no_grad()
 def at_codes(prior: MixturePrior) -> MixturePrior:
-    """Its components where codes of training images are, and about as wide as q_agg is between them."""
+    """Initialise the means at codes of training images, and the widths at about the distance between them."""
     few = codes(data.mnist().train.to(device()))
     prior.means.copy_(few.sample(len(prior.means)))
     prior.log_stds.fill_(-0.3)
@@ -94,15 +93,9 @@ def gain(prior: Any, images: Tensor, draws: int = 16) -> dict[str, Any]:
         rises.append((changed.log_prior(z) - model.log_prior(z)).mean(0))
         bounds.append((model.log_likelihood(x, z) + changed.log_prior(z) - q.log_prob(z)).mean(0))
     rise, bound = torch.cat(rises), torch.cat(bounds)
-
-    def error(values):
-        return round(float(values.std() / len(values) ** 0.5), 3)
-
-    return {
-        "gain": round(float(rise.mean()), 3),
-        "standard_error": error(rise),
+    return mean_and_error("gain", rise, 3) | {
         "nats": round(-float(bound.mean()), 2),
-        "nats_error": error(bound),
+        "nats_error": mean_and_error("nats", bound, 3)["standard_error"],
         "protocol": f"rise of the ELBO over N(0, I) with the encoder and decoder of vae_digits, and -ELBO itself, "
         f"{draws} draws of z an image, {len(rise):,} images, each pixel one fixed Bernoulli draw of its "
         "brightness",
@@ -114,20 +107,18 @@ def figure(prior: nn.Module, images: data.Images) -> dict[str, Any]:
     model = frozen()
     own = data.mnist().to(device())
 
-    def look(chosen: Any) -> dict[str, Any]:
-        def means(labels):
+    def quality(chosen: Any) -> dict[str, Any]:
+        def means(labels: Tensor) -> Tensor:
             return 2 * model.decode(chosen.sample(len(labels))).mean - 1
 
         figures = judged(means, own, "means of the decoder, z from the prior")
-        return figures | {
-            "protocol": figures["protocol"].replace("class-balanced samples", "samples", 1)
-        }  # none is asked for
+        return figures | {"protocol": figures["protocol"].replace("class-balanced samples", "samples", 1)}
 
     return gain(prior, own.test) | {
         "decoder": "vae_digits",
         "official_test": gain(prior, images.test),
-        "samples": look(prior),
-        "samples_of_standard_normal": look(model.prior),
+        "samples": quality(prior),
+        "samples_of_standard_normal": quality(model.prior),
     }
 
 

@@ -1,8 +1,4 @@
-"""The shipped weights beside published figures: what is held here comes from the cards, what was published stands below.
-
-A published figure is here only where it was read in a document, which is named; ``differs`` says what keeps it from being
-the same measurement.  Where no figure on the same data was found, the row says so and shows what floor the card has.
-"""
+"""The cards' figures beside published ones; ``source``: where it was read; ``differs``: how the measurement differs."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """A published figure; ``figure``: where on the card its counterpart stands ("" is the card's main one)."""
+    """A published figure; ``figure``: the path of its counterpart on the card ("" is the card's main figure)."""
 
     value: str
     what: str
@@ -23,6 +19,7 @@ class PublishedResult:
     figure: str = ""
 
 
+Result = PublishedResult
 ZOO = "README of github.com/EugenHotaj/pytorch-generative"
 PYTHAE = "examples/scripts/reproducibility/README.md of pythae"
 PIXELS = "sotaverified.org/papers/pixel-recurrent-neural-networks"
@@ -30,31 +27,29 @@ FLOWS = "tutorial 11 of github.com/phlippe/uvadlc_notebooks"
 FRESH = "bits drawn anew for training and test"
 FIXED = "the fixed bits of Larochelle"
 TIGHT, EIGHT = "official_test.importance_weighted", "official_test_8_draws"
-PRIOR = PublishedResult(
+PRIOR = Result(
     "85.57",
     "VAE with a VampPrior of 500 inputs, importance-weighted with 5,000 draws (reproduced there: 85.79)",
     PYTHAE,
     f"{FIXED}; gated layers, a tighter bound, and encoder and decoder learn along with the prior",
     "official_test.nats",
 )
-ANCHORS: dict[str, tuple[PublishedResult, ...]] = {
+ANCHORS: dict[str, tuple[Result, ...]] = {
     "pixel_cnn_digits": (
-        PublishedResult("81.30", "PixelCNN", PIXELS, FIXED),
-        PublishedResult("81.45", "PixelCNN of 15 residual blocks, 457 epochs", ZOO, FRESH),
+        Result("81.30", "PixelCNN", PIXELS, FIXED),
+        Result("81.45", "PixelCNN of 15 residual blocks, 457 epochs", ZOO, FRESH),
     ),
-    "pixel_rnn_digits": (PublishedResult("79.20", "PixelRNN, seven diagonal BiLSTM layers", PIXELS, FIXED),),
-    "image_gpt_digits": (
-        PublishedResult("79.17", "an ImageGPT of 8 blocks and 64 channels, 457 epochs", ZOO, FRESH),
-    ),
+    "pixel_rnn_digits": (Result("79.20", "PixelRNN, seven diagonal BiLSTM layers", PIXELS, FIXED),),
+    "image_gpt_digits": (Result("79.17", "an ImageGPT of 8 blocks and 64 channels, 457 epochs", ZOO, FRESH),),
     "vae_digits": (
-        PublishedResult(
+        Result(
             "86.76",
             "VAE of one stochastic layer, importance-weighted with 5,000 draws",
             "the IWAE paper (Burda, Grosse and Salakhutdinov), quoted",
             "3,280 epochs",
             TIGHT,
         ),
-        PublishedResult(
+        Result(
             "89.9",
             "VAE 784-400-40, importance-weighted with 200 draws (reproduced there: 89.78)",
             PYTHAE,
@@ -67,21 +62,17 @@ ANCHORS: dict[str, tuple[PublishedResult, ...]] = {
     "prior_realnvp_digits": (PRIOR,),
     "prior_maf_digits": (PRIOR,),
     "flow_digits": (
-        PublishedResult(
-            "1.078", "eight couplings, importance-weighted with 8 draws, 200 epochs", FLOWS, "", EIGHT
-        ),
-        PublishedResult(
-            "1.020", "multi-scale with variational dequantisation, 1.71 million weights", FLOWS, "", EIGHT
-        ),
+        Result("1.078", "eight couplings, importance-weighted with 8 draws, 200 epochs", FLOWS, "", EIGHT),
+        Result("1.020", "multi-scale with variational dequantisation, 1.71 million weights", FLOWS, "", EIGHT),
     ),
     "absorbing_digits": (
-        PublishedResult(
+        Result(
             "87.13",
             "order-agnostic NADE of two hidden layers, the same objective",
             "README of github.com/yaoli/nade_k",
             FIXED,
         ),
-        PublishedResult(
+        Result(
             "79.46",
             "Bayesian flow network, 100 steps",
             "Table 6 of the paper on SLM, quoted",
@@ -89,15 +80,15 @@ ANCHORS: dict[str, tuple[PublishedResult, ...]] = {
         ),
     ),
     "digit_classifier": (
-        PublishedResult(
+        Result(
             "0.996", "a classifier trained on the real digits", "README of github.com/VSehwag/minimal-diffusion"
         ),
     ),
 }
-# Beside whatever else stands there, where the card has such a figure.
-ALSO: dict[str, tuple[PublishedResult, ...]] = {
+# Added where the card has such a figure.
+ALSO: dict[str, tuple[Result, ...]] = {
     "taught": (
-        PublishedResult(
+        Result(
             "0.990",
             "a classifier taught by samples of a DDPM alone",
             "README of github.com/VSehwag/minimal-diffusion",
@@ -105,7 +96,7 @@ ALSO: dict[str, tuple[PublishedResult, ...]] = {
         ),
     ),
     "classes": (
-        PublishedResult(
+        Result(
             "24.8 ± 0.2 of 25",
             "modes of a grid found by PacGAN in packs of four",
             "Table 1 of github.com/fjxmlzn/PacGAN, synthetic_data_experiments",
@@ -113,10 +104,10 @@ ALSO: dict[str, tuple[PublishedResult, ...]] = {
         ),
     ),
 }
-# Where the card's main figure is one of these and the name above is not known.
-BY_FIGURE: dict[str, tuple[PublishedResult, ...]] = {
+# Where the card's main figure is one of these and the name is not in ANCHORS.
+BY_FIGURE: dict[str, tuple[Result, ...]] = {
     "frechet": (
-        PublishedResult(
+        Result(
             "1.95 × its floor",
             "DDPM of 1,000 steps on Fashion-MNIST, 2,048 samples: 3.73 over 1.91",
             "nbs/20_DDIM of github.com/fastai/course22p2",
@@ -124,15 +115,7 @@ BY_FIGURE: dict[str, tuple[PublishedResult, ...]] = {
         ),
     )
 }
-MAIN = (
-    "nats",
-    "bits_per_dim",
-    "frechet",
-    "squared_error",
-    "squared_error_both",
-    "accuracy",
-)  # of a card, the first found
-UNITS = {
+UNITS = {  # the first one found is a card's main figure
     "nats": "nats",
     "bits_per_dim": "bits a dimension",
     "frechet": "Fréchet distance",
@@ -176,14 +159,14 @@ def lines(cards: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _main(card: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The part of a card that an anchor means, else the largest set it was judged on, and the key of its main figure."""
+    """The part of a card that a published result refers to, else that of the largest test set, and its main key."""
     held = card["held_out"]
     path = next((anchor.figure for anchor in ANCHORS.get(card["name"], ())), "")
     steps = path.split(".") if path else ["official_test"] if "official_test" in held else []
     key = steps.pop() if steps and steps[-1] in UNITS else ""
     for step in steps:
         held = held[step]
-    return held, key or next((name for name in MAIN if name in held), "")
+    return held, key or next((name for name in UNITS if name in held), "")
 
 
 def _figure(part: dict[str, Any], key: str) -> str:

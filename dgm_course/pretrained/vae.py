@@ -1,4 +1,4 @@
-"""Weights of the VAE family: black and white digits with 32 latent numbers, with two, and told the class."""
+"""Weights of the VAE family: black and white digits with 32 latent numbers, with two, and conditional on the class."""
 
 from __future__ import annotations
 
@@ -28,14 +28,10 @@ def dense_vae(latent: int, width: int, depth: int = 2, classes: int = 0, event: 
 
 
 def at_the_mean_image(model: VAE) -> VAE:
-    """The decoder's last bias at the logits of the mean image: it starts with an empty, dark page instead of grey noise."""
-    brightness = _mean_image()
+    """Set the decoder's last bias to the logits of the mean image, so that it starts dark and not as grey noise."""
+    brightness = ((data.mnist().train.mean(0) + 1) / 2).clamp(1e-3, 1 - 1e-3)
     model.decoder.net.start_at(torch.logit(brightness, 1e-3))
     return model
-
-
-def _mean_image() -> Tensor:
-    return ((data.mnist().train.mean(0) + 1) / 2).clamp(1e-3, 1 - 1e-3)
 
 
 def digits_vae() -> VAE:
@@ -49,8 +45,12 @@ def plane_vae() -> VAE:
 
 
 def digits_cvae() -> VAE:
-    """Eight latent numbers beside the class, which both ends are told: z is left with the handwriting."""
+    """Eight latent numbers beside the class, on which both networks are conditioned: z encodes the handwriting."""
     return dense_vae(8, 256, classes=10)
+
+
+def bits(images: data.Images) -> data.DynamicallyBinarized:
+    return data.DynamicallyBinarized(images.train)
 
 
 class LabelledBits:
@@ -65,19 +65,19 @@ class LabelledBits:
 
 
 def vae_recipe(steps: int, lr: float = 2e-3) -> Recipe:
-    """A warm-up, and a rate that ends at zero: the last third of the run brings several nats."""
+    """A warm-up, and a rate that ends at zero: the last third of the run gains several nats."""
     return Recipe(steps, 128, lr, warmup=200, decay=linear, ema=0.999, clip=200.0)
 
 
 def bound_in_nats(model: VAE, images: Tensor, k: int = 500, labels: Tensor | None = None) -> dict[str, Any]:
     """−ELBO and the importance-weighted bound, on one fixed draw of bits.  images (N, 1, 28, 28) in [-1, 1]"""
 
-    def judge(log_prob: Any, what: str) -> dict[str, Any]:
+    def measure(log_prob: Any, what: str) -> dict[str, Any]:
         rows = iter([] if labels is None else labels.split(500))  # nats_of_bits goes through the images by 500
         return nats_of_bits(lambda x: log_prob(x, next(rows, None)), images, what)
 
-    tight = judge(lambda x, y: model.log_prob_bound(x, k, y), f"importance-weighted bound on -log p, k = {k}")
-    loose = judge(lambda x, y: model.elbo(x, 16, y), "ELBO, 16 draws of z an image")
+    tight = measure(lambda x, y: model.log_prob_bound(x, k, y), f"importance-weighted bound on -log p, k = {k}")
+    loose = measure(lambda x, y: model.elbo(x, 16, y), "ELBO, 16 draws of z an image")
     return loose | {"importance_weighted": tight}
 
 
@@ -89,7 +89,7 @@ def on_both_sets(model: VAE, images: data.Images, first: int = 10_000) -> dict[s
 
 
 def on_fewer(model: VAE, images: data.Images) -> dict[str, Any]:
-    """As above, on 2,000 of the official test images: k = 500 is dear."""
+    """The same on 2,000 of the official test images, because k = 500 is slow."""
     return on_both_sets(model, images, 2000)
 
 
@@ -102,20 +102,8 @@ def conditional_figure(model: VAE, images: data.Images, first: int = 1000) -> di
 
 
 ENTRIES = {
-    "vae_digits": Entry(
-        digits_vae,
-        at_the_mean_image,
-        lambda images: data.DynamicallyBinarized(images.train),
-        lambda: vae_recipe(12_000),
-        on_both_sets,
-    ),
-    "vae_plane_digits": Entry(
-        plane_vae,
-        at_the_mean_image,
-        lambda images: data.DynamicallyBinarized(images.train),
-        lambda: vae_recipe(10_000),
-        on_fewer,
-    ),
+    "vae_digits": Entry(digits_vae, at_the_mean_image, bits, lambda: vae_recipe(12_000), on_both_sets),
+    "vae_plane_digits": Entry(plane_vae, at_the_mean_image, bits, lambda: vae_recipe(10_000), on_fewer),
     "cvae_digits": Entry(
         digits_cvae,
         at_the_mean_image,

@@ -1,8 +1,5 @@
-"""Weights of the quantized family: digits as 7 x 7 codes, an autoregressive prior over such codes, and two grids of codes.
-
-The prior joins two families that do not know each other: it is trained on the codes that the finished VQ-VAE gives to the
-training images, and on nothing else.
-"""
+"""Weights of vector quantization: digits as 7 x 7 codes, an autoregressive prior over the codes of the trained VQ-VAE, and
+two grids of codes."""
 
 from __future__ import annotations
 
@@ -15,19 +12,19 @@ from .. import data
 from ..autoregressive import GatedPixelCNN
 from ..core import metrics
 from ..core.tensors import device, seed
-from ..nets.conv import DigitClassifier, GridDecoder, GridEncoder, TwoLevels
+from ..nets.conv import GridDecoder, GridEncoder, TwoLevels
 from ..training.config import Recipe, linear
 from ..vae import FixedGaussianHead
 from ..vq import VQVAE, VQVAE2, Codebook, DeadCodeReset, EMAUpdate, UniformCodes
-from .evaluation import balanced
-from .files import Entry, identity, read_into
+from .evaluation import balanced, classify, mean_and_error, squared_error
+from .files import Entry, identity, read_into, train_images
 
 IMAGE, GRID, CODES, DIM = (1, 28, 28), (7, 7), 64, 16
-SURE = 0.9  # a digit is recognised where the fixed classifier gives one class at least this probability
+SURE = 0.9  # a digit is recognised where the classifier gives one class at least this probability
 
 
 def codebook(size: int = CODES) -> Codebook:
-    """Running averages, and dead codes moved onto outputs: what keeps all of a small codebook in use."""
+    """EMA updates, and dead codes reset to outputs, which keep all of a small codebook in use."""
     return Codebook(0.5 * torch.randn(size, DIM), EMAUpdate(), DeadCodeReset())
 
 
@@ -48,7 +45,7 @@ def digits_vqvae2(channels: int = 32) -> VQVAE2:
 
 
 def codes_prior() -> GatedPixelCNN:
-    """A gated PixelCNN over the 7 x 7 codes, told the class."""
+    """A gated PixelCNN over the 7 x 7 codes, conditional on the class."""
     return GatedPixelCNN(CODES, GRID, width=48, depth=6, kernel=3, classes=10)
 
 
@@ -62,9 +59,8 @@ def codes_of(images: Tensor, model: nn.Module | None = None) -> Tensor:
 @torch.no_grad()
 def recognised(images: Tensor, labels: Tensor | None = None) -> Tensor:
     """Which images the fixed classifier gives one class (of `labels`, where given) with probability 0.9 or more.  -> (N,)"""
-    judge = read_into(DigitClassifier(), "digit_classifier").to(images.device)
-    chance, guess = torch.cat([judge(part) for part in images.split(500)]).softmax(1).max(1)
-    return (chance >= SURE) & (guess == (guess if labels is None else labels.to(guess.device)))
+    probability, guess = classify(images).softmax(1).max(1)
+    return (probability >= SURE) & (guess == (guess if labels is None else labels.to(guess.device)))
 
 
 def _share(found: Tensor) -> float:
@@ -73,12 +69,12 @@ def _share(found: Tensor) -> float:
 
 @torch.no_grad()
 def rebuilding(model: Any, images: Tensor, labels: Tensor) -> dict[str, Any]:
-    """How well images come back from their codes, and how many of the codes are used.  images (N, 1, 28, 28)"""
+    """Reconstruction error, recognised reconstructions, and codes in use.  images (N, 1, 28, 28)"""
     codes = [model.encode(part) for part in images.split(500)]
     back = torch.cat([model.picture(part) for part in codes])
     codes = torch.cat(codes)
     return {
-        "squared_error": round(float((images - back).square().flatten(1).sum(1).mean()), 2),
+        "squared_error": round(squared_error(images, back), 2),
         "codes_used": int(codes.unique().numel()),
         "perplexity": round(metrics.perplexity(codes, CODES), 1),
         "recognised": _share(recognised(back, labels)),
@@ -98,7 +94,7 @@ def rebuilt(model: nn.Module, images: data.Images) -> dict[str, Any]:
 
 @torch.no_grad()
 def prior_figure(model: nn.Module, images: data.Images, n: int = 1000) -> dict[str, Any]:
-    """Nats of the codes of test images, and how many samples are recognised: learned, uniform, and the real thing."""
+    """Nats of the codes of test images, and the share of recognised samples: learned prior, uniform codes, real digits."""
     own, tokens = data.mnist().to(device()), read_into(digits_vqvae(), "vqvae_digits").to(device())
     nats = -torch.cat(
         [model.log_prob(*part) for part in zip(codes_of(own.test, tokens).split(500), own.test_labels.split(500))]
@@ -106,9 +102,7 @@ def prior_figure(model: nn.Module, images: data.Images, n: int = 1000) -> dict[s
     seed(0)
     labels, uniform = balanced(n, own.test), UniformCodes(CODES, GRID)
     drawn, noise = tokens.picture(model.sample(n, labels)), tokens.picture(uniform.sample(n).to(own.test.device))
-    return {
-        "nats": round(float(nats.mean()), 2),
-        "standard_error": round(float(nats.std() / len(nats) ** 0.5), 2),
+    return mean_and_error("nats", nats) | {
         "uniform_nats": round(-float(uniform.log_prob(codes_of(own.test[:1], tokens))[0]), 2),
         "recognised_as_asked": _share(recognised(drawn, labels)),
         "recognised": _share(recognised(drawn)),
@@ -121,7 +115,7 @@ def prior_figure(model: nn.Module, images: data.Images, n: int = 1000) -> dict[s
 
 @torch.no_grad()
 def two_levels(model: nn.Module, images: data.Images) -> dict[str, Any]:
-    """Squared errors with both grids and with the coarse one alone, and how many of the codes are used."""
+    """Squared errors with both grids and with the coarse one alone, and codes in use."""
 
     def figures(test: Tensor) -> dict[str, Any]:
         codes = [model.encode(part) for part in test.split(500)]
@@ -130,8 +124,7 @@ def two_levels(model: nn.Module, images: data.Images) -> dict[str, Any]:
             "top": [model.decode(part.top).mean for part in codes],
         }
         return {
-            f"squared_error_{name}": round(float((test - torch.cat(parts)).square().flatten(1).sum(1).mean()), 2)
-            for name, parts in back.items()
+            f"squared_error_{name}": round(squared_error(test, torch.cat(x)), 2) for name, x in back.items()
         } | {
             f"codes_used_{name}": int(torch.cat(parts).unique().numel())
             for name, parts in zip(("top", "bottom"), zip(*codes))
@@ -145,15 +138,13 @@ def two_levels(model: nn.Module, images: data.Images) -> dict[str, Any]:
 
 
 def vq_recipe(steps: int) -> Recipe:
-    """A rate that ends at zero; no average of the weights, which would belong to no one codebook."""
+    """A rate that ends at zero; no average of the weights, which would fit no codebook."""
     return Recipe(steps, 64, 2e-3, warmup=100, decay=linear, clip=100.0)
 
 
 ENTRIES = {
-    "vqvae_digits": Entry(digits_vqvae, identity, lambda images: images.train, lambda: vq_recipe(3000), rebuilt),
-    "vqvae2_digits": Entry(
-        digits_vqvae2, identity, lambda images: images.train, lambda: vq_recipe(2000), two_levels
-    ),
+    "vqvae_digits": Entry(digits_vqvae, identity, train_images, lambda: vq_recipe(3000), rebuilt),
+    "vqvae2_digits": Entry(digits_vqvae2, identity, train_images, lambda: vq_recipe(2000), two_levels),
     "vq_prior_digits": Entry(
         codes_prior,
         identity,

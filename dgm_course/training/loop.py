@@ -127,34 +127,45 @@ def fit(
     returns to its last checkpoint.  A model's ``after_step()`` is called after each step."""
     state = TrainState.create(model, recipe)
     batches, history, group = batch_stream(data, recipe, state.device), state.history, state.group
-    save_every = max(1, recipe.steps // 20)
     with (
         own_random_numbers(group.seed(recipe.seed), state.device),
-        defer_interrupt(group.signals) as asked,
+        defer_interrupt(group.signals) as received,
         threads_for(model),
         group.guard(),
     ):
         if resume is not None:
             restore(state, resume if isinstance(resume, History) else read_history(resume, recipe))
         group.prepare(model, history.step)
-        monitor = TrainingMonitor(model, recipe.steps, history.symptoms)
-        start = time.perf_counter() - history.seconds
         try:
-            remember(state)
-            while not history.finished and not group.stops(bool(asked), history.step, state.device):
-                batch = batches(history.step)
-                train_step(state, batch)
-                history.seconds = time.perf_counter() - start
-                if group.first:
-                    history.symptoms += monitor.report(history.step, batch)
-                if history.step % save_every == 0:
-                    remember(state, save)
-                if group.first and report:
-                    report(history)
-            remember(state, save)
+            _run(state, batches, received, save, report)
         finally:
             finish(state)
     return history
+
+
+def _run(
+    state: TrainState,
+    batches: Callable[[int], Batch],
+    received: list[int],
+    save: str | Path | None,
+    report: Callable[[History], None] | None,
+) -> None:
+    """Train to the last step or a stop request (``received``), with checkpoints and diagnostics."""
+    history, group, save_every = state.history, state.group, max(1, state.recipe.steps // 20)
+    monitor = TrainingMonitor(state.model, state.recipe.steps, history.symptoms)
+    start = time.perf_counter() - history.seconds
+    remember(state)
+    while not history.finished and not group.stops(bool(received), history.step, state.device):
+        batch = batches(history.step)
+        train_step(state, batch)
+        history.seconds = time.perf_counter() - start
+        if group.first:
+            history.symptoms += monitor.report(history.step, batch)
+        if history.step % save_every == 0:
+            remember(state, save)
+        if group.first and report:
+            report(history)
+    remember(state, save)
 
 
 @dataclass

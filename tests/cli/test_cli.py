@@ -240,12 +240,14 @@ def test_anchors_is_a_table_of_all_weights(capsys):
     assert all(f"\n{name} " in printed for name in pretrained.names()) and "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_speed_is_the_larger_ratio(monkeypatch):
     seconds = iter((0.058, 0.00284))
     monkeypatch.setattr(doctor, "_seconds", lambda step, threads, tries: next(seconds))
     assert doctor.machine_speed() == pytest.approx(4)
 
 
+@pytest.mark.slow
 def test_a_timed_step_trains():
     """The weights move, and the number of threads is restored."""
     torch.set_num_threads(2)

@@ -36,6 +36,7 @@ def rows(images):
 # --- systems
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", available(), ids=lambda system: system.name)
 def test_every_system_draws_digits_as_it_says(system):
     torch.manual_seed(0)

@@ -25,21 +25,21 @@ def images():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_file_is_small_and_its_card_is_full(name):
+def test_files_are_small_and_cards_full(name):
     file, card = pretrained.FOLDER / f"{name}.safetensors", pretrained.card(name)
     assert file.stat().st_size < 2 * 2**20
     assert {"data", "images", "steps", "seed", "device", "seconds", "command", "held_out"} <= set(card)
     assert card["command"].startswith(f"dgm train {name}") and "protocol" in card["held_out"]
 
 
-def test_all_weights_together_are_small_and_none_is_left_over():
+def test_all_weights_are_small_and_listed():
     files = {file.stem for file in pretrained.FOLDER.glob("*.safetensors")}
     assert files == set(NAMES) == {file.stem for file in pretrained.FOLDER.glob("*.json")}
     assert sum(file.stat().st_size for file in pretrained.FOLDER.iterdir()) < 20 * 2**20
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_recipe_makes_a_model_that_the_weights_fit(name):
+def test_weights_fit_their_recipes_model(name):
     model = pretrained.load(name)
     assert not model.training and not any(p.requires_grad for p in model.parameters())
     assert sum(p.numel() for p in model.parameters()) == sum(
@@ -59,8 +59,9 @@ def test_the_classifier_is_as_good_as_its_card(images):
     assert abs(now - held_out["accuracy_embedded_test"]) < 0.002 and held_out["accuracy"] > 0.985
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_digits_of_a_class_are_recognised_as_that_class_and_as_precise_as_their_card_says(name, images):
+def test_conditional_digits_match_class_and_card(name, images):
     """Sixty of them, with fewer steps than the card where those are many: within four standard errors and a little."""
     steps, method = SAMPLERS[name]
     torch.manual_seed(0)
@@ -75,7 +76,7 @@ def test_digits_of_a_class_are_recognised_as_that_class_and_as_precise_as_their_
     assert found.precision > held_out["precision"] - 0.18 and held_out["frechet"] > held_out["frechet_floor"]
 
 
-def test_flow_matching_is_nearly_as_near_as_the_real_digits_that_it_learned_from():
+def test_flow_matching_is_near_its_floor():
     held_out = pretrained.card("flow_matching_digits")["held_out"]["often"]
     assert held_out["frechet"] < 1.3 * held_out["frechet_floor"] and held_out["precision"] > 0.93
     assert (
@@ -84,7 +85,8 @@ def test_flow_matching_is_nearly_as_near_as_the_real_digits_that_it_learned_from
     )
 
 
-def test_of_several_draws_the_mean_is_told_and_real_digits_are_at_their_floor(images):
+@pytest.mark.slow
+def test_judged_often_puts_real_digits_at_the_floor(images):
     """A "model" that draws training images is a perfect one."""
 
     def real(labels):
@@ -101,8 +103,9 @@ def test_of_several_draws_the_mean_is_told_and_real_digits_are_at_their_floor(im
     assert noise["frechet"] > 5 * noise["frechet_floor"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dcgan_digits", "style_digits"])
-def test_adversarial_digits_are_of_all_ten_classes_and_as_good_as_their_card(name, images):
+def test_gans_cover_ten_classes_as_their_card(name, images):
     gan, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
     assert pretrained.classes_seen(gan)["classes"] == held_out["classes"] == 10 and held_out["rarest_share"] > 0.01
     torch.manual_seed(1)
@@ -148,7 +151,7 @@ def test_the_flow_has_the_bits_of_its_card(images):
     assert held_out["official_test_8_draws"]["bits_per_dim"] < held_out["official_test"]["bits_per_dim"] + 0.02
 
 
-def test_the_flow_of_digits_goes_there_and_back_and_draws_grey_values(images):
+def test_the_flow_inverts_and_draws_greys(images):
     flow, few = pretrained.load("flow_digits"), images.test[:20]
     with torch.no_grad():
         assert torch.allclose(flow.f.inverse(flow(few)[0]), few, atol=2.5 / 255)
@@ -156,7 +159,7 @@ def test_the_flow_of_digits_goes_there_and_back_and_draws_grey_values(images):
     assert drawn.shape == (4, 1, 28, 28) and torch.allclose(drawn, drawn.round(), atol=1e-3) and drawn.std() > 20
 
 
-def test_the_codes_of_digits_bring_them_back_and_are_all_in_use(images):
+def test_vqvae_codes_reconstruct_and_are_used(images):
     model, held_out = pretrained.load("vqvae_digits"), pretrained.card("vqvae_digits")["held_out"]
     now = pretrained.vq.rebuilding(model, images.test[:500], images.test_labels[:500])
     assert (
@@ -168,7 +171,7 @@ def test_the_codes_of_digits_bring_them_back_and_are_all_in_use(images):
     assert "probability 0.9 or more" in held_out["protocol"]
 
 
-def test_codes_of_the_learned_prior_are_digits_and_uniform_ones_are_not(images):
+def test_prior_codes_are_digits_uniform_are_not(images):
     prior, tokens = pretrained.load("vq_prior_digits"), pretrained.load("vqvae_digits")
     held_out = pretrained.card("vq_prior_digits")["held_out"]
     assert (
@@ -185,7 +188,7 @@ def test_codes_of_the_learned_prior_are_digits_and_uniform_ones_are_not(images):
     assert fake > 0.8 and noise < 0.15
 
 
-def test_the_coarse_codes_hold_the_digit_and_the_fine_ones_its_edges(images):
+def test_coarse_codes_hold_the_digit(images):
     model, held_out = pretrained.load("vqvae2_digits"), pretrained.card("vqvae2_digits")["held_out"]
     with torch.no_grad():
         codes = model.encode(images.test[:300])
@@ -199,7 +202,8 @@ def test_the_coarse_codes_hold_the_digit_and_the_fine_ones_its_edges(images):
     assert 2 * errors[0] < errors[1] < 100 and min(held_out["codes_used_top"], held_out["codes_used_bottom"]) >= 52
 
 
-def test_the_vqgan_is_sharper_than_the_vqvae_it_comes_from_and_its_error_is_larger(images):
+@pytest.mark.slow
+def test_the_vqgan_is_sharper_with_larger_error(images):
     held_out, few = pretrained.card("vqgan_digits")["held_out"], images.test[::2]
     now, plain = (
         pretrained.latent.rebuilding(latent.VQStage(pretrained.load(name)), few)
@@ -217,7 +221,7 @@ def test_the_vqgan_is_sharper_than_the_vqvae_it_comes_from_and_its_error_is_larg
     )
 
 
-def test_the_real_codes_of_digits_bring_them_back_sharp(images):
+def test_continuous_codes_reconstruct_sharply(images):
     held_out, few = pretrained.card("latent_digits")["held_out"], images.test[::2]
     stage = latent.VAEStage(pretrained.load("latent_digits"))
     now = pretrained.latent.rebuilding(stage, few)
@@ -229,10 +233,11 @@ def test_the_real_codes_of_digits_bring_them_back_sharp(images):
     assert held_out["official_test"]["sharpness"] > 0.85 and held_out["official_test"]["squared_error"] < 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, steps, method", [("lfm_digits", 8, heun_euler_last), ("ldm_digits", 20, ancestral)]
 )
-def test_codes_of_a_class_are_decoded_to_that_class_and_have_the_size_of_real_codes(name, steps, method, images):
+def test_latent_samples_match_class_and_scale(name, steps, method, images):
     model, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
     scale = latent.LatentScaler.of(pretrained.latent.codes_of(images.train[:500]))
     assert torch.allclose(model.rescaling.std, scale.std, rtol=0.1) and held_out["asked"] > 0.9
@@ -245,7 +250,7 @@ def test_codes_of_a_class_are_decoded_to_that_class_and_have_the_size_of_real_co
     assert fake.shape == (100, 1, 28, 28) and right > 0.85
 
 
-def test_codes_of_many_scales_say_the_digit_from_coarse_to_fine(images):
+def test_error_falls_scale_by_scale(images):
     tokens, held_out = pretrained.load("var_tokens_digits"), pretrained.card("var_tokens_digits")["held_out"]
     errors = pretrained.multiscale.by_scale(tokens, images.test[:300])
     assert (
@@ -260,8 +265,9 @@ def test_codes_of_many_scales_say_the_digit_from_coarse_to_fine(images):
     assert held_out["codes_used"] >= 52 and tokens.encode(images.test[:2]).shape == (2, 88)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, passes", [("var_digits", 5), ("llama_gen_digits", 49)])
-def test_models_of_codes_write_the_class_they_are_told(name, passes, images):
+def test_code_models_write_their_class(name, passes, images):
     model, held_out = pretrained.load(name), pretrained.card(name)["held_out"]
     held, labels = slice(0, 300), pretrained.balanced(200, images.test)
     torch.manual_seed(0)
@@ -294,7 +300,8 @@ def test_the_var_has_the_scales_of_its_tokeniser():
     assert all(torch.equal(inside.state_dict()[name], value) for name, value in tokens.state_dict().items())
 
 
-def test_fewer_steps_are_never_better_than_one_token_at_a_time(images):
+@pytest.mark.slow
+def test_fewer_steps_loosen_the_bound(images):
     model, few = pretrained.load("absorbing_digits"), images.test[::40]
     bounds = [
         pretrained.nats(model, few, draws=draws, steps=steps)["nats"] for steps, draws in ((1, 4), (4, 2), (16, 1))
@@ -318,7 +325,7 @@ def test_the_vaes_have_the_nats_of_their_cards(name, most, images):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("prior_")])
-def test_a_learned_prior_gains_what_its_card_says_with_the_same_decoder(name, images):
+def test_learned_priors_gain_as_their_cards(name, images):
     held_out = pretrained.card(name)["held_out"]
     now = pretrained.priors.gain(pretrained.load(name), images.test[::5], draws=4)
     assert (
@@ -337,7 +344,7 @@ def test_a_learned_prior_gains_what_its_card_says_with_the_same_decoder(name, im
     assert held_out["samples"]["frechet"] < held_out["samples_of_standard_normal"]["frechet"] - 10
 
 
-def test_a_prior_is_fitted_to_codes_of_the_images_it_is_given(images):
+def test_priors_fit_codes_of_given_images(images):
     agg = pretrained.priors.codes(images.train[:50])
     with torch.no_grad():
         again = pretrained.priors.frozen().encode(data.DynamicallyBinarized(images.train[:50]).fixed())
@@ -345,7 +352,7 @@ def test_a_prior_is_fitted_to_codes_of_the_images_it_is_given(images):
     assert (agg.means - again.mean).norm() < 0.5 * again.mean.norm()  # other bits of the same images
 
 
-def test_the_conditional_vae_writes_the_class_it_is_told(images):
+def test_the_conditional_vae_writes_its_class(images):
     torch.manual_seed(0)
     model, labels = pretrained.load("cvae_digits"), pretrained.balanced(200, images.test)
     with torch.no_grad():
@@ -362,7 +369,8 @@ def test_the_conditional_vae_has_the_nats_of_its_card(images):
     assert held_out["importance_weighted"]["nats"] < held_out["nats"] < 110
 
 
-def test_samples_teach_as_real_digits_do_and_those_of_another_class_teach_that_class(images):
+@pytest.mark.slow
+def test_classifiers_learn_the_labels_of_samples(images):
     def accuracy(shift):
         sampler = lambda labels: torch.cat(
             [images.train[images.train_labels == (k + shift) % 10][-40:] for k in range(10)]
@@ -386,7 +394,7 @@ def numbers(part):
     return {float(part)} if isinstance(part, (int, float)) else set()
 
 
-def test_every_weight_has_a_row_with_its_figure_its_protocol_and_what_is_published():
+def test_every_card_has_a_published_row():
     cards = [pretrained.card(name) for name in NAMES]
     for card in cards:
         held_out = list(pretrained.published.lines([card]))[1:]

@@ -91,6 +91,7 @@ def python(wheel, tmp_path_factory) -> Path:
     return python
 
 
+@pytest.mark.slow
 @builds
 def test_the_wheel_carries_everything_that_runs(wheel):
     with zipfile.ZipFile(wheel) as archive:
@@ -107,6 +108,7 @@ def test_the_wheel_carries_everything_that_runs(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in inside) and True
 
 
+@pytest.mark.slow
 @builds
 def test_installed_far_away_it_has_weights_players_and_pages(python, tmp_path):
     code = (
@@ -118,6 +120,7 @@ def test_installed_far_away_it_has_weights_players_and_pages(python, tmp_path):
     assert Path(file).is_relative_to(python.parents[1]) and (loaded, scripts) == ("True", "True")
 
 
+@pytest.mark.slow
 @builds
 def test_dgm_lab_copies_the_notebooks_once(python, tmp_path):
     """Up to the start of JupyterLab (tests/test_cli.py starts it): a second time what is there is left alone."""

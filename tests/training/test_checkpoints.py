@@ -142,6 +142,7 @@ def test_a_failed_write_leaves_the_old_file(where, form, monkeypatch):
     assert same(read(file), OLD) and not list(file.parent.glob("*.part"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs a signal that kills")
 @pytest.mark.parametrize("where", ["half", "fsync", "replace"])
 def test_a_killed_write_leaves_the_old_file(where, form):
@@ -171,6 +172,7 @@ def test_a_truncated_file_offers_the_previous_one(share, older, form):
     assert (f"The one before it is {previous(file)}." in str(raised.value)) == older
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_changes_no_tensor(form):
     """It is noticed, or lies where it changes nothing, as in the padding."""
     file, write, read = form

@@ -345,6 +345,7 @@ def test_a_failing_check_ends_no_training():
     assert history.finished and not history.symptoms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["dcgan", "vqvae", "vae"])
 def test_a_check_changes_nothing(model, monkeypatch):
     """Weights, buffers and all later noise are the same bits."""
@@ -410,6 +411,7 @@ class Deaf(nn.Module):
         return DiagNormal(self.mean.expand(len(z), 3), 1.0)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_ignores_z_is_named(capfd):
     torch.manual_seed(0)
     encoder, recipe = lambda: GaussianHead(DenseNet(3, (2, 2), 16, 1), 2), Recipe(300, 64, 1e-2)
@@ -419,6 +421,7 @@ def test_a_decoder_that_ignores_z_is_named(capfd):
     assert heard(vae_of(encoder(), dim=2), ROWS, recipe, capfd) == ([], "")
 
 
+@pytest.mark.slow
 def test_a_dying_codebook_is_named(capfd):
     recipe = Recipe(400, 64, 3e-3)
     found, text = heard(quantized(far_off(), EMAUpdate(0.9)), ROWS, recipe, capfd)
@@ -427,6 +430,7 @@ def test_a_dying_codebook_is_named(capfd):
     assert heard(quantized(torch.randn(64, 2), GradientUpdate()), ROWS, recipe, capfd) == ([], "")
 
 
+@pytest.mark.slow
 def test_a_winning_discriminator_is_named(capfd):
     torch.manual_seed(0)
     recipe = Recipe(300, 64, 1e-2, betas=(0.5, 0.99))

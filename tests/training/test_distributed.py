@@ -18,9 +18,10 @@ from dgm_course.training.distributed import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
 CREW = ROOT / "tests" / "training" / "processes" / "crew.py"
-pytestmark = pytest.mark.skipif(
-    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"),
+]
 
 
 def crew(scene: str, folder: Path, size: int = 2) -> subprocess.CompletedProcess:

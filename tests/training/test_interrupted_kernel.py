@@ -34,6 +34,7 @@ print("went on", history.step - stopped)
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT to a kernel needs POSIX")
 def test_a_notebooks_stop_button_keeps_everything():
     """A real kernel, interrupted as JupyterLab's square button does."""

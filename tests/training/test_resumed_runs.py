@@ -67,6 +67,7 @@ print(checkpoints.digest(model.state_dict()))
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_the_same_bits(capsys):
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(dgm_course.__file__).parents[1])}
     fresh = subprocess.run(
