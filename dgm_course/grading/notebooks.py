@@ -6,6 +6,7 @@ An exercise's cell is found by its mark (nbgrader's ``grade_id``), else by the n
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -201,14 +202,8 @@ def plain(source: str) -> str:
     """The source with IPython's own lines (%magic, !command) replaced by `pass`, where that makes it Python."""
     if _parses(source):
         return source
-    lines = source.split("\n")
-    special = [line.lstrip()[:1] in ("%", "!") for line in lines]
-    python = [f"{_indent(line)}pass" if here else line for line, here in zip(lines, special, strict=True)]
-    return "\n".join(python) if _parses("\n".join(python)) else source
-
-
-def _indent(line: str) -> str:
-    return line[: len(line) - len(line.lstrip())]
+    python = re.sub(r"(?m)^([ \t]*)[%!].*$", r"\1pass", source)
+    return python if _parses(python) else source
 
 
 def _defines(source: str, function: str) -> bool:

@@ -10,7 +10,6 @@ import html
 import io
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -59,13 +58,13 @@ def page(one: Graded, seed: int) -> str:
     """A student's page: complete HTML without scripts, links or external files."""
     say = html.escape
     troubles = "".join(f"<p><strong>{say(trouble)}</strong></p>" for trouble in one.troubles)
-    walls = isolation({word for mark in one.marks for word in mark.enforced})
+    limits = isolation({word for mark in one.marks for word in mark.enforced})
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>{say(one.student)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{say(one.student)}: {one.points} of {one.out_of} points</h1>{troubles}"
         f"{''.join(map(_section, one.marks))}<p><small>Judged on fresh random questions (seed {seed}). "
-        f"{say(walls)}</small></p></body></html>\n"
+        f"{say(limits)}</small></p></body></html>\n"
     )
 
 
@@ -109,8 +108,6 @@ def file_names(students: Sequence[str]) -> list[str]:
 def write(path: Path, text: str) -> None:
     """Write to a temporary file and rename it: an interrupted run leaves the old file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"dir": path.parent, "suffix": ".part", "delete": False, "encoding": "utf-8", "newline": ""}
-    with tempfile.NamedTemporaryFile("w", **options) as part:
-        part.write(text)
-    os.chmod(part.name, 0o644)
-    os.replace(part.name, path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8", newline="")
+    part.replace(path)

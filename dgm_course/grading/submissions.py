@@ -126,8 +126,8 @@ def _check_file(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Refused(f"{_printable(path.name)} is no regular file.")
     if status.st_size > MOST_BYTES:
-        size = f"{status.st_size / 1e6:.0f} MB, more than {MOST_BYTES // 10**6}"
-        raise Refused(f"{_printable(path.name)} has {size}.")
+        size = f"{status.st_size / 1e6:.0f} MB"
+        raise Refused(f"{_printable(path.name)} has {size}, more than {MOST_BYTES // 10**6}.")
 
 
 def _check_entries(entries: list[zipfile.ZipInfo]) -> None:

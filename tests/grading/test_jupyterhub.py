@@ -1,4 +1,4 @@
-"""The configuration of JupyterHub in TEACHING.md: it is Python, its names exist, and its start copies the notebooks."""
+"""The configuration of JupyterHub in TEACHING.md: it is Python, its settings exist, its start copies the notebooks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def config() -> Config:
     return made
 
 
-def test_a_first_start_copies_the_notebooks_and_then_starts_the_server(config, monkeypatch, tmp_path):
+def test_first_start_copies_notebooks(config, monkeypatch, tmp_path):
     python, flag, start = config.Spawner.cmd
     assert flag == "-c" and Path(python).is_file()
     assert start.index("notebook_dir.own()") < start.index("jupyterhub.singleuser")
@@ -34,7 +34,7 @@ def test_a_first_start_copies_the_notebooks_and_then_starts_the_server(config, m
     assert (tmp_path / "notebooks" / "08_flow_matching.ipynb").is_file()
 
 
-def test_it_listens_on_this_machine_and_brings_the_courses_settings(config):
+def test_it_listens_locally_with_our_settings(config):
     assert config.JupyterHub.bind_url.startswith("http://127.0.0.1:")
     assert config.Spawner.environment["JUPYTER_CONFIG_PATH"] == str(main.SETTINGS) and main.SETTINGS.is_dir()
 
