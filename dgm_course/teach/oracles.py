@@ -41,7 +41,7 @@ def gradients(loss: Callable[[int], Tensor], parameters: list[Tensor], chunks: i
 def continuity(field: ExactField, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
     """∂p_t/∂t (by automatic differentiation in t) and −div(f p_t) (in x), at the points.  x (B, D) -> two of (B,)"""
     time = torch.tensor(t, dtype=x.dtype)
-    _, dlogp = torch.func.jvp(lambda s: _marginal_log_prob(field, x, s), (time,), (torch.ones_like(time),))
+    dlogp = torch.func.jvp(lambda s: _marginal_log_prob(field, x, s), (time,), (torch.ones_like(time),))[1]
     p_t = field.marginal(t)
     p, f = p_t.log_prob(x).exp(), field(x, time)
     return p * dlogp, -p * (divergence(field, x, time) + (f * p_t.score(x)).sum(1)).detach()

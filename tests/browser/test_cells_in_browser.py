@@ -64,7 +64,7 @@ def test_it_counts_as_the_library_does(page, player, world):
     assert state(player)["used"] == 3
 
 
-def test_a_button_and_a_key_make_a_step_of_k_means(page, player, world):
+def test_button_and_key_step_k_means(page, player, world):
     points, vectors = world
     player.get_by_text("A step of k-means").click()
     agrees(player, points, after_steps(points.numpy(), vectors.numpy(), 1))
@@ -73,7 +73,7 @@ def test_a_button_and_a_key_make_a_step_of_k_means(page, player, world):
     agrees(player, points, after_steps(points.numpy(), vectors.numpy(), 2))
 
 
-def test_a_vector_can_be_dragged_to_where_the_pointer_is(page, player, world):
+def test_vector_can_be_dragged(page, player, world):
     points, vectors = world
     box = player.locator("canvas").bounding_box()
     spot = lambda x, y: (box["x"] + (x + 4) / 8 * box["width"], box["y"] + (4 - y) / 8 * box["height"])
@@ -98,7 +98,7 @@ def test_keys_choose_a_vector_and_move_it(page, player):
     assert shown["chosen"] == 1 and shown["vectors"][1] == pytest.approx([1.2, 1.1])
 
 
-def test_the_dead_are_put_onto_points_and_the_living_stay(player, world):
+def test_reset_moves_only_unused_vectors(player, world):
     points, vectors = world
     player.get_by_text("Revive the dead").click()
     shown = torch.tensor(state(player)["vectors"])

@@ -163,7 +163,7 @@ def test_a_dropped_particle_ends_where_python_says(player, name, step, steps):
     assert (path - expected).norm(dim=1).max() < 2e-3
 
 
-def test_a_coarse_solver_is_told_from_the_fine_way(player):
+def test_coarse_solver_differs_from_fine_path(player):
     player.get_by_label("solver").select_option("euler")
     player.evaluate("root => root.dgm.drop([2, 1])")
     gaps = []
@@ -186,7 +186,7 @@ SCRUB = """root => { const bar = root.querySelector('.dgm-time'), before = root.
     return root.dgm.state().draws - before; }"""
 
 
-def test_each_move_of_the_time_slider_draws_its_picture_at_once(player):
+def test_time_slider_draws_at_once(player):
     """In the event itself, not at some later frame; how long it takes: benchmarks/player.py."""
     assert player.evaluate(SCRUB) == 60
 
@@ -228,7 +228,7 @@ def test_the_players_ask_nothing_of_the_kernel(page, player):
     assert len(state(player)["drops"][0]) == 1 and len(comm_messages(page)) == before
 
 
-def test_play_follows_a_held_key_and_ends_on_the_last_value(page):
+def test_play_follows_a_held_key(page):
     before = page.locator(".widget-image").first.get_attribute("src")
     hold_right(page, 0, 30)
     page.wait_for_function(

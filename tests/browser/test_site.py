@@ -98,7 +98,7 @@ def test_every_link_of_a_page_answers(page, folder):
 
 
 @pytest.mark.parametrize("system, first", [("dark", "rgb(20, 23, 26)"), ("light", "rgb(255, 255, 255)")])
-def test_the_theme_follows_the_system_until_one_is_chosen(page, folder, system, first):
+def test_theme_follows_the_system_until_chosen(page, folder, system, first):
     ground = lambda: page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.emulate_media(color_scheme=system)
     page.goto((folder / "98_small.html").as_uri())
@@ -145,7 +145,7 @@ def test_without_scripts_there_are_pictures_and_themes(folder):
     assert seen == {"pictures": 2, "formula": "a<b"}
 
 
-def test_the_largest_page_is_served_as_well_as_opened_from_the_disk(page, folder):
+def test_largest_page_works_served_and_from_disk(page, folder):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
             pass
@@ -158,7 +158,7 @@ def test_the_largest_page_is_served_as_well_as_opened_from_the_disk(page, folder
         server.shutdown()
 
 
-def test_no_other_host_was_asked_and_nothing_went_wrong(page):
+def test_no_other_host_was_requested(page):
     """Of all tests above."""
     assert page.asked and not [
         url for url in page.asked if not url.startswith(("file:", "data:", "about:", "http://127.0.0.1"))

@@ -45,7 +45,7 @@ def pixel(root) -> int:
     )
 
 
-def test_the_line_under_the_pointer_is_chosen_and_a_click_keeps_it(page, player):
+def test_pointer_chooses_and_click_keeps_a_line(page, player):
     assert failures(page) == []
     shown = state(player)
     assert shown["count"] == 3 and shown["chosen"] == 0 and pixel(player) == 0

@@ -66,14 +66,11 @@ def test_headings_come_in_order(path):
 
 def test_headings_would_be_missed():
     cell = nbformat.v4.new_markdown_cell
-    assert headings(nbformat.v4.new_notebook(cells=[cell("# A\n```\n# no\n```\n### C"), cell("#no\n## B")])) == [
-        1,
-        3,
-        2,
-    ]
+    notebook = nbformat.v4.new_notebook(cells=[cell("# A\n```\n# no\n```\n### C"), cell("#no\n## B")])
+    assert headings(notebook) == [1, 3, 2]
 
 
-def test_a_picture_without_a_docstring_is_called_after_its_sliders():
+def test_undocumented_picture_is_named_by_its_sliders():
     assert play(lambda t: plots.np.zeros((4, 4)) + t, t=(0.0, 1.0)).label == "a picture for t"
 
 
@@ -93,7 +90,7 @@ def test_lines_and_marks_stand_out_from_paper(colour):
 
 
 @pytest.mark.parametrize("ground", [PAPER, NIGHT])
-def test_a_cards_edge_stands_out_and_its_words_have_the_pages_colour(ground):
+def test_card_edge_contrasts_and_text_keeps_page_colour(ground):
     for _, colour in MARKS.values():
         assert contrast(colour, ground) >= 3
     verdict = Verdict(WRONG, "It is wrong.", hint="Look.", more="There.")
@@ -101,7 +98,7 @@ def test_a_cards_edge_stands_out_and_its_words_have_the_pages_colour(ground):
 
 
 @pytest.mark.parametrize("ground", [PAPER, NIGHT])
-def test_words_of_players_and_cards_are_never_too_faint(ground):
+def test_faint_text_keeps_its_contrast(ground):
     """All faint words there are: the page's colour with an opacity."""
     card = Card(None, Verdict(NOT_YET, "Not yet.")).html
     rules = [

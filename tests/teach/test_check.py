@@ -19,14 +19,14 @@ from dgm_course.teach.homework import NOT_YET, Exercise, exercise, exercises
 
 from .toys import ID, ROOT, right, slipped, table, toy, unfilled
 
-desk = importlib.import_module("dgm_course.teach.check")  # the name in the package is the function
+module = importlib.import_module("dgm_course.teach.check")  # the name in the package is the function
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.delenv("DGM_STRICT", raising=False)
     monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
-    monkeypatch.setattr(desk, "passed", {})
+    monkeypatch.setattr(module, "passed", {})
 
 
 def test_pass_returns_the_students_function_and_counts(capsys):
@@ -37,7 +37,7 @@ def test_pass_returns_the_students_function_and_counts(capsys):
 
 
 @pytest.mark.parametrize("answer,mark", [(unfilled, "○"), (slipped, "✗"), (None, "✗"), (..., "○")])
-def test_otherwise_the_reference_stands_in_and_nothing_is_raised(answer, mark, capsys):
+def test_failing_answer_returns_the_reference(answer, mark, capsys):
     got = check(ID, answer)
     out, err = capsys.readouterr()
     assert err == "" and out.startswith(mark) and "0 of 8 done" in out and "stands in for yours" in out
@@ -45,19 +45,19 @@ def test_otherwise_the_reference_stands_in_and_nothing_is_raised(answer, mark, c
     assert torch.allclose(got(*numbers), right(*numbers), atol=1e-4)
 
 
-def test_running_the_check_cell_again_does_not_pass_the_reference(capsys):
+def test_repeated_check_does_not_pass_the_reference(capsys):
     answer = check(ID, slipped)
     assert check(ID, answer) is answer
-    assert "stood in for yours" in capsys.readouterr().out and not desk.passed[ID]
+    assert "stood in for yours" in capsys.readouterr().out and not module.passed[ID]
 
 
-def test_a_library_function_is_not_taken_for_what_stood_in(capsys):
+def test_library_function_may_be_an_answer(capsys):
     assert check("fm.heun_step", heun) is heun
     assert capsys.readouterr().out.startswith("✓")
 
 
 @pytest.mark.parametrize("task", exercises(), ids=lambda task: task.id)
-def test_before_the_first_attempt_the_card_gives_nothing_away(task):
+def test_first_card_shows_no_hint(task):
     verdict = task.verdict(...)
     card = Card(task, verdict)
     assert verdict.status == NOT_YET and task.prompt in card.text
@@ -96,7 +96,7 @@ def test_strict_zero_is_not_strict(monkeypatch, capsys):
     assert "✗" in capsys.readouterr().out
 
 
-def test_unknown_id_names_the_nearest_and_gives_the_answer_back(capsys):
+def test_unknown_id_names_the_nearest(capsys):
     assert check("fm.conditional_velocty", right) is right
     assert ID in capsys.readouterr().out
     with pytest.raises(KeyError, match=ID):
@@ -106,24 +106,18 @@ def test_unknown_id_names_the_nearest_and_gives_the_answer_back(capsys):
     assert exercises("fm") == exercises("flow_matching")
 
 
-def test_the_card_shows_which_law_the_two_values_and_the_hints():
+def test_card_shows_case_values_and_hints():
     verdict = exercise(ID).verdict(slipped)
     card = Card(exercise(ID), verdict, "2 of 8 done")
     bundle = card._repr_mimebundle_()
-    for part in (
-        "Right on VE, wrong on conical",
-        "you gave",
-        "expected",
-        "compared with x1",
-        "2 of 8 done",
-        "Hint 2",
-    ):
+    parts = ("Right on VE, wrong on conical", "you gave", "expected", "compared with x1", "2 of 8 done", "Hint 2")
+    for part in parts:
         assert part in bundle["text/plain"] and (part in bundle["text/html"] or part == "you gave"), part
     assert "<details>" in bundle["text/html"] and "#D55E00" in bundle["text/html"]
     assert repr(card) == bundle["text/plain"]
 
 
-def test_the_numbers_on_the_card_are_the_formulas_own():
+def test_card_numbers_satisfy_the_formula():
     """x, x1 and t as printed give the expected value as printed (conical path, by hand)."""
     verdict = exercise(ID).verdict(slipped)
     assert verdict.where.startswith("conical, t = ")
@@ -137,12 +131,7 @@ def test_the_card_is_the_same_on_every_run(id):
     task = exercise(id)
 
     def words():
-        answers = (
-            unfilled,
-            slipped,
-            *(form for _, form in task.mistakes[:1]),
-            lambda *a: print(object()) or 1 / 0,
-        )
+        answers = unfilled, slipped, *(form for _, form in task.mistakes[:1]), lambda *a: print(object()) or 1 / 0
         return [Card(task, task.verdict(answer)).text for answer in answers]
 
     first = words()
@@ -159,7 +148,7 @@ def test_the_card_renders_no_markup_of_the_student():
     assert "<script" not in page and "<img" not in page and "&lt;script&gt;" in page
 
 
-def test_prints_and_warnings_of_the_answer_stay_out_of_the_notebook(capsys):
+def test_prints_and_warnings_are_hidden(capsys):
     def noisy(*args):
         for _ in range(2000):
             print("x" * 1000)
@@ -190,9 +179,9 @@ def test_the_notebooks_random_streams_go_on_undisturbed(capsys):
         assert draws() == undisturbed
 
 
-@pytest.mark.skipif(not hasattr(desk.signal, "setitimer"), reason="no alarms on this system")
-def test_an_endless_loop_is_stopped_even_where_it_swallows_errors(monkeypatch, capsys):
-    monkeypatch.setattr(desk, "SECONDS", 0.5)
+@pytest.mark.skipif(not hasattr(module.signal, "setitimer"), reason="no alarms on this system")
+def test_endless_loop_is_stopped(monkeypatch, capsys):
+    monkeypatch.setattr(module, "SECONDS", 0.5)
 
     def endless(x, x1, alpha, sigma, dalpha, dsigma):
         while True:
@@ -201,14 +190,14 @@ def test_an_endless_loop_is_stopped_even_where_it_swallows_errors(monkeypatch, c
             except Exception:
                 pass
 
-    before = desk.signal.getsignal(desk.signal.SIGALRM)
+    before = module.signal.getsignal(module.signal.SIGALRM)
     assert check(ID, endless) is exercise(ID).reference
     assert "still running" in capsys.readouterr().out
-    assert desk.signal.getsignal(desk.signal.SIGALRM) is before
-    assert desk.signal.getitimer(desk.signal.ITIMER_REAL)[0] == 0
+    assert module.signal.getsignal(module.signal.SIGALRM) is before
+    assert module.signal.getitimer(module.signal.ITIMER_REAL)[0] == 0
 
 
-def test_in_a_side_thread_it_works_without_the_alarm(capsys):
+def test_check_works_in_a_thread(capsys):
     got = []
     thread = threading.Thread(target=lambda: got.append(check(ID, right)))
     thread.start()
@@ -216,7 +205,7 @@ def test_in_a_side_thread_it_works_without_the_alarm(capsys):
     assert got == [right]
 
 
-def test_a_broken_judge_never_stops_the_notebook(monkeypatch, capsys):
+def test_broken_judge_does_not_stop_the_notebook(monkeypatch, capsys):
     def broken(*_):
         raise RuntimeError("the judge fell asleep")
 

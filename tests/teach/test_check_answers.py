@@ -122,7 +122,7 @@ def test_every_readable_form_of_one_number_passes(convert):
         (lambda x, w: torch.sin(x), "Compute one entry by hand"),
     ],
 )
-def test_anybodys_slip_is_recognised_by_value(answer, fragment):
+def test_common_mistake_is_recognised_by_value(answer, fragment):
     verdict = toy(table).verdict(answer)
     assert verdict.status == WRONG and fragment in verdict.hint, verdict
 
@@ -162,7 +162,7 @@ def test_sum_and_mean_are_told_apart(answer, fragment):
         (lambda x, w: x[0, 0], "Too few numbers"),
     ],
 )
-def test_wrong_shapes_are_named_with_the_right_values_they_hide(answer, fragment):
+def test_wrong_shapes_are_named(answer, fragment):
     verdict = toy(table).verdict(answer)
     assert verdict.status == WRONG
     assert fragment in verdict.hint or verdict.expected.startswith("shape"), verdict

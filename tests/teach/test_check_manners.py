@@ -1,4 +1,4 @@
-"""How an answer behaves: inputs, settings and random streams left alone, networks and gradients as they should be."""
+"""Side effects of answers: on inputs, settings, random streams, networks and gradients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .toys import table, toy
         (lambda x, w: (torch.set_default_dtype(torch.float64), table(x, w))[1], "default_dtype"),
     ],
 )
-def test_bad_manners_fail_although_the_value_is_right(answer, manner):
+def test_side_effects_fail_a_right_value(answer, manner):
     verdict = toy(table).verdict(answer)
     assert (verdict.law, verdict.hint) == MANNERS[manner], verdict
 
@@ -42,14 +42,14 @@ def test_bad_manners_fail_although_the_value_is_right(answer, manner):
         lambda x, w: table(x, w) * torch.tensor([1.0] * x.shape[1]),
     ],
 )
-def test_what_stays_on_the_cpu_is_right_with_a_note(answer):
+def test_cpu_tensors_pass_with_a_note(answer):
     verdict = toy(table).verdict(answer)
     assert verdict.passed and verdict.hint == NOTES["device"]
     card = Card(toy(table), verdict)
     assert "Note: To run on a GPU" in card.text and "Note:" in card.html and "Hint" not in card.text + card.html
 
 
-def test_settings_are_put_back_also_after_an_error_and_do_not_spoil_the_check():
+def test_settings_are_restored_after_an_error():
     def answer(x, w):
         torch.set_grad_enabled(False), torch.set_default_dtype(torch.float64)
         raise ValueError("and out")
@@ -89,7 +89,7 @@ def test_a_network_comes_back_as_it_was():
         assert verdict.law == TROUBLES["flags"][1]
 
 
-def test_a_wrong_value_is_told_before_an_error_in_a_later_case():
+def test_wrong_value_comes_before_a_later_error():
     def answer(x, w):
         calls.append(1)
         return -table(x, w) if len(calls) < 4 else 1 / 0
@@ -98,14 +98,14 @@ def test_a_wrong_value_is_told_before_an_error_in_a_later_case():
     assert "sign is reversed" in toy(table).verdict(answer).hint
 
 
-def test_fields_and_networks_take_the_times_that_real_networks_take():
+def test_networks_accept_the_usual_time_shapes():
     case = Case("c", {"field": Network.random(np.random.default_rng(0), 2), "x": np.ones((4, 2))})
     for shape, fits in {(): 1, (4,): 1, (4, 1): 1, (1,): 0, (1, 4): 0, (4, 2): 0}.items():
         seen = observe(lambda field, x, shape=shape: field(x, torch.full(shape, 0.3)).detach(), [case])[0]
         assert (not seen.trouble) == bool(fits), shape
 
 
-def test_tensors_of_the_inputs_dtype_where_the_notebook_needs_them():
+def test_outputs_may_have_to_be_tensors():
     task = toy(lambda x, w: (x, w), ObserveSpec(outputs=("x", "w"), tensors=True))
     assert task.verdict(lambda x, w: (x, w)).passed and task.verdict(lambda x, w: torch.stack([x, w])).passed
     for answer in (
@@ -142,11 +142,11 @@ def test_a_second_call_must_agree():
         ),
     ],
 )
-def test_good_manners_are_not_mistaken(answer):
+def test_harmless_operations_pass(answer):
     assert toy(table).verdict(answer).passed
 
 
-def test_random_exercises_may_draw_and_get_the_same_stream_each_time():
+def test_random_exercises_get_the_same_stream():
     task = toy(lambda x, w: x + torch.randn_like(x), ObserveSpec(random=True))
     assert task.verdict(lambda x, w: x + torch.randn_like(x)).passed
     assert toy(table, ObserveSpec(random=True)).verdict(lambda x, w: x).status == WRONG
@@ -188,7 +188,7 @@ def test_gradients_of_the_engine_agree_with_finite_differences():
     assert np.allclose(seen.gradients["x"], ramps, atol=1e-8)
 
 
-def test_values_that_serve_as_data_must_not_carry_a_gradient():
+def test_data_values_must_not_carry_a_gradient():
     task = toy(table, ObserveSpec(detached=True))
     assert task.verdict(lambda x, w: table(x, w)).passed
     for answer in (

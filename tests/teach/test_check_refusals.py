@@ -1,4 +1,4 @@
-"""Errors, hostile objects and forged observations: told in a sentence or refused, here and from another process."""
+"""Errors, hostile objects and forged observations are named or refused, here and from another process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_errors_come_back_as_a_sentence(answer, word):
     assert verdict.status == WRONG and "stopped with an error" in verdict.law and word in verdict.hint, verdict
 
 
-def test_an_error_names_the_line_but_no_address_and_no_path():
+def test_error_names_the_line_without_addresses():
     def answer(x, w):
         y = x * w
         raise ValueError(f"strange {object()}")
@@ -153,13 +153,12 @@ def test_a_hostile_tuple_is_refused():
 def test_what_is_observed_is_exactly_arrays_and_text():
     for answer in (right, slipped, unfilled, lambda *a: [row.tolist() for row in right(*a)]):
         for seen in exercise(ID).observe(answer, exercise(ID).inputs(1)):
-            assert all(
-                type(v) is np.ndarray and v.dtype == np.float64 and v.base is None for v in seen.values.values()
-            )
+            arrays = seen.values.values()
+            assert all(type(v) is np.ndarray and v.dtype == np.float64 and v.base is None for v in arrays)
             assert type(seen.trouble) is str and type(seen.detail) is str
 
 
-def test_what_is_observed_does_not_change_with_the_students_memory():
+def test_observations_are_copies():
     kept = []
 
     def answer(x, w):
@@ -174,7 +173,7 @@ def test_what_is_observed_does_not_change_with_the_students_memory():
     assert task.judge(seen, task.expected(cases)).passed
 
 
-def test_the_judge_trusts_nothing_that_comes_home():
+def test_judge_refuses_forged_observations():
     task = exercise(ID)
     cases = task.inputs(1)
     expected, good = task.expected(cases), task.observe(right, cases)
@@ -210,7 +209,7 @@ np.savez(sys.stdout.buffer, **home)
 
 
 def test_observing_in_another_process():
-    """Cases go out, only arrays and texts come home (no pickle), and the verdicts are the same as here."""
+    """Cases go out, only arrays and texts come back (no pickle), and the verdicts are the same as here."""
     formulas = {
         "dalpha * x1 + dsigma / sigma * (x - alpha * x1)": PASS,
         "...": NOT_YET,
@@ -221,14 +220,8 @@ def test_observing_in_another_process():
     task = exercise(ID)
     cases = task.inputs(77)
     sources = [f"def answer(x, x1, alpha, sigma, dalpha, dsigma):\n    return {formula}" for formula in formulas]
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        input=pickle.dumps((cases, task.watch, sources)),
-        capture_output=True,
-        check=True,
-        timeout=600,
-        cwd=ROOT,
-    )
+    command, message = [sys.executable, "-c", CHILD], pickle.dumps((cases, task.watch, sources))
+    child = subprocess.run(command, input=message, capture_output=True, check=True, timeout=600, cwd=ROOT)
     with np.load(io.BytesIO(child.stdout), allow_pickle=False) as home:
         packed = dict(home)
     for number, status in enumerate(formulas.values()):

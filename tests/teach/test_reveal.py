@@ -13,7 +13,7 @@ from dgm_course.teach import plots
 from dgm_course.teach.reveal import LONGEST, Revealed, reveal
 
 
-def test_the_source_of_a_function_is_shown_plain_and_highlighted():
+def test_source_is_shown_plain_and_highlighted():
     shown = reveal(ode.heun)
     assert isinstance(shown, Revealed) and shown.source == repr(shown)
     assert (
@@ -38,30 +38,28 @@ def test_several_methods_and_properties_are_shown_without_indentation():
 
 
 def test_the_docstring_does_not_count():
-    def long_story():
-        """One
-
-        two
-
-
-
-        three
-
-
-
-        four
-
-
-
-
-        five
+    def long_docstring():
+        """1
+        2
+        3
+        4
+        5
+        6
+        7
+        8
+        9
+        10
+        11
+        12
+        13
+        14
         """
         return 1
 
-    assert "return 1" in reveal(long_story).source
+    assert "return 1" in reveal(long_docstring).source
 
 
-def test_a_wrapped_function_is_shown_as_it_was_written():
+def test_wrapped_function_shows_its_own_source():
     assert "scatter(ax" in reveal(plots.points).source and "functools" not in reveal(plots.points).source
 
 
@@ -83,8 +81,10 @@ def too_long(x):
     return x
 
 
-def test_a_function_too_long_to_be_an_equation_is_refused():
-    with pytest.raises(ValueError, match=f"too_long has 16 lines: expected one equation of at most {LONGEST} lines"):
+def test_long_function_is_refused():
+    with pytest.raises(
+        ValueError, match=f"too_long has 16 lines: expected one equation of at most {LONGEST} lines"
+    ):
         reveal(too_long)
     with pytest.raises(ValueError, match="GaussianPath has .* lines"):
         reveal(paths.GaussianPath)
@@ -93,6 +93,6 @@ def test_a_function_too_long_to_be_an_equation_is_refused():
 @pytest.mark.parametrize(
     "thing", [math.sin, torch.exp, functools.partial(too_long, 1), 3, "text", paths.Conical()]
 )
-def test_what_has_no_source_is_told(thing):
+def test_object_without_source_is_refused(thing):
     with pytest.raises(TypeError, match="has no Python source to reveal: expected a function of the library"):
         reveal(thing)

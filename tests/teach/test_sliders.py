@@ -20,7 +20,7 @@ def test_what_a_slider_draws_from_keeps_its_meaning(master):
     assert list(rebound(cells)) == []
 
 
-def test_a_name_with_another_meaning_further_down_is_found():
+def test_rebound_name_is_found():
     first = "x = 1\ndef helper(): return x\ndef picture(t):\n    y = t\n    return helper() + y\nplay(picture, t=(0, 1))"
     assert list(rebound([first, "for x in range(3): pass"])) == ["picture: x in code cell 1"]
     assert list(rebound(["play(lambda t: t + x, t=(0, 1))", "x, t = 2, 3"])) == ["lambda: x in code cell 1"]

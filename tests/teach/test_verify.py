@@ -1,4 +1,4 @@
-"""The judge: passes what agrees, names what differs, refuses what proves nothing."""
+"""``verify`` passes what agrees, names what differs, and refuses what proves nothing."""
 
 import math
 
@@ -8,6 +8,7 @@ import torch
 from dgm_course.teach.verify import Estimate, LawBroken, estimate, verify
 
 RIGHT = torch.tensor([1.0, -4.0, 2.0], dtype=torch.float64)
+NOTHING = torch.zeros(0)
 NAN = torch.tensor([1.0, float("nan"), 2.0])
 
 
@@ -18,7 +19,7 @@ def test_agreement_prints_one_stable_line(capsys):
     assert lines == ["✓ fm.law — a = b agrees to 1e-10 (float64, 3 values)"] * 3
 
 
-def test_the_tolerance_is_relative_to_the_largest_right_value():
+def test_tolerance_is_relative_to_the_right_side():
     verify("x", RIGHT + 3.9e-3, RIGHT, "a = b", tolerance=1e-3)
     with pytest.raises(LawBroken):
         verify("x", RIGHT + 4.1e-3, RIGHT, "a = b", tolerance=1e-3)
@@ -28,6 +29,7 @@ def test_the_tolerance_is_relative_to_the_largest_right_value():
 
 
 def test_a_broken_law_names_the_worst_pair():
+    assert issubclass(LawBroken, AssertionError)
     left = RIGHT.clone()
     left[1] += 0.5
     with pytest.raises(
@@ -36,10 +38,6 @@ def test_a_broken_law_names_the_worst_pair():
         r"allowed difference 4e-10 \(worst of 3 values\)",
     ):
         verify("fm.law", left, RIGHT, what="a = b")
-
-
-def test_a_broken_law_is_an_assertion():
-    assert issubclass(LawBroken, AssertionError)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,7 @@ def test_an_estimate_that_is_no_number_never_agrees(values):
         verify("x", estimate(values), torch.ones(1), "a = b")
 
 
-def test_a_number_or_one_value_may_stand_on_the_right():
+def test_right_side_may_be_one_number():
     verify("x", torch.full((4,), 2.0), 2.0, "a = 2")
     verify("x", torch.full((4,), 2.0), torch.tensor([2.0]), "a = 2")
     verify("x", torch.tensor(2.0), torch.tensor([2.0]), "a = 2")
@@ -80,13 +78,11 @@ def test_gradients_do_not_disturb():
 # --- Monte Carlo ---
 
 
-def test_an_estimate_is_the_mean_with_its_standard_error():
+def test_estimate_is_mean_and_standard_error():
     e = estimate(torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 3.0], [4.0, 1.0]]))
     assert e.mean.tolist() == [2.5, 1.0] and e.n == 4
-    assert (
-        e.error.tolist() == pytest.approx([math.sqrt(5 / 3) / 2, math.sqrt(2) / 2])
-        and e.mean.dtype == torch.float64
-    )
+    assert e.error.tolist() == pytest.approx([math.sqrt(5 / 3) / 2, math.sqrt(2) / 2])
+    assert e.mean.dtype == torch.float64
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -99,10 +95,8 @@ def test_five_standard_errors_are_allowed_and_no_more(swap, capsys):
         else:
             with pytest.raises(LawBroken):
                 verify("x", *sides, what="E = m")
-    assert (
-        "within five standard errors (1,000 samples, the largest error is 2 % of the size)"
-        in capsys.readouterr().out
-    )
+    how = "within five standard errors (1,000 samples, the largest error is 2 % of the size)"
+    assert how in capsys.readouterr().out
 
 
 def test_errors_of_two_estimates_add_in_squares():
@@ -127,11 +121,8 @@ SENTENCES = [
     (lambda: verify("x", RIGHT, RIGHT + 1, "a = b", scale=0.0), "give scale="),
     (lambda: verify("x", RIGHT, RIGHT[:2], "a = b"), r"shapes \(3,\) and \(2,\): expected the same"),
     (lambda: verify("x", RIGHT[:, None], RIGHT, "a = b"), r"shapes \(3, 1\) and \(3,\): expected the same"),
-    (
-        lambda: verify("x", torch.zeros(0), torch.zeros(0), "a = b"),
-        r"shapes \(0,\) and \(0,\): nothing to compare",
-    ),
-    (lambda: verify("x", torch.zeros(0), 1.0, "a = b"), "nothing to compare"),
+    (lambda: verify("x", NOTHING, NOTHING.clone(), "a = b"), r"shapes \(0,\) and \(0,\): nothing to compare"),
+    (lambda: verify("x", NOTHING, 1.0, "a = b"), "nothing to compare"),
     (
         lambda: verify("x", RIGHT, RIGHT + 1, "a = b", tolerance=0.9),
         "tolerance is 0.9, relative to the size: expected at most 0.5",
@@ -145,6 +136,6 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize("act, message", SENTENCES, ids=[message[:40] for _, message in SENTENCES])
-def test_what_proves_nothing_is_refused_with_a_sentence(act, message):
+def test_empty_comparison_is_refused(act, message):
     with pytest.raises(ValueError, match=message):
         act()

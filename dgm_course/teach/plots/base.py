@@ -113,7 +113,7 @@ def vote(x: Tensor, targets: Tensor, weights: Tensor, ax: Axes, scale: float = 0
     ax.quiver(*x.expand_as(targets).T, *pull.T, alpha=strength * 0.5, color=BLUE, width=0.005, **look)
     scatter(ax, targets, 10, INK, alpha=strength)
     ax.quiver(*x, *(weights @ pull), color=GREEN, width=0.014, zorder=5, **look)
-    ax.scatter(*x, s=26, c=VERMILION, zorder=4)
+    scatter(ax, x[None], 26, VERMILION, linewidths=None, zorder=4)
     return frame(ax)
 
 

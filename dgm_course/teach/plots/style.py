@@ -134,4 +134,5 @@ def plane(values: Any, ax: Axes, limit: float, **look: Any) -> Any:
 
 def scatter(ax: Axes, x: Any, size: float, color: Any, **look: Any) -> Any:
     """Points (N, 2) without edges."""
-    return ax.scatter(*x.detach().cpu().T, s=size, c=color, **{"linewidths": 0, **look})
+    across, up = x.detach().cpu().T
+    return ax.scatter(across, up, s=size, c=color, **{"linewidths": 0, **look})

@@ -50,10 +50,11 @@ def cells(
         points = points.detach().cpu().float()
         scatter(ax, points, 2.5, INK, alpha=0.5)
         used = torch.bincount(nearest(points, vectors), minlength=len(vectors)) > 0
-    ax.scatter(*vectors[used].T, s=26, c=BLUE, zorder=4)
-    ax.scatter(*vectors[~used].T, s=34, c=VERMILION, marker="x", zorder=4)
+    scatter(ax, vectors[used], 26, BLUE, linewidths=None, zorder=4)
+    scatter(ax, vectors[~used], 34, VERMILION, linewidths=None, marker="x", zorder=4)
     if marked is not None:
-        ax.scatter(*vectors[marked], s=130, facecolors="none", edgecolors=VERMILION, linewidths=1.6, zorder=5)
+        ring = {"facecolors": "none", "edgecolors": VERMILION, "linewidths": 1.6, "zorder": 5}
+        scatter(ax, vectors[marked, None], 130, None, **ring)
     return frame(ax, limit)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from ..build.clean import COLOUR, WIDGET
-from .live import Places, output_key
+from .live import Places, WidgetFiles, output_key
 from .words import Words, code, plain, to_pages
 
 PLAY = "In the notebook this is moved by hand: run the cell and move"
@@ -46,7 +46,7 @@ class Sheet:
         links = [f'<a href="slides.html#{name}">{html.escape(self.slides.get(name, name))}</a>' for name in names]
         return f'<p class="slides">{" ".join(links)}</p>' if links else ""
 
-    def output(self, output: NotebookNode, player: object) -> str:
+    def output(self, output: NotebookNode, player: WidgetFiles | None) -> str:
         """One output: the richest form that a page can show."""
         if output.output_type in ("stream", "error"):
             text = output.text if output.output_type == "stream" else "\n".join(output.traceback)
@@ -60,7 +60,7 @@ class Sheet:
             return f'<div class="output words">{self.words.page(data["text/markdown"])}</div>'
         return f'<div class="output">{plain(data.get("text/plain", ""))}</div>'
 
-    def picture(self, output: NotebookNode, player: object) -> str:
+    def picture(self, output: NotebookNode, player: WidgetFiles | None) -> str:
         """A figure, with the player that replaces it on the page, or a caption where only the notebook has the control."""
         about = output.metadata.get("image/png", {})
         image = image_tag(output.data["image/png"], about.get("alt", ""), self.folder)

@@ -33,7 +33,7 @@ def after_steps(points: Array, vectors: Array, steps: int) -> torch.Tensor:
     book, rows = Codebook(torch.from_numpy(vectors), EMAUpdate(0.0)), torch.from_numpy(points)
     for _ in range(steps):
         book.learn(rows, book.codes(rows))
-    return book.vectors
+    return torch.as_tensor(book.vectors)
 
 
 class CellPlayer(Player):

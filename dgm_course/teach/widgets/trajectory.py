@@ -186,8 +186,10 @@ class Panel:
         a, b = self.times[index - 1 : index + 1]
         x = self.x[index - 1] + (self.x[index] - self.x[index - 1]) * (t - a) / (b - a)
         keep = np.arange(0, len(x), -(-len(x) // 500))
-        names, codes = self.colors or ([preview.ramp(float(u))], np.zeros(len(x), int))
-        ax.scatter(*x[keep].T, s=4, c=[names[c] for c in codes[keep]], alpha=0.7, linewidths=0)
+        color: list[Any] = [preview.ramp(float(u))] * len(keep)
+        if self.colors is not None:
+            color = [self.colors[0][c] for c in self.colors[1][keep]]
+        ax.scatter(x[keep, 0], x[keep, 1], s=4, c=color, alpha=0.7, linewidths=0)
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
         ax.spines[:].set_color("#cccccc")
 
@@ -247,7 +249,9 @@ class TrajectoryPlayer(preview.Player):
                 f"panels share one clock, so their times must start and end together; they run {came}."
             )
         self.span, self.note = spans[0], outside_note(self.panels, limit)
-        buffer = BufferBuilder()
+        names = ", ".join(p.title for p in self.panels if p.title)
+        default = f"{self.panels[0].x.shape[1]} particles moving in the plane {self._clock}"
+        self.label, buffer = self.look.label or default + (f": {names}" if names else ""), BufferBuilder()
         spec = self._spec() | {"panels": [panel.pack(buffer, limit) for panel in self.panels]}
         super().__init__(buffer=buffer.bytes(), spec=spec)
 
@@ -271,13 +275,6 @@ class TrajectoryPlayer(preview.Player):
     @property
     def _clock(self) -> str:
         return f"from {self.look.time} = {self.span[0]:g} to {self.span[1]:g}"
-
-    @property
-    def label(self) -> str:
-        """The alternative text: the one given, or one made from the shapes."""
-        names = ", ".join(p.title for p in self.panels if p.title)
-        default = f"{self.panels[0].x.shape[1]} particles moving in the plane {self._clock}"
-        return self.look.label or default + (f": {names}" if names else "")
 
     def strip(self) -> bytes:
         """Five moments, a row for each panel."""

@@ -1,4 +1,4 @@
-"""The notebook build on masters of its own: what it strips, what it names, what it refuses."""
+"""The notebook build on small masters: what it removes, what it names, what it refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from dgm_course.teach.build import build
-from dgm_course.teach.build.clean import WIDGET, faults, tidy
+from dgm_course.teach.build.clean import LANGUAGE, WIDGET, faults, tidy
 from dgm_course.teach.build.exercise_cells import MasterError, solution_blocks, without_markers, without_solutions
 
 MASTER = '''# %% [markdown]
@@ -83,12 +83,8 @@ def test_a_stub_parses_and_only_raises():
     exec(stub, space)
     with pytest.raises(NotImplementedError, match="your turn"):
         space["f"]([1])
-    assert without_markers(source).split("\n")[1:] == [
-        "    for i in x:",
-        "        y = i",
-        "        return y",
-        "    return 0",
-    ]
+    lines = ["    for i in x:", "        y = i", "        return y", "    return 0"]
+    assert without_markers(source).split("\n")[1:] == lines
     assert solution_blocks(source) == ["        y = i\n        return y"]
 
 
@@ -106,38 +102,12 @@ def test_nbgrader_metadata(tmp_path):
     cells = {c.id: c for c in build.student(master(tmp_path)).cells}
     common = {"schema_version": 3, "task": False}
     answer, test = cells["fm-double_it"].metadata, cells["fm-double_it-test"].metadata
-    assert answer == {
-        "nbgrader": {
-            **common,
-            "grade_id": "fm-double_it",
-            "grade": False,
-            "solution": True,
-            "locked": False,
-            "cell_type": "code",
-        }
-    }
-    assert test == {
-        "editable": False,
-        "deletable": False,
-        "nbgrader": {
-            **common,
-            "grade_id": "fm-double_it-test",
-            "grade": True,
-            "solution": False,
-            "locked": True,
-            "points": 2,
-            "cell_type": "code",
-        },
-    }
-    assert cells["fm-why"].metadata.nbgrader == {
-        **common,
-        "grade_id": "fm-why",
-        "grade": True,
-        "solution": True,
-        "locked": False,
-        "points": 1,
-        "cell_type": "markdown",
-    }
+    code, solution = {"cell_type": "code"}, {"solution": True, "locked": False}
+    assert answer == {"nbgrader": {**common, **code, **solution, "grade_id": "fm-double_it", "grade": False}}
+    graded = {"grade_id": "fm-double_it-test", "grade": True, "solution": False, "locked": True, "points": 2}
+    assert test == {"editable": False, "deletable": False, "nbgrader": {**common, **code, **graded}}
+    by_hand = {"grade_id": "fm-why", "grade": True, "points": 1, "cell_type": "markdown"}
+    assert cells["fm-why"].metadata.nbgrader == {**common, **solution, **by_hand}
 
 
 def test_nbgrader_itself_accepts_it(built):
@@ -145,7 +115,7 @@ def test_nbgrader_itself_accepts_it(built):
     nbgraderformat.MetadataValidatorV3().validate_nb(nbformat.read(built, as_version=4))
 
 
-def test_ids_are_valid_unique_and_stay_when_a_cell_is_inserted(tmp_path):
+def test_ids_survive_an_inserted_cell(tmp_path):
     before = build.student(master(tmp_path))
     nbformat.validate(before)
     ids = [c.id for c in before.cells]
@@ -165,12 +135,7 @@ def test_the_built_notebook_is_run_and_clean(built):
     assert [c.execution_count for c in code] == list(range(1, len(code) + 1))
     assert any("image/png" in o.get("data", {}) for o in code[0].outputs)
     assert code[-1].outputs[0].text == "your turn\n"
-    assert notebook.metadata.language_info == {
-        "file_extension": ".py",
-        "mimetype": "text/x-python",
-        "name": "python",
-        "pygments_lexer": "ipython3",
-    }
+    assert notebook.metadata.language_info == LANGUAGE and LANGUAGE["pygments_lexer"] == "ipython3"
     assert not any(c.metadata.get("execution") for c in code) and "widgets" not in notebook.metadata
 
 
@@ -180,7 +145,7 @@ def test_two_builds_are_equal_to_the_byte(built, tmp_path):
     assert b"widget-view" in built.read_bytes()
 
 
-def test_out_of_date_is_told_without_running(built, tmp_path, capsys):
+def test_outdated_notebook_is_found_without_running(built, tmp_path, capsys):
     path, target = master(tmp_path), tmp_path / "03_small.ipynb"
     assert not build.is_current(path, target)
     target.write_bytes(built.read_bytes())
@@ -272,7 +237,7 @@ def test_a_cell_that_never_ends_is_named(tmp_path):
         build.build(endless, tmp_path / "03_small.ipynb", timeout=2)
 
 
-def test_the_kernel_is_this_python_without_the_users_settings(tmp_path, monkeypatch):
+def test_kernel_is_this_python(tmp_path, monkeypatch):
     monkeypatch.setenv("DGM_BUDGET", "full")
     monkeypatch.setenv("MPLBACKEND", "Agg")
     code = (
@@ -314,7 +279,7 @@ def test_the_command_line_runs_as_a_module(tmp_path):
     assert done.returncode == 0 and "nothing to build" in done.stdout
 
 
-def test_only_a_published_course_has_the_cell_for_colab_and_kaggle(tmp_path, monkeypatch):
+def test_only_published_course_has_the_install_cell(tmp_path, monkeypatch):
     path = master(tmp_path)
     monkeypatch.setattr(build, "PUBLISHED", "")
     before = build.student(path)
@@ -328,7 +293,7 @@ def test_only_a_published_course_has_the_cell_for_colab_and_kaggle(tmp_path, mon
 
 
 @pytest.mark.parametrize("where", ["colab", "kaggle", "here"])
-def test_the_cell_fetches_the_course_there_and_does_nothing_here(monkeypatch, where):
+def test_install_cell_runs_only_elsewhere(monkeypatch, where):
     called = []
 
     class Shell:

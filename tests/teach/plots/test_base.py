@@ -1,4 +1,4 @@
-"""Every drawing: into given axes, as a picture with words, the same bytes for the same data."""
+"""Every picture: drawn into given axes, with its alternative text, and with the same bytes for the same data."""
 
 import base64
 
@@ -19,38 +19,30 @@ from dgm_course.training import History, Recipe
 
 RNG = torch.Generator().manual_seed(0)
 DATA = Mixture(torch.ones(2), torch.tensor([[-1.5, 0.5], [1.0, 1.0]]), 0.5, "data")
+EXACT = Conical().exact(DATA.to(torch.float64))
 CLOUD, OTHER = torch.randn(40, 2, generator=RNG), torch.randn(40, 2, generator=RNG)
 TRAJECTORY = torch.randn(9, 40, 2, generator=RNG).cumsum(0)
 DIGITS = torch.rand(7, 1, 8, 8, generator=RNG) * 2 - 1
+SERIES = {"a": ([1, 2, 4], [3, 2, 1], [0.1, 0.2, 0.1]), "floor": ([1, 4], [1, 1])}
 RUN = History(Recipe(100), {"model": torch.linspace(2, 1, 100)}, step=100)
 
 INTO_AXES = {
     "points": lambda **k: plots.points(CLOUD, **k),
-    "density_map": lambda **k: plots.density_map(DATA.to(torch.float64).log_prob, **k),
+    "density_map": lambda **k: plots.density_map(EXACT.data.log_prob, **k),
     "heat": lambda **k: plots.heat(torch.arange(-12.0, 13.0), **k),
     "arrows": lambda **k: plots.arrows(lambda x, t: -x * t, 0.5, **k),
-    "weighted arrows": lambda **k: plots.arrows(
-        Conical().exact(DATA), 0.5, weight=DATA.to(torch.float64).log_prob, **k
-    ),
-    "flow": lambda **k: plots.flow(Conical().exact(DATA.to(torch.float64)), 0.5, **k),
+    "weighted arrows": lambda **k: plots.arrows(Conical().exact(DATA), 0.5, weight=EXACT.data.log_prob, **k),
+    "flow": lambda **k: plots.flow(EXACT, 0.5, **k),
     "vote": lambda **k: plots.vote(torch.zeros(2), CLOUD, torch.softmax(CLOUD[:, 0], 0), **k),
     "conditional_paths": lambda **k: plots.conditional_paths(CLOUD, OTHER, **k),
     "trajectories": lambda **k: plots.trajectories(TRAJECTORY, **k),
-    "curves": lambda **k: plots.curves(
-        {"a": ([1, 2, 4], [3, 2, 1], [0.1, 0.2, 0.1]), "floor": ([1, 4], [1, 1])},
-        xlabel="steps",
-        ylabel="distance",
-        log="x",
-        **k,
-    ),
+    "curves": lambda **k: plots.curves(SERIES, xlabel="steps", ylabel="distance", log="x", **k),
     "bars": lambda **k: plots.bars({"one": 1.0, "exact": 2.0}, ylabel="cost", spread=[0.1, 0.2], **k),
     "losses": lambda **k: plots.losses(RUN, RUN, **k),
     "images": lambda **k: plots.images(DIGITS, columns=3, **k),
 }
 WHOLE = {
-    "film": lambda: plots.snapshots(
-        TRAJECTORY, torch.linspace(0, 1, 9), "a film", exact=Conical().exact(DATA.to(torch.float64)).marginal
-    ),
+    "snapshots": lambda: plots.snapshots(TRAJECTORY, torch.linspace(0, 1, 9), "snapshots", exact=EXACT.marginal),
     "gallery": lambda: plots.gallery({"ours": DIGITS, "real": DIGITS[:3]}, "a gallery", columns=4),
     "schedules": lambda: plots.schedules({"conical": Conical(), "VP": VP()}, "two schedules"),
     "shown": lambda: plots.shown(plots.panels(3), "three empty panels"),
@@ -97,12 +89,9 @@ def test_colours_mean_what_they_say():
     assert to_hex(lines.get_color()[0]) == plots.BLUE.lower()
     assert (to_hex(source.get_facecolor()[0]), to_hex(data.get_facecolor()[0])) == (plots.GREY, plots.INK)
     assert np.allclose(source.get_offsets(), TRAJECTORY[0]) and np.allclose(data.get_offsets(), TRAJECTORY[-1])
-    plain, exact = plots.curves(
-        {"a": ([0, 1], [0, 1]), "exact one": ([0, 1], [1, 1])}, ax=axes(), xlabel="", ylabel=""
-    ).lines
-    assert (plain.get_linestyle(), exact.get_linestyle()) == ("-", "--") and to_hex(
-        exact.get_color()
-    ) == plots.GREEN.lower()
+    plain, exact = INTO_AXES["curves"](ax=axes()).lines
+    assert (plain.get_linestyle(), exact.get_linestyle()) == ("-", "--")
+    assert to_hex(exact.get_color()) == plots.GREEN.lower()
 
 
 def test_planes_share_one_frame():
@@ -138,8 +127,8 @@ def test_titles_of_panels_are_inside(size):
     assert all(ax.title.get_window_extent().y1 <= canvas.figure.bbox.y1 for ax in axes)
 
 
-def test_a_film_shows_five_moments_from_first_to_last():
-    figure = plots.snapshots(TRAJECTORY, torch.linspace(0, 1, 9), "a film").figure
+def test_snapshots_show_five_moments():
+    figure = plots.snapshots(TRAJECTORY, torch.linspace(0, 1, 9), "snapshots").figure
     assert [ax.get_title() for ax in figure.axes] == [f"$t={t:.2f}$" for t in (0, 0.25, 0.5, 0.75, 1)]
     assert np.allclose(figure.axes[-1].collections[0].get_offsets(), TRAJECTORY[-1])
 
@@ -157,21 +146,20 @@ def test_every_run_has_its_curve():
         plots.losses(RUN, RUN, names=("a",), ax=axes())
 
 
-def test_what_wants_gradients_can_be_drawn():
+def test_tensors_with_gradients_can_be_drawn():
     cloud, weights = CLOUD.clone().requires_grad_(), torch.softmax(CLOUD[:, 0], 0).requires_grad_()
-    plots.points(cloud, ax=axes()), plots.conditional_paths(cloud, OTHER, ax=axes())
-    (
-        plots.trajectories(TRAJECTORY.clone().requires_grad_(), ax=axes()),
-        plots.vote(cloud[0], cloud, weights, ax=axes()),
-    )
-    plots.heat(cloud[:25, 0], ax=axes()), plots.images(DIGITS.clone().requires_grad_(), ax=axes())
-    plots.arrows(lambda x, t: cloud[:1] + x, 0.5, ax=axes())
+    plots.points(cloud)
+    plots.conditional_paths(cloud, OTHER)
+    plots.trajectories(TRAJECTORY.clone().requires_grad_())
+    plots.vote(cloud[0], cloud, weights)
+    plots.heat(cloud[:25, 0])
+    plots.images(DIGITS.clone().requires_grad_())
+    plots.arrows(lambda x, t: cloud[:1] + x, 0.5)
 
 
-@pytest.mark.parametrize(
-    "images", [torch.zeros(3, 8, 8), torch.zeros(3, 3, 8, 8), torch.zeros(0, 1, 8, 8), torch.zeros(784)]
-)
-def test_what_is_no_batch_of_images_is_told(images):
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 3, 8, 8), (0, 1, 8, 8), (784,)])
+def test_wrong_image_shape_is_refused(shape):
+    images = torch.zeros(shape)
     for show in (plots.images, lambda x: plots.gallery({"row": x}, "alt")):
         with pytest.raises(ValueError, match=r"images have shape .*: expected \(N, 1, H, W\)"):
             show(images)
@@ -188,11 +176,8 @@ def test_progress_ends_as_one_plain_line():
     assert _line("flow", RUN) == {"text/plain": "flow: 100 steps done"}
     half = History(Recipe(2000), {"model": torch.full((2000,), 0.25)}, step=1000)
     line = _line("flow", half)
-    assert (
-        line["text/plain"] == "flow: 1,000 of 2,000"
-        and 'value="1000"' in line["text/html"]
-        and "0.250" in line["text/html"]
-    )
+    assert line["text/plain"] == "flow: 1,000 of 2,000"
+    assert 'value="1000"' in line["text/html"] and "0.250" in line["text/html"]
 
 
 def test_words_and_matrices_and_tokens_become_pictures():
@@ -203,35 +188,32 @@ def test_words_and_matrices_and_tokens_become_pictures():
     assert plots.ink(torch.tensor([0, 1, 2])).tolist() == [-1.0, 1.0, 0.0]
 
 
-def test_a_few_measured_numbers_are_the_ticks_of_their_axis():
+def test_few_measured_numbers_become_ticks():
     axes = plots.panels(1)[0]
     plots.curves({"a": ([3, 30, 200], [1, 2, 3])}, ax=axes, xlabel="n", ylabel="y", log="x")
     assert [label.get_text() for label in axes.get_xticklabels()] == ["3", "30", "200"]
 
 
-def test_images_are_as_high_as_their_rows_and_name_them():
-    few, many = (
-        plots.images(torch.zeros(10, 1, 8, 8)),
-        plots.images(torch.zeros(40, 1, 8, 8), names=["a", "b", "c", "d"]),
-    )
+def test_image_rows_set_height_and_names():
+    few = plots.images(torch.zeros(10, 1, 8, 8))
+    many = plots.images(torch.zeros(40, 1, 8, 8), names=["a", "b", "c", "d"])
     assert many.figure.get_figheight() > 2.5 * few.figure.get_figheight()
     places = [text.get_position()[1] for text in many.figure.axes[0].texts]
     assert [text.get_text() for text in many.figure.axes[0].texts] == ["a", "b", "c", "d"]
     assert places == sorted(places, reverse=True)
 
 
-def test_a_guide_line_is_grey_and_dashed_and_panels_may_share_a_scale():
+def test_guide_line_is_grey_and_dashed():
     (ax, other) = plots.panels(2)
-    plots.curves(
-        {"guide: slope one": ([1, 2], [1, 2]), "measured": ([1, 2], [1, 3])}, xlabel="x", ylabel="y", ax=ax
-    )
+    series = {"guide: slope one": ([1, 2], [1, 2]), "measured": ([1, 2], [1, 3])}
+    plots.curves(series, xlabel="x", ylabel="y", ax=ax)
     guide, measured = ax.get_lines()
     assert guide.get_color() == plots.GREY and guide.get_linestyle() == "--" and measured.get_linestyle() == "-"
     plots.density_map(lambda x: -x.square().sum(1), ax=other, top=5.0)
     assert other.images[0].get_clim() == (0.0, 5.0)
 
 
-def test_the_value_of_a_bar_stands_above_its_error():
+def test_bar_value_is_above_its_error():
     (ax,) = plots.panels(1)
     plots.bars({"a": 2.0, "b": 1.0}, ylabel="nats", spread=[0.5, 0.1], ax=ax)
     assert [text.xy[1] for text in ax.texts] == [2.5, 1.1]

@@ -66,12 +66,12 @@ def test_nan_and_far_numbers_are_counted_not_drawn():
     assert "not drawn: 3" in cards.picture(shown)
 
 
-def test_where_nothing_wrong_can_be_drawn_there_is_no_picture_that_looks_right():
+def test_no_picture_without_a_finite_wrong_value():
     good = pair(np.linspace(0.1, 1, 9), np.linspace(0.1, 1, 9))
     assert beside("v", [good, good, pair(np.full(9, np.inf), np.linspace(0.1, 1, 9))]) is None
 
 
-def test_a_case_of_enormous_numbers_does_not_hide_the_others():
+def test_large_case_does_not_hide_the_others():
     usual = [pair(2 * np.linspace(0.1, 1, 9), np.linspace(0.1, 1, 9))] * 3
     shown = beside("v", [*usual, pair(np.full(9, 2e4 + 0.5), np.full(9, 1e4 + 0.5))])
     assert shown.right.max() == 1 and shown.wrong.all() and shown.lost == 9
@@ -97,7 +97,7 @@ def test_a_table_frames_exactly_what_differs(right):
 @pytest.mark.parametrize(
     ("given", "right"), [([1.5], [2.5]), ([], []), ([np.nan] * 9, [1.5] * 9), ([1e200] * 5, [1.5] * 5)]
 )
-def test_where_numbers_are_too_few_or_too_wild_there_is_no_picture(given, right):
+def test_no_picture_of_too_few_numbers(given, right):
     assert cards.picture(beside("v", [pair(given, right)])) == ""
 
 
@@ -106,7 +106,7 @@ def test_large_arrays_are_thinned_evenly():
     assert len(shown.right) <= MOST and shown.right[0] == 1 and shown.right[-1] == 2
 
 
-def test_constant_values_and_strange_names_are_drawn_all_the_same():
+def test_constant_values_and_escaped_names_are_drawn():
     svg = cards.picture(ComparisonPairs("<b>&", np.ones(4), np.ones(4), np.ones(4, bool)))
     assert "<b>" not in svg and ElementTree.fromstring(svg).get("aria-label").startswith("<b>&")
 

@@ -22,18 +22,8 @@ def row(name: str, seconds: float, precision: float, coverage: float) -> Row:
     samples = torch.linspace(-1, 1, 5 * 784).view(5, 1, 28, 28)
     latent = LatentFigures(0.8, 0.7, 1.3, 0.1, 0.4) if BY_NAME[name].source else None
     result = LikelihoodResult(90.0, 1.0, 1.0, 0.01) if BY_NAME[name].likelihood.log_prob else None
-    return Row(
-        BY_NAME[name],
-        5,
-        seconds,
-        3.0,
-        Quality(precision, 0.8, coverage, 0.9, 40.0, 0.05),
-        FLOOR,
-        result,
-        latent,
-        (0.5, 1.2),
-        samples,
-    )
+    quality = Quality(precision, 0.8, coverage, 0.9, 40.0, 0.05)
+    return Row(BY_NAME[name], 5, seconds, 3.0, quality, FLOOR, result, latent, (0.5, 1.2), samples)
 
 
 @pytest.fixture
@@ -41,7 +31,7 @@ def rows():
     return [row("DCGAN", 0.001, 0.45, 0.4), row("DDPM", 0.1, 0.9, 0.9), row("RealNVP", 0.01, 0.0, 0.2)]
 
 
-def test_heights_are_shares_of_real_digits_and_a_logarithm_of_seconds(rows):
+def test_heights_match_hand_computed_values(rows):
     expected = torch.tensor([[1.0, 0.5, 0.5], [0.0, 1.0, 1.0], [0.5, 0.0, 0.25]])
     torch.testing.assert_close(comparison_plots.heights(rows), expected, atol=1e-6, rtol=0)
 
@@ -61,7 +51,7 @@ def test_the_trilemma_names_every_system(rows):
     assert np.allclose(drawn, comparison_plots.heights(rows))
 
 
-def test_the_table_holds_every_mark_with_its_figure_and_the_lectures(rows):
+def test_table_holds_every_mark_and_figure(rows):
     table = marks(rows)
     shown = comparison_plots.MarksTable(table, "n = 5")
     page, lines = shown._repr_html_(), repr(shown)
@@ -81,7 +71,7 @@ def test_names_are_escaped(rows):
     assert "<b>" not in comparison_plots.MarksTable(table)._repr_html_()
 
 
-def test_the_map_has_a_line_for_every_import_and_marked_ones_share_a_floor():
+def test_library_map_draws_every_import():
     graph = {"top": {"a", "b"}, "a": {"ground"}, "b": {"middle"}, "middle": {"ground"}, "ground": set()}
     ax = comparison_plots.library(graph, marked=["a", "b"]).figure.axes[0]
     assert len(ax.lines) == sum(map(len, graph.values()))
@@ -94,18 +84,15 @@ def test_the_player_sends_figures_heights_and_digits(rows):
     player = TrilemmaPlayer(rows, label="three models")
     spec = player.spec
     assert [line["name"] for line in spec["lines"]] == ["DCGAN", "DDPM", "RealNVP"] and spec["count"] == SHOWN
-    assert torch.allclose(
-        torch.tensor([line["heights"] for line in spec["lines"]]), comparison_plots.heights(rows)
-    )
+    heights = torch.tensor([line["heights"] for line in spec["lines"]])
+    assert torch.allclose(heights, comparison_plots.heights(rows))
     sheet = np.frombuffer(player.buffer, "u1", SHOWN * 784, spec["lines"][1]["at"]).reshape(SHOWN, 28, 28)
-    assert (
-        np.allclose(sheet[:5] / 255, (1 - rows[1].samples[:, 0].numpy()) / 2, atol=0.003)
-        and (sheet[5:] == 255).all()
-    )
+    assert np.allclose(sheet[:5] / 255, (1 - rows[1].samples[:, 0].numpy()) / 2, atol=0.003)
+    assert (sheet[5:] == 255).all()
     assert any("precision 0.45 (real digits 0.90)" in line for line in figures(rows[0]))
 
 
-def test_without_scripts_there_is_a_picture_and_a_line(rows):
+def test_player_has_a_still_picture(rows):
     player = TrilemmaPlayer(rows, label="three models")
     bundle, meta = player._repr_mimebundle_()
     assert meta["image/png"] == {"alt": "three models"} and "point at a line" in bundle["text/plain"]

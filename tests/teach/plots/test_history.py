@@ -17,7 +17,7 @@ def test_taps_write_every_number_and_frame_the_centre():
     assert (ax.patches[-1].get_x(), ax.patches[-1].get_y()) == (1.5, 0.5)
 
 
-def test_reach_hatches_the_past_that_is_never_heard_and_nothing_else():
+def test_reach_hatches_pixels_without_influence():
     felt = torch.zeros(4, 4)
     felt[0, 1], felt[1, 0] = 1.0, 1e-9
     ax = plots.panels(1)[0]
@@ -30,7 +30,7 @@ def test_reach_hatches_the_past_that_is_never_heard_and_nothing_else():
     assert shade[0, 1] > shade[1, 0] > 0 == shade[3, 3]
 
 
-def test_fronts_frame_the_pixels_of_one_step_and_write_all():
+def test_wavefronts_frame_the_pixels_of_one_step():
     ax = plots.panels(1)[0]
     history_plots.wavefronts(torch.arange(3)[None] + 2 * torch.arange(3)[:, None], 2, ax=ax)
     assert [text.get_text() for text in ax.texts] == list("012234456")

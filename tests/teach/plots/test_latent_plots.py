@@ -22,7 +22,7 @@ def test_every_class_is_written_where_it_lies():
     assert ax.get_xlabel() and ax.get_ylabel() and len(ax.patches) == 1 and len(set(latent_plots.TEN)) == 10
 
 
-def test_a_class_in_two_places_is_written_in_one_of_them_and_not_between():
+def test_split_class_is_written_in_one_place():
     z = torch.cat([torch.full((30, 2), -2.0), torch.full((20, 2), 2.0)]) + 0.05 * torch.randn(50, 2)
     (ax,) = plots.panels(1)
     latent_plots.codes(z, torch.zeros(50).long(), ax=ax)
@@ -35,18 +35,17 @@ def test_codes_without_labels_are_grey_and_unnamed():
     assert not ax.texts and tuple(ax.collections[0].get_facecolors()[0, :3]) == pytest.approx(to_rgb(plots.GREY))
 
 
-def test_a_point_has_the_mixed_colour_of_the_components_that_claim_it():
+def test_points_have_mixed_component_colours():
     mixture = Mixture(torch.ones(2), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), 0.5)
     (ax,) = plots.panels(1)
     latent_plots.shared(torch.zeros(3, 2), mixture, torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), ax=ax)
     first, second, both = ax.collections[0].get_facecolors()[:, :3]
-    assert tuple(first) == pytest.approx(to_rgb(plots.SERIES[0])) and tuple(second) == pytest.approx(
-        to_rgb(plots.SERIES[1])
-    )
+    assert tuple(first) == pytest.approx(to_rgb(plots.SERIES[0]))
+    assert tuple(second) == pytest.approx(to_rgb(plots.SERIES[1]))
     assert both == pytest.approx((first + second) / 2) and len(ax.patches) == 2
     assert ax.patches[0].width == pytest.approx(2.0)  # two deviations to either side
 
 
-def test_they_make_pictures_of_their_own_with_a_text():
+def test_codes_make_a_picture_with_alt():
     shown = latent_plots.codes(torch.randn(30, 2), torch.arange(30) % 3, title="codes")
     assert shown.alt.startswith("codes") and shown.png()[:4] == b"\x89PNG"

@@ -11,7 +11,7 @@ from dgm_course.teach.plots import priors as prior_plots
 from dgm_course.vae import DiagNormal
 
 
-def test_the_thick_curve_is_the_sum_of_the_thin_ones_and_integrates_to_one():
+def test_thick_curve_sums_thin_ones_to_one():
     nodes, cell = oracles.lattice(1)
     log_q = oracles.density_on(nodes, DiagNormal(torch.tensor([[-1.0], [2.0]]).double(), 0.5))
     (ax,) = plots.panels(1)
@@ -34,7 +34,7 @@ def test_holes_and_pockets_are_numbered_where_they_are():
     assert ax.texts[0].get_color() != ax.texts[2].get_color() and len(ax.patches) == 1
 
 
-def test_a_row_of_priors_is_fed_float32_and_shows_every_name():
+def test_row_of_priors_uses_float32():
     seen = []
 
     def log_prob(z):
@@ -46,7 +46,7 @@ def test_a_row_of_priors_is_fed_float32_and_shows_every_name():
     assert shown.alt == "two priors" and shown.png()[:4] == b"\x89PNG"
 
 
-def test_meters_fill_from_below_and_leave_the_picture_alone():
+def test_meters_fill_from_below():
     pictures = torch.rand(2, 3, 28, 28)
     left, right = torch.full((2, 3), 0.5), torch.tensor([[0.0, 0.25, 1.0], [2.0, -1.0, 1.0]])
     page = prior_plots.with_meters(pictures, left, right)

@@ -14,7 +14,7 @@ from dgm_course.teach import plots
 from dgm_course.teach.plots import tokens as token_plots
 
 
-def test_a_hand_a_pair_and_a_place_turned_counterclockwise_with_the_fastest_on_top():
+def test_dials_turn_counterclockwise_fastest_on_top():
     ax = token_plots.dials(angles(torch.arange(5), 6), ax=Figure().subplots())
     hands = ax.collections[0]
     assert len(hands.U) == 15 and len(ax.patches) == 15
@@ -24,14 +24,14 @@ def test_a_hand_a_pair_and_a_place_turned_counterclockwise_with_the_fastest_on_t
     assert [text.get_text() for text in ax.get_yticklabels()] == ["pair 0", "pair 1", "pair 2"]
 
 
-def test_hands_of_a_query_and_of_a_key_share_a_dial():
+def test_query_and_key_share_a_dial():
     picture = token_plots.hands(torch.randn(3, 2), torch.randn(3, 2), ["a", "b", "c"], alt="dials")
     assert [ax.get_title() for ax in picture.figure.axes] == ["a", "b", "c"] and picture.alt == "dials"
     colours = [text.arrow_patch.get_edgecolor() for text in picture.figure.axes[0].texts]
     assert len(set(colours)) == 2
 
 
-def test_masks_are_blue_where_allowed_and_have_lines_between_blocks():
+def test_masks_have_lines_between_blocks():
     allowed = block_causal_mask((1, 2, 3))
     past = torch.ones(20, 20).tril().bool()
     picture = token_plots.masks({"blocks": (allowed, [1, 4, 9]), "past": (past, [1] * 20)}, "two")
@@ -42,7 +42,7 @@ def test_masks_are_blue_where_allowed_and_have_lines_between_blocks():
     assert [text.get_text() for text in first.get_yticklabels()] == ["", "2 × 2", "3 × 3"]
 
 
-def test_a_pyramid_holds_maps_in_colour_and_pictures_as_ink():
+def test_pyramid_holds_maps_and_images():
     maps = [torch.tensor([[[0]], [[1]]]), torch.tensor([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])]
     pictures = [torch.full((2, 1, 28, 28), value) for value in (-1.0, 1.0)]
     picture = token_plots.pyramid(maps, pictures, torch.tensor([0.0, 1.0]), torch.zeros(2, 1, 28, 28), "a pyramid")

@@ -27,13 +27,13 @@ def test_it_sends_points_and_vectors_once(player):
     assert np.allclose(spec["vectors"], player.vectors) and spec["label"] == "five vectors"
 
 
-def test_without_scripts_there_is_a_picture_and_a_line(player):
+def test_player_has_a_still_picture(player):
     bundle, meta = player._repr_mimebundle_()
     assert meta["image/png"] == {"alt": "five vectors"} and "drag" in bundle["text/plain"]
     assert matplotlib.image.imread(io.BytesIO(player.strip())).shape[1] > 600
 
 
-def test_a_step_is_the_mean_of_those_that_are_nearest(player):
+def test_kmeans_step_is_the_mean_of_nearest_points(player):
     after = after_steps(player.points, player.vectors, 1)
     cells = [[] for _ in range(5)]
     for point in player.points.tolist():
@@ -54,6 +54,6 @@ def test_a_step_is_the_mean_of_those_that_are_nearest(player):
         (torch.zeros(6000, 2), torch.zeros(2, 2), "N from 1 to 5,000"),
     ],
 )
-def test_what_cannot_be_is_refused(points, vectors, words):
+def test_invalid_input_is_refused(points, vectors, words):
     with pytest.raises(ValueError, match=words):
         CellPlayer(points, vectors)

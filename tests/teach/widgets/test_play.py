@@ -48,7 +48,7 @@ def test_positions_come_back_within_half_a_step(cloud):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<u2"])
-def test_quantisation_is_right_to_half_a_step_and_clips(dtype):
+def test_quantisation_error_is_half_a_step(dtype):
     values = np.random.default_rng(0).uniform(-2, 2, 1000)
     top = np.iinfo(dtype).max
     assert np.abs(quantise(values, -2, 2, dtype) / top * 4 - 2 - values).max() <= 4 / top / 2 + 1e-12
@@ -69,7 +69,7 @@ def test_every_array_starts_on_eight_bytes(cloud):
     assert all(p % 8 == 0 for p in places) and len(set(places)) == len(places)
 
 
-def test_the_field_is_sampled_where_it_is_said_to_be():
+def test_field_is_sampled_at_its_nodes():
     times = np.linspace(0, 1, 5)
     grid = sample_field(turning, 4.0, times, 9)
     line = torch.linspace(-4, 4, 9)
@@ -77,7 +77,7 @@ def test_the_field_is_sampled_where_it_is_said_to_be():
     assert np.allclose(grid[3, 7, 2], turning(x, torch.tensor(0.75))[0], atol=1e-5)
 
 
-def test_a_field_without_a_value_at_the_end_is_taken_just_before():
+def test_field_without_end_value_is_sampled_inside():
     grid = sample_field(lambda x, t: (1 - x) / (1 - t), 4.0, np.linspace(0, 1, 5), 9)
     assert np.isfinite(grid).all()
     with pytest.raises(ValueError, match="NaN or infinity at t = 0"):
@@ -98,7 +98,7 @@ def test_density_peaks_where_it_should(density):
     assert (row, column) == (32, 48) and frames.max() == 1
 
 
-def test_players_carry_a_small_picture_and_a_plain_line(cloud):
+def test_players_have_a_picture_and_text(cloud):
     pixels = torch.rand(5, 3, 8, 8)
     for widget in (TrajectoryPlayer(cloud, label="a cloud"), FramePlayer(pixels, label="a cloud")):
         data, meta = widget._repr_mimebundle_()
@@ -108,7 +108,7 @@ def test_players_carry_a_small_picture_and_a_plain_line(cloud):
         assert np.asarray(picture(widget).convert("L")).std() > 1
 
 
-def test_panels_share_a_clock_but_not_a_number_of_steps(cloud):
+def test_panels_share_only_the_clock(cloud):
     player = TrajectoryPlayer([cloud, cloud[::19]], [turning, None], titles=["many", "two"])
     first, second = player.spec["panels"]
     assert [first["title"], second["title"]] == ["many", "two"]
@@ -121,7 +121,7 @@ def test_second_clock_is_a_function_of_the_first(cloud):
     assert clock["name"] == "s" and np.allclose(clock["values"], np.linspace(1, 0, 101))
 
 
-def test_the_clock_counts_t_unless_told_what(cloud):
+def test_clock_is_t_by_default(cloud):
     layers = TrajectoryPlayer(cloud, time="layer")
     assert (TrajectoryPlayer(cloud).spec["time"], layers.spec["time"]) == ("t", "layer")
     assert "from layer = 0 to 1" in layers.spec["label"] and "from layer = 0 to 1" in repr(layers)
@@ -135,7 +135,7 @@ def test_labels_become_a_palette(cloud):
     assert sent(player, panel["codes"], 50, "u1").tolist() == [i % 3 for i in range(50)]
 
 
-def test_a_cloud_outside_the_frame_is_said_to_be():
+def test_note_warns_of_particles_outside():
     player = TrajectoryPlayer(torch.full((3, 5, 2), 9.0))
     assert "100% of the particles are outside the frame" in player.note and "frame=9" in player.note
     assert not TrajectoryPlayer(torch.zeros(3, 5, 2)).note
@@ -177,7 +177,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("make, kind, said", WRONG)
-def test_bad_input_is_answered_in_a_sentence(make, kind, said, cloud):
+def test_bad_input_is_refused(make, kind, said, cloud):
     with pytest.raises(kind, match=said):
         make(cloud)
 
@@ -232,7 +232,7 @@ def test_equal_values_are_not_drawn_twice():
     assert calls == [0]
 
 
-def test_the_strip_shows_five_values_of_the_first_slider(monkeypatch):
+def test_strip_shows_five_slider_values(monkeypatch):
     monkeypatch.setenv("DGM_PREVIEW", "1")
     shown = play(bars, height=(0.0, 4.0, 0.5), kind=["a", "b"])
     data, meta = shown._repr_mimebundle_()
@@ -241,11 +241,11 @@ def test_the_strip_shows_five_values_of_the_first_slider(monkeypatch):
     assert picture(shown).width > 4 * picture(shown).height
 
 
-def test_a_strip_passes_through_zero_and_not_beside_it():
+def test_strip_contains_exact_zero():
     assert samples(control("u", (-2.4, 2.4, 0.4, 0.0)))[2] == 0.0
 
 
-def test_wide_pictures_of_a_strip_stand_below_one_another(monkeypatch):
+def test_wide_pictures_of_a_strip_are_stacked(monkeypatch):
     monkeypatch.setenv("DGM_PREVIEW", "1")
 
     def wide(height):
@@ -257,7 +257,7 @@ def test_wide_pictures_of_a_strip_stand_below_one_another(monkeypatch):
     assert shown.height > shown.width > 500
 
 
-def test_an_error_in_draw_is_one_sentence_and_keeps_the_picture():
+def test_draw_error_keeps_the_picture():
     shown = play(bars, height=(0.0, 5.0))
     before = shown.image.value
     shown.controls["height"].value = 4.5
@@ -316,7 +316,7 @@ def test_tuples_become_sliders(spec, start, least, most):
         ([], TypeError, "must be a tuple"),
     ],
 )
-def test_a_slider_that_cannot_be_is_answered_in_a_sentence(spec, kind, said):
+def test_invalid_slider_is_refused(spec, kind, said):
     with pytest.raises(kind, match=said):
         play(bars, height=spec)
 
