@@ -24,6 +24,12 @@ def images():
     return data.mnist()
 
 
+def agree(now, held_out, key):
+    """Within five standard errors of the difference."""
+    error = (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
+    return abs(now[key] - held_out[key]) < 5 * error
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_small_and_cards_full(name):
     file, card = pretrained.FOLDER / f"{name}.safetensors", pretrained.card(name)
@@ -120,10 +126,7 @@ def test_gans_cover_ten_classes_as_their_card(name, images):
 def test_the_masked_model_has_the_nats_of_its_card(images):
     held_out = pretrained.card("absorbing_digits")["held_out"]
     now = pretrained.nats(pretrained.load("absorbing_digits"), images.test[::8], draws=4)
-    assert (
-        abs(now["nats"] - held_out["nats"])
-        < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
-    )
+    assert agree(now, held_out, "nats")
     assert (
         held_out["nats"] < 95 and "Bernoulli" in held_out["protocol"] and "continuous time" in held_out["protocol"]
     )
@@ -133,10 +136,7 @@ def test_the_masked_model_has_the_nats_of_its_card(images):
 def test_an_autoregressive_model_has_the_nats_of_its_card(name, images):
     held_out = pretrained.card(name)["held_out"]
     now = pretrained.nats_of_bits(pretrained.load(name).log_prob, images.test[::8], "exact -log p")
-    assert (
-        abs(now["nats"] - held_out["nats"])
-        < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
-    )
+    assert agree(now, held_out, "nats")
     assert held_out["nats"] < 93 and "exact" in held_out["protocol"] and "Bernoulli" in held_out["protocol"]
 
 
@@ -328,10 +328,7 @@ def test_the_vaes_have_the_nats_of_their_cards(name, most, images):
 def test_learned_priors_gain_as_their_cards(name, images):
     held_out = pretrained.card(name)["held_out"]
     now = pretrained.priors.gain(pretrained.load(name), images.test[::5], draws=4)
-    assert (
-        abs(now["gain"] - held_out["gain"])
-        < 5 * (now["standard_error"] ** 2 + held_out["standard_error"] ** 2) ** 0.5
-    )
+    assert agree(now, held_out, "gain")
     assert (
         held_out["decoder"] == "vae_digits"
         and "Bernoulli" in held_out["protocol"]

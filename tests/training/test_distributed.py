@@ -18,10 +18,9 @@ from dgm_course.training.distributed import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
 CREW = ROOT / "tests" / "training" / "processes" / "crew.py"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"),
-]
+pytestmark = pytest.mark.skipif(
+    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
+)
 
 
 def crew(scene: str, folder: Path, size: int = 2) -> subprocess.CompletedProcess:
@@ -66,6 +65,7 @@ def both(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["curve", "game", "choosy", "full", "stray"])
 def test_two_processes_equal_one(name, both):
     """Batches of 15, so the shares are unequal; warm-up, clipping, decay and EMA are in play."""
@@ -76,10 +76,12 @@ def test_two_processes_equal_one(name, both):
     assert sum(key.startswith("losses") for key in alone) == (2 if name == "game" else 1)
 
 
+@pytest.mark.slow
 def test_all_hold_the_first_ones_buffers(both):
     assert same(held(both, "normed", 0, 2)[0], held(both, "normed", 1, 2)[0])
 
 
+@pytest.mark.slow
 def test_what_two_cannot_run_is_refused(both):
     for rank in (0, 1):
         messages = (both / f"messages.{rank}.txt").read_text()
@@ -87,6 +89,7 @@ def test_what_two_cannot_run_is_refused(both):
         assert "of a run in 1 process(es) and this one has 2: to go on, start as many" in messages
 
 
+@pytest.mark.slow
 def test_with_noise_the_held_out_loss_agrees(both):
     """The tolerance is four standard deviations of one process's own figure over three seeds, and at least 2 %."""
     alone = torch.stack([held(both, f"noise{seed}", 0, 1)[0]["held_out"] for seed in range(3)])
@@ -95,6 +98,7 @@ def test_with_noise_the_held_out_loss_agrees(both):
     assert abs(float(first["held_out"] - alone.mean())) < max(4 * float(alone.std()), 0.02 * float(alone.mean()))
 
 
+@pytest.mark.slow
 def test_all_stop_together_and_resume(both):
     for rank in (0, 1):
         (whole, _), (half, at), (resumed, _) = (held(both, name, rank, 2) for name in ("whole", "half", "resumed"))
@@ -106,6 +110,7 @@ def test_all_stop_together_and_resume(both):
     assert [len(checkpoints.load(both / f"run_of_{size}.pt")["random"]) for size in (1, 2)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_a_sentence(tmp_path):
     done, half = crew("killed", tmp_path), tmp_path / "tiny.half.pt"
     assert done.returncode != 0 and "Traceback" not in done.stderr.split("torch/distributed")[0]

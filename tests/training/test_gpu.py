@@ -47,6 +47,14 @@ def full_precision():
     torch.backends.cudnn.allow_tf32 = before[1]
 
 
+def alike(found, expected, there, here) -> bool:
+    """The losses and the weights of two devices agree."""
+    weights = zip(there.parameters(), here.parameters())
+    return torch.allclose(found.cpu(), expected, rtol=1e-3, atol=1e-5) and all(
+        torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in weights
+    )
+
+
 @needs_gpu
 def test_a_training_without_noise_is_the_cpus():
     recipe, here, there = (
@@ -55,10 +63,7 @@ def test_a_training_without_noise_is_the_cpus():
         Curve().to(GPU),
     )
     expected, found = fit(here, TABLE, recipe), fit(there, TABLE, recipe)
-    assert torch.allclose(found.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
-    assert all(
-        torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters())
-    )
+    assert alike(found.loss, expected.loss, there, here)
 
 
 def likelihoods():
@@ -131,29 +136,18 @@ def run_of(model, recipe, rows=TABLE):
 
 
 @needs_cuda
-def test_a_replayed_training_is_the_cpus():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_replayed_training_is_the_cpus(compiled):
     """Every number that changes from step to step is there: batch, learning rate, average, clipped gradient, moments."""
-    recipe, here, there = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, weight_decay=0.01), Steady(), Steady()
+    if compiled:
+        pytest.importorskip("triton", reason="torch.compile needs Triton on a GPU")
+    recipe = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, weight_decay=0.01, compiled=compiled)
+    here, there = Steady(), Steady()
     expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
     finish(run)
     assert len(run.recorder.recordings) == 1
-    assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
-    assert all(
-        torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters())
-    )
-
-
-@needs_cuda
-def test_a_compiled_training_is_the_cpus():
-    pytest.importorskip("triton", reason="torch.compile needs Triton on a GPU")
-    recipe, here, there = Recipe(60, 64, 3e-3, warmup=20, ema=0.9, clip=0.5, compiled=True), Steady(), Steady()
-    expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
-    finish(run)
-    assert run.losses["model"].loss.quick is not None and len(run.recorder.recordings) == 1
-    assert torch.allclose(run.history.loss.cpu(), expected.loss, rtol=1e-3, atol=1e-5)
-    assert all(
-        torch.allclose(a.cpu(), b, rtol=1e-3, atol=1e-4) for a, b in zip(there.parameters(), here.parameters())
-    )
+    assert not compiled or run.losses["model"].loss.quick is not None
+    assert alike(run.history.loss, expected.loss, there, here)
 
 
 @needs_cuda
