@@ -54,7 +54,7 @@ def _sampling_steps(model: Autoregressive, counter: PassCounter) -> Iterator[Non
             counter.samples += len(logits)
             token = yield logits
 
-    model.iter_logits = counted
+    model.iter_logits = counted  # type: ignore[method-assign]
     try:
         yield
     finally:

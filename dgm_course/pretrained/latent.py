@@ -158,7 +158,8 @@ def time_per_sample(
     """Seconds a sample in pixels and in the latent, decoder included: the fastest of alternating laps.
 
     On a CPU these are seconds of processor time, which other programs do not prolong."""
-    labels, seconds = balanced(n, next(codes.parameters())), ([], [])
+    labels = balanced(n, next(codes.parameters()))
+    seconds: tuple[list[float], list[float]] = ([], [])
     clock = time.process_time if labels.device.type == "cpu" else time.perf_counter
     for _ in range(laps):
         for system, times in zip((pixels, codes), seconds):

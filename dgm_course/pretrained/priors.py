@@ -26,7 +26,7 @@ from .vae import IMAGE, digits_vae
 LATENT = 32
 
 
-def frozen() -> VAE:
+def frozen() -> Any:
     """The VAE whose prior is exchanged, with its weights, on the device."""
     return read_into(digits_vae(), "vae_digits").to(device())
 

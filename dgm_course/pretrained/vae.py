@@ -27,7 +27,7 @@ def dense_vae(latent: int, width: int, depth: int = 2, classes: int = 0, event: 
     return VAE(encoder, decoder, StandardNormal(latent))
 
 
-def at_the_mean_image(model: VAE) -> VAE:
+def at_the_mean_image(model: Any) -> VAE:
     """Set the decoder's last bias to the logits of the mean image, so that it starts dark and not as grey noise."""
     brightness = ((data.mnist().train.mean(0) + 1) / 2).clamp(1e-3, 1 - 1e-3)
     model.decoder.net.start_at(torch.logit(brightness, 1e-3))

@@ -70,9 +70,9 @@ def _share(found: Tensor) -> float:
 @torch.no_grad()
 def rebuilding(model: Any, images: Tensor, labels: Tensor) -> dict[str, Any]:
     """Reconstruction error, recognised reconstructions, and codes in use.  images (N, 1, 28, 28)"""
-    codes = [model.encode(part) for part in images.split(500)]
-    back = torch.cat([model.picture(part) for part in codes])
-    codes = torch.cat(codes)
+    parts = [model.encode(part) for part in images.split(500)]
+    back = torch.cat([model.picture(part) for part in parts])
+    codes = torch.cat(parts)
     return {
         "squared_error": round(squared_error(images, back), 2),
         "codes_used": int(codes.unique().numel()),

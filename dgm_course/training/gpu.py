@@ -164,7 +164,7 @@ def decided_on_the_device(turn: Turn, batch: Batch) -> tuple[list[Tensor], bool]
 def cpu_random_state() -> tuple:
     """The states of the CPU's generators: Python's, numpy's and torch's."""
     name, keys, *rest = np.random.get_state()
-    return random.getstate(), name, keys.tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
+    return random.getstate(), name, np.asarray(keys).tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
 
 
 class Compiled:
@@ -173,7 +173,8 @@ class Compiled:
     Where that fails, for want of Triton or a C compiler, it prints why and computes uncompiled."""
 
     def __init__(self, loss: Callable[..., Tensor]) -> None:
-        self.loss, self.quick = loss, torch.compile(loss, dynamic=False)
+        self.loss = loss
+        self.quick: Callable[..., Tensor] | None = torch.compile(loss, dynamic=False)
         warnings.filterwarnings("ignore", module=r"torch\._inductor")  # its advice to those who write compilers
 
     def __call__(self, *batch: Tensor | None) -> Tensor:
