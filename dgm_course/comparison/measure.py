@@ -166,14 +166,14 @@ def likelihood(system: ModelSpec, model: Any, images: Images, n: int) -> Likelih
         return None
     x, y = images.test[:n], images.test_labels[:n]
     x = DynamicallyBinarized(x).fixed() if kind.unit == NATS_OF_BITS else x
-    with counted(system.parts(model)) as tally:
+    with counted(system.parts(model)) as counter:
         found, seconds = timed(
             lambda: -torch.cat([kind.log_prob(model, *part) for part in zip(x.split(50), y.split(50))])
         )
     if kind.unit == BITS_A_PIXEL:
         found = metrics.bits_per_dim(found, x[0].numel())
     return LikelihoodResult(
-        float(found.mean()), float(found.std() / len(found) ** 0.5), tally.samples / n, seconds / n
+        float(found.mean()), float(found.std() / len(found) ** 0.5), counter.samples / n, seconds / n
     )
 
 
@@ -213,9 +213,9 @@ def survey(
     parts: list[list[Any]] = [[] for _ in chosen]
     for turn in range(rounds):
         for system, model, mine in zip(chosen, models, parts):
-            with counted(system.parts(model)) as tally:
+            with counted(system.parts(model)) as counter:
                 drawn, seconds = timed(partial(system.sample_digits, model, n // rounds))
-            mine.append((drawn, seconds * rounds / n, tally.samples * rounds / n))
+            mine.append((drawn, seconds * rounds / n, counter.samples * rounds / n))
             if report is not None:
                 report(f"round {turn + 1} of {rounds}: {system.name}")
     return [_row(system, model, mine, judge, images, known) for system, model, mine in zip(chosen, models, parts)]

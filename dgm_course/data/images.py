@@ -65,9 +65,9 @@ def _split(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Indices of a training and a held-out part with the same share of each class, by a fixed permutation."""
     rng = np.random.RandomState(20)  # its stream is the same in all numpy versions
     shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    cuts = [round(len(part) * share) for part in shuffled]
-    train = np.concatenate([part[cut:] for part, cut in zip(shuffled, cuts, strict=True)])
-    test = np.concatenate([part[:cut] for part, cut in zip(shuffled, cuts, strict=True)])
+    borders = [round(len(part) * share) for part in shuffled]
+    train = np.concatenate([part[cut:] for part, cut in zip(shuffled, borders, strict=True)])
+    test = np.concatenate([part[:cut] for part, cut in zip(shuffled, borders, strict=True)])
     return rng.permutation(train), rng.permutation(test)
 
 

@@ -37,10 +37,10 @@ class Classifying(nn.Module):
 def accuracy(net: nn.Module, images: data.Images) -> dict[str, Any]:
     """The share of the test images whose class is recognised."""
     with torch.no_grad():
-        guesses = torch.cat([net(x).argmax(1) for x in images.test.split(500)])
+        predicted = torch.cat([net(x).argmax(1) for x in images.test.split(500)])
     return {
-        "accuracy": round(float((guesses == images.test_labels).float().mean()), 4),
-        "protocol": f"{len(guesses):,} test images of {images.source}",
+        "accuracy": round(float((predicted == images.test_labels).float().mean()), 4),
+        "protocol": f"{len(predicted):,} test images of {images.source}",
     }
 
 

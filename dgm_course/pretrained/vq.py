@@ -59,8 +59,8 @@ def codes_of(images: Tensor, model: nn.Module | None = None) -> Tensor:
 @torch.no_grad()
 def recognised(images: Tensor, labels: Tensor | None = None) -> Tensor:
     """Which images the fixed classifier gives one class (of `labels`, where given) with probability 0.9 or more.  -> (N,)"""
-    probability, guess = classify(images).softmax(1).max(1)
-    return (probability >= SURE) & (guess == (guess if labels is None else labels.to(guess.device)))
+    probability, predicted = classify(images).softmax(1).max(1)
+    return (probability >= SURE) & (predicted == (predicted if labels is None else labels.to(predicted.device)))
 
 
 def _share(found: Tensor) -> float:

@@ -178,7 +178,7 @@ class TrainState:
     group: distributed.ProcessGroup
     objectives: dict[str, Objective]
     pieces: GradientAccumulator
-    recorder: GraphRunner
+    runner: GraphRunner
     losses: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     average: list[Tensor] | None  # of the model's parameters
@@ -238,7 +238,7 @@ def train_step(state: TrainState, batch: Batch) -> None:
     for name in names:
         set_rate(state.optimizers[name], recipe.rate(step) * state.objectives[name].lr_ratio)
     batch, share = state.group.share(batch)
-    losses = state.recorder.take(names, batch, lambda batch: [update(state, name, batch, share) for name in names])
+    losses = state.runner.take(names, batch, lambda batch: [update(state, name, batch, share) for name in names])
     for name, loss in zip(names, losses):
         history.losses[name][step] = loss
     if hasattr(state.model, "after_step"):
@@ -374,7 +374,7 @@ def restore(state: TrainState, history: History) -> None:
         torch._foreach_copy_(state.average, average)
     for name, optimizer in state.optimizers.items():
         optimizer.load_state_dict(optimizer.state_dict() | moments[name])
-    state.recorder.reset()  # its graphs read the old moments
+    state.runner.reset()  # its graphs read the old moments
     own = state.history
     own.step, own.seconds, own.symptoms, own.checkpoint = step, seconds, problems, history.checkpoint
     own.losses.update(losses)

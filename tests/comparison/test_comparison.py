@@ -41,10 +41,10 @@ def rows(images):
 def test_every_system_draws_digits_as_it_says(system):
     torch.manual_seed(0)
     model = system.load()
-    with counted(system.parts(model)) as tally:
+    with counted(system.parts(model)) as counter:
         x, z, y = system.sample_digits(model, 2)
     assert x.shape == (2, 1, 28, 28) and -1 <= float(x.min()) and float(x.max()) <= 1 and y.tolist() == [0, 1]
-    assert (z is None) == (system.source is None) and tally.samples > 1.99
+    assert (z is None) == (system.source is None) and counter.samples > 1.99
     assert system.color_mode == GREYS or set(x.unique().tolist()) <= {-1.0, 1.0}
 
 
@@ -64,20 +64,20 @@ def test_every_system_draws_digits_as_it_says(system):
 def test_passes_are_those_of_the_design(name, passes):
     system = BY_NAME[name]
     model = system.load()
-    with counted(system.parts(model)) as tally:
+    with counted(system.parts(model)) as counter:
         system.sample_digits(model, 3)
-    assert tally.samples / 3 == pytest.approx(passes)
+    assert counter.samples / 3 == pytest.approx(passes)
 
 
 def test_counting_leaves_no_trace():
     system = BY_NAME["PixelCNN"]
     model = system.load()
     kind, hooks = type(model), len(model._forward_hooks)
-    with counted(system.parts(model)) as tally:
+    with counted(system.parts(model)) as counter:
         model.log_prob(torch.zeros(2, 1, 28, 28).long())
-    before = tally.samples
+    before = counter.samples
     system.sample_digits(model, 1)
-    assert type(model) is kind and len(model._forward_hooks) == hooks and tally.samples == before == 2
+    assert type(model) is kind and len(model._forward_hooks) == hooks and counter.samples == before == 2
 
 
 def test_counted_autoregression_draws_what_it_draws_uncounted():
@@ -106,10 +106,10 @@ def test_measuring_takes_one_thread_and_gives_the_others_back(monkeypatch):
 
 def test_a_list_of_networks_counts_as_one():
     parts = [nn.Linear(2, 2) for _ in range(4)]
-    with counted([parts, nn.Identity()]) as tally:
+    with counted([parts, nn.Identity()]) as counter:
         for part in parts:
             part(torch.zeros(5, 2))
-    assert tally.samples == pytest.approx(5)
+    assert counter.samples == pytest.approx(5)
 
 
 def test_a_system_whose_weights_are_missing_is_absent():

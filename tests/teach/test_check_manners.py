@@ -11,7 +11,7 @@ from torch import nn
 
 from dgm_course.teach.check import Card
 from dgm_course.teach.homework import WRONG, Case, Exercise, Network, ObserveSpec, exercise, observe
-from dgm_course.teach.homework.messages import MANNERS, NOTES, TROUBLES
+from dgm_course.teach.homework.messages import SIDE_EFFECTS, NOTES, TROUBLES
 
 from .toys import table, toy
 
@@ -32,7 +32,7 @@ from .toys import table, toy
 )
 def test_side_effects_fail_a_right_value(answer, manner):
     verdict = toy(table).verdict(answer)
-    assert (verdict.law, verdict.hint) == MANNERS[manner], verdict
+    assert (verdict.law, verdict.hint) == SIDE_EFFECTS[manner], verdict
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_outputs_may_have_to_be_tensors():
         lambda x, w: (list(x), list(w)),
     ):
         verdict = task.verdict(answer)
-        assert verdict.law == MANNERS["tensors"][0] and "torch.as_tensor" in verdict.hint
+        assert verdict.law == SIDE_EFFECTS["tensors"][0] and "torch.as_tensor" in verdict.hint
 
 
 def test_a_second_call_must_agree():
@@ -126,7 +126,7 @@ def test_a_second_call_must_agree():
         return table(x, w) * (1 + (len(calls) % 2 == 0))
 
     verdict = toy(table).verdict(answer)
-    assert verdict.law == MANNERS["unstable"][0]
+    assert verdict.law == SIDE_EFFECTS["unstable"][0]
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,4 @@ def test_data_values_must_not_carry_a_gradient():
         lambda x, w: list(table(x, w).requires_grad_()),
         lambda x, w: [list(row) for row in table(x, w).requires_grad_()],
     ):
-        assert task.verdict(answer).law == MANNERS["tracks"][0]
+        assert task.verdict(answer).law == SIDE_EFFECTS["tracks"][0]

@@ -145,7 +145,7 @@ def test_a_replayed_training_is_the_cpus(compiled):
     here, there = Steady(), Steady()
     expected, run = fit(here, TABLE, recipe), run_of(there, recipe)
     finish(run)
-    assert len(run.recorder.recordings) == 1
+    assert len(run.runner.recordings) == 1
     assert not compiled or run.losses["model"].loss.quick is not None
     assert alike(run.history.loss, expected.loss, there, here)
 
@@ -176,7 +176,7 @@ def test_each_replay_draws_new_noise():
         torch.manual_seed(0)
         run = run_of(kind(nets.MLP(2), paths.Conical(), (2,)), recipe, ROWS)
         ends[kind] = run.history.loss[-100:].double()
-        assert len(run.recorder.recordings) == (kind is not Watched)
+        assert len(run.runner.recordings) == (kind is not Watched)
     replayed, plain = ends.values()
     assert replayed.std() > 0 and len(replayed.unique()) > 90
     assert abs(float(replayed.mean() - plain.mean())) < 4 * float((replayed.var() + plain.var()).div(100).sqrt())
@@ -195,7 +195,7 @@ def test_each_kind_of_step_is_captured():
         k=3,
     )
     run = run_of(model, Recipe(60, 64, 1e-3, ema=0.9), ROWS)
-    assert set(run.recorder.recordings) == {("discriminator",), ("discriminator", "generator")}
+    assert set(run.runner.recordings) == {("discriminator",), ("discriminator", "generator")}
     maker = run.history.losses["generator"].cpu()
     assert (
         torch.equal(maker.isfinite(), torch.arange(1, 61) % 3 == 0)
@@ -218,7 +218,7 @@ def test_a_changed_number_counts_at_once():
     for step in range(40):
         model.weight = 3.0 if step >= 20 else 1.0
         train_step(run, batches(step))
-    assert len(run.recorder.recordings) == 1  # of the second number; the first one's was dropped
+    assert len(run.runner.recordings) == 1  # of the second number; the first one's was dropped
     assert torch.allclose(run.history.loss[20:], 3 * run.history.loss[:20], rtol=1e-3)
 
 
@@ -235,7 +235,7 @@ def test_a_sync_or_cpu_draw_prevents_capture(how):
             return found * float(torch.rand(()))
 
     run = run_of(Unsteady(), Recipe(30, 64, 1e-3))
-    assert not run.recorder.recordings and run.history.finished and len(run.history.loss.unique()) > 25
+    assert not run.runner.recordings and run.history.finished and len(run.history.loss.unique()) > 25
 
 
 # where a game asks its own clock
@@ -264,7 +264,7 @@ def test_no_shipped_training_syncs(name):
             train_step(run, batches(step))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert bool(run.recorder.recordings) == (name not in WAITING | UNSTEADY)
+    assert bool(run.runner.recordings) == (name not in WAITING | UNSTEADY)
     assert all(each.loss.quick for each in run.losses.values() if isinstance(each.loss, Compiled))
     assert run.history.losses[next(iter(run.objectives))][:8].isfinite().all()
 

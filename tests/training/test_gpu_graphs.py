@@ -269,7 +269,7 @@ def test_training_changes_no_setting_of_shipped_models(name):
 def test_a_cpu_captures_nothing():
     state = TrainState.create(Promised(), Recipe(4, 2, 0.5, warmup=4))
     train_step(state, batch_stream(torch.ones(6, 2), state.recipe, state.device)(0))
-    assert not state.recorder.on and state.optimizers["model"].param_groups[0]["lr"] == 0.125
+    assert not state.runner.on and state.optimizers["model"].param_groups[0]["lr"] == 0.125
 
 
 def test_a_tensor_rate_changes_in_place():

@@ -18,7 +18,7 @@ from . import diagnose
 from .cases import Case, Observation
 from .compare import ComparisonPairs, ComparisonTable, beside
 from .diagnose import Pair, close, fitted, size_of
-from .messages import ERROR_HINTS, MANNERS, NOT_YET, NOTES, PASS, TROUBLES, WRONG, place_of
+from .messages import ERROR_HINTS, SIDE_EFFECTS, NOT_YET, NOTES, PASS, TROUBLES, WRONG, place_of
 
 MANY = 8  # names on a card
 CUT = "Part of the graph is cut, or counted twice: look for .detach(), .data, torch.no_grad() or numpy on the way."
@@ -168,7 +168,7 @@ def _values(observed: Sequence[Observation], expected: Expected, law: SameValues
     if not broken:
         return None
     first = next(iter(broken.values()))
-    drew = MANNERS["random"][1] if any("random" in seen.side_effects for seen in observed) else ""
+    drew = SIDE_EFFECTS["random"][1] if any("random" in seen.side_effects for seen in observed) else ""
     overlooked = [expected.cases[k].hint for k in broken]
     hint = (
         _known_mistake(came, expected, law)
@@ -253,13 +253,13 @@ def _gradient(observed: Sequence[Observation], expected: Expected) -> Verdict | 
     usual = _usual_slopes(expected.right)
     for seen, right, case in zip(observed, expected.right, expected.cases, strict=False):
         if "detached" in seen.side_effects:
-            return _manner("detached")
+            return _side_effect("detached")
         for name, wanted in right.gradients.items():
             given = seen.gradients.get(name)
             readable = type(given) is np.ndarray and given.shape == wanted.shape
             if not readable or not close(given, wanted, least=max(usual[name], case.least)):
                 zero = given is not None and not np.any(given)
-                generic = MANNERS["detached"][1] if zero else CUT
+                generic = SIDE_EFFECTS["detached"][1] if zero else CUT
                 return Verdict(
                     WRONG,
                     f"The value is right, but its gradient with respect to {name} is not.",
@@ -299,13 +299,13 @@ def _known_gradient_mistake(observed: Sequence[Observation], expected: Expected)
 
 def _side_effects(observed: Sequence[Observation]) -> Verdict | None:
     broken = {manner for seen in observed for manner in seen.side_effects}
-    return next((_manner(name) for name in MANNERS if name in broken), None)
+    return next((_side_effect(name) for name in SIDE_EFFECTS if name in broken), None)
 
 
 def _note(observed: Sequence[Observation]) -> str:
     return next((NOTES[name] for seen in observed for name in seen.side_effects if name in NOTES), "")
 
 
-def _manner(name: str) -> Verdict:
-    law, hint = MANNERS[name]
+def _side_effect(name: str) -> Verdict:
+    law, hint = SIDE_EFFECTS[name]
     return Verdict(WRONG, law, hint=hint)

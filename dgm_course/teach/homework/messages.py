@@ -42,7 +42,7 @@ TROUBLES = {
     ),
 }
 
-MANNERS = {
+SIDE_EFFECTS = {
     "mutated": (
         "It changes its arguments.",
         "An in-place operation (`x += …`, `x[i] = …`, a method ending in `_`) writes into the caller's "
