@@ -11,7 +11,7 @@ from torch import nn
 
 from dgm_course.teach.check import Card
 from dgm_course.teach.homework import WRONG, Case, Exercise, Network, ObserveSpec, exercise, observe
-from dgm_course.teach.homework.messages import SIDE_EFFECTS, NOTES, TROUBLES
+from dgm_course.teach.homework.messages import NOTES, SIDE_EFFECTS, TROUBLES
 
 from .toys import table, toy
 

@@ -18,7 +18,7 @@ from . import diagnose
 from .cases import Case, Observation
 from .compare import ComparisonPairs, ComparisonTable, beside
 from .diagnose import Pair, close, fitted, size_of
-from .messages import ERROR_HINTS, SIDE_EFFECTS, NOT_YET, NOTES, PASS, TROUBLES, WRONG, place_of
+from .messages import ERROR_HINTS, NOT_YET, NOTES, PASS, SIDE_EFFECTS, TROUBLES, WRONG, place_of
 
 MANY = 8  # names on a card
 CUT = "Part of the graph is cut, or counted twice: look for .detach(), .data, torch.no_grad() or numpy on the way."
