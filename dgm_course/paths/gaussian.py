@@ -149,6 +149,12 @@ class GaussianPath:
         alpha, sigma, dalpha, dsigma = self.at(t, x)
         return dalpha * x1 + dsigma / sigma * (x - alpha * x1)
 
+    def score(self, x: Tensor, x1: Tensor, t: Tensor | float) -> Tensor:
+        """∇ log p_t(x | x1) = (alpha x1 − x) / sigma², for a standard normal source.  Shapes as ``velocity``"""
+        expect_alike(x, x1, ("x", "x1"))
+        at = alpha, sigma, _, _ = self.at(t, x)
+        return Prediction(x1, (x - alpha * x1) / sigma, at, self.gaussian).score
+
     def rows(self, at: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         """(a, b) of each prediction a·x1 + b·x0.  at: the result of ``at(t, x)``"""
         alpha, sigma, dalpha, dsigma = at
@@ -160,13 +166,7 @@ class GaussianPath:
         """The pair behind x_t and one known prediction: solve [alpha sigma; a b] (x̂1, x̂0) = (x_t, value).
 
         For example ``path.predict(xt, t, velocity=u).score``.  xt, value (B, *event), t () or (B,)"""
-        if len(known) != 1 or not known.keys() <= set(self.predictions):
-            names = ", ".join(f"{name}=" for name in self.predictions)
-            raise ValueError(f"predict was given {sorted(known) or 'nothing'}: expected exactly one of {names}.")
-        ((kind, value),) = known.items()
-        expect_alike(value, xt, (kind, "xt"))
-        if kind == "score" and not self.gaussian:
-            raise ValueError(NO_SCORE)
+        kind, value = self._only(known, xt)
         at = alpha, sigma, _, _ = self.at(t, xt)
         a, b = self.rows(at)[kind]
         det = alpha * b - sigma * a
@@ -177,6 +177,17 @@ class GaussianPath:
                 "alpha = 0, data where sigma = 0; expected other times, or another prediction, such as velocity."
             )
         return Prediction((b * xt - sigma * value) / det, (alpha * value - a * xt) / det, at, self.gaussian)
+
+    def _only(self, known: dict[str, Tensor], xt: Tensor) -> tuple[str, Tensor]:
+        """The one prediction that is known: its name and its value, of the shape of x_t."""
+        if len(known) != 1 or not known.keys() <= set(self.predictions):
+            names = ", ".join(f"{name}=" for name in self.predictions)
+            raise ValueError(f"predict was given {sorted(known) or 'nothing'}: expected exactly one of {names}.")
+        ((kind, value),) = known.items()
+        expect_alike(value, xt, (kind, "xt"))
+        if kind == "score" and not self.gaussian:
+            raise ValueError(NO_SCORE)
+        return kind, value
 
     def step(self, prediction: Prediction, s: Tensor | float, noise_std: float | Tensor = 0.0) -> Tensor:
         """alpha_s x̂1 + √(sigma_s² − κ²) x̂0 + κ ε: κ = 0 is DDIM, κ = ``posterior_std`` DDPM's step.  -> (B, *event)"""
