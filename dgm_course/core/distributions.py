@@ -70,6 +70,10 @@ class DiagNormal(IndependentEvent):
         """As ``rsample``, without a gradient.  -> (n, *batch, *event)"""
         return self.rsample(n)
 
+    def __repr__(self) -> str:
+        mean, std = self.mean.mean(), self.stddev.mean()
+        return f"Gaussian over {tuple(self.event_shape)}: mean {mean:.3g}, std {std:.3g} (averages)"
+
 
 class StandardNormal(nn.Module):
     """N(0, I) over an event, as a module without weights: it follows the model's dtype and device."""

@@ -281,3 +281,8 @@ def test_integers_are_refused():
         Mixture(torch.ones(2), TWO.long(), 1.0)
     with pytest.raises(TypeError, match="torch.int32: expected floating"):
         lopsided().score(torch.zeros(3, 2).int())
+
+
+def test_a_gaussian_describes_itself():
+    q = DiagNormal(torch.tensor([0.5, 1.5]), 2.0)
+    assert repr(q) == "Gaussian over (2,): mean 1, std 2 (averages)"
