@@ -23,6 +23,7 @@ def test_all_images_sum_to_one(make, k, event):
     assert log_prob.std() > 0.1  # and they are not all alike
 
 
+@pytest.mark.slow
 def test_given_a_class_they_sum_to_one(make):
     model, x = make(2, (1, 2, 3), classes=3), every(2, (1, 2, 3))
     given = torch.stack([model.log_prob(x, y) for y in range(3)])
@@ -117,6 +118,7 @@ def test_receptive_field_leaves_the_random_state_alone():
 # --- training
 
 
+@pytest.mark.slow
 def test_maximum_likelihood_reaches_the_entropy():
     """The forward KL falls to nearly 0, and never below."""
     data = TableDistribution(torch.rand(3, 3, 3, generator=seeded(1)) ** 4, "small world")

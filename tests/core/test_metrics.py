@@ -119,6 +119,7 @@ def test_jsd_limits_and_symmetry():
     assert m.jsd_on_grid(at(0.0), at(0.5)) == pytest.approx(m.jsd_on_grid(at(0.5), at(0.0)))
 
 
+@pytest.mark.slow
 def test_jsd_is_the_optimal_discriminators_value():
     p, q = data.moons().to(F64), data.rings().to(F64)
     grid = m.Grid()

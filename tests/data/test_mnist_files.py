@@ -241,6 +241,7 @@ def child(mirror, folders, *words):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
+@pytest.mark.slow
 def test_four_processes_fetch_each_file_once(serve, tmp_path):
     def slow(name):
         time.sleep(0.1)
@@ -257,6 +258,7 @@ def test_four_processes_fetch_each_file_once(serve, tmp_path):
         assert left(folder / mnist_files.VERSION) == ["images.gz", "labels.gz"]
 
 
+@pytest.mark.slow
 def test_killed_between_download_and_rename(serve, cache):
     mirror, _ = serve(honest)
     process = child(mirror, [cache.parent], "die")

@@ -176,6 +176,7 @@ def test_grey_spline_makes_end_bins_nearly_normal():
         assert 0 <= missing < 0.03
 
 
+@pytest.mark.slow
 def test_flow_of_digits_learns():
     torch.manual_seed(0)
     images = data.digits()

@@ -30,6 +30,7 @@ def test_linear_field_gives_matrix_exponential():
 
 
 @pytest.mark.parametrize("path", [Conical(), VP()], ids=["conical", "VP"])
+@pytest.mark.slow
 def test_exact_field_has_density_of_mixture(path):
     mixture = Mixture(torch.tensor([0.3, 0.7]), torch.tensor([[-1.0, 0.5], [1.2, -0.3]]), 0.6).to(torch.float64)
     exact = path.exact(mixture)

@@ -182,6 +182,7 @@ def test_clipping_bounds_every_weight():
     assert "0.05" in repr(gan.game)
 
 
+@pytest.mark.slow
 def test_gan_learns_two_moons():
     torch.manual_seed(0)
     gan = GAN(
@@ -206,6 +207,7 @@ def test_dirac_gan_is_its_formula():
     torch.testing.assert_close(DiracGAN(minimax(), r1=0.3)(x)[:, 1], -theta * s - 0.3 * psi)
 
 
+@pytest.mark.slow
 def test_dirac_gan_circles_diverges_or_converges():
     x, ts = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.linspace(0, 20, 201, dtype=torch.float64)
     dirac = DiracGAN(wasserstein(None))

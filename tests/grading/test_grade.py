@@ -50,6 +50,7 @@ def test_a_filled_notebook_is_no_assignment():
         asked(book(notebook({TASKS[0].mark: GOOD})))
 
 
+@pytest.mark.slow
 def test_own_solutions_get_full_marks(tmp_path):
     """Every recipe, import and earlier function that an answer needs is there in the sandbox."""
     for path in NOTEBOOKS:
@@ -86,6 +87,7 @@ def grade(where, output) -> int:
     return main.main(["grade", str(where), "-o", str(output), "--of", "08", "--seed", "3", "--workers", "1"])
 
 
+@pytest.mark.slow
 def test_a_mixed_class_is_graded(handed_in, tmp_path, capsys):
     """Each student gets their own marks, alone or in a class, and a page without active content."""
     out = tmp_path / "out" / "grades.csv"
@@ -117,6 +119,7 @@ def test_a_mixed_class_is_graded(handed_in, tmp_path, capsys):
     assert (tmp_path / "gil.csv").read_text(encoding="utf-8").splitlines()[1] in text.splitlines()
 
 
+@pytest.mark.slow
 def test_later_answers_use_the_student_s_earlier_ones(tmp_path):
     data = with_solutions("02_vae")
     (cell,) = [cell for cell in data["cells"] if cell["id"] == "vae-gaussian_kl"]

@@ -62,6 +62,7 @@ def test_the_search_finds_hidden_answers(path):
     assert leaks(book, answers)
 
 
+@pytest.mark.slow
 def test_the_bundle(tmp_path, capsys):
     folder = tmp_path / "class"
     assert main.main(["release", str(folder), "--of", "08", "2"]) == 0
@@ -99,6 +100,7 @@ def test_an_answered_notebook_is_not_released(tmp_path, capsys, stem, make, reas
     assert reason in capsys.readouterr().err and not (tmp_path / "class").exists()
 
 
+@pytest.mark.slow
 def test_the_wheel_is_whole_and_repeatable(tmp_path):
     """pip installs it into an empty folder, from which it imports; made again it is the same."""
     for name in ("one", "two"):

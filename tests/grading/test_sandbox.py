@@ -136,6 +136,7 @@ def run():
     assert not runner.workspace.folder.exists()
 
 
+@pytest.mark.slow
 def test_correct_answer_passes_and_limits_are_reported(run):
     outcome = run(GOOD)
     assert outcome.reason == "" and run.passes(outcome)
@@ -171,6 +172,7 @@ def test_correct_answer_passes_and_limits_are_reported(run):
     ],
     ids=range(15),
 )
+@pytest.mark.slow
 def test_no_result_earns_no_points(run, source, reason):
     outcome = run(source, Limits(cpu=1, wall=5))
     assert re.search(reason, outcome.reason), outcome
@@ -301,6 +303,7 @@ def test_what_the_child_sees(run):
         assert seen["course"] == "False" and seen["others"] in ("1", "FileNotFoundError")
 
 
+@pytest.mark.slow
 def test_without_namespaces_process_and_limits_remain():
     """A system that refuses every namespace: same marks, the missing limits are named, nothing is left behind."""
     run = Runner()
@@ -319,6 +322,7 @@ def test_without_namespaces_process_and_limits_remain():
         run.close()
 
 
+@pytest.mark.slow
 def test_dead_worker_is_started_again(run):
     assert run.passes(run(GOOD))
     run.worker.process.kill()

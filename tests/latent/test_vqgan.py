@@ -155,6 +155,7 @@ def test_without_strength_it_is_the_plain_autoencoder():
     assert unchanged(other, state(plain))
 
 
+@pytest.mark.slow
 def test_a_critic_sharpens_what_squared_error_blurs():
     """Bars at an unknown place: the code does not say where, so the mean is grey; the critic wants black and white."""
 

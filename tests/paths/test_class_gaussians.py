@@ -180,6 +180,7 @@ def test_unfit_networks_and_paths_are_refused(net, path, prediction, message, di
     assert net.forget > 0  # the network is not modified
 
 
+@pytest.mark.slow
 def test_network_learns_the_rest(digits):
     images, gaussians = digits
     model = flow_matching(conical(UNet(8, 10, inputs=2), gaussians), (1, 28, 28))

@@ -78,6 +78,7 @@ def test_own_imports_are_relative(module):
     assert "dgm_course" not in outside(module), f"{module}: write `from .x import y`."
 
 
+@pytest.mark.slow
 def test_functions_and_files_are_short():
     long = {name: lines for name, lines, _ in functions() if lines > 40}
     many = {name: count for name, _, count in functions() if count > 7}

@@ -27,6 +27,7 @@ def test_the_readme_is_short():
     assert PAGES["README.md"].count("\n") <= 90
 
 
+@pytest.mark.slow
 def test_the_ten_lines_train_and_sample():
     names: dict = {}
     exec(re.search(r"```python\n(.*?)```", PAGES["README.md"], re.S)[1], names)
@@ -61,6 +62,7 @@ def test_paths_exist(page):
             )
 
 
+@pytest.mark.slow
 def test_the_drawing_is_that_of_the_imports():
     drawn = re.search(r"```mermaid\n(.*?)\n```", PAGES["CONTRIBUTING.md"], re.S)[1]
     assert drawn == drawing(rooms()), "Renew it: python -m dgm_course.teach.import_graph"

@@ -208,6 +208,7 @@ np.savez(sys.stdout.buffer, **home)
 """
 
 
+@pytest.mark.slow
 def test_observing_in_another_process():
     """Cases go out, only arrays and texts come back (no pickle), and the verdicts are the same as here."""
     formulas = {

@@ -138,6 +138,7 @@ def test_any_order_likelihood_is_the_mean_over_orders(guesser):
     assert torch.allclose(oracles.chain_bound(model.path, chances, 3000), orders.mean(0), rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_chain_bound_is_the_elbo(guesser):
     model, words = guesser
     chances = oracles.token_chances(model, words, 0.5)

@@ -86,7 +86,7 @@ def test_an_empty_batch_has_an_empty_bound():
 @each_head
 def test_reprs(head, prior):
     vae = VAE(encoder(2), HEADS[head](2), prior, 2.0)
-    assert "KL weight 2" in repr(vae) and "DiagNormal" in repr(vae.encode(batch(head)))
+    assert "KL weight 2" in repr(vae) and "Gaussian over (2,)" in repr(vae.encode(batch(head)))
     assert len(repr(vae.decode(torch.zeros(2, 2).double()))) > 20
     assert "3 labels" in repr(ClassPrior(3, 2)) and "6 numbers -> 2" in repr(DenseNet(6, 2))
     assert "squared error" in repr(Autoencoder(DenseNet(6, 2), DenseNet(2, 6)))

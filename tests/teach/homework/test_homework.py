@@ -41,6 +41,7 @@ def test_ids_numbers_and_texts_are_in_order():
 
 
 @pytest.mark.parametrize("id", TASKS)
+@pytest.mark.slow
 def test_solution_passes_on_many_seeds(id):
     for seed in MANY:
         verdict = exercise(id).verdict(BANKS[id].solution, (seed,))
@@ -58,6 +59,7 @@ def test_the_reference_that_stood_in_is_not_taken_for_an_answer(id):
 
 
 @pytest.mark.parametrize("id", TASKS)
+@pytest.mark.slow
 def test_wrong_answers_are_refused_each_with_its_hint_and_are_told_apart(id):
     """On the questions of the check cell and on fresh ones, as a grader asks them."""
     hints = set()
@@ -75,6 +77,7 @@ def test_wrong_answers_are_refused_each_with_its_hint_and_are_told_apart(id):
 
 
 @pytest.mark.parametrize("id,name", cases(BANKS, "correct"))
+@pytest.mark.slow
 def test_correct_form_passes(id, name):
     for seeds in (SEEDS, FEW[:1]):
         verdict = exercise(id).verdict(BANKS[id].correct[name], seeds)
@@ -82,6 +85,7 @@ def test_correct_form_passes(id, name):
 
 
 @pytest.mark.parametrize("id", TASKS)
+@pytest.mark.slow
 def test_every_mistake_of_the_bank_earns_its_hint(id):
     """On every seed."""
     task = exercise(id)

@@ -16,6 +16,7 @@ def reference(name):
     return exercise(f"intro.{name}").reference
 
 
+@pytest.mark.slow
 def test_the_density_behind_the_log_likelihood_integrates_to_one():
     mean, std = torch.tensor([0.3, -0.5]).double(), torch.tensor([0.7, 1.2]).double()
     line = torch.linspace(-9, 9, 181, dtype=torch.float64)

@@ -79,6 +79,7 @@ def test_headings_have_names_of_their_own():
 # --- a page
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_notebook_shows(small):
     page = text(small, "98_small.html")
     assert page.count("<h1") == 1 and "<pre>5 &lt; 6 &amp; so on\n</pre>" in page
