@@ -62,7 +62,13 @@ def test_paths_exist(page):
             )
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("pins", ["constraints.txt", "constraints-minimum.txt"])
+@pytest.mark.parametrize("name", ["torch", "numpy"])
+def test_the_table_of_versions_is_that_of_the_pins(pins, name):
+    exact = re.search(rf"^{name}==([\d.]+)", (ROOT / pins).read_text(encoding="utf-8"), re.M)[1]
+    assert f"| {exact} |" in PAGES["README.md"]
+
+
 def test_the_drawing_is_that_of_the_imports():
     drawn = re.search(r"```mermaid\n(.*?)\n```", PAGES["CONTRIBUTING.md"], re.S)[1]
     assert drawn == drawing(rooms()), "Renew it: python -m dgm_course.teach.import_graph"
