@@ -21,7 +21,7 @@ def cases(rng: Rng) -> Cases:
     """The same, and log p(z_si).  (k, n, n), (k, n)"""
     for name, k, n, hint, level in _tables(rng):
         args = {"log_q": _table(rng, k, n, level), "log_p": np.round(points(rng, k, n) - 2.5 + level, 2)}
-        yield _case(name, args, hint)
+        yield _case(name, args, hint, level=level)
 
 
 # fmt: off

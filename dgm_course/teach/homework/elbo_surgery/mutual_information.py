@@ -18,7 +18,7 @@ def mutual_information(log_q: Tensor) -> Tensor:
 def cases(rng: Rng) -> Cases:
     """log_q[s, i, j] = log q(z_si | x_j) of k draws for each of n data.  (k, n, n)"""
     for name, k, n, hint, level in _tables(rng):
-        yield _case(name, {"log_q": _table(rng, k, n, level)}, hint)
+        yield _case(name, {"log_q": _table(rng, k, n, level)}, hint, level=level)
 
 
 # fmt: off
