@@ -113,27 +113,27 @@ reveal(ar.Autoregressive.log_prob)
 # This is no assumption and no approximation: it is the definition of conditional probability, used $n^2-1$ times. In our little world both sides can be had by counting. On the left below, each factor is
 # found by adding up the probabilities of all images that agree with the pixels so far; on the right stands $p(\mathbf x)$ from the world's own table.
 
-# %% tags=["slide:ar.model-rule"]
+# %% tags=["slide:ar.chain-rule"]
 exact = world.to(torch.float64)
 every = exact.sequences                                                # all 512 images
 total = torch.zeros(len(every), dtype=torch.float64)
 for i in range(L):
     so_far = torch.where(torch.arange(L) < i, every, K)                # the pixels from i on are hidden
     total += exact.conditional(so_far)[:, i].gather(1, every[:, i:i + 1])[:, 0].log()
-verify("ar.model-rule", total, exact.log_prob(every), what="Σ log p(xᵢ | x_<i), each by counting = log p(x), all 512")
+verify("ar.chain-rule", total, exact.log_prob(every), what="Σ log p(xᵢ | x_<i), each by counting = log p(x), all 512")
 
 # %% [markdown]
 # Now the other way round, which is the point of the whole family: take *any* nine answers that each sum to one over the two colours, from a network that may be as wrong as it likes, and multiply. The result is a probability distribution over images, with no constant to be found:
 # it sums to one because each factor does. Check it by adding up all 512, for a network that has learned nothing, the one from above, and one that reads the pixels in an order of its own.
 
-# %% tags=["slide:ar.model-rule"]
+# %% tags=["slide:ar.chain-rule"]
 seed(3)
 three = {"untrained": ar.MADE(K, (L,)), "untrained, in a mixed order": ar.MADE(K, (L,), order=torch.randperm(L)),
          "trained above": model}
 for name, network in three.items():
     in_double = ar.MADE(K, (L,), network.width, len(network.inner) + 1, order=network.order).double()
     in_double.load_state_dict(network.state_dict())
-    verify("ar.model-rule", in_double.log_prob(every).exp().sum(), 1.0, what=f"Σ over all 512 images of q(x) = 1, {name}")
+    verify("ar.chain-rule", in_double.log_prob(every).exp().sum(), 1.0, what=f"Σ over all 512 images of q(x) = 1, {name}")
 in_double.first.mask = torch.ones_like(in_double.first.mask)           # the control: a network that may look ahead
 print(f"without its mask: Σ q(x) = {float(in_double.log_prob(every).detach().exp().sum()):.3f}, no distribution")
 
