@@ -46,3 +46,20 @@ def in_float32(args: dict[str, object]) -> dict[str, object]:
 
 
 SIZE = "Right for small steps alone: is `step` used as it comes?"
+
+
+def case_of(name: str, args: dict[str, object], hint: str = "", batch: str = "") -> Case:
+    """A case; the one called "float32" in that precision."""
+    return Case(name, in_float32(args) if name == "float32" else args, hint=hint, batch=batch)
+
+
+def square_first(rng: Rng) -> list[tuple[str, tuple[int, int], str]]:
+    """(name, (B, D), hint), the square batch first, where a wrong axis gives wrong values and not an error."""
+    side = int(rng.integers(4, 7))
+    return [
+        ("B = D", (side, side), ""),
+        ("a batch", sizes(rng), ""),
+        ("another batch", sizes(rng), ""),
+        ("float32", sizes(rng), ""),
+        *odd_sizes(rng),
+    ]

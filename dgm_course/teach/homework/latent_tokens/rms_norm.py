@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from .. import Exercise, ObserveSpec
-from ..draws import Cases, Rng, numbers, points
-from ._shared import _batches, _case
+from ..draws import Cases, Rng, case_of, numbers, points, square_first
 
 
 def rms_norm(h: Tensor, gain: Tensor, epsilon: float) -> Tensor:
@@ -16,14 +15,14 @@ def rms_norm(h: Tensor, gain: Tensor, epsilon: float) -> Tensor:
 
 def cases(rng: Rng) -> Cases:
     """Features (B, C), a gain (C,), and an epsilon that is large enough to be seen."""
-    for name, shape, hint in _batches(rng):
+    for name, shape, hint in square_first(rng):
         renamed = {"B = D": "B = C", "D = 1": "C = 1"}.get(name, name)
         args = {
             "h": points(rng, *shape) + 0.7,
             "gain": numbers(rng, shape[1], low=0.4, high=2.5),
             "epsilon": float(np.round(rng.uniform(0.2, 0.6), 2) + 0.003),
         }
-        yield _case(renamed, args, hint)
+        yield case_of(renamed, args, hint)
 
 
 def _mean_square(h: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ from torch import Tensor
 
 from ....nets.transformer import turned
 from .. import Exercise, ObserveSpec
-from ..draws import Cases, Rng, numbers, points
-from ._shared import _batches, _case
+from ..draws import Cases, Rng, case_of, numbers, points, square_first
 
 
 def rotary_step(x: Tensor, y: Tensor, places: Tensor, speeds: Tensor) -> tuple[Tensor, Tensor]:
@@ -18,7 +17,7 @@ def rotary_step(x: Tensor, y: Tensor, places: Tensor, speeds: Tensor) -> tuple[T
 
 def cases(rng: Rng) -> Cases:
     """The first and the second number of every pair (B, P), places (B,), speeds (P,)."""
-    for name, shape, hint in _batches(rng):
+    for name, shape, hint in square_first(rng):
         renamed = {"B = D": "B = P", "D = 1": "P = 1"}.get(name, name)
         args = {
             "x": points(rng, *shape),
@@ -26,7 +25,7 @@ def cases(rng: Rng) -> Cases:
             "places": rng.permutation(shape[0]) + 1.0,
             "speeds": numbers(rng, shape[1], low=0.12, high=0.98),
         }
-        yield _case(renamed, args, hint)
+        yield case_of(renamed, args, hint)
 
 
 def _turn(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:

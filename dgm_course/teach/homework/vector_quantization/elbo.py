@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from .. import Case, Exercise
-from ..draws import Cases, Rng, points, sizes
-from ._shared import _batches, _case
+from ..draws import Cases, Rng, case_of, points, sizes, square_first
 
 
 def elbo(log_p_x: Tensor, codes: Tensor, logits: Tensor) -> Tensor:
@@ -26,11 +25,11 @@ SURE = (
 
 def cases(rng: Rng) -> Cases:
     """log p(x|z_q), codes, and the prior's logits at every place, (B,), (B, L), (B, L, K)."""
-    square, ordinary, *others = _batches(rng)
+    square, ordinary, *others = square_first(rng)
     for name, (size, length), hint in (ordinary, square, *others):
         renamed = {"B = D": "B = L = K", "D = 1": "L = 1"}.get(name, name)
         k = length if name == "B = D" else length + int(rng.integers(2, 5))
-        yield _case(renamed, _bound(rng, size, length, k, points(rng, size, length, k)), hint)
+        yield case_of(renamed, _bound(rng, size, length, k, points(rng, size, length, k)), hint)
     size, length = sizes(rng)
     yield Case("a uniform prior", _bound(rng, size, length, 6, np.full((size, length, 6), 0.7)), hint=FLAT)
     yield Case("a sure prior", _bound(rng, size, length, 6, 900 * points(rng, size, length, 6)), hint=SURE)

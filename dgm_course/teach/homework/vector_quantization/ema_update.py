@@ -9,8 +9,7 @@ from torch.nn import functional as F
 
 from ....vq import Codebook, EMAUpdate
 from .. import Exercise, ObserveSpec
-from ..draws import Cases, Rng, numbers, points
-from ._shared import _batches, _case
+from ..draws import Cases, Rng, case_of, numbers, points, square_first
 
 
 def ema_update(
@@ -26,7 +25,7 @@ def ema_update(
 
 def cases(rng: Rng) -> Cases:
     """Running counts (K,) and sums (K, C), a batch of outputs with their codes, of which one never comes."""
-    for name, (size, dim), hint in _batches(rng):
+    for name, (size, dim), hint in square_first(rng):
         k = int(rng.integers(3, 6)) + (name == "B = D")
         chosen = rng.integers(0, k - 1, size=size)
         args = {
@@ -36,7 +35,7 @@ def cases(rng: Rng) -> Cases:
             "codes": chosen,
             "decay": float(np.round(rng.uniform(0.55, 0.9), 2) + 0.003),
         }
-        yield _case(name, args, hint, batch="z")
+        yield case_of(name, args, hint, batch="z")
 
 
 def _chosen(counts: Tensor, z: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:

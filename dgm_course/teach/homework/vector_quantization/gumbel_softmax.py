@@ -7,8 +7,7 @@ from torch.nn import functional as F
 
 from ....vq import gumbel_softmax as soft_draw
 from .. import Case, Exercise, ObserveSpec
-from ..draws import Cases, Rng, numbers, points, sizes
-from ._shared import _batches, _case
+from ..draws import Cases, Rng, case_of, numbers, points, sizes, square_first
 
 
 def gumbel_softmax(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
@@ -24,7 +23,7 @@ LOUD = (
 
 def cases(rng: Rng) -> Cases:
     """Logits, uniform noise in (0, 1), a temperature."""
-    for name, shape, hint in _batches(rng):
+    for name, shape, hint in square_first(rng):
         renamed = {"B = D": "B = K", "D = 1": "K = 1"}.get(name, name)
         temperature = float(np.round(rng.uniform(0.4, 0.8) + 1.1 * rng.integers(0, 2), 2))
         args = {
@@ -32,7 +31,7 @@ def cases(rng: Rng) -> Cases:
             "u": numbers(rng, *shape, low=0.04, high=0.96),
             "temperature": temperature,
         }
-        yield _case(renamed, args, hint)
+        yield case_of(renamed, args, hint)
     shape = sizes(rng)
     large = {
         "logits": 700 + points(rng, *shape),

@@ -4,8 +4,8 @@ import numpy as np
 from torch import Tensor
 
 from .. import Exercise, ObserveSpec
-from ..draws import Cases, Rng, points
-from ._shared import _batches, _case, _table
+from ..draws import Cases, Rng, case_of, points, square_first
+from ._shared import _table
 
 
 def loss(x: Tensor, x_hat: Tensor, z_e: Tensor, e: Tensor, commitment: float) -> Tensor:
@@ -16,7 +16,7 @@ def loss(x: Tensor, x_hat: Tensor, z_e: Tensor, e: Tensor, commitment: float) ->
 
 def cases(rng: Rng) -> Cases:
     """Pictures, what was decoded, outputs and their vectors, of another width."""
-    for name, (size, dim), hint in _batches(rng):
+    for name, (size, dim), hint in square_first(rng):
         width = dim + int(rng.integers(1, 4))
         args = {
             "x": points(rng, size, dim),
@@ -25,7 +25,7 @@ def cases(rng: Rng) -> Cases:
             "e": _table(rng, size, width),
             "commitment": float(np.round(rng.uniform(0.2, 0.6), 2) + 0.003),
         }
-        yield _case(name, args, hint)
+        yield case_of(name, args, hint)
 
 
 def _sum(a: Tensor, b: Tensor) -> Tensor:

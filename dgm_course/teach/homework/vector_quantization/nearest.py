@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from ....vq import nearest as nearest_codes
 from .. import Exercise
-from ..draws import LARGE, NARROW, Cases, Rng, points
-from ._shared import _case, _table
+from ..draws import LARGE, NARROW, Cases, Rng, case_of, points
+from ._shared import _table
 
 
 def nearest(z: Tensor, codebook: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def cases(rng: Rng) -> Cases:
     )
     for name, shape, hint in shapes:
         args = {"z": points(rng, *shape), "codebook": _table(rng, int(rng.integers(5, 10)), shape[1])}
-        yield _case(name, args, hint)
+        yield case_of(name, args, hint)
 
 
 def _rows(z: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ....core.metrics import perplexity as codes_in_use
 from .. import Case, Exercise
-from ..draws import Cases, Rng
-from ._shared import _batches, _case
+from ..draws import Cases, Rng, case_of, square_first
 
 
 def perplexity(codes: Tensor, size: int) -> float:
@@ -27,14 +26,14 @@ EVEN = "Wrong only where all codes are used equally often."
 
 def cases(rng: Rng) -> Cases:
     """Codes (B, L) of which some never come, and how many there are."""
-    for name, (size, length), hint in _batches(rng):
+    for name, (size, length), hint in square_first(rng):
         if name == "float32":
             continue
         k = int(rng.integers(5, 9))
         chance = rng.permutation([0.5, 0.3, 0.2] + [0.0] * (k - 3))
         codes = rng.choice(k, size=(size, length), p=chance)
         codes[0, 0] = int(np.argmax(chance))
-        yield _case(name, {"codes": codes, "size": k}, hint)
+        yield case_of(name, {"codes": codes, "size": k}, hint)
     yield Case("a single code", {"codes": np.full((7, 3), 2), "size": 6}, hint=ONE_CODE)
     yield Case("all alike", {"codes": np.arange(24).reshape(6, 4) % 8, "size": 8}, hint=EVEN)
 

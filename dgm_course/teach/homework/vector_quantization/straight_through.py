@@ -4,8 +4,8 @@ from torch import Tensor
 
 from ....vq import straight_through as stepped_over
 from .. import Exercise, ObserveSpec
-from ..draws import Cases, Rng, points
-from ._shared import _batches, _case, _table
+from ..draws import Cases, Rng, case_of, points, square_first
+from ._shared import _table
 
 
 def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
@@ -15,8 +15,8 @@ def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
 
 def cases(rng: Rng) -> Cases:
     """An encoder's output and the vector that stands for it."""
-    for name, shape, hint in _batches(rng):
-        yield _case(name, {"z_e": points(rng, *shape), "z_q": _table(rng, *shape)}, hint)
+    for name, shape, hint in square_first(rng):
+        yield case_of(name, {"z_e": points(rng, *shape), "z_q": _table(rng, *shape)}, hint)
 
 
 # fmt: off
